@@ -1,0 +1,1 @@
+"""From drawn or filmed shots to latents on disk to a resumable loader."""

@@ -1,0 +1,1 @@
+"""The mathematics: flow path and schedule, samplers. Tensor functions, no modules."""

@@ -1,0 +1,1 @@
+"""Pixels in and out: video files and contact sheets."""

@@ -1,0 +1,1 @@
+"""Networks only: they hold weights, never the state of a story."""

@@ -1,0 +1,1 @@
+"""A story being told: pipeline, session, memory, rollout."""

@@ -1,0 +1,1 @@
+"""The story world: draws short multi-shot cartoons with exact captions."""
