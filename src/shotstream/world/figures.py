@@ -125,8 +125,10 @@ def _draw_ears(pen: Pen, one: Character, colour: Colour) -> None:
 def _draw_head_pattern(pen: Pen, pattern: str, colour: Colour) -> None:
     dark = mix(colour, DARK, 0.62)
     if pattern == "stripes":
-        for x in (-14, 0, 14):
-            pen.fill(box(x, -50, 8, 16, 4), dark)
+        pen.fill(box(0, -50, 9, 16, 4), dark)
+        for side in (-1, 1):
+            for y in (-32, -17):
+                pen.fill(box(side * 34, y, 20, 8, 4), dark)
     elif pattern == "spots":
         for x, y in ((-22, -36), (4, -41), (26, -22)):
             pen.fill(oval(x, y, 7, 7), CREAM)

@@ -41,7 +41,7 @@ def pose(action: str, seconds: float, phase: float) -> Pose:
     """
     turns = seconds / CYCLE_SECONDS + phase
     beat, slow = sin(2 * pi * turns), sin(pi * turns)
-    eyes_open = (turns % 2) > 0.3
+    eyes_open = (turns % 2) > 0.15
     if action == "walks":
         return Pose(
             shift=8 * sin(pi * turns / 2),

@@ -93,7 +93,9 @@ class Pen:
         self._canvas.drawRect(area, skia.Paint(Shader=shader))
 
     @contextmanager
-    def moved(self, x: float, y: float, *, turn: float = 0.0, scale: tuple[float, float] = (1, 1)) -> Iterator[None]:
+    def moved(
+        self, x: float, y: float, *, turn: float = 0.0, scale: tuple[float, float] = (1, 1)
+    ) -> Iterator[None]:
         """Moves the origin to (x, y), turns clockwise by degrees, then scales; undone at the end."""
         self._canvas.save()
         self._canvas.translate(x, y)

@@ -35,25 +35,26 @@ PALETTES = {
     "forest": Palette((206, 226, 190), (150, 186, 140), (112, 86, 66), (120, 140, 84), (64, 112, 78)),
     "snow": Palette((190, 212, 244), (142, 172, 222), (214, 226, 246), SNOW_WHITE, (160, 190, 226)),
 }
-SCENE_LIGHT: dict[str, Light] = {"day": (1, 1, 1), "sunset": (1.0, 0.80, 0.68), "night": (0.40, 0.46, 0.76)}
-FIGURE_LIGHT: dict[str, Light] = {"day": (1, 1, 1), "sunset": (1.0, 0.93, 0.86), "night": (0.80, 0.82, 0.96)}
+SCENE_LIGHT: dict[str, Light] = {"day": (1, 1, 1), "sunset": (1.0, 0.84, 0.74), "night": (0.36, 0.40, 0.60)}
+FIGURE_LIGHT: dict[str, Light] = {"day": (1, 1, 1), "sunset": (1.0, 0.93, 0.86), "night": (0.90, 0.90, 0.98)}
 
 
 def draw_sky(pen: Pen, place: str, time: str) -> None:
     """Fills the picture with the sky of a place at a time, with its sun, moon, clouds or stars."""
     sky = PALETTES[place].sky
     half = pen.half_width
+    high = 20 if place == "forest" else 10  # below the leaves
     if time == "sunset":
         pen.gradient(0, 50, [mix(sky, (126, 88, 176), 0.75), mix(sky, (255, 150, 70), 0.8)])
-        pen.fill(oval(0.32 * half, 31, 11, 11), (255, 236, 130))
+        pen.fill(oval(0.32 * half, 31, 11, 11), (255, 226, 150))
     elif time == "night":
         pen.gradient(0, 50, [mix(sky, (26, 30, 84), 0.88), mix(sky, (70, 80, 150), 0.8)])
         for x, y in ((-0.85, 7), (-0.5, 15), (-0.2, 5), (0.12, 13), (0.8, 16)):
             pen.fill(oval(x * half, y, 1.4, 1.4), (255, 250, 200))
-        pen.fill(oval(0.42 * half, 10, 6.5, 6.5), (255, 246, 196))
+        pen.fill(oval(0.46 * half, high, 6.5, 6.5), (255, 246, 196))
     else:
         pen.gradient(0, 50, [sky, mix(sky, (255, 255, 255), 0.45)])
-        pen.fill(oval(0.42 * half, 9, 5.5, 5.5), (255, 232, 110))
+        pen.fill(oval(0.46 * half, high, 5.5, 5.5), (255, 232, 110))
         for x, y in ((-0.4, 10), (0.8, 15)):
             pen.fill(box(x * half, y, 20, 6, 3), (255, 255, 255))
             pen.fill(oval(x * half + 1, y + 1, 5.5, 4.5), (255, 255, 255))
@@ -185,7 +186,8 @@ def _fir(pen: Pen) -> None:
 
 def _cabin(pen: Pen) -> None:
     pen.fill(box(0, -18, 22, 19), (146, 98, 68))
-    pen.fill(polygon((-15, -17), (0, -30), (15, -17)), SNOW_WHITE)
+    pen.fill(polygon((-15, -17), (0, -30), (15, -17)), (170, 72, 70))
+    pen.fill(polygon((-6, -25), (0, -31), (6, -25)), SNOW_WHITE)
     pen.fill(box(-5, -13, 6, 6), (255, 226, 130))
     pen.fill(box(5, -12, 6, 13), (96, 62, 48))
 

@@ -13,6 +13,8 @@ from typing import Literal
 from shotstream.world import vocabulary
 
 Split = Literal["train", "held-out"]
+SINGULAR = {"is": "is", "was": "was", "lives": "lives"}
+PLURAL = {"is": "are", "was": "were", "lives": "live"}
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,9 @@ def _sample_character(random: Random, place: str, held_out: bool) -> Character:
     return Character(kind, colour, accessory, accessory_colour, random.choice(vocabulary.PATTERNS))
 
 
-def _sample_shots(random: Random, cast: tuple[Character, ...], count: int, frames: int) -> tuple[WorldShot, ...]:
+def _sample_shots(
+    random: Random, cast: tuple[Character, ...], count: int, frames: int
+) -> tuple[WorldShot, ...]:
     """Opens wide or medium on everyone; then no two neighbours share both framing and action."""
     shots: list[WorldShot] = []
     for subjects in _sample_subjects(random, len(cast), count):
@@ -168,8 +172,7 @@ def _setting(random: Random, cast: tuple[Character, ...], place: str, time: str)
             who=" and ".join(_introduction(random, one) for one in cast),
             place=random.choice(vocabulary.PLACES[place]),
             time=random.choice(vocabulary.TIMES[time]),
-            **{"is": "are" if several else "is"},
-            lives="live" if several else "lives",
+            **(PLURAL if several else SINGULAR),
         )
     )
 
@@ -184,11 +187,11 @@ def _introduction(random: Random, one: Character) -> str:
 
 def _prompt(random: Random, subjects: list[Character], action: str, framing: str, camera: str) -> str:
     several = int(len(subjects) > 1)
-    table = random.choice((vocabulary.ACTIONS, vocabulary.SYNONYM_ACTIONS))
+    wording = random.choice(vocabulary.ACTIONS[action])
     told = random.choice(vocabulary.PROMPT_TEMPLATES).format(
         who=" and the ".join(_mention(random, one) for one in subjects),
-        does=table[action][0][several],
-        doing=table[action][1][several],
+        does=wording[several],
+        doing=wording[2],
         framing=random.choice(vocabulary.FRAMINGS[framing]),
     )
     moved = random.choice(vocabulary.CAMERAS[camera])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import cos, pi
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CAMERA_SECONDS = 2.75
 """A camera move takes this long, and then goes back."""
-DISTANCE = 54.0
+DISTANCE = 52.0
 """From the middle to each of two characters, in figure units (a figure is 100 high)."""
 
 
@@ -35,8 +35,8 @@ class Framing:
 
 
 FRAMINGS = {
-    "wide": Framing(0.28, 57, 1.0),
-    "medium": Framing(0.47, 63, 1.12),
+    "wide": Framing(0.31, 58, 1.0),
+    "medium": Framing(0.44, 62, 1.12),
     "close-up": Framing(0.80, 97, 1.3),
 }
 SKY, FAR, GROUND = 0.1, 0.4, 0.8
@@ -106,7 +106,7 @@ def _aim(story: WorldStory, shot: WorldShot, seconds: float) -> _Camera:
     pan = 5 * move if shot.camera == "pan" else 0.0
     zoom = 1.1 + 0.1 * move if shot.camera == "push-in" else 1.0
     alone = len(shot.subjects) < len(story.cast)
-    stand = 14.0 * (2 * shot.subjects[0] - 1) if alone else 0.0
+    stand = 9.0 * (2 * shot.subjects[0] - 1) if alone else 0.0
     return _Camera(FRAMINGS[shot.framing], pan + stand, pan, zoom)
 
 
@@ -125,11 +125,13 @@ def _draw_place(pen: Pen, story: WorldStory, camera: _Camera) -> None:
 
 
 def _draw_cast(pen: Pen, story: WorldStory, shot: WorldShot, camera: _Camera, seconds: float) -> None:
-    """Draws the subjects side by side, each on a shadow; two of them move half a cycle apart."""
+    """Draws the subjects side by side, each on a shadow; two of them look at each other."""
     from shotstream.world import figures, places
 
     for order, index in enumerate(shot.subjects):
         moment = pose(shot.action, seconds, shot.phase + 0.5 * order)
+        if len(story.cast) == 2:
+            moment = replace(moment, gaze=1.0 - 2.0 * index)
         x = DISTANCE * (2 * order - 1) if len(shot.subjects) == 2 else 0.0
         shift, lift = moment.shift / camera.framing.scale, moment.lift / camera.framing.scale
         with camera.figure(pen, x + shift):

@@ -11,7 +11,7 @@ import hashlib
 import re
 
 KINDS = {
-    "cat": ("cat", "kitty"),
+    "cat": ("cat", "kitten"),
     "rabbit": ("rabbit", "bunny"),
     "bear": ("bear",),
     "robot": ("robot",),
@@ -25,10 +25,10 @@ COLOURS = {
     "purple": ("purple", "violet"),
 }
 ACCESSORIES = {
-    "top hat": ("a top hat", "a tall hat"),
+    "top hat": ("a top hat", "a tall hat", "a hat"),
     "crown": ("a crown",),
     "scarf": ("a scarf", "a warm scarf"),
-    "sunglasses": ("sunglasses", "dark glasses"),
+    "sunglasses": ("sunglasses", "big sunglasses", "glasses"),
 }
 PLACES = {
     "meadow": ("in a meadow", "on a grassy meadow", "in a flower field"),
@@ -59,20 +59,33 @@ SIDES = ("left", "right", "both")
 """Hidden: the side of the picture where the landmark stands."""
 
 ACTIONS = {
-    "stands": (("stands still", "stand still"), ("standing still", "standing still")),
-    "walks": (("walks along", "walk along"), ("walking", "walking")),
-    "waves": (("waves hello", "wave hello"), ("waving", "waving")),
-    "jumps": (("jumps up and down", "jump up and down"), ("jumping", "jumping")),
-    "dances": (("dances happily", "dance happily"), ("dancing", "dancing")),
+    "stands": (
+        ("stands still", "stand still", "standing still"),
+        ("waits quietly", "wait quietly", "waiting quietly"),
+        ("looks around", "look around", "looking around"),
+    ),
+    "walks": (
+        ("walks along", "walk along", "walking along"),
+        ("takes a walk", "take a walk", "taking a walk"),
+        ("is walking", "are walking", "walking"),
+    ),
+    "waves": (
+        ("waves hello", "wave hello", "waving hello"),
+        ("waves", "wave", "waving"),
+        ("says hello", "say hello", "saying hello"),
+    ),
+    "jumps": (
+        ("jumps up and down", "jump up and down", "jumping up and down"),
+        ("hops for joy", "hop for joy", "hopping for joy"),
+        ("is jumping", "are jumping", "jumping"),
+    ),
+    "dances": (
+        ("dances happily", "dance happily", "dancing happily"),
+        ("does a dance", "do a dance", "doing a dance"),
+        ("is dancing", "are dancing", "dancing"),
+    ),
 }
-"""Action -> (present for one and for several, participle for one and for several)."""
-SYNONYM_ACTIONS = {
-    "stands": (("waits quietly", "wait quietly"), ("waiting quietly", "waiting quietly")),
-    "walks": (("takes a walk", "take a walk"), ("taking a walk", "taking a walk")),
-    "waves": (("waves a hand", "wave their hands"), ("waving hello", "waving hello")),
-    "jumps": (("hops for joy", "hop for joy"), ("hopping for joy", "hopping for joy")),
-    "dances": (("does a dance", "do a dance"), ("dancing happily", "dancing happily")),
-}
+"""Action -> wordings, each for one ("The cat ..."), for several, and as a participle ("... of the cat ...")."""
 FRAMINGS = {
     "wide": ("wide shot", "wide view", "long shot"),
     "medium": ("medium shot", "middle shot"),
@@ -89,11 +102,16 @@ SETTING_TEMPLATES = (
     "{time}, {who} {is} {place}.",
     "a story about {who}, {place} {time}.",
     "{place} {time} {lives} {who}.",
+    "once there {was} {who} {place} {time}.",
 )
+GLUE = ("a", "an", "and", "the", "with", "wearing", "is", "are", "was", "were", "lives", "live")
+"""What the sampler puts between the wordings."""
 PROMPT_TEMPLATES = (
     "{framing}. the {who} {does}.",
     "{framing} of the {who} {doing}.",
     "the {who} {does}, {framing}.",
+    "in a {framing}, the {who} {does}.",
+    "a {framing} of the {who} {doing}.",
 )
 
 
@@ -112,7 +130,7 @@ def words() -> list[str]:
     """Every word, in lower case, that a setting or a prompt can contain, sorted."""
     tables = (KINDS, COLOURS, ACCESSORIES, PLACES, TIMES, FRAMINGS, CAMERAS)
     phrases = [phrase for table in tables for phrases in table.values() for phrase in phrases]
-    phrases += [form for table in (ACTIONS, SYNONYM_ACTIONS) for pair in table.values() for forms in pair for form in forms]
+    phrases += [form for wordings in ACTIONS.values() for wording in wordings for form in wording]
     phrases += [re.sub(r"\{\w+\}", " ", template) for template in SETTING_TEMPLATES + PROMPT_TEMPLATES]
-    phrases += ["a an and with wearing the is are lives live"]
+    phrases += GLUE
     return sorted({word for phrase in phrases for word in split_words(phrase)})
