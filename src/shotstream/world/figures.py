@@ -1,7 +1,7 @@
 """The cast: big heads with eyes, one flat colour each, drawn in a frame where a figure is 100 high.
 
-The origin lies between the feet and y grows downwards, so the top of every head is at -100; ears and hats reach
-higher. Kinds differ in silhouette: pointed ears, long ears, round ears, a square head with an antenna.
+The origin lies between the feet and y grows downwards, so the top of every head is at -100; ears and hats
+reach higher. Kinds differ in silhouette: pointed ears, long ears, round ears, a square head with an antenna.
 """
 
 from __future__ import annotations

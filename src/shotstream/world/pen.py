@@ -76,6 +76,10 @@ class Pen:
         """Fills a shape."""
         self._canvas.drawPath(path, skia.Paint(AntiAlias=True, Color=self._lit(colour)))
 
+    def glow(self, path: skia.Path, colour: Colour) -> None:
+        """Fills a shape that shines by itself, whatever the light."""
+        self._canvas.drawPath(path, skia.Paint(AntiAlias=True, Color=skia.Color(*colour)))
+
     def stroke(self, path: skia.Path, width: float, colour: Colour) -> None:
         """Follows a line with a round brush."""
         paint = skia.Paint(AntiAlias=True, Color=self._lit(colour), Style=skia.Paint.kStroke_Style)

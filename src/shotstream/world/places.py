@@ -1,7 +1,7 @@
 """Where stories play: five places, each with its own palette, lit by three times of day.
 
-A place is drawn back to front in layers that the camera moves by different amounts: sky, far shapes, ground with
-its landmark. Colours are pale, so that the saturated cast stands out.
+A place is drawn back to front in layers that the camera moves by different amounts: sky, far shapes, ground
+with its landmark. Colours are pale, so that the saturated cast stands out.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def draw_sky(pen: Pen, place: str, time: str) -> None:
     else:
         pen.gradient(0, 50, [sky, mix(sky, (255, 255, 255), 0.45)])
         pen.fill(oval(0.46 * half, high, 5.5, 5.5), (255, 232, 110))
-        for x, y in ((-0.4, 10), (0.8, 15)):
+        for x, y in ((-0.4, 10), (0.8, 15)) if place != "forest" else ():
             pen.fill(box(x * half, y, 20, 6, 3), (255, 255, 255))
             pen.fill(oval(x * half + 1, y + 1, 5.5, 4.5), (255, 255, 255))
 
@@ -73,7 +73,7 @@ def draw_far(pen: Pen, place: str) -> None:
         heights = (20, 13, 24, 16, 21, 12, 19, 15, 23, 14, 20)
         for index, height in enumerate(heights):
             colour = palette.far if index % 2 else palette.near
-            pen.fill(box((index - 5) * 0.27 * half, 44 - height, 0.26 * half, height + 2), colour)
+            pen.fill(box((index - 5) * 0.27 * half, 44 - height, 0.28 * half, height + 2), colour)
     elif place == "forest":
         pen.fill(box(0, 26, 4 * half, 20), palette.far)
         for x in (-1.25, -0.92, -0.45, -0.12, 0.3, 0.62, 1.05, 1.35):
@@ -146,7 +146,7 @@ def _palm(pen: Pen) -> None:
 def _lighthouse(pen: Pen) -> None:
     pen.fill(polygon((-5, -26), (5, -26), (8, 1), (-8, 1)), (250, 246, 240))
     pen.fill(polygon((-6, -18), (6, -18), (7, -10), (-7, -10)), (214, 70, 66))
-    pen.fill(box(0, -32, 8, 7), (255, 222, 110))
+    pen.glow(box(0, -32, 8, 7), (255, 222, 110))
     pen.fill(polygon((-7, -32), (0, -38), (7, -32)), (214, 70, 66))
 
 
@@ -161,7 +161,7 @@ def _brick_house(pen: Pen) -> None:
     pen.fill(box(0, -20, 22, 21), (190, 98, 78))
     pen.fill(polygon((-14, -20), (0, -32), (14, -20)), (106, 66, 62))
     for x in (-5.5, 5.5):
-        pen.fill(box(x, -16, 6, 7), (255, 232, 150))
+        pen.glow(box(x, -16, 6, 7), (255, 232, 150))
 
 
 def _mushroom(pen: Pen) -> None:
@@ -188,7 +188,7 @@ def _cabin(pen: Pen) -> None:
     pen.fill(box(0, -18, 22, 19), (146, 98, 68))
     pen.fill(polygon((-15, -17), (0, -30), (15, -17)), (170, 72, 70))
     pen.fill(polygon((-6, -25), (0, -31), (6, -25)), SNOW_WHITE)
-    pen.fill(box(-5, -13, 6, 6), (255, 226, 130))
+    pen.glow(box(-5, -13, 6, 6), (255, 226, 130))
     pen.fill(box(5, -12, 6, 13), (96, 62, 48))
 
 

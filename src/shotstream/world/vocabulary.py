@@ -85,7 +85,7 @@ ACTIONS = {
         ("is dancing", "are dancing", "dancing"),
     ),
 }
-"""Action -> wordings, each for one ("The cat ..."), for several, and as a participle ("... of the cat ...")."""
+"""Action -> wordings: of one ("the cat ..."), of several, and as a participle ("... of the cat ...")."""
 FRAMINGS = {
     "wide": ("wide shot", "wide view", "long shot"),
     "medium": ("medium shot", "middle shot"),
