@@ -1,0 +1,147 @@
+"""H.264 video files, written while the frames are being made (PyAV)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from shotstream.media.files import atomic_path, write_errors
+
+_X264 = {"crf": "16", "preset": "veryfast"}
+_BT709 = 1
+_LIMITED_RANGE = 1
+
+
+class VideoWriter:
+    """An MP4 file that grows with every `write` and takes its name only when the block ends well.
+
+    Use as a context manager; an exception inside the block removes the partial file. To keep what was
+    written so far after Ctrl-C, catch ``KeyboardInterrupt`` *inside* the block.
+
+    Args:
+        path: Final name, ``*.mp4``.
+        fps: Frames per second, above 0.
+        scale: Whole-number enlargement of every frame (bicubic).
+
+    Raises:
+        ImportError: If PyAV is not installed; the message is the line that installs it.
+        ValueError: If `fps` or `scale` makes no sense.
+    """
+
+    def __init__(self, path: Path, fps: float, scale: int = 1) -> None:
+        if not 0 < fps <= 1000:
+            raise ValueError(
+                f"fps is {fps}, but a video needs more than 0 and at most 1000 frames per second."
+            )
+        if scale < 1:
+            raise ValueError(f"scale is {scale}, but frames can only be enlarged; give 1 or more.")
+        self.path = Path(path)
+        self.frames_written = 0
+        self._rate = Fraction(fps).limit_denominator(1001)
+        self._scale = scale
+        self._container: Any = None
+        self._stream: Any = None
+        self._shape: tuple[int, ...] = ()
+        self._files = ExitStack()
+        self._av = _pyav()
+
+    def __enter__(self) -> Self:
+        self._part = self._files.enter_context(atomic_path(self.path))
+        self._files.push(self._finish)
+        return self
+
+    def write(self, frames: Iterable[np.ndarray]) -> None:
+        """Append frames.
+
+        Args:
+            frames: ``uint8 [H, W, 3]`` each (a ``[T, H, W, 3]`` array is such an iterable); the first one
+                sets the size, odd sizes are padded by repeating the edge.
+
+        Raises:
+            MediaError: If the file cannot be written, e.g. because the disk is full.
+            ValueError: If a frame has another type or size.
+        """
+        for frame in frames:
+            self._check(frame)
+            with write_errors(self.path):
+                if not self._shape:
+                    self._open(frame)
+                self._container.mux(self._stream.encode(self._picture(frame)))
+            self.frames_written += 1
+
+    def __exit__(self, *exception: Any) -> bool | None:
+        return self._files.__exit__(*exception)
+
+    def _finish(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if self._container is not None:
+            with write_errors(self.path):
+                if kind is None:
+                    self._container.mux(self._stream.encode(None))
+                self._container.close()
+        elif kind is None:
+            raise ValueError(f"No frames were given for {self.path}, so there is no video to write.")
+
+    def _check(self, frame: np.ndarray) -> None:
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise ValueError(
+                f"A frame must be uint8 [H, W, 3], but this one is {frame.dtype} {list(frame.shape)}."
+            )
+        if self._shape and frame.shape != self._shape:
+            raise ValueError(
+                f"A video has one frame size, but after {list(self._shape)} came {list(frame.shape)}."
+            )
+
+    def _open(self, frame: np.ndarray) -> None:
+        self._shape = frame.shape
+        height, width = (side + side % 2 for side in frame.shape[:2])
+        self._container = self._av.open(str(self._part), "w", format="mp4")
+        self._stream = self._container.add_stream("libx264", rate=self._rate, options=_X264)
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.width, self._stream.height = width * self._scale, height * self._scale
+        codec = self._stream.codec_context
+        codec.color_range = _LIMITED_RANGE
+        codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
+
+    def _picture(self, frame: np.ndarray) -> Any:
+        odd_height, odd_width = frame.shape[0] % 2, frame.shape[1] % 2
+        if odd_height or odd_width:
+            frame = np.pad(frame, ((0, odd_height), (0, odd_width), (0, 0)), mode="edge")
+        picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        return picture.reformat(
+            width=self._stream.width,
+            height=self._stream.height,
+            format="yuv420p",
+            dst_colorspace="ITU709",
+            interpolation="BICUBIC",
+        )
+
+
+def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, scale: int = 1) -> None:
+    """Write a whole video file: H.264, yuv420p, whole or not at all.
+
+    Args:
+        path: Final name, ``*.mp4``.
+        frames: ``uint8 [H, W, 3]`` each, at least one.
+        fps: Frames per second.
+        scale: Whole-number enlargement (bicubic).
+
+    Raises:
+        ImportError: If PyAV is not installed.
+        MediaError: If the file cannot be written.
+        ValueError: If there are no frames, or one has the wrong type or size.
+    """
+    with VideoWriter(path, fps, scale) as video:
+        video.write(frames)
+
+
+def _pyav() -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise ImportError('Video files need PyAV: pip install "shotstream[video]"') from error
+    return av

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shotstream.media.files import MediaError
+from shotstream.media.sheet import write_png
+from shotstream.media.video import VideoWriter, write_video
+
+av = pytest.importorskip("av")
+pytestmark = pytest.mark.cpu
+
+COLOURS = [(255, 0, 0), (0, 200, 0), (20, 40, 250), (200, 200, 40)]
+
+
+def bars(frames: int = 5, height: int = 32, width: int = 64) -> np.ndarray:
+    """Four upright bars of clear colours."""
+    picture = np.repeat(np.array(COLOURS, dtype=np.uint8), width // 4, axis=0)
+    return np.broadcast_to(picture, (frames, height, width, 3))
+
+
+def noise(frames: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (frames, 128, 128, 3), dtype=np.uint8)
+
+
+def read(path: Path) -> tuple[list[np.ndarray], float]:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        return frames, float(stream.average_rate)
+
+
+def test_frames_rate_size_and_colours_survive(tmp_path):
+    write_video(tmp_path / "a.mp4", bars(), fps=12, scale=2)
+    frames, fps = read(tmp_path / "a.mp4")
+    assert (len(frames), fps, frames[0].shape) == (5, 12, (64, 128, 3))
+    for index, colour in enumerate(COLOURS):
+        assert np.abs(frames[0][32, 16 + 32 * index].astype(int) - colour).max() <= 4
+
+
+def test_odd_sizes_are_padded(tmp_path):
+    write_video(tmp_path / "a.mp4", bars()[:, :31, :63], fps=12)
+    assert read(tmp_path / "a.mp4")[0][0].shape == (32, 64, 3)
+
+
+def test_pieces_make_the_same_film_as_the_whole(tmp_path):
+    with VideoWriter(tmp_path / "pieces.mp4", 12) as video:
+        for start in range(0, 12, 5):
+            video.write(noise(12)[start : start + 5])
+    write_video(tmp_path / "whole.mp4", noise(12), 12)
+    assert (tmp_path / "pieces.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
+def test_nothing_under_the_final_name_until_the_end(tmp_path):
+    path = tmp_path / "a.mp4"
+    with VideoWriter(path, 12) as video:
+        video.write(bars())
+        assert not path.exists()
+    assert video.frames_written == 5
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_inside_the_block_removes_the_partial_file(tmp_path):
+    def interrupted():
+        yield from bars()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_video(tmp_path / "a.mp4", interrupted(), 12)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("frames", "sentence"),
+    [
+        ([], "No frames"),
+        ([np.zeros((8, 8, 3))], "uint8.*float64"),
+        ([np.zeros((8, 8), np.uint8)], r"\[8, 8\]"),
+        ([np.zeros((8, 8, 3), np.uint8), np.zeros((8, 16, 3), np.uint8)], "one frame size"),
+    ],
+)
+def test_wrong_frames_leave_nothing(tmp_path, frames, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        write_video(tmp_path / "a.mp4", frames, 12)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("fps", "scale"), [(0, 1), (float("nan"), 1), (12, 0)])
+def test_wrong_settings(tmp_path, fps, scale):
+    with pytest.raises(ValueError, match=r"fps|scale"):
+        write_video(tmp_path / "a.mp4", bars(), fps, scale)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A real disk of 128 KiB."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(tmp_path)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command here")
+    if done.returncode:
+        pytest.skip(f"this account may not mount a small disk: {done.stderr.strip()}")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_full_disk_gives_one_sentence_and_leaves_nothing(small_disk):
+    with pytest.raises(MediaError, match=r"a\.mp4: the disk is full; free some space"):
+        write_video(small_disk / "a.mp4", noise(40), 12)
+    with pytest.raises(MediaError, match=r"a\.png: the disk is full; free some space"):
+        write_png(small_disk / "a.png", np.concatenate(noise(40)))
+    assert list(small_disk.iterdir()) == []
+
+
+LIMITED = """
+import resource, signal, sys
+import numpy as np
+from pathlib import Path
+from shotstream.media.files import MediaError
+from shotstream.media.video import write_video
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+frames = np.random.default_rng(0).integers(0, 256, (40, 128, 128, 3), dtype=np.uint8)
+try:
+    write_video(Path(sys.argv[1]), frames, 12)
+except MediaError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file size limits")
+def test_a_size_limit_gives_one_sentence_and_leaves_nothing(tmp_path):
+    command = [sys.executable, "-c", LIMITED, str(tmp_path / "a.mp4")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "a.mp4: the file grew past the size limit" in done.stdout
+    assert list(tmp_path.iterdir()) == []
