@@ -205,4 +205,4 @@ def _mention(random: Random, one: Character) -> str:
 
 def _sentence(text: str) -> str:
     """Capital letters at the beginnings of sentences."""
-    return " ".join(part[0].upper() + part[1:] for part in text.replace(". ", ".\n").split("\n"))
+    return ". ".join(part[0].upper() + part[1:] for part in text.split(". "))
