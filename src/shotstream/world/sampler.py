@@ -13,6 +13,8 @@ from typing import Literal
 from shotstream.world import vocabulary
 
 Split = Literal["train", "held-out"]
+PROMPT_WORDS = 16
+"""No prompt is longer; two characters with colours and a camera move can need another wording."""
 SINGULAR = {"is": "is", "was": "was", "lives": "lives"}
 PLURAL = {"is": "are", "was": "were", "lives": "live"}
 
@@ -147,7 +149,10 @@ def _sample_shots(
             framings = [name for name in framings if name != shots[-1].framing]
         framing, action = random.choice(framings), random.choice(actions)
         camera = random.choices(list(vocabulary.CAMERAS), weights=[3, 1, 1])[0]
-        prompt = _prompt(random, [cast[index] for index in subjects], action, framing, camera)
+        seen = [cast[index] for index in subjects]
+        prompt = _prompt(random, seen, action, framing, camera)
+        while len(vocabulary.split_words(prompt)) > PROMPT_WORDS:
+            prompt = _prompt(random, seen, action, framing, camera)
         shots.append(WorldShot(prompt, subjects, action, framing, camera, frames, random.random()))
     return tuple(shots)
 
