@@ -84,11 +84,11 @@ class WorldStory:
 
 
 def sample_story(seed: int, *, split: Split = "train", shots: int = 5, frames: int = 33) -> WorldStory:
-    """Samples a story; the same arguments always give the same character.
+    """Samples a story; the same arguments always give the same one.
 
     Args:
         seed: Any integer; a seed means different stories in different splits.
-        split: "train" never shows a held-out combination; in "held-out" the first character always is character.
+        split: "train" never shows a held-out combination; "held-out" always begins its cast with one.
         shots: Number of shots, at least 1.
         frames: Pixel frames of each shot, at least 1.
 
