@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -98,6 +99,12 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+
+# YAML 1.1 takes 1e3 for text; JSON and people mean a number.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"-?[0-9]+([.][0-9]+)?[eE][-+]?[0-9]+$"), list("-0123456789")
+)
 
 
 def _read_text(document: Document) -> str:
