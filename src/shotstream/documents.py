@@ -1,0 +1,219 @@
+"""Files that people write (YAML, JSON): plain data, the line of every value, and every mistake in them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+Location = tuple[str | int, ...]
+"""Where a value stands, e.g. ``("shots", 2, "prompt")``: pydantic's ``loc``."""
+
+_MAX_BYTES = 256 * 1024
+_MAX_DEPTH = 20
+
+
+class Mistake(NamedTuple):
+    """What is wrong at one place, as a sentence that says what to do."""
+
+    line: int | None
+    """Counted from 1; None when it concerns the file as a whole."""
+    sentence: str
+
+
+@dataclass
+class Document:
+    """What a file says, and where it says it."""
+
+    path: Path
+    data: Any = None
+    """Dictionaries, lists, text, numbers; None when the file could not be read."""
+    lines: dict[Location, int] = field(default_factory=dict)
+    """Line of every key and list item, counted from 1."""
+    mistakes: list[Mistake] = field(default_factory=list)
+    """What is wrong with the file as a file: syntax, duplicate keys, unreadable values."""
+
+    def line(self, location: Location) -> int | None:
+        """Line of `location`, or of the nearest thing around it; None when the file is empty."""
+        while location and location not in self.lines:
+            location = location[:-1]
+        return self.lines.get(location)
+
+    def complain(self, location: Location, sentence: str) -> None:
+        """Note a mistake at `location`."""
+        self.mistakes.append(Mistake(self.line(location), sentence))
+
+    def report(self) -> str:
+        """All mistakes, in the order of their lines, each as ``file:line: sentence``."""
+        ordered = sorted(self.mistakes, key=lambda mistake: mistake.line or 0)
+        places = [f"{self.path}:{line}" if line else f"{self.path}" for line, _ in ordered]
+        entries = [f"{place}: {sentence}" for place, (_, sentence) in zip(places, ordered, strict=True)]
+        if len(entries) == 1:
+            return entries[0]
+        return "\n  ".join([f"{self.path} has {len(entries)} mistakes:", *entries])
+
+
+def read_document(path: Path) -> Document:
+    """Read a YAML or JSON file; whatever is wrong with it ends up in ``mistakes``, nothing is raised."""
+    document = Document(Path(path))
+    text = _read_text(document)
+    if document.mistakes:
+        return document
+    if document.path.suffix == ".json":
+        text = text.replace("\t", " ")  # JSON may be indented with tabs, YAML may not; else JSON is YAML
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+    except yaml.YAMLError as error:
+        document.mistakes.append(_syntax_mistake(error, text))
+        return document
+    if node is None:
+        document.mistakes.append(Mistake(None, "the file is empty."))
+        return document
+    document.lines[()] = node.start_mark.line + 1
+    document.data = _value(node, (), loader, document)
+    return document
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """``"; did you mean 'prompt'?"``, or the list of what is known when nothing is near."""
+    near = get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}."
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader without aliases (which can blow up a small file) and without bottomless nesting."""
+
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="an alias (*)", problem_mark=self.peek_event().start_mark)
+        if self._depth == _MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem="too deep", problem_mark=self.peek_event().start_mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+# YAML 1.1 takes 1e3 for text; JSON and people mean a number.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"-?[0-9]+([.][0-9]+)?[eE][-+]?[0-9]+$"), list("-0123456789")
+)
+
+
+def _read_text(document: Document) -> str:
+    path = document.path
+    try:
+        raw = path.read_bytes() if path.stat().st_size <= _MAX_BYTES else None
+    except FileNotFoundError:
+        siblings = [file.name for file in path.parent.glob("*.*")]
+        near = get_close_matches(path.name, siblings, n=1)
+        hint = f"did you mean {path.parent / near[0]}?" if near else "check the path."
+        document.mistakes.append(Mistake(None, f"there is no such file; {hint}"))
+        return ""
+    except OSError as error:
+        remedy = "name a file in it." if path.is_dir() else "check the path and its permissions."
+        document.mistakes.append(Mistake(None, f"it cannot be read ({error.strerror}); {remedy}"))
+        return ""
+    if raw is None:
+        sentence = f"the file is larger than {_MAX_BYTES // 1024} KiB; is it the right one?"
+        document.mistakes.append(Mistake(None, sentence))
+    elif b"\0" in raw:
+        document.mistakes.append(
+            Mistake(None, "this is not text but a binary file; give a YAML or JSON file.")
+        )
+    else:
+        return _decode(raw, document)
+    return ""
+
+
+def _decode(raw: bytes, document: Document) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        sentence = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file with the encoding UTF-8."
+        document.mistakes.append(Mistake(line, sentence))
+        return ""
+
+
+def _value(node: yaml.Node, location: Location, loader: _Loader, document: Document) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, location, loader, document)
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            document.lines[(*location, index)] = item.start_mark.line + 1
+        return [_value(item, (*location, index), loader, document) for index, item in enumerate(node.value)]
+    try:
+        return _checked(loader.construct_object(node))
+    except (ValueError, OverflowError, yaml.YAMLError):
+        document.complain(
+            location, f"{shortened(node.value)} cannot be read; if it is text, put it in quotes."
+        )
+        return node.value
+
+
+def _mapping(
+    node: yaml.MappingNode, location: Location, loader: _Loader, document: Document
+) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            document.mistakes.append(Mistake(line, "a key must be a single word, such as 'prompt'."))
+            continue
+        key = key_node.value
+        if key in values:
+            first = document.lines[(*location, key)]
+            sentence = f"the key {key!r} stands here a second time (first in line {first}); remove one."
+            document.mistakes.append(Mistake(line, sentence))
+            continue
+        document.lines[(*location, key)] = line
+        values[key] = _value(value_node, (*location, key), loader, document)
+    return values
+
+
+def _checked(value: Any) -> Any:
+    if isinstance(value, int) and abs(value) >= 2**64:
+        raise ValueError("a number that nothing here can mean")
+    if isinstance(value, str):  # JSON writes an emoji as two escapes, which YAML reads as two halves
+        return value.encode("utf-16", "surrogatepass").decode("utf-16")
+    return value
+
+
+def shortened(value: Any) -> str:
+    """The value as a person would write it, 40 characters at most."""
+    if isinstance(value, dict | list):
+        return "a list" if isinstance(value, list) else "a mapping"
+    words = {"None": "nothing", "True": "true", "False": "false"}
+    text = repr(value) if isinstance(value, str) else words.get(str(value), str(value))
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _syntax_mistake(error: yaml.YAMLError, text: str) -> Mistake:
+    if not isinstance(error, yaml.MarkedYAMLError):  # a ReaderError: a character that no text file holds
+        position = getattr(error, "position", 0)
+        sentence = f"the character {text[position]!r} is not allowed; remove it."
+        return Mistake(text.count("\n", 0, position) + 1, sentence)
+    problem = error.problem or error.context or str(error)
+    mark = error.problem_mark
+    if "end of stream" in problem or "<stream end>" in problem:
+        mark = error.context_mark or mark
+    remedies = {
+        "an alias (*)": "an alias (*) is not allowed; write the text out, or put it in quotes",
+        "too deep": f"this is nested more than {_MAX_DEPTH} deep; a story needs 3",
+        "mapping values": 'a second ": " in one line; put text that contains ": " in quotes',
+        "found character '\\t'": "the line is indented with a tab; use spaces",
+        "found unexpected end of stream": "this quote is never closed; add the closing quote",
+        "'<stream end>'": "this bracket is never closed; add the closing one",
+        "but found another document": "a second document (---) starts here; a file holds one story",
+    }
+    known = [sentence for part, sentence in remedies.items() if part in problem]
+    sentence = known[0] if known else f"this is not YAML ({problem}); check the line and the one above"
+    return Mistake(mark.line + 1 if mark else None, f"{sentence}.")

@@ -1,0 +1,161 @@
+"""Captions to numbers: one code path for Wan's umT5 and for mini's small encoder with its closed vocabulary.
+
+Shapes: S captions, L tokens of the longest one, D caption width.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+try:
+    import ftfy
+except ImportError:
+    ftfy = None
+
+_PAD, _END, _UNKNOWN = "<pad>", "</s>", "<unk>"
+
+
+class CaptionEncoder:
+    """A tokenizer and a text encoder, used together.
+
+    Captions are cleaned, cut at `max_length` tokens, encoded, and set to zero after their last token: the
+    transformer pads them with zeros to its text length, as Wan does.
+
+    Args:
+        tokenizer: Any transformers tokenizer, or one from `make_tokenizer`.
+        text_encoder: umT5, or one from `make_text_encoder`.
+        max_length: Most tokens of a caption, the closing ``</s>`` included.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, text_encoder: UMT5EncoderModel, max_length: int = 512
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.text_encoder = text_encoder
+        self.max_length = max_length
+
+    @torch.no_grad()
+    def encode(self, captions: Sequence[str], device: torch.device | str | None = None) -> Tensor:
+        """Encode captions for generation.
+
+        Every caption goes through the encoder by itself, so that its numbers do not depend on its neighbours.
+
+        Args:
+            captions: S texts, at least one.
+            device: Where the result goes; the text encoder's device if None.
+
+        Returns:
+            ``[S, L, D]`` in the text encoder's dtype, zero after each caption's tokens.
+        """
+        encoded = [self.embed(*self.tokenize([caption]))[0] for caption in captions]  # [L_s, D] each
+        return torch.nn.utils.rnn.pad_sequence(encoded, batch_first=True).to(device)
+
+    def tokenize(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Clean captions and turn them into token numbers.
+
+        Returns:
+            Token numbers and mask (1 for tokens, 0 for padding), both ``int64 [S, L]`` on the CPU.
+        """
+        batch = self.tokenizer(
+            [clean_caption(caption) for caption in captions],
+            padding="longest",
+            truncation=True,
+            max_length=self.max_length,
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
+        return batch["input_ids"], batch["attention_mask"]
+
+    def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Encode tokens; differentiable, for training the text encoder along.
+
+        Args:
+            ids: Token numbers ``[S, L]``.
+            mask: 1 for tokens, 0 for padding ``[S, L]``.
+
+        Returns:
+            ``[S, L, D]`` on the text encoder's device, zero where the mask is 0.
+        """
+        ids, mask = ids.to(self.text_encoder.device), mask.to(self.text_encoder.device)
+        hidden = self.text_encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [S, L, D]
+        return hidden * mask.unsqueeze(-1).to(hidden.dtype)
+
+    def unknown_words(self, caption: str) -> dict[str, list[str]]:
+        """Words that the vocabulary does not have, each with at most 3 near ones that it has.
+
+        Always empty for open vocabularies (umT5's), which can spell any word.
+        """
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None or not isinstance(backend.model, models.WordLevel):
+            return {}
+        text = clean_caption(caption)
+        encoding = backend.encode(text)
+        pieces = zip(encoding.tokens, encoding.offsets, strict=True)
+        unknown = [text[start:end].lower() for token, (start, end) in pieces if token == _UNKNOWN]
+        known = [word for word in backend.get_vocab() if word not in (_PAD, _END, _UNKNOWN)]
+        return {word: get_close_matches(word, known, n=3) for word in unknown}
+
+
+def clean_caption(caption: str) -> str:
+    """Repair broken encodings (when ftfy is installed) and HTML entities, and collapse white space."""
+    if ftfy is not None:
+        caption = ftfy.fix_text(caption)
+    caption = html.unescape(html.unescape(caption))
+    return re.sub(r"\s+", " ", caption).strip()
+
+
+def make_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """Make a tokenizer that knows exactly `words`.
+
+    Text is lower-cased and split at white space and punctuation, which is dropped; so are the words given
+    here ("close-up" becomes two). ``<pad>`` is 0, ``</s>`` 1 and closes every caption, ``<unk>`` 2.
+
+    Args:
+        words: The vocabulary, in any order; numbers are given in sorted order.
+    """
+    normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    splitter = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation(behavior="removed")]
+    )
+    pieces = {
+        piece for word in words for piece, _ in splitter.pre_tokenize_str(normalizer.normalize_str(word))
+    }
+    vocabulary = {word: number for number, word in enumerate([_PAD, _END, _UNKNOWN, *sorted(pieces)])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=_UNKNOWN))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.post_processor = processors.TemplateProcessing(f"$A {_END}", special_tokens=[(_END, 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=_PAD, eos_token=_END, unk_token=_UNKNOWN, padding_side="right"
+    )
+
+
+def make_text_encoder(vocab_size: int, width: int = 128, layers: int = 2, heads: int = 4) -> UMT5EncoderModel:
+    """Make a small text encoder of the same class as Wan's, with fresh weights.
+
+    Args:
+        vocab_size: ``len(tokenizer)``.
+        width: Width of its output, a multiple of `heads`.
+        layers: Number of transformer layers.
+        heads: Number of attention heads.
+    """
+    if width % heads:
+        raise ValueError(f"width is {width}, which {heads} heads cannot share; give a multiple of {heads}.")
+    config = UMT5Config(
+        vocab_size=vocab_size,
+        d_model=width,
+        d_kv=width // heads,
+        d_ff=2 * width,
+        num_layers=layers,
+        num_heads=heads,
+        dropout_rate=0.0,
+    )
+    return UMT5EncoderModel(config)
