@@ -1,0 +1,128 @@
+"""Drawing with skia in the units of the world: shapes as paths, and a pen that knows the light."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+
+import numpy as np
+
+try:
+    import skia
+except ImportError as error:
+    raise ImportError('The story world needs skia: pip install "shotstream[world]"') from error
+
+Colour = tuple[int, int, int]
+Light = tuple[float, float, float]
+"""What the light leaves of red, green and blue, each in [0, 1]."""
+
+
+@lru_cache(maxsize=4096)
+def oval(x: float, y: float, radius_x: float, radius_y: float) -> skia.Path:
+    """An ellipse around (x, y)."""
+    path = skia.Path()
+    path.addOval(skia.Rect.MakeLTRB(x - radius_x, y - radius_y, x + radius_x, y + radius_y))
+    return path
+
+
+@lru_cache(maxsize=4096)
+def box(x: float, y: float, width: float, height: float, corner: float = 0.0) -> skia.Path:
+    """A box whose middle is x and whose top is y, with round corners."""
+    path = skia.Path()
+    path.addRoundRect(skia.Rect.MakeXYWH(x - width / 2, y, width, height), corner, corner)
+    return path
+
+
+@lru_cache(maxsize=4096)
+def polygon(*points: tuple[float, float]) -> skia.Path:
+    """A closed shape with straight sides."""
+    path = skia.Path()
+    path.addPoly([skia.Point(x, y) for x, y in points], True)
+    return path
+
+
+@lru_cache(maxsize=4096)
+def curve(*points: tuple[float, float]) -> skia.Path:
+    """An open smooth line: from the first point, then quadratic arcs (control, end), (control, end), ..."""
+    path = skia.Path()
+    path.moveTo(*points[0])
+    for control, end in zip(points[1::2], points[2::2], strict=True):
+        path.quadTo(*control, *end)
+    return path
+
+
+class Pen:
+    """Draws on its own pixels; lengths are lines of a picture 64 lines high, x is 0 in the middle.
+
+    Args:
+        height: Pixels from top to bottom.
+        width: Pixels from left to right.
+    """
+
+    def __init__(self, height: int, width: int):
+        self._pixels = np.zeros((height, width, 4), np.uint8)  # [H, W, RGBA]
+        self._surface = skia.Surface(self._pixels)  # must outlive its canvas
+        self._canvas = self._surface.getCanvas()
+        self._canvas.scale(height / 64, height / 64)
+        self._canvas.translate(32 * width / height, 0)
+        self.half_width = 32 * width / height
+        self.light: Light = (1.0, 1.0, 1.0)
+
+    def picture(self) -> np.ndarray:
+        """A copy of what was drawn: uint8 [H, W, 3]."""
+        return self._pixels[..., :3].copy()
+
+    def fill(self, path: skia.Path, colour: Colour) -> None:
+        """Fills a shape."""
+        self._canvas.drawPath(path, skia.Paint(AntiAlias=True, Color=self._lit(colour)))
+
+    def glow(self, path: skia.Path, colour: Colour) -> None:
+        """Fills a shape that shines by itself, whatever the light."""
+        self._canvas.drawPath(path, skia.Paint(AntiAlias=True, Color=skia.Color(*colour)))
+
+    def stroke(self, path: skia.Path, width: float, colour: Colour) -> None:
+        """Follows a line with a round brush."""
+        paint = skia.Paint(AntiAlias=True, Color=self._lit(colour), Style=skia.Paint.kStroke_Style)
+        paint.setStrokeWidth(width)
+        paint.setStrokeCap(skia.Paint.kRound_Cap)
+        paint.setStrokeJoin(skia.Paint.kRound_Join)
+        self._canvas.drawPath(path, paint)
+
+    def gradient(self, top: float, bottom: float, colours: Sequence[Colour]) -> None:
+        """Fills the picture's width between two heights from the first colour to the last."""
+        shader = skia.GradientShader.MakeLinear(
+            points=[(0, top), (0, bottom)], colors=[self._lit(colour) for colour in colours]
+        )
+        area = skia.Rect.MakeLTRB(-2 * self.half_width, top, 2 * self.half_width, bottom)
+        self._canvas.drawRect(area, skia.Paint(Shader=shader))
+
+    @contextmanager
+    def moved(
+        self, x: float, y: float, *, turn: float = 0.0, scale: tuple[float, float] = (1, 1)
+    ) -> Iterator[None]:
+        """Moves the origin to (x, y), turns clockwise by degrees, then scales; undone at the end."""
+        self._canvas.save()
+        self._canvas.translate(x, y)
+        self._canvas.rotate(turn)
+        self._canvas.scale(*scale)
+        yield
+        self._canvas.restore()
+
+    @contextmanager
+    def clipped(self, path: skia.Path) -> Iterator[None]:
+        """Lets only what falls into the shape be drawn; undone at the end."""
+        self._canvas.save()
+        self._canvas.clipPath(path, skia.ClipOp.kIntersect, True)
+        yield
+        self._canvas.restore()
+
+    def _lit(self, colour: Colour) -> int:
+        red, green, blue = (round(part * left) for part, left in zip(colour, self.light, strict=True))
+        return skia.Color(red, green, blue)
+
+
+def mix(one: Colour, other: Colour, share: float) -> Colour:
+    """`one` with a share of `other` in [0, 1]."""
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+    return red, green, blue
