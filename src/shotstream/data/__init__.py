@@ -1,1 +1,1 @@
-"""From drawn or filmed shots to latents on disk to a resumable loader."""
+"""From drawn shots to latents on disk to batches whose order is a pure function of the step."""

@@ -1,0 +1,116 @@
+"""The two attentions of a block, through diffusers' attention back ends.
+
+Legend: B batch, F latent frames, N tokens of one frame, D width, H heads, d head size, S captions,
+L caption length in tokens.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from diffusers.models.attention import AttentionModuleMixin
+from diffusers.models.attention_dispatch import dispatch_attention_fn
+from torch import Tensor, nn
+
+from shotstream.models.cache import CacheSlot
+from shotstream.models.rope import rotate
+
+
+class AttentionChoice:
+    """What diffusers sets on a model's attentions: ``set_attention_backend`` and context parallelism."""
+
+    _attention_backend: Any = None
+    _parallel_config: Any = None
+
+
+class Attention(nn.Module, AttentionModuleMixin):
+    """Projections with RMS-normed queries and keys (over the full width), in diffusers' Wan names."""
+
+    def __init__(self, heads: int, head_dim: int, eps: float):
+        super().__init__()
+        width = heads * head_dim
+        self.heads = heads
+        self.to_q = nn.Linear(width, width)
+        self.to_k = nn.Linear(width, width)
+        self.to_v = nn.Linear(width, width)
+        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+        self.norm_q = nn.RMSNorm(width, eps=eps)
+        self.norm_k = nn.RMSNorm(width, eps=eps)
+        self.processor = AttentionChoice()
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return dispatch_attention_fn(
+            query,
+            key.type_as(query),
+            value.type_as(query),
+            backend=self.processor._attention_backend,
+            parallel_config=self.processor._parallel_config,
+        )
+
+
+class SelfAttention(Attention):
+    """Attention over the tokens of all frames: bidirectional, block-causal, or through a cache."""
+
+    def forward(
+        self, x: Tensor, rotary: Tensor, stops: tuple[int, ...] | None = None, slot: CacheSlot | None = None
+    ) -> Tensor:
+        """Attend.
+
+        Args:
+            x: Tokens [B, F, N, D].
+            rotary: Turns from ``rope.rotary_table``, complex64 [1 or B, F * N, 1, d / 2].
+            stops: For the block-causal form: where each block of tokens ends. Tokens of a block see
+                everything up to their block's end; that is one attention over a prefix per block, which needs
+                no mask, runs on every back end and skips the work a mask would throw away.
+            slot: For the cached form: this layer's place in the cache.
+
+        Returns:
+            [B, F, N, D].
+        """
+        key = rotate(self._split(self.norm_k(self.to_k(x)).flatten(1, 2)), rotary)  # [B, F * N, H, d]
+        query = rotate(self._split(self.norm_q(self.to_q(x)).flatten(1, 2)), rotary)
+        value = self._split(self.to_v(x).flatten(1, 2))
+        if slot is not None:
+            key, value = slot.extend(key, value)
+        if stops is None:
+            out = self._attend(query, key, value)
+        else:
+            blocks = [
+                self._attend(query[:, start:stop], key[:, :stop], value[:, :stop])
+                for start, stop in pairwise((0, *stops))
+            ]
+            out = torch.cat(blocks, 1)
+        return self.to_out[0](out.flatten(2).type_as(x)).view_as(x)
+
+
+class CrossAttention(Attention):
+    """Attention of every frame to its caption; a caption's keys and values are made once, by ``encode``."""
+
+    def encode(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Project captions [B, S, L, D] to keys and values [B, S, L, H, d]."""
+        return self._split(self.norm_k(self.to_k(text))), self._split(self.to_v(text))
+
+    def forward(self, x: Tensor, caption: tuple[Tensor, Tensor], rows: Tensor | None) -> Tensor:
+        """Attend.
+
+        Args:
+            x: Tokens [B, F, N, D].
+            caption: Keys and values from :meth:`encode`, each [B, S, L, H, d].
+            rows: For several captions: row of each frame's caption among the B * S captions, [B * F].
+
+        Returns:
+            [B, F, N, D].
+        """
+        query = self._split(self.norm_q(self.to_q(x)))  # [B, F, N, H, d]
+        if rows is None:
+            key, value = (part[:, 0] for part in caption)
+            out = self._attend(query.flatten(1, 2), key, value)
+        else:
+            key, value = (part.flatten(0, 1).index_select(0, rows) for part in caption)
+            out = self._attend(query.flatten(0, 1), key, value)
+        return self.to_out[0](out.flatten(2).type_as(x)).view_as(x)

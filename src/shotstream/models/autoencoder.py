@@ -1,0 +1,85 @@
+"""What the rest of the project asks of a video autoencoder, whichever network is behind it.
+
+Legend: B batch, F latent frames, T pixel frames (T = 1 + 4k gives F = 1 + k), C latent channels,
+h and w latent height and width, H and W pixel height and width.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class StreamingDecoder(Protocol):
+    """The decoder of one shot: it carries the temporal state from chunk to chunk.
+
+    Decoding a shot in pieces gives what decoding it at once would give.
+    """
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Decode the next latent frames of the shot.
+
+        Args:
+            latents: Normalised latents ``[B, F, C, h, w]``.
+
+        Returns:
+            Pixels ``[B, T, 3, H, W]`` in [-1, 1]; T = 1 + r(F - 1) on the first call and rF later, where
+            r is the temporal ratio.
+        """
+        ...
+
+    def state(self) -> list[Tensor]:
+        """Everything the next call depends on; empty before the first. Later calls leave it untouched."""
+        ...
+
+    def restore(self, state: list[Tensor]) -> None:
+        """Go on exactly from where `state` was taken."""
+        ...
+
+
+@runtime_checkable
+class VideoAutoencoder(Protocol):
+    """Pixels to normalised latents and back."""
+
+    spatial_ratio: int
+    """Pixels per latent cell along height and width."""
+
+    temporal_ratio: int
+    """Pixel frames per latent frame, after the first."""
+
+    latent_channels: int
+    """Channels C of a latent frame."""
+
+    def encode_stills(self, frames: Tensor) -> Tensor:
+        """Encode pictures, each by itself: ``[B, F, 3, H, W]`` in [-1, 1] -> ``[B, F, C, h, w]``."""
+        ...
+
+    def encode_clip(self, frames: Tensor) -> Tensor:
+        """Encode a clip, r the temporal ratio: ``[B, 1 + rk, 3, H, W]`` -> ``[B, 1 + k, C, h, w]``."""
+        ...
+
+    def open_decoder(self) -> StreamingDecoder:
+        """Open a decoder for one shot."""
+        ...
+
+
+def as_video_autoencoder(vae: nn.Module) -> VideoAutoencoder:
+    """Give `vae` the interface above: itself if it has it, wrapped if it is diffusers' ``AutoencoderKLWan``.
+
+    Raises:
+        ValueError: For any other network.
+    """
+    if isinstance(vae, VideoAutoencoder):
+        return vae
+    from diffusers import AutoencoderKLWan
+
+    from shotstream.models.autoencoder_wan import WanVideoAutoencoder
+
+    if isinstance(vae, AutoencoderKLWan):
+        return WanVideoAutoencoder(vae)
+    raise ValueError(
+        f"{type(vae).__name__} is no video autoencoder that ShotStream knows; "
+        "use AutoencoderKLWan or TinyVideoAutoencoder"
+    )

@@ -1,0 +1,112 @@
+"""diffusers' Wan autoencoder, driven one latent frame at a time with a state that outlives the call."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import AutoencoderKLWan
+from torch import Tensor
+
+_FIRST_FRAME_MARK = (
+    "Rep"  # what diffusers' temporal upsampling keeps instead of features after the first frame
+)
+
+
+class WanVideoAutoencoder:
+    """``AutoencoderKLWan`` behind the project's interface; holds no state of its own.
+
+    `AutoencoderKLWan.decode` empties its feature cache at every call. Here the encoder and decoder are called
+    with a cache that belongs to the caller, so that decoding can go on where it stopped, and encoding a still
+    in another thread cannot disturb it.
+    """
+
+    def __init__(self, vae: AutoencoderKLWan) -> None:
+        self.vae = vae
+        self.spatial_ratio: int = vae.config.scale_factor_spatial
+        self.temporal_ratio: int = vae.config.scale_factor_temporal
+        self.latent_channels: int = vae.config.z_dim
+
+    def encode_stills(self, frames: Tensor) -> Tensor:
+        """Encode pictures, each by itself: ``[B, F, 3, H, W]`` in [-1, 1] -> ``[B, F, C, h, w]``."""
+        batch = frames.shape[0]
+        latents = self.encode_clip(frames.flatten(0, 1).unsqueeze(1))  # [B*F, 1, C, h, w]
+        return latents.squeeze(1).unflatten(0, (batch, -1))
+
+    def encode_clip(self, frames: Tensor) -> Tensor:
+        """Encode a clip to the mean: ``[B, 1 + 4k, 3, H, W]`` in [-1, 1] -> ``[B, 1 + k, C, h, w]``.
+
+        Raises:
+            ValueError: If the number of frames is not 1 + 4k.
+        """
+        if (frames.shape[1] - 1) % self.temporal_ratio:
+            raise ValueError(
+                f"a clip of {frames.shape[1]} frames cannot be encoded: "
+                f"give 1 + {self.temporal_ratio}k frames"
+            )
+        _bring_to_device(self.vae)
+        pixels = frames.transpose(1, 2).to(self.vae.dtype)  # [B, 3, T, H, W]
+        groups = [pixels[:, :, :1], *pixels[:, :, 1:].split(self.temporal_ratio, dim=2)]
+        cache = _empty_cache(self.vae, "encoder")
+        features = [
+            self.vae.encoder(group, feat_cache=cache, feat_idx=[0]) for group in groups if group.shape[2]
+        ]
+        moments = self.vae.quant_conv(torch.cat(features, dim=2))
+        mean, deviation = latent_statistics(self.vae, moments)
+        latents = (moments[:, : self.latent_channels] - mean) / deviation
+        return latents.transpose(1, 2)
+
+    def open_decoder(self) -> WanStreamingDecoder:
+        """Open a decoder for one shot."""
+        return WanStreamingDecoder(self.vae)
+
+
+class WanStreamingDecoder:
+    """Decodes one shot, carrying the causal convolutions' last frames from call to call."""
+
+    def __init__(self, vae: AutoencoderKLWan) -> None:
+        self._vae = vae
+        self._cache = _empty_cache(vae, "decoder")
+        self._begun = False
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Decode the shot's next frames: ``[B, F, C, h, w]`` -> ``[B, T, 3, H, W]`` in [-1, 1]."""
+        _bring_to_device(self._vae)
+        mean, deviation = latent_statistics(self._vae, latents)
+        z = latents.transpose(1, 2).to(self._vae.dtype) * deviation + mean  # [B, C, F, h, w]
+        pixels = [self._decode_frame(frame) for frame in self._vae.post_quant_conv(z).split(1, dim=2)]
+        return torch.cat(pixels, dim=2).clamp(-1, 1).transpose(1, 2)
+
+    def state(self) -> list[Tensor]:
+        """The carried features, in order; the mark of a first frame is an empty tensor."""
+        used = [entry for entry in self._cache if entry is not None]
+        return [entry if isinstance(entry, Tensor) else torch.empty(0) for entry in used]
+
+    def restore(self, state: list[Tensor]) -> None:
+        """Go on exactly from where `state` was taken."""
+        self._begun = bool(state)
+        self._cache = _empty_cache(self._vae, "decoder")
+        self._cache[: len(state)] = [entry if entry.numel() else _FIRST_FRAME_MARK for entry in state]
+
+    def _decode_frame(self, frame: Tensor) -> Tensor:
+        first, self._begun = not self._begun, True
+        return self._vae.decoder(frame, feat_cache=self._cache, feat_idx=[0], first_chunk=first)
+
+
+def latent_statistics(vae: AutoencoderKLWan, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the latent channels, ``[1, C, 1, 1, 1]``, on the device of `like`."""
+    mean, deviation = (
+        torch.tensor(values, device=like.device, dtype=vae.dtype).view(1, -1, 1, 1, 1)
+        for values in (vae.config.latents_mean, vae.config.latents_std)
+    )
+    return mean, deviation
+
+
+def _empty_cache(vae: AutoencoderKLWan, part: str) -> list[Tensor | str | None]:
+    """One place per causal convolution of `part`, all empty."""
+    return [None] * vae._cached_conv_counts[part]
+
+
+def _bring_to_device(vae: AutoencoderKLWan) -> None:
+    """Let an offload hook (``enable_model_cpu_offload``) do its work, as ``vae.decode`` would."""
+    hook = getattr(vae, "_hf_hook", None)
+    if hook is not None:
+        hook.pre_forward(vae)

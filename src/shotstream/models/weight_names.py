@@ -1,0 +1,79 @@
+"""Weight names: those of the original Wan and the released ShotStream checkpoints, and ours (diffusers').
+
+Released checkpoints may put ``model.`` before every name; that prefix is taken off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+_OUTER = {
+    "patch_embedding": "patch_embedding",
+    "spatial_embedding": "spatial_embedding",
+    "text_embedding.0": "condition_embedder.text_embedder.linear_1",
+    "text_embedding.2": "condition_embedder.text_embedder.linear_2",
+    "time_embedding.0": "condition_embedder.time_embedder.linear_1",
+    "time_embedding.2": "condition_embedder.time_embedder.linear_2",
+    "time_projection.1": "condition_embedder.time_proj",
+    "head.head": "proj_out",
+    "head.modulation": "scale_shift_table",
+}
+_ATTENTION = {"q": "to_q", "k": "to_k", "v": "to_v", "o": "to_out.0", "norm_q": "norm_q", "norm_k": "norm_k"}
+_BLOCK = {
+    **{f"self_attn.{original}": f"attn1.{ours}" for original, ours in _ATTENTION.items()},
+    **{f"cross_attn.{original}": f"attn2.{ours}" for original, ours in _ATTENTION.items()},
+    "norm3": "norm2",
+    "ffn.0": "ffn.net.0.proj",
+    "ffn.2": "ffn.net.2",
+    "modulation": "scale_shift_table",
+}
+
+
+def from_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename original Wan or released ShotStream weights to ours.
+
+    Args:
+        state_dict: Weights by original name, with or without the prefix ``model.``.
+
+    Returns:
+        The same tensors by our names.
+
+    Raises:
+        ValueError: If a name belongs to no part of the model.
+    """
+    return {_rename(name.removeprefix("model."), _OUTER, _BLOCK): value for name, value in state_dict.items()}
+
+
+def to_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename our weights to the original Wan names, without a prefix.
+
+    Args:
+        state_dict: Weights by our names.
+
+    Returns:
+        The same tensors by original names.
+
+    Raises:
+        ValueError: If a name belongs to no part of the model.
+    """
+    outer = {ours: original for original, ours in _OUTER.items()}
+    block = {ours: original for original, ours in _BLOCK.items()}
+    return {_rename(name, outer, block): value for name, value in state_dict.items()}
+
+
+def _rename(name: str, outer: Mapping[str, str], block: Mapping[str, str]) -> str:
+    prefix, module, names = "", name, outer
+    if name.startswith("blocks."):
+        _, layer, module = [*name.split(".", 2), ""][:3]
+        prefix, names = f"blocks.{layer}.", block
+    if module in names:  # a parameter of its own, e.g. modulation
+        return prefix + names[module]
+    module, _, leaf = module.rpartition(".")
+    if module in names and leaf in ("weight", "bias"):
+        return f"{prefix}{names[module]}.{leaf}"
+    raise ValueError(
+        f"weight {name!r} belongs to no part of the causal Wan transformer; is this a text-to-video "
+        "checkpoint, and in the names that the direction of the conversion expects?"
+    )

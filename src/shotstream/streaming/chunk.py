@@ -1,0 +1,46 @@
+"""What a session hands out: a few frames of a shot, ready to be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some consecutive frames of one shot."""
+
+    frames: np.ndarray
+    """Pictures, uint8 ``[T, H, W, 3]``."""
+    shot: int
+    """Number of the shot in the story, from 0."""
+    take: int
+    """Number of the take of that shot, from 0; a retake counts up."""
+    index: int
+    """Number of the chunk in the shot, from 0."""
+    first_frame: int
+    """Number of ``frames[0]`` in the shot."""
+    last: bool
+    """Whether the shot ends with this chunk."""
+    prompt: str
+    """The shot's prompt while this chunk was made."""
+    fps: float
+    """Frames per second to be shown at."""
+    latents: Tensor = field(repr=False)
+    """The clean latents ``[1, F, C, h, w]`` behind the frames, on the CPU."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Time spent: ``denoise`` (with the context or clean pass due before it), ``decode`` and ``total``."""
+
+
+def to_pictures(pixels: Tensor) -> np.ndarray:
+    """Turn pixels ``[T, 3, H, W]`` in [-1, 1] into pictures, uint8 ``[T, H, W, 3]``."""
+    levels = (pixels.float() + 1).mul(127.5).round().clamp(0, 255)
+    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def to_pixels(pictures: np.ndarray) -> Tensor:
+    """Turn pictures, uint8 ``[T, H, W, 3]``, into pixels ``[T, 3, H, W]`` in [-1, 1]."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1

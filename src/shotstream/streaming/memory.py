@@ -1,0 +1,194 @@
+"""Which frames of a story are remembered, and which of them the next shot is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+Selection = Callable[[Sequence[int], int], list[tuple[int, int]]]
+"""A rule ``(frames of each earlier shot, budget) -> [(shot, frame in the shot), ...]``, in story order."""
+
+
+def select_frames(shot_frames: Sequence[int], budget: int) -> list[tuple[int, int]]:
+    """The rule of the released weights (ShotStream, section 3.2, "context frames").
+
+    Every one of the n earlier shots gives ``budget // n`` frames and the last ``budget % n`` shots one more,
+    spread evenly from a shot's first frame to its last; a single frame is the first. With more shots than
+    `budget`, the oldest give none.
+
+    Args:
+        shot_frames: Number of frames of each earlier shot.
+        budget: Number of frames to choose.
+
+    Returns:
+        Pairs (shot, frame in the shot), in story order.
+    """
+    shots = len(shot_frames)
+    chosen, first = [], 0  # `first` is the shot's first frame in the story: halves are rounded there
+    for shot, frames in enumerate(shot_frames):
+        count = budget // shots + (shot >= shots - budget % shots)
+        if count:
+            spread = torch.linspace(first, first + frames - 1, count).round().long().tolist()
+            chosen += [(shot, frame - first) for frame in spread]
+        first += frames
+    return chosen
+
+
+@dataclass(eq=False)
+class RememberedFrame:
+    """A picture that a later shot may be made from."""
+
+    pixels: np.ndarray
+    """uint8 ``[H, W, 3]``."""
+    shot: int
+    """Its shot, from 0."""
+    frame: int
+    """Its number in the shot; negative for a picture that the user brought."""
+    prompt: str | None
+    """What its shot was told when it was made; None: it goes by the prompt of the shot that it serves."""
+    latent: Tensor | None = None
+    """The picture as a still, ``[C, h, w]``, once it has been encoded."""
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """(shot, frame): its place in the story."""
+        return self.shot, self.frame
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the user brought it."""
+        return self.frame < 0
+
+
+class Memory:
+    """The remembered frames of a story: those that selection can still ask for, and the pinned ones.
+
+    Selection is asked when a shot is opened, and again when one of the last `history_shots` is taken anew.
+    What it could ask for then, for any number of future shots and pins, is kept; all else is dropped. So the
+    memory stays small however long the story.
+
+    Args:
+        budget: Most frames that a shot is made from.
+        history_shots: How many of the newest shots can be taken anew.
+        select: The rule that spends the budget left by the pins.
+    """
+
+    def __init__(self, budget: int, history_shots: int = 16, select: Selection = select_frames) -> None:
+        self.budget = budget
+        self.history_shots = history_shots
+        self.select = select
+        self.shot_frames: list[int] = []
+        """Number of frames of every shot so far."""
+        self.oldest_retake = 0
+        """The first shot whose context is still at hand."""
+        self.frames: list[RememberedFrame] = []
+        """What selection can still ask for, in story order."""
+        self.pins: list[RememberedFrame] = []
+        """What every later shot is made from, in story order; references come first."""
+
+    def remember(self, shot: int, pictures: np.ndarray, prompts: Sequence[str]) -> None:
+        """Take in a shot: the next one, or a new take of an earlier one.
+
+        Args:
+            shot: Its number, at most the number of shots so far.
+            pictures: All its frames, uint8 ``[T, H, W, 3]``.
+            prompts: The prompt of every frame.
+        """
+        assert shot <= len(self.shot_frames)
+        self.shot_frames[shot : shot + 1] = [len(pictures)]
+        asked = self._may_be_asked_for()
+        others = [frame for frame in self.frames if frame.shot != shot and frame.key in asked]
+        own = [
+            RememberedFrame(pictures[frame].copy(), shot, frame, prompts[frame])
+            for frame in sorted(frame for number, frame in asked if number == shot)
+        ]
+        self.frames = sorted(others + own, key=_story_order)
+
+    def choose(self, shot: int) -> list[RememberedFrame]:
+        """The frames that `shot` is made from, in story order: pins first, then the rule, `budget` in all."""
+        pins = {pin.key: pin for pin in self.pins if pin.is_reference or pin.shot < shot}
+        chosen = self.select(self.shot_frames[:shot], self.budget - len(pins))
+        ruled = [pins.get(key) or self._nearest(*key) for key in chosen]
+        others = [pin for key, pin in pins.items() if key not in chosen]
+        return sorted(ruled + others, key=_story_order)
+
+    def pin(self, frame: RememberedFrame) -> None:
+        """Let every later shot see `frame`, at the cost of one that the rule would choose.
+
+        Raises:
+            ValueError: If the whole budget is pinned already.
+        """
+        self.unpin(frame.key)
+        if len(self.pins) == self.budget:
+            raise ValueError(f"all {self.budget} remembered frames are pinned already; unpin one first")
+        self.pins = sorted([*self.pins, frame], key=_story_order)
+
+    def unpin(self, key: tuple[int, int]) -> None:
+        """Leave the pinned frame `key` to the rule again; nothing happens if it is not pinned."""
+        self.pins = [pin for pin in self.pins if pin.key != key]
+
+    def find(self, shot: int, frame: int) -> RememberedFrame:
+        """The remembered or pinned frame of this number.
+
+        Raises:
+            ValueError: If it is not remembered.
+        """
+        for candidate in (*self.pins, *self.frames):
+            if candidate.key == (shot, frame):
+                return candidate
+        known = ", ".join(str(candidate.frame) for candidate in self.frames if candidate.shot == shot)
+        raise ValueError(
+            f"frame {frame} of shot {shot} is not remembered; "
+            + (f"of that shot these are: {known}" if known else "nothing of that shot is")
+        )
+
+    def branch(self, shots: int) -> Memory:
+        """The memory of a story that ends after `shots` shots; the pictures are shared, not copied."""
+        branch = copy(self)
+        branch.shot_frames = self.shot_frames[:shots]
+        branch.frames = [frame for frame in self.frames if frame.shot < shots]
+        branch.pins = [pin for pin in self.pins if pin.is_reference or pin.shot < shots]
+        return branch
+
+    def _may_be_asked_for(self) -> set[tuple[int, int]]:
+        """Every frame that selection can ask for from now on, by trying all futures that matter."""
+        shots = len(self.shot_frames)
+        self.oldest_retake = max(self.oldest_retake, shots - self.history_shots)
+        future = [*self.shot_frames, *[1] * self.budget]
+        return {
+            key
+            for told in range(max(1, self.oldest_retake), shots + self.budget + 1)
+            for budget in range(1, self.budget + 1)
+            for key in self.select(future[:told], budget)
+        }
+
+    def _nearest(self, shot: int, frame: int) -> RememberedFrame:
+        """The remembered frame of `shot` nearest to `frame`: itself, but for a half rounded anew."""
+        return min(
+            (kept for kept in self.frames if kept.shot == shot), key=lambda kept: abs(kept.frame - frame)
+        )
+
+
+def fit_picture(picture: Image.Image | np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale and crop a user's picture around its middle to uint8 ``[height, width, 3]``.
+
+    Raises:
+        ValueError: If it is an array that is not uint8 ``[H, W, 3]``.
+    """
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            raise ValueError(
+                f"a picture of {picture.dtype} {list(picture.shape)} cannot be used; give uint8 [H, W, 3]"
+            )
+        picture = Image.fromarray(picture)
+    return np.asarray(ImageOps.fit(picture.convert("RGB"), (width, height), Image.Resampling.LANCZOS))
+
+
+def _story_order(frame: RememberedFrame) -> tuple[int, int]:
+    return frame.key

@@ -1,0 +1,30 @@
+"""Noise as a pure function of where it is used, so that no random state has to be kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def noise(
+    key: Sequence[int],
+    shape: Sequence[int],
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Draw standard normal noise that depends on `key` and `shape` alone.
+
+    It is always drawn on the CPU in float32, so that a GPU sees the same noise.
+
+    Args:
+        key: (story seed, shot, take, chunk, step).
+        shape: Shape of the noise.
+        dtype: Data type of the result.
+        device: Device of the result.
+    """
+    digest = hashlib.blake2b(repr(tuple(key)).encode(), digest_size=8).digest()
+    generator = torch.Generator("cpu").manual_seed(int.from_bytes(digest) >> 1)
+    return torch.randn(tuple(shape), generator=generator).to(device, dtype)

@@ -1,0 +1,137 @@
+"""One shot, chunk by chunk: the path that serves users and that self-forcing trains on.
+
+Legend: B batch, F latent frames, C channels, h and w latent height and width, S captions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from shotstream.diffusion.samplers import sample_few_step
+from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.models.cache import DualCache
+from shotstream.models.captions import Captions
+from shotstream.models.transformer import CausalWanTransformer3DModel
+
+
+class ShotRollout:
+    """Rolls one shot out through the dual cache (method: "streaming inference of a shot").
+
+    Phases: ``fill_context``, then for each chunk ``denoise`` and, before the next one, ``commit``. Context and
+    clean passes never record a gradient; of the denoising steps only the last one that is executed does, and
+    only where the caller has autograd on (self-forcing).
+
+    Args:
+        transformer: The student.
+        schedule: Its path between data and noise.
+        cache: Storage for its keys and values; whatever shot it holds is forgotten by `fill_context`.
+        captions: The shot's caption, S = 1: embeddings ``[B, 1, L, D]`` or what ``encode_captions`` made.
+        shot_index: The shot's number in the rotary phase shift; 1 for the first shot of a story.
+    """
+
+    def __init__(
+        self,
+        transformer: CausalWanTransformer3DModel,
+        schedule: FlowSchedule,
+        cache: DualCache,
+        captions: Tensor | Captions,
+        shot_index: Tensor | int,
+    ) -> None:
+        self.transformer = transformer
+        self.schedule = schedule
+        self.cache = cache
+        self.captions = captions
+        self.shot_index = shot_index
+        self.window: list[Tensor] = []
+        """Clean latents of the committed chunks that the next chunk sees: what `redirect` passes again."""
+
+    @torch.no_grad()
+    def fill_context(
+        self,
+        latents: Tensor,
+        captions: Tensor | Captions,
+        caption_index: Tensor | None,
+        shot_index: Tensor | int,
+    ) -> None:
+        """Make the global cache from the remembered frames, in one pass at timestep 0.
+
+        Args:
+            latents: Stills ``[B, F, C, h, w]``, F from 0 to the cache's context frames.
+            captions: The captions they attend to, embeddings ``[B, S, L, D]`` or encoded.
+            caption_index: Which of the S each frame attends to, ``[F]`` or ``[B, F]``; None if S is 1.
+            shot_index: Shot of each frame, ``[F]`` or ``[B, F]``, or one for all.
+        """
+        self.cache.open_shot()
+        self.cache.fill_context(latents.shape[1])
+        if latents.shape[1]:
+            self._flow(latents, latents.new_zeros(latents.shape[0]), captions, shot_index, caption_index)
+
+    def denoise(self, noise_at: Callable[[int], Tensor], steps: int | None = None) -> Tensor:
+        """Make the next chunk from noise.
+
+        Args:
+            noise_at: Gives the noise ``[B, F, C, h, w]`` of every step; step 0 starts from it.
+            steps: How many of the student's steps to execute; None for all. The last of them records
+                gradients if autograd is on.
+
+        Returns:
+            The predicted clean latents ``[B, F, C, h, w]``.
+        """
+        timesteps = self.schedule.student_steps()[:steps]
+        records = iter([False] * (len(timesteps) - 1) + [torch.is_grad_enabled()])
+
+        def predict(x: Tensor, timestep: Tensor) -> Tensor:
+            self.cache.begin_chunk(x.shape[1])
+            with torch.set_grad_enabled(next(records)):
+                flow = self._flow(x, timestep, self.captions, self.shot_index)
+                return self.schedule.to_x0(x, flow, timestep)
+
+        return sample_few_step(predict, noise_at, self.schedule, timesteps)
+
+    @torch.no_grad()
+    def commit(self, x0: Tensor) -> None:
+        """Put the chunk that `denoise` gave into the local cache: one pass over it at timestep 0."""
+        self._clean_pass(x0.detach())
+        self.window.append(x0.detach())
+        seen = self.cache.window_frames // self.cache.chunk_frames - 1  # the next chunk takes a place itself
+        while len(self.window) > seen:
+            self.window.pop(self.cache.sink_chunks)
+
+    @torch.no_grad()
+    def redirect(self, captions: Tensor | Captions) -> None:
+        """Go on under another caption: the chunks in the window are passed again under it.
+
+        Call it before the running chunk is committed; its frames have been shown and stay as they are.
+        """
+        self.captions = captions
+        self.cache.clear_local()
+        for x0 in self.window:
+            self._clean_pass(x0)
+
+    def _clean_pass(self, x0: Tensor) -> None:
+        self.cache.begin_chunk(x0.shape[1])
+        self._flow(x0, x0.new_zeros(x0.shape[0]), self.captions, self.shot_index)
+        self.cache.commit()
+
+    def _flow(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        captions: Tensor | Captions,
+        shot_index: Tensor | int,
+        caption_index: Tensor | None = None,
+    ) -> Tensor:
+        """One pass through the transformer, in its own precision."""
+        output = self.transformer(
+            latents.to(self.transformer.dtype),
+            timestep,
+            captions,
+            shot_index=shot_index,
+            caption_index=caption_index,
+            cache=self.cache,
+            return_dict=False,
+        )
+        return output[0].to(latents.dtype)

@@ -1,0 +1,58 @@
+"""Encodes remembered frames in the background, while the caller still watches the shot before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from shotstream.models.autoencoder import VideoAutoencoder
+from shotstream.streaming.chunk import to_pixels
+from shotstream.streaming.memory import RememberedFrame
+
+
+class StillEncoder:
+    """One thread that turns remembered frames into still latents and leaves these on the frames.
+
+    Frames are encoded one by one and always in this thread, so that the result depends neither on when it was
+    asked for nor on what else was.
+
+    Args:
+        autoencoder: Encodes the stills.
+        dtype: Data type of its weights.
+        device: Where it runs.
+    """
+
+    def __init__(self, autoencoder: VideoAutoencoder, dtype: torch.dtype, device: torch.device) -> None:
+        self._autoencoder = autoencoder
+        self._dtype = dtype
+        self._device = device
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="shotstream-stills")
+        self._pending: Future[None] | None = None
+
+    def request(self, frames: Sequence[RememberedFrame]) -> None:
+        """Begin to encode what has no latent yet, and return at once."""
+        self.wait()
+        missing = [frame for frame in frames if frame.latent is None]
+        if missing:
+            self._pending = self._worker.submit(self._encode, missing)
+
+    def wait(self) -> None:
+        """Wait until all that was requested is there; raise what went wrong with it."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def latents(self, frames: Sequence[RememberedFrame]) -> Tensor:
+        """The stills of `frames`, float32 ``[1, F, C, h, w]``."""
+        self.request(frames)
+        self.wait()
+        return torch.stack([frame.latent for frame in frames if frame.latent is not None]).unsqueeze(0)
+
+    @torch.no_grad()
+    def _encode(self, frames: Sequence[RememberedFrame]) -> None:
+        for frame in frames:
+            pixels = to_pixels(frame.pixels[None]).to(self._device, self._dtype)
+            frame.latent = self._autoencoder.encode_stills(pixels.unsqueeze(0))[0, 0].float()

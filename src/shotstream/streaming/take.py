@@ -1,0 +1,94 @@
+"""A take: one attempt at a shot, and the state it needs while it is being made."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from shotstream.models.autoencoder import StreamingDecoder
+from shotstream.streaming.rollout import ShotRollout
+
+
+@dataclass
+class TakeRecord:
+    """What was shot, and all it takes to shoot it again."""
+
+    shot: int
+    """Number of the shot, from 0."""
+    take: int
+    """Number of the take of that shot, from 0."""
+    seed: int
+    """Seed of its noise."""
+    prompts: list[tuple[int, str]]
+    """(first chunk, prompt) of every direction, in order."""
+    chunks: int = 0
+    """Chunks made so far."""
+
+    @property
+    def prompt(self) -> str:
+        """The prompt the shot was opened with."""
+        return self.prompts[0][1]
+
+    def prompt_at(self, chunk: int) -> str:
+        """The prompt that `chunk` is made under."""
+        return [prompt for first, prompt in self.prompts if first <= chunk][-1]
+
+    def direct(self, prompt: str) -> None:
+        """Give another prompt from the next chunk on."""
+        self.prompts = [*[entry for entry in self.prompts if entry[0] < self.chunks], (self.chunks, prompt)]
+
+
+@dataclass
+class Take:
+    """The open take: its record, and what goes on from chunk to chunk."""
+
+    record: TakeRecord
+    length_chunks: int
+    """How many chunks it is to have."""
+    decoder: StreamingDecoder
+    rollout: ShotRollout | None = None
+    """None until the first chunk is made."""
+    uncommitted: Tensor | None = None
+    """Clean latents of the newest chunk, whose clean pass is made when another chunk is asked for."""
+    pictures: list[np.ndarray] = field(default_factory=list)
+    """Every frame so far, uint8 ``[H, W, 3]``: which of them to remember is known when the shot ends."""
+    prompts: list[str] = field(default_factory=list)
+    """The prompt of every frame."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all its chunks are made."""
+        return self.record.chunks >= self.length_chunks
+
+
+@dataclass(frozen=True)
+class TakeState:
+    """A copy of an open take that later chunks leave untouched."""
+
+    record: TakeRecord
+    length_chunks: int
+    decoder: list[Tensor]
+    cache: dict[str, Any] | None
+    window: list[Tensor]
+    uncommitted: Tensor | None
+    pictures: list[np.ndarray]
+    prompts: list[str]
+
+    @classmethod
+    def of(cls, take: Take) -> TakeState:
+        """Copy the state of `take`; tensors that nobody writes to are shared."""
+        rollout = take.rollout
+        return cls(
+            record=deepcopy(take.record),
+            length_chunks=take.length_chunks,
+            decoder=take.decoder.state(),
+            cache=rollout.cache.state_dict() if rollout else None,
+            window=list(rollout.window) if rollout else [],
+            uncommitted=take.uncommitted,
+            pictures=list(take.pictures),
+            prompts=list(take.prompts),
+        )

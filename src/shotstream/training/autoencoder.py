@@ -1,0 +1,103 @@
+"""Stage 0: the light autoencoder learns to show what it has seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..data.drawn import draw_clips
+from ..data.shards import Shards
+from ..models.autoencoder_tiny import TinyVideoAutoencoder
+from .settings import AutoencoderStage
+from .stage import Role, step_generator
+
+
+def reconstruction_loss(frames: Tensor, target: Tensor, edge_weight: float) -> Tensor:
+    """Mean absolute difference of the pixels, and of the differences of neighbouring pixels.
+
+    Args:
+        frames: `[B, T, 3, H, W]`.
+        target: the same shape.
+        edge_weight: weight of the second term, which keeps edges sharp.
+    """
+    error = frames - target
+    edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+    return error.abs().mean() + edge_weight * edges
+
+
+def psnr(frames: Tensor, target: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of pictures in [-1, 1]."""
+    return 10 * math.log10(4 / F.mse_loss(frames, target).item())
+
+
+class LearnAutoencoder:
+    """Reconstruct clips, with noise on the latents so that the decoder forgives small errors in them."""
+
+    name = "autoencoder"
+
+    def __init__(self, settings: AutoencoderStage, drawn: Shards, validation: Shards):
+        self.settings, self.loop = settings, settings.loop
+        self._drawn, self._validation = drawn, validation
+        self.autoencoder = TinyVideoAutoencoder(
+            latent_channels=settings.latent_channels,
+            encoder_widths=settings.encoder_widths,
+            decoder_widths=settings.decoder_widths,
+            encoder_blocks=settings.encoder_blocks,
+            decoder_blocks=settings.decoder_blocks,
+        ).to(memory_format=torch.channels_last)
+        sample = draw_clips(drawn, 64, self.autoencoder.temporal_ratio, step_generator(settings.loop.seed, 0))
+        self.autoencoder.start_from_patches(sample.flatten(1, 2))
+        self.roles = {self.name: Role(self.autoencoder, settings.optimiser)}
+
+    def role(self, step: int) -> str:
+        """There is one role."""
+        return self.name
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        frames, _ = self.autoencoder.decode(latents)
+        return frames[:, self.autoencoder.temporal_ratio - 1 :].float()
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Reconstruction loss of random clips."""
+        clips = draw_clips(self._drawn, self.loop.batch, self.settings.clip_frames, generator)
+        latents = self.autoencoder.encode_clip(clips)
+        share = self.settings.latent_noise * torch.rand(latents.shape[0], 1, 1, 1, 1, generator=generator)
+        deviation = latents.detach().float().std(dim=(0, 1, 3, 4), keepdim=True)
+        noisy = latents + share * deviation * torch.randn(latents.shape, generator=generator)
+        frames = self._decode(noisy)
+        figures = {"psnr": psnr(frames.detach(), clips), "latent_deviation": float(deviation.mean())}
+        return reconstruction_loss(frames, clips, self.settings.edge_weight), figures
+
+    def sample(self) -> np.ndarray:
+        """First, middle and last frame of held-out clips above what became of them."""
+        clips = draw_clips(self._validation, 8, self.settings.clip_frames, step_generator(1, 0))
+        frames = self._decode(self.autoencoder.encode_clip(clips)).clamp(-1, 1)
+        picked = [0, self.settings.clip_frames // 2, self.settings.clip_frames - 1]
+        return picture_grid([[*clip[picked], *made[picked]] for clip, made in zip(clips, frames, strict=True)])
+
+    def export(self, folder: Path) -> None:
+        """Measure the statistics of the latents, put them into the config, save."""
+        generator = step_generator(self.loop.seed, 0)
+        with torch.no_grad():
+            clips = [draw_clips(self._drawn, 16, self.settings.clip_frames, generator) for _ in range(16)]
+            latents = torch.cat([self.autoencoder.encode_clip(clip) for clip in clips])
+        self.autoencoder.register_to_config(
+            latents_mean=latents.mean((0, 1, 3, 4)).tolist(), latents_std=latents.std((0, 1, 3, 4)).tolist()
+        )
+        self.autoencoder.save_pretrained(folder)
+
+
+def picture_grid(rows: Sequence[Sequence[Tensor]], scale: int = 2) -> np.ndarray:
+    """Lay pictures `[3, H, W]` in [-1, 1] out as a contact sheet `uint8`."""
+    from ..media.sheet import contact_sheet
+
+    def picture(pixels: Tensor) -> np.ndarray:
+        return ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().byte().movedim(0, -1).numpy()
+
+    return contact_sheet([[picture(pixels) for pixels in row] for row in rows], scale=scale)

@@ -1,0 +1,35 @@
+"""Optimisers and their learning rate over a run."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from .settings import Optimiser
+
+
+def build_optimisers(module: nn.Module, settings: Optimiser) -> list[torch.optim.Optimizer]:
+    """AdamW for all parameters, or Muon for the matrices of the blocks and AdamW for what is left."""
+    parameters = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    matrices = []
+    if settings.name == "muon":
+        matrices = [p for name, p in parameters if p.ndim == 2 and ".block" in f".{name}"]
+    chosen = {id(p) for p in matrices}
+    rest = [p for _, p in parameters if id(p) not in chosen]
+    optimisers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(rest, settings.lr, settings.betas, weight_decay=settings.weight_decay)
+    ]
+    if matrices:
+        optimisers.append(torch.optim.Muon(matrices, settings.muon_lr, weight_decay=settings.weight_decay))
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["initial_lr"] = group["lr"]
+    return optimisers
+
+
+def lr_factor(step: int, steps: int, settings: Optimiser) -> float:
+    """Share of the learning rate at a step: a linear warm-up, a plateau, a linear fall to a twentieth."""
+    warm = min(1.0, (step + 1) / max(settings.warmup_steps, 1))
+    falling = settings.decay_share * steps
+    left = (steps - step) / falling if falling else 1.0
+    return warm * max(0.05, min(1.0, left))

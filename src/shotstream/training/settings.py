@@ -1,0 +1,206 @@
+"""Recipes: every setting of a training life, from the drawn world to the student, in one YAML file.
+
+Sections are the stages; overrides are dotted (``teacher.loop.steps=200``). Unknown names are refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+
+class RecipeError(ValueError):
+    """A recipe or an override that cannot be used; the message names every mistake."""
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, no unknown names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WorldData(Settings):
+    """What is drawn for training."""
+
+    height: PositiveInt = 64
+    width: PositiveInt = 96
+    fps: PositiveFloat = 12
+    shot_frames: PositiveInt = 33
+    """1 + 4k frames; the trained length of a shot."""
+    shots: PositiveInt = 5
+    """Shots of a story."""
+    stories: PositiveInt = 1000
+    """Training stories."""
+    validation_stories: PositiveInt = 24
+    """Held-out stories, drawn after them."""
+    context_frames: PositiveInt = 6
+    """The memory budget across shots (paper: 6)."""
+
+
+class Optimiser(Settings):
+    """AdamW, or Muon for the matrices of the blocks with AdamW for the rest."""
+
+    name: Literal["adamw", "muon"] = "adamw"
+    lr: PositiveFloat = 1e-3
+    muon_lr: PositiveFloat = 2e-2
+    """Learning rate of the matrices when `name` is muon."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.01
+    gradient_clip: PositiveFloat = 1.0
+    warmup_steps: int = 100
+    decay_share: float = Field(0.25, ge=0, le=1)
+    """Last share of the steps over which the learning rate falls (linearly, to a twentieth)."""
+
+
+class Loop(Settings):
+    """How long, how much at a time, how often something is written."""
+
+    steps: PositiveInt = 1000
+    batch: PositiveInt = 8
+    seed: int = 0
+    ema: float = Field(0.995, ge=0, lt=1)
+    """Decay of the moving average of the weights; the average is what is exported."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    log_every: PositiveInt = 20
+    checkpoint_every: PositiveInt = 250
+    sample_every: PositiveInt = 500
+
+
+class AutoencoderStage(Settings):
+    """Stage 0: the light autoencoder."""
+
+    latent_channels: PositiveInt = 16
+    encoder_widths: tuple[int, int, int] = (32, 64, 128)
+    decoder_widths: tuple[int, int, int, int] = (128, 96, 48, 32)
+    encoder_blocks: PositiveInt = 1
+    decoder_blocks: PositiveInt = 2
+    clip_frames: PositiveInt = 17
+    """1 + 4k frames of a training clip."""
+    latent_noise: float = 0.2
+    """The decoder learns on latents with noise up to this share of their deviation."""
+    edge_weight: float = 0.5
+    """Weight of the difference of neighbouring pixels in the loss."""
+    optimiser: Optimiser = Optimiser()
+    loop: Loop = Loop()
+
+
+class Network(Settings):
+    """Sizes of the transformer and of the caption encoder that is trained with the teacher."""
+
+    layers: PositiveInt = 6
+    heads: PositiveInt = 3
+    head_size: PositiveInt = 64
+    feed_forward: PositiveInt = 768
+    chunk_frames: PositiveInt = 3
+    spatial_embedding: bool = True
+    text_width: PositiveInt = 128
+    text_layers: PositiveInt = 2
+    text_heads: PositiveInt = 4
+    text_length: PositiveInt = 48
+    """Caption length in tokens; longer captions are cut."""
+
+
+class TeacherStage(Settings):
+    """Stage 1: bidirectional next-shot generator (paper section 3.2)."""
+
+    network: Network = Network()
+    shift: PositiveFloat = 3.0
+    """Shift of the schedule: 8 for Wan; small pictures want less."""
+    first_shot_share: float = 0.25
+    """Share of batches that are the first shot of a story (no context)."""
+    drop_context: float = 0.1
+    drop_text: float = 0.1
+    weight_timesteps: bool = False
+    """Whether the loss carries the Gaussian weight of the paper; small models do better without, because it
+    all but drops the noisiest steps, where they decide who is in the picture."""
+    optimiser: Optimiser = Optimiser()
+    loop: Loop = Loop()
+
+
+class CausalInitStage(Settings):
+    """Stage 2: the student learns x0 from states of the teacher's ODE under the block-causal mask."""
+
+    pairs: PositiveInt = 1000
+    """ODE trajectories of the teacher that are recorded first."""
+    ode_steps: PositiveInt = 50
+    guidance: float = 3.0
+    clean_share: float = 0.3
+    """Share of the chunks, the last apart, that are shown clean, as in the local cache."""
+    optimiser: Optimiser = Optimiser(lr=3e-4)
+    loop: Loop = Loop(steps=600)
+
+
+class Recipe(Settings):
+    """A whole training life. `name` is also the name of the run folder."""
+
+    name: str
+    caption_template: str = "{setting} {prompt}"
+    """How setting, shot index and prompt make a caption."""
+    student_timesteps: tuple[int, ...] = (1000, 750, 500, 250)
+    """Nominal steps of the few-step student, before the shift."""
+    world: WorldData = WorldData()
+    autoencoder: AutoencoderStage = AutoencoderStage()
+    teacher: TeacherStage = TeacherStage()
+    causal_init: CausalInitStage = CausalInitStage()
+
+
+def _override(tree: dict[str, Any], text: str) -> None:
+    path, separator, value = text.partition("=")
+    if not separator:
+        raise RecipeError(f"Override {text!r} has no value: write name.of.setting=value.")
+    *parents, last = path.strip().split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise RecipeError(f"Override {text!r}: {parent!r} is a single value and has nothing inside it.")
+    tree[last] = yaml.safe_load(value)
+
+
+def _known_names(model: type[BaseModel]) -> set[str]:
+    names = set(model.model_fields)
+    for field in model.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names |= _known_names(field.annotation)
+    return names
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    known, lines = sorted(_known_names(Recipe)), []
+    for mistake in error.errors():
+        where = ".".join(str(part) for part in mistake["loc"])
+        hint = ""
+        if mistake["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(mistake["loc"][-1]), known, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            lines.append(f"  {where}: there is no such setting{hint}")
+        else:
+            lines.append(f"  {where} = {mistake['input']!r}: {mistake['msg']}")
+    return f"The recipe {source} cannot be used:\n" + "\n".join(lines)
+
+
+def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply dotted overrides.
+
+    Raises:
+        RecipeError: naming every mistake, when the file or an override cannot be used.
+    """
+    path = Path(path)
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"There is no recipe {path}; the shipped ones are in recipes/.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"The recipe {path} cannot be read: {error}.") from error
+    if not isinstance(tree, dict):
+        raise RecipeError(f"The recipe {path} is not a list of named settings; see recipes/mini/nano.yaml.")
+    for text in overrides:
+        _override(tree, text)
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, str(path))) from None

@@ -1,0 +1,56 @@
+"""What a training stage is: roles that learn, and a loss. The loop does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .settings import Loop, Optimiser
+
+
+@dataclass(frozen=True)
+class Role:
+    """A network that learns (student, critic, ...), how, and whether an average of it is kept."""
+
+    module: nn.Module
+    optimiser: Optimiser
+    averaged: bool = True
+
+
+class Stage(Protocol):
+    """One stage of training, as the loop sees it.
+
+    Everything random in a loss comes from the generator handed in, which the loop seeds per step: a run that
+    was stopped goes on with the same numbers.
+    """
+
+    name: str
+    loop: Loop
+    roles: Mapping[str, Role]
+
+    def role(self, step: int) -> str:
+        """Name of the role that learns at this step."""
+        ...
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Loss of the role of this step (a scalar with gradient), and figures worth logging."""
+        ...
+
+    def sample(self) -> np.ndarray:
+        """Draw a picture `uint8 [H, W, 3]` of what has been learnt, from the averaged weights."""
+        ...
+
+    def export(self, folder: Path) -> None:
+        """Write the finished networks."""
+        ...
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """Random numbers of one step: a pure function of the run's seed and the step."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import AutoencoderKLWan
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from shotstream.models.autoencoder import StreamingDecoder, VideoAutoencoder, as_video_autoencoder
+
+pytestmark = pytest.mark.cpu
+
+
+@pytest.fixture(scope="module")
+def vae() -> AutoencoderKLWan:
+    torch.manual_seed(0)
+    statistics = {"latents_mean": [0.1, -0.2, 0.3, 0.0], "latents_std": [0.5, 1.5, 2.0, 1.0]}
+    return AutoencoderKLWan(base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1, **statistics).eval()
+
+
+@pytest.fixture(scope="module")
+def wrapped(vae: AutoencoderKLWan) -> VideoAutoencoder:
+    return as_video_autoencoder(vae)
+
+
+def statistics(vae: AutoencoderKLWan) -> tuple[torch.Tensor, torch.Tensor]:
+    shape = (1, -1, 1, 1, 1)
+    return torch.tensor(vae.config.latents_mean).view(shape), torch.tensor(vae.config.latents_std).view(shape)
+
+
+def test_wrapped_has_the_interface(wrapped: VideoAutoencoder) -> None:
+    assert isinstance(wrapped, VideoAutoencoder)
+    assert isinstance(wrapped.open_decoder(), StreamingDecoder)
+    assert as_video_autoencoder(wrapped) is wrapped
+    assert (wrapped.spatial_ratio, wrapped.temporal_ratio, wrapped.latent_channels) == (8, 4, 4)
+
+
+def test_other_networks_are_refused() -> None:
+    with pytest.raises(ValueError, match="Linear is no video autoencoder"):
+        as_video_autoencoder(nn.Linear(1, 1))
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=3))
+@torch.no_grad()
+def test_streaming_decode_is_whole_decode(vae, wrapped, chunks: list[int]) -> None:
+    latents = torch.randn(1, sum(chunks), 4, 2, 3)
+    mean, deviation = statistics(vae)
+    whole = vae.decode(latents.transpose(1, 2) * deviation + mean).sample.transpose(1, 2)
+    decoder = wrapped.open_decoder()
+    pieces = [decoder.decode(piece) for piece in latents.split(chunks, dim=1)]
+    assert [piece.shape[1] for piece in pieces] == [4 * f - 3 * (i == 0) for i, f in enumerate(chunks)]
+    assert torch.allclose(torch.cat(pieces, dim=1), whole, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_restored_decoder_goes_on_exactly(wrapped: VideoAutoencoder) -> None:
+    latents = torch.randn(2, 5, 4, 2, 2)
+    decoder, again = wrapped.open_decoder(), wrapped.open_decoder()
+    fresh = decoder.state()
+    for begun in (1, 2):  # after the first frame the state holds diffusers' mark instead of features
+        decoder.restore(fresh)
+        decoder.decode(latents[:, :begun])
+        state = decoder.state()
+        expected = decoder.decode(latents[:, begun:])
+        again.restore(state)
+        assert torch.equal(again.decode(latents[:, begun:]), expected)
+
+
+@torch.no_grad()
+def test_encode_clip_is_the_normalised_mean(vae, wrapped) -> None:
+    frames = torch.rand(2, 9, 3, 16, 24) * 2 - 1
+    mean, deviation = statistics(vae)
+    expected = (vae.encode(frames.transpose(1, 2)).latent_dist.mean - mean) / deviation
+    assert torch.allclose(wrapped.encode_clip(frames), expected.transpose(1, 2), atol=1e-6)
+    with pytest.raises(ValueError, match="a clip of 8 frames"):
+        wrapped.encode_clip(frames[:, :8])
+
+
+@torch.no_grad()
+def test_stills_do_not_see_one_another(wrapped: VideoAutoencoder) -> None:
+    frames = torch.rand(2, 3, 3, 16, 16) * 2 - 1
+    stills = wrapped.encode_stills(frames)
+    assert stills.shape == (2, 3, 4, 2, 2)
+    assert torch.allclose(stills[1, 2], wrapped.encode_clip(frames[1:, 2:])[0, 0], atol=1e-5)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from shotstream.streaming.memory import Memory, RememberedFrame, fit_picture, select_frames
+
+pytestmark = pytest.mark.cpu
+
+lengths = st.integers(1, 20).map(lambda k: 1 + 4 * k)
+
+
+def film(shot: int, frames: int) -> np.ndarray:
+    """A shot whose every picture tells its shot and number."""
+    pictures = np.zeros((frames, 2, 2, 3), np.uint8)
+    pictures[..., 0], pictures[..., 1] = shot, np.arange(frames)[:, None, None]
+    return pictures
+
+
+def remember(memory: Memory, shot: int, frames: int) -> None:
+    memory.remember(shot, film(shot, frames), [f"shot {shot}"] * frames)
+
+
+@given(st.lists(lengths, max_size=20), st.integers(0, 8))
+def test_selection_spends_the_budget_in_story_order(shot_frames: list[int], budget: int) -> None:
+    chosen = select_frames(shot_frames, budget)
+    assert len(chosen) == (budget if shot_frames else 0)
+    assert chosen == sorted(chosen)
+    assert all(0 <= frame < shot_frames[shot] for shot, frame in chosen)
+    if 0 < len(shot_frames) <= budget:
+        assert {shot for shot, _ in chosen} == set(range(len(shot_frames)))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(lengths, min_size=1, max_size=14), st.integers(1, 6), st.integers(0, 5), st.data())
+def test_memory_has_what_the_rule_asks_for(shot_frames, budget, history, data) -> None:
+    """Dropping frames never shows: every choice is what it would be had all frames been kept."""
+    memory = Memory(budget, history)
+    for shot, frames in enumerate(shot_frames):
+        remember(memory, shot, frames)
+        asked = data.draw(st.integers(memory.oldest_retake, shot + 1))
+        chosen = memory.choose(asked)
+        assert [frame.key for frame in chosen] == select_frames(shot_frames[:asked], budget)
+        assert [(f.pixels[0, 0, 0], f.pixels[0, 0, 1], f.prompt) for f in chosen] == [
+            (f.shot, f.frame, f"shot {f.shot}") for f in chosen
+        ]
+
+
+def test_memory_is_flat_however_long_the_story() -> None:
+    memory, kept = Memory(6, history_shots=4), []
+    for shot in range(40):
+        remember(memory, shot, 81)
+        kept.append(len(memory.frames))
+    assert max(kept) <= 30
+    assert len(set(kept[15:])) == 1
+    assert all(frame.pixels.base is None for frame in memory.frames), "a picture must not keep its shot alive"
+
+
+def test_a_new_take_replaces_the_frames_of_its_shot_only() -> None:
+    memory = Memory(6)
+    for shot in range(3):
+        remember(memory, shot, 33)
+    before = memory.choose(3)
+    memory.remember(1, film(99, 21), ["anew"] * 21)
+    after = memory.choose(3)
+    assert [frame.pixels[0, 0, 0] for frame in after] == [0, 0, 99, 99, 2, 2]
+    assert [frame.key for frame in after[2:4]] == [(1, 0), (1, 20)]
+    assert after[0] is before[0]
+    assert after[5] is before[5]
+
+
+def test_pins_come_first_and_the_rule_gets_the_rest() -> None:
+    memory = Memory(3)
+    for shot in range(3):
+        remember(memory, shot, 33)
+    memory.pin(memory.find(0, 32))
+    for shot in range(3, 9):
+        remember(memory, shot, 33)
+    assert [frame.key for frame in memory.choose(9)] == [(0, 32), (7, 0), (8, 0)]
+    assert [frame.key for frame in memory.choose(0)] == [], "a shot is not made from what comes after it"
+    memory.unpin((0, 32))
+    assert [frame.key for frame in memory.choose(9)] == [(6, 0), (7, 0), (8, 0)]
+
+
+def test_references_serve_the_first_shot_too_and_fill_at_most_the_budget() -> None:
+    memory = Memory(2)
+    for number in (1, 2):
+        memory.pin(RememberedFrame(film(0, 1)[0], 0, -number, None))
+    assert [frame.key for frame in memory.choose(0)] == [(0, -2), (0, -1)]
+    with pytest.raises(ValueError, match="all 2 remembered frames are pinned already"):
+        memory.pin(RememberedFrame(film(0, 1)[0], 0, -3, None))
+    with pytest.raises(ValueError, match="frame 4 of shot 0 is not remembered; nothing of that shot is"):
+        memory.find(0, 4)
+
+
+def test_a_branch_and_its_origin_do_not_disturb_one_another() -> None:
+    memory = Memory(6)
+    for shot in range(4):
+        remember(memory, shot, 33)
+    branch = memory.branch(2)
+    assert [frame.key for frame in branch.choose(2)] == [frame.key for frame in memory.choose(2)]
+    branch.remember(1, film(50, 33), [""] * 33)
+    branch.pin(branch.find(0, 0))
+    assert memory.pins == []
+    assert {frame.pixels[0, 0, 0] for frame in memory.choose(4)} == {0, 1, 2, 3}
+
+
+def test_any_selection_slots_in() -> None:
+    memory = Memory(2, select=lambda shot_frames, budget: [(0, 0)][:budget] if shot_frames else [])
+    for shot in range(12):
+        remember(memory, shot, 9)
+    assert [frame.key for frame in memory.choose(12)] == [(0, 0)]
+    assert len(memory.frames) == 1
+
+
+def test_pictures_are_fitted_around_their_middle() -> None:
+    wide = np.zeros((4, 12, 3), np.uint8)
+    wide[:, 4:8] = 200
+    assert (fit_picture(wide, 4, 4) == 200).all()
+    assert fit_picture(Image.new("RGBA", (9, 5)), 8, 16).shape == (8, 16, 3)
+    with pytest.raises(ValueError, match=r"float64 \[4, 4, 3\]"):
+        fit_picture(np.zeros((4, 4, 3)), 8, 8)
