@@ -10,6 +10,7 @@ from rich.progress import track
 from torch import Tensor
 
 from ..models.autoencoder import VideoAutoencoder
+from ..streaming.memory import select_frames
 from .shards import Shards, ShardWriter
 
 
@@ -21,7 +22,8 @@ def draw_stories(
     A record has the story's setting, prompts and attributes; its tensors are `0`, `1`, ...: the shots,
     `uint8 [T, H, W, 3]`.
     """
-    from ..world import draw_shot, sample_story
+    from ..world.sampler import sample_story
+    from ..world.scene import draw_shot
 
     writer = ShardWriter(folder)
     height, width = size
@@ -44,9 +46,7 @@ def to_pixels(frames: Tensor) -> Tensor:
 
 def remembered_positions(frames: int, budget: int) -> list[int]:
     """Frames of a shot that context selection with this budget can ever ask for."""
-    from ..streaming.memory import spread_positions
-
-    return sorted({p for count in range(1, budget + 1) for p in spread_positions(frames, count)})
+    return sorted({frame for count in range(1, budget + 1) for _, frame in select_frames([frames], count)})
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ forms the first group), so nothing ever looks ahead and a still is simply a clip
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -43,12 +44,12 @@ class MemoryBlock(nn.Module):
 class TimeSplit(nn.Module):
     """Turn every time step into two."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, out_channels: int):
         super().__init__()
-        self.conv = nn.Conv2d(channels, 2 * channels, 1)
+        self.conv = nn.Conv2d(channels, 2 * out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `[B*F, C, h, w]` to `[B*2F, C, h, w]`."""
+        """Map `[B*F, channels, h, w]` to `[B*2F, out_channels, h, w]`."""
         return self.conv(x).unflatten(1, (2, -1)).flatten(0, 1)
 
 
@@ -73,25 +74,26 @@ class Stack(nn.Sequential):
         return sum(isinstance(layer, MemoryBlock) for layer in self)
 
 
-def _encoder(width: int, blocks: int, latent_channels: int, group: int) -> Stack:
-    layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(4 * 3 * group, width, 3, padding=1), nn.SiLU()]
-    for scale in (2, 4):
-        layers.append(nn.Conv2d(width * scale // 2, width * scale, 4, stride=2, padding=1))
-        layers += [MemoryBlock(width * scale) for _ in range(blocks)]
-    return Stack(*layers, nn.Conv2d(width * 4, latent_channels, 3, padding=1))
+def _encoder(widths: Sequence[int], blocks: int, latent_channels: int, group: int) -> Stack:
+    layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(4 * 3 * group, widths[0], 3, padding=1), nn.SiLU()]
+    for above, width in pairwise(widths):
+        layers.append(nn.Conv2d(above, width, 4, stride=2, padding=1))
+        layers += [MemoryBlock(width) for _ in range(blocks)]
+    return Stack(*layers, nn.Conv2d(widths[-1], latent_channels, 3, padding=1))
 
 
-def _decoder(width: int, blocks: int, latent_channels: int) -> Stack:
-    layers: list[nn.Module] = [nn.Conv2d(latent_channels, width * 4, 3, padding=1)]
-    for scale, split_time in ((4, False), (3, True), (2, True)):
-        layers += [MemoryBlock(width * scale) for _ in range(blocks)]
-        if split_time:
-            layers.append(TimeSplit(width * scale))
-        if scale > 2:
-            layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
-        layers.append(nn.Conv2d(width * scale, width * (scale - 1), 3, padding=1))
-    layers += [MemoryBlock(width) for _ in range(blocks)]
-    return Stack(*layers, nn.SiLU(), nn.Conv2d(width, 4 * 3, 3, padding=1), nn.PixelShuffle(2))
+def _decoder(widths: Sequence[int], blocks: int, latent_channels: int) -> Stack:
+    """Three steps up in space by two (the last in the pixels), two in time; each as late as it can be."""
+    eighth, quarter, half, full = widths
+    layers: list[nn.Module] = [nn.Conv2d(latent_channels, eighth, 3, padding=1)]
+    layers += [MemoryBlock(eighth) for _ in range(blocks)]
+    layers += [nn.Conv2d(eighth, quarter, 1), nn.Upsample(scale_factor=2)]
+    layers += [MemoryBlock(quarter) for _ in range(blocks)]
+    layers += [TimeSplit(quarter, half), nn.Upsample(scale_factor=2)]
+    layers += [MemoryBlock(half) for _ in range(blocks)]
+    layers += [TimeSplit(half, full)]
+    layers += [MemoryBlock(full) for _ in range(blocks)]
+    return Stack(*layers, nn.SiLU(), nn.Conv2d(full, 4 * 3, 3, padding=1), nn.PixelShuffle(2))
 
 
 class TinyDecoderSession:
@@ -137,8 +139,8 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
     def __init__(
         self,
         latent_channels: int = 16,
-        encoder_width: int = 32,
-        decoder_width: int = 32,
+        encoder_widths: Sequence[int] = (32, 64, 128),
+        decoder_widths: Sequence[int] = (128, 96, 48, 32),
         encoder_blocks: int = 1,
         decoder_blocks: int = 2,
         latents_mean: Sequence[float] = (0.0,),
@@ -148,8 +150,9 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
 
         Args:
             latent_channels: C.
-            encoder_width: channels of the encoder at half resolution; doubled at each level below.
-            decoder_width: channels of the decoder at half resolution; 4, 3, 2 times as many below.
+            encoder_widths: channels of the encoder at a half, a quarter, an eighth of the size.
+            decoder_widths: channels of the decoder at an eighth and a quarter of the size (one time step per
+                latent), at half the size (two), and there again (four).
             encoder_blocks: memory blocks at each level of the encoder.
             decoder_blocks: memory blocks at each level of the decoder.
             latents_mean: per channel (or one for all): subtracted when encoding.
@@ -158,9 +161,9 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
         super().__init__()
         group = self.temporal_ratio
         self.patches = nn.Conv2d(3 * group, latent_channels, self.spatial_ratio, stride=self.spatial_ratio)
-        self.encoder = _encoder(encoder_width, encoder_blocks, latent_channels, group)
+        self.encoder = _encoder(encoder_widths, encoder_blocks, latent_channels, group)
         nn.init.zeros_(self.encoder[-1].weight)
-        self.decoder = _decoder(decoder_width, decoder_blocks, latent_channels)
+        self.decoder = _decoder(decoder_widths, decoder_blocks, latent_channels)
 
     @property
     def latent_channels(self) -> int:

@@ -46,8 +46,8 @@ class LearnAutoencoder:
         self._drawn, self._validation = drawn, validation
         self.autoencoder = TinyVideoAutoencoder(
             latent_channels=settings.latent_channels,
-            encoder_width=settings.encoder_width,
-            decoder_width=settings.decoder_width,
+            encoder_widths=settings.encoder_widths,
+            decoder_widths=settings.decoder_widths,
             encoder_blocks=settings.encoder_blocks,
             decoder_blocks=settings.decoder_blocks,
         ).to(memory_format=torch.channels_last)

@@ -75,8 +75,8 @@ class AutoencoderStage(Settings):
     """Stage 0: the light autoencoder."""
 
     latent_channels: PositiveInt = 16
-    encoder_width: PositiveInt = 32
-    decoder_width: PositiveInt = 32
+    encoder_widths: tuple[int, int, int] = (32, 64, 128)
+    decoder_widths: tuple[int, int, int, int] = (128, 96, 48, 32)
     encoder_blocks: PositiveInt = 1
     decoder_blocks: PositiveInt = 2
     clip_frames: PositiveInt = 17
@@ -115,6 +115,9 @@ class TeacherStage(Settings):
     """Share of batches that are the first shot of a story (no context)."""
     drop_context: float = 0.1
     drop_text: float = 0.1
+    weight_timesteps: bool = False
+    """Whether the loss carries the Gaussian weight of the paper; small models do better without, because it
+    all but drops the noisiest steps, where they decide who is in the picture."""
     optimiser: Optimiser = Optimiser()
     loop: Loop = Loop()
 
@@ -126,6 +129,8 @@ class CausalInitStage(Settings):
     """ODE trajectories of the teacher that are recorded first."""
     ode_steps: PositiveInt = 50
     guidance: float = 3.0
+    clean_share: float = 0.3
+    """Share of the chunks, the last apart, that are shown clean, as in the local cache."""
     optimiser: Optimiser = Optimiser(lr=3e-4)
     loop: Loop = Loop(steps=600)
 
@@ -134,6 +139,10 @@ class Recipe(Settings):
     """A whole training life. `name` is also the name of the run folder."""
 
     name: str
+    caption_template: str = "{setting} {prompt}"
+    """How setting, shot index and prompt make a caption."""
+    student_timesteps: tuple[int, ...] = (1000, 750, 500, 250)
+    """Nominal steps of the few-step student, before the shift."""
     world: WorldData = WorldData()
     autoencoder: AutoencoderStage = AutoencoderStage()
     teacher: TeacherStage = TeacherStage()

@@ -30,21 +30,21 @@ WHITE: Colour = (255, 255, 255)
 NECK = -52.0
 
 
-def draw_figure(pen: Pen, one: Character, pose: Pose) -> None:
+def draw_figure(pen: Pen, character: Character, pose: Pose) -> None:
     """Draws a character, feet at the origin of the pen's frame; the caller has applied shift and lift."""
-    colour = COLOURS[one.colour]
+    colour = COLOURS[character.colour]
     limb = mix(colour, DARK, 0.2)
     with pen.moved(0, 0, turn=pose.lean, scale=(1, pose.stretch)):
         _draw_legs(pen, limb, pose)
-        _draw_tail(pen, one.kind, limb)
-        body = box(0, -58, 46, 50, 6 if one.kind == "robot" else 20)
+        _draw_tail(pen, character.kind, limb)
+        body = box(0, -58, 46, 50, 6 if character.kind == "robot" else 20)
         pen.fill(body, colour)
         with pen.clipped(body):
-            _draw_body_pattern(pen, one.pattern, colour)
+            _draw_body_pattern(pen, character.pattern, colour)
         with pen.moved(0, NECK, turn=pose.head_turn):
-            _draw_head(pen, one, colour, pose)
-        if one.accessory == "scarf":
-            _draw_scarf(pen, ACCESSORY_COLOURS[one.accessory_colour])
+            _draw_head(pen, character, colour, pose)
+        if character.accessory == "scarf":
+            _draw_scarf(pen, ACCESSORY_COLOURS[character.accessory_colour])
         _draw_arm(pen, limb, -1, pose.left_arm)
         _draw_arm(pen, limb, 1, pose.right_arm)
 
@@ -81,43 +81,43 @@ def _draw_body_pattern(pen: Pen, pattern: str, colour: Colour) -> None:
         pen.fill(polygon((-4, -60), (30, -60), (30, 0), (6, 0)), mix(colour, DARK, 0.62))
 
 
-def _draw_head(pen: Pen, one: Character, colour: Colour, pose: Pose) -> None:
+def _draw_head(pen: Pen, character: Character, colour: Colour, pose: Pose) -> None:
     """In a frame whose origin is the neck: the head's middle is at -22, its top at -48."""
-    tint = ACCESSORY_COLOURS[one.accessory_colour]
-    _draw_ears(pen, one, colour)
-    head = box(0, -46, 62, 47, 10) if one.kind == "robot" else oval(0, -23, 33, 25)
+    tint = ACCESSORY_COLOURS[character.accessory_colour]
+    _draw_ears(pen, character, colour)
+    head = box(0, -46, 62, 47, 10) if character.kind == "robot" else oval(0, -23, 33, 25)
     pen.fill(head, colour)
     with pen.clipped(head):
-        _draw_head_pattern(pen, one.pattern, colour)
-    _draw_muzzle(pen, one.kind)
-    if one.accessory == "sunglasses":
+        _draw_head_pattern(pen, character.pattern, colour)
+    _draw_muzzle(pen, character.kind)
+    if character.accessory == "sunglasses":
         _draw_sunglasses(pen, tint)
     else:
-        _draw_eyes(pen, one.kind, pose)
-    if one.accessory == "top hat":
+        _draw_eyes(pen, character.kind, pose)
+    if character.accessory == "top hat":
         pen.fill(box(0, -74, 34, 32, 2), tint)
         pen.fill(box(0, -49, 58, 9, 4), tint)
-    elif one.accessory == "crown":
+    elif character.accessory == "crown":
         pen.fill(polygon((-24, -40), (-28, -68), (-13, -55), (0, -72), (13, -55), (28, -68), (24, -40)), tint)
 
 
-def _draw_ears(pen: Pen, one: Character, colour: Colour) -> None:
-    dark = mix(colour, DARK, 0.62) if one.pattern == "patch" else colour
+def _draw_ears(pen: Pen, character: Character, colour: Colour) -> None:
+    dark = mix(colour, DARK, 0.62) if character.pattern == "patch" else colour
     inner = mix(colour, WHITE, 0.6)
     for side, fur in ((-1, colour), (1, dark)):
-        if one.kind == "cat":
+        if character.kind == "cat":
             pen.fill(polygon((side * 32, -64), (side * 34, -24), (side * 4, -44)), fur)
             pen.fill(polygon((side * 28, -55), (side * 29, -36), (side * 14, -43)), inner)
-        elif one.kind == "rabbit":
+        elif character.kind == "rabbit":
             with pen.moved(side * 19, -38, turn=side * 12):
                 pen.fill(oval(0, -18, 9, 25), fur)
                 pen.fill(oval(0, -18, 4.5, 17), inner)
-        elif one.kind == "bear":
+        elif character.kind == "bear":
             pen.fill(oval(side * 26, -43, 13, 13), fur)
             pen.fill(oval(side * 26, -43, 7, 7), inner)
         else:
             pen.fill(box(side * 33, -32, 12, 20, 4), mix(colour, DARK, 0.2))
-    if one.kind == "robot":
+    if character.kind == "robot":
         pen.fill(box(0, -62, 6, 20), mix(colour, DARK, 0.2))
         pen.fill(oval(0, -63, 7.5, 7.5), mix(colour, WHITE, 0.6))
 

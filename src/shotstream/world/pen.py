@@ -62,7 +62,8 @@ class Pen:
 
     def __init__(self, height: int, width: int):
         self._pixels = np.zeros((height, width, 4), np.uint8)  # [H, W, RGBA]
-        self._canvas = skia.Surface(self._pixels).getCanvas()
+        self._surface = skia.Surface(self._pixels)  # must outlive its canvas
+        self._canvas = self._surface.getCanvas()
         self._canvas.scale(height / 64, height / 64)
         self._canvas.translate(32 * width / height, 0)
         self.half_width = 32 * width / height

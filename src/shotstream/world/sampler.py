@@ -13,6 +13,8 @@ from typing import Literal
 from shotstream.world import vocabulary
 
 Split = Literal["train", "held-out"]
+PROMPT_WORDS = 16
+"""No prompt is longer; two characters with colours and a camera move can need another wording."""
 SINGULAR = {"is": "is", "was": "was", "lives": "lives"}
 PLURAL = {"is": "are", "was": "were", "lives": "live"}
 
@@ -61,12 +63,12 @@ class WorldStory:
         """Everything that is true of the story, ready for JSON; what no caption tells is under "hidden"."""
         cast = [
             {
-                "kind": one.kind,
-                "colour": one.colour,
-                "accessory": one.accessory,
-                "hidden": {"accessory_colour": one.accessory_colour, "pattern": one.pattern},
+                "kind": character.kind,
+                "colour": character.colour,
+                "accessory": character.accessory,
+                "hidden": {"accessory_colour": character.accessory_colour, "pattern": character.pattern},
             }
-            for one in self.cast
+            for character in self.cast
         ]
         shots = [asdict(shot) | {"subjects": list(shot.subjects)} for shot in self.shots]
         return {
@@ -86,7 +88,7 @@ def sample_story(seed: int, *, split: Split = "train", shots: int = 5, frames: i
 
     Args:
         seed: Any integer; a seed means different stories in different splits.
-        split: "train" never shows a held-out combination; in "held-out" the first character always is one.
+        split: "train" never shows a held-out combination; "held-out" always begins its cast with one.
         shots: Number of shots, at least 1.
         frames: Pixel frames of each shot, at least 1.
 
@@ -147,7 +149,10 @@ def _sample_shots(
             framings = [name for name in framings if name != shots[-1].framing]
         framing, action = random.choice(framings), random.choice(actions)
         camera = random.choices(list(vocabulary.CAMERAS), weights=[3, 1, 1])[0]
-        prompt = _prompt(random, [cast[index] for index in subjects], action, framing, camera)
+        seen = [cast[index] for index in subjects]
+        prompt = _prompt(random, seen, action, framing, camera)
+        while len(vocabulary.split_words(prompt)) > PROMPT_WORDS:
+            prompt = _prompt(random, seen, action, framing, camera)
         shots.append(WorldShot(prompt, subjects, action, framing, camera, frames, random.random()))
     return tuple(shots)
 
@@ -169,7 +174,7 @@ def _setting(random: Random, cast: tuple[Character, ...], place: str, time: str)
     several = len(cast) > 1
     return _sentence(
         random.choice(vocabulary.SETTING_TEMPLATES).format(
-            who=" and ".join(_introduction(random, one) for one in cast),
+            who=" and ".join(_introduction(random, character) for character in cast),
             place=random.choice(vocabulary.PLACES[place]),
             time=random.choice(vocabulary.TIMES[time]),
             **(PLURAL if several else SINGULAR),
@@ -177,11 +182,11 @@ def _setting(random: Random, cast: tuple[Character, ...], place: str, time: str)
     )
 
 
-def _introduction(random: Random, one: Character) -> str:
-    colour = random.choice(vocabulary.COLOURS[one.colour])
+def _introduction(random: Random, character: Character) -> str:
+    colour = random.choice(vocabulary.COLOURS[character.colour])
     article = "an" if colour[0] in "aeiou" else "a"
-    kind = random.choice(vocabulary.KINDS[one.kind])
-    accessory = random.choice(vocabulary.ACCESSORIES[one.accessory])
+    kind = random.choice(vocabulary.KINDS[character.kind])
+    accessory = random.choice(vocabulary.ACCESSORIES[character.accessory])
     return f"{article} {colour} {kind} {random.choice(('with', 'wearing'))} {accessory}"
 
 
@@ -189,7 +194,7 @@ def _prompt(random: Random, subjects: list[Character], action: str, framing: str
     several = int(len(subjects) > 1)
     wording = random.choice(vocabulary.ACTIONS[action])
     told = random.choice(vocabulary.PROMPT_TEMPLATES).format(
-        who=" and the ".join(_mention(random, one) for one in subjects),
+        who=" and the ".join(_mention(random, character) for character in subjects),
         does=wording[several],
         doing=wording[2],
         framing=random.choice(vocabulary.FRAMINGS[framing]),
@@ -198,11 +203,11 @@ def _prompt(random: Random, subjects: list[Character], action: str, framing: str
     return _sentence(f"{told} {moved}." if moved else told)
 
 
-def _mention(random: Random, one: Character) -> str:
-    kind = random.choice(vocabulary.KINDS[one.kind])
-    return f"{random.choice(vocabulary.COLOURS[one.colour])} {kind}" if random.random() < 0.5 else kind
+def _mention(random: Random, character: Character) -> str:
+    kind = random.choice(vocabulary.KINDS[character.kind])
+    return f"{random.choice(vocabulary.COLOURS[character.colour])} {kind}" if random.random() < 0.5 else kind
 
 
 def _sentence(text: str) -> str:
     """Capital letters at the beginnings of sentences."""
-    return " ".join(part[0].upper() + part[1:] for part in text.replace(". ", ".\n").split("\n"))
+    return ". ".join(part[0].upper() + part[1:] for part in text.split(". "))

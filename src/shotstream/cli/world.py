@@ -1,0 +1,106 @@
+"""`shotstream world`: look at the story world, or write it to files."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Draw stories of the built-in cartoon world.", no_args_is_help=True)
+
+FPS = 12
+FRAMES = 33
+
+
+class SplitName(StrEnum):
+    """The two halves of the world; see `shotstream.world.sampler.Split`."""
+
+    train = "train"
+    held_out = "held-out"
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Reads a picture size such as "64x96".
+
+    Returns:
+        (height, width) in pixels.
+
+    Raises:
+        typer.BadParameter: If it is not two even numbers (video files need even sizes) of at least 16.
+    """
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(
+        part.isdecimal() and int(part) >= 16 and int(part) % 2 == 0 for part in parts
+    ):
+        raise typer.BadParameter(
+            f'"{text}" is not a size; write HEIGHTxWIDTH in even pixels, for example 64x96'
+        )
+    return int(parts[0]), int(parts[1])
+
+
+Stories = Annotated[int, typer.Option(min=1, help="How many stories.")]
+Seed = Annotated[int, typer.Option(help="Seed of the first story; the next ones count up.")]
+Split = Annotated[SplitName, typer.Option(help="held-out: stories whose hero was never trained on.")]
+Shots = Annotated[int, typer.Option(min=1, help="Shots per story.")]
+Size = Annotated[str, typer.Option(metavar="HxW", help="Height and width in pixels.")]
+
+
+@app.command()
+def preview(
+    stories: Stories = 4,
+    seed: Seed = 0,
+    split: Split = SplitName.train,
+    shots: Shots = 5,
+    size: Size = "128x192",
+    output: Annotated[Path, typer.Option("-o", "--output", help="PNG file.")] = Path("world.png"),
+) -> None:
+    """Draw a contact sheet: a row per story, the middle frame of every shot, its prompt below."""
+    from shotstream.media.sheet import contact_sheet, write_png
+    from shotstream.world.sampler import sample_story
+    from shotstream.world.scene import draw_shot
+
+    height, width = parse_size(size)
+    told = [
+        sample_story(seed + number, split=split.value, shots=shots, frames=FRAMES)
+        for number in range(stories)
+    ]
+    rows = [
+        [draw_shot(story, index, height=height, width=width, fps=FPS)[FRAMES // 2] for index in range(shots)]
+        for story in told
+    ]
+    write_png(output, contact_sheet(rows, [[shot.prompt for shot in story.shots] for story in told]))
+    for story in told:
+        typer.echo(f"{story.seed}: {story.setting}")
+    typer.echo(f"wrote {output}")
+
+
+@app.command()
+def render(
+    stories: Stories = 1,
+    seed: Seed = 0,
+    split: Split = SplitName.train,
+    shots: Shots = 5,
+    frames: Annotated[int, typer.Option(min=1, help=f"Frames per shot, at {FPS} per second.")] = FRAMES,
+    size: Size = "128x192",
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder; a folder per story goes inside.")
+    ] = Path("world"),
+) -> None:
+    """Write every shot as a video and every story's exact attributes as story.json."""
+    from shotstream.media.files import write_text
+    from shotstream.media.video import write_video
+    from shotstream.world.sampler import sample_story
+    from shotstream.world.scene import draw_shot
+
+    height, width = parse_size(size)
+    for number in range(seed, seed + stories):
+        story = sample_story(number, split=split.value, shots=shots, frames=frames)
+        folder = output / f"{split.value}-{number:06d}"
+        for index in range(shots):
+            clip = draw_shot(story, index, height=height, width=width, fps=FPS)  # [T, H, W, 3]
+            write_video(folder / f"{index + 1:02d}.mp4", clip, FPS)
+        write_text(folder / "story.json", json.dumps(story.attributes(), indent=2) + "\n")
+        typer.echo(f"{folder}: {story.setting}")

@@ -1,0 +1,127 @@
+"""Stage 2: the student, block-causal, learns x0 from states of the teacher's ODE (paper section 3.3).
+
+Legend: B batch, F latent frames of a shot, states: before each student step, then the clean end.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from ..data.next_shot import NextShots
+from ..data.shards import Shards, ShardWriter
+from ..diffusion.losses import regression_loss
+from ..diffusion.schedule import FlowSchedule
+from ..models.autoencoder import VideoAutoencoder
+from .autoencoder import picture_grid
+from .settings import CausalInitStage
+from .stage import Role, step_generator
+from .teacher import Generator
+
+
+def student_entries(schedule: FlowSchedule, ode_steps: int) -> tuple[int, ...]:
+    """Which steps of an ODE of so many steps start at the student's timesteps (0, 13, 25, 37 of 50)."""
+    timesteps = schedule.ode_timesteps(ode_steps)
+    return tuple(int((timesteps - step).abs().argmin()) for step in schedule.student_steps())
+
+
+def record_pairs(
+    folder: Path, teacher: Generator, data: NextShots, settings: CausalInitStage, first_shot_share: float
+) -> Shards:
+    """Follow the teacher's ODE for `settings.pairs` shots and keep the states the student starts from.
+
+    A record names stories and shot of a batch; its tensor `states [B, 5, F, C, h, w]` holds them, float16.
+    Goes on where an earlier call stopped.
+    """
+    writer = ShardWriter(folder, records_per_shard=4)
+    keep = student_entries(teacher.schedule, settings.ode_steps)
+    batch = settings.loop.batch
+    for number in track(range(writer.written, -(-settings.pairs // batch)), description="recording the teacher"):
+        generator = step_generator(settings.loop.seed + 1, number)
+        shot = data.draw(batch, generator, first_shot_share, drop_context=0)
+        noise = torch.randn(shot.target.shape, generator=generator)
+        end, states = teacher.sample(shot, data.no_text, noise, settings.ode_steps, settings.guidance, keep)
+        record = {"stories": shot.stories.tolist(), "shot": int(shot.ids.shape[1]) - 1}
+        writer.add(record, {"states": torch.stack([*states, end], dim=1).half()})
+    writer.flush()
+    return Shards(folder)
+
+
+class LearnCausally:
+    """Regression of x0 under the block-causal mask, every chunk at a step of its own.
+
+    Some chunks are shown clean at timestep 0, as they stand in the local cache when a story is told; those
+    teach nothing themselves.
+    """
+
+    name = "causal-init"
+
+    def __init__(
+        self,
+        settings: CausalInitStage,
+        student: Generator,
+        pairs: Shards,
+        data: NextShots,
+        validation: NextShots,
+        autoencoder: VideoAutoencoder,
+    ):
+        self.settings, self.loop = settings, settings.loop
+        self._student, self._pairs, self._data = student, pairs, data
+        self._validation, self._autoencoder = validation, autoencoder
+        self.roles = {self.name: Role(student.transformer, settings.optimiser)}
+        student.text.text_encoder.requires_grad_(False)
+
+    def role(self, step: int) -> str:
+        """There is one role."""
+        return self.name
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Regression loss of a recorded batch."""
+        number = int(torch.randint(len(self._pairs), (), generator=generator))
+        record = self._pairs.records[number]
+        shot = self._data.pick(torch.tensor(record["stories"]), record["shot"])
+        states = self._pairs.tensor(number, "states").float()  # [B, steps + 1, F, C, h, w]
+        entry = self._draw_entries(states, generator)  # [B, F]
+        noisy = states.gather(1, entry[:, None, :, None, None, None].expand_as(states[:, :1]))[:, 0]
+        steps = torch.cat([self._student.schedule.student_steps(), torch.zeros(1)])
+        timestep = steps[entry]
+        context_timestep = torch.zeros(len(timestep), shot.context_frames)
+
+        captions = self._student.captions(shot.ids, shot.mask)
+        all_timesteps = torch.cat([context_timestep, timestep], dim=1)
+        flow = self._student.flow(noisy, all_timesteps, shot, captions, causal=True)
+        x0 = self._student.schedule.to_x0(noisy, flow.float(), timestep)
+        return regression_loss(x0, states[:, -1], entry < len(steps) - 1), {}
+
+    def _draw_entries(self, states: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw the state of each chunk, one number per latent frame [B, F]; the last chunk is never clean."""
+        batch, entries, frames = states.shape[:3]
+        chunk_frames = self._student.transformer.config["chunk_frames"]
+        chunks = -(-frames // chunk_frames)
+        entry = torch.randint(entries - 1, (batch, chunks), generator=generator)
+        clean = torch.rand(batch, chunks, generator=generator) < self.settings.clean_share
+        clean[:, -1] = False
+        return entry.masked_fill(clean, entries - 1).repeat_interleave(chunk_frames, dim=1)[:, :frames]
+
+    @torch.no_grad()
+    def sample(self) -> np.ndarray:
+        """Shots of held-out stories told through the cache: first, middle, last frame, true and the student's."""
+        from ..streaming.rollout import roll_out
+
+        rows = []
+        for number in (0, 3):
+            shot = self._validation.pick(torch.arange(4), number)
+            made = roll_out(self._student, shot, step_generator(2, number))
+            for true, own in zip(shot.target, made, strict=True):
+                pair = self._autoencoder.open_decoder().decode(torch.stack([true, own]))
+                picked = [0, pair.shape[1] // 2, pair.shape[1] - 1]
+                rows.append([*pair[0, picked], *pair[1, picked]])
+        return picture_grid(rows)
+
+    def export(self, folder: Path) -> None:
+        """Save the student's transformer."""
+        self._student.transformer.save_pretrained(folder / "transformer")
