@@ -143,7 +143,7 @@ class FlowSchedule(SchedulerMixin, ConfigMixin):
 
     def _sigma_like(self, latents: Tensor, timestep: Tensor) -> Tensor:
         sigma = self.sigma(timestep.to(latents.device))
-        return sigma.reshape(*sigma.shape, *[1] * (latents.ndim - sigma.ndim)) if sigma.ndim else sigma
+        return sigma.reshape(*sigma.shape, *[1] * (latents.ndim - sigma.ndim))  # never 0-dim: it must promote
 
     def _tables_on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         if device not in self._tables:

@@ -14,7 +14,7 @@ from diffusers.models.attention import AttentionModuleMixin
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor, nn
 
-from shotstream.models.cache import CacheSlot
+from shotstream.models.cache_layout import CacheSlot
 from shotstream.models.rope import rotate
 
 

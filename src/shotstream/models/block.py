@@ -12,7 +12,7 @@ from diffusers.models.normalization import FP32LayerNorm
 from torch import Tensor, nn
 
 from shotstream.models.attention import CrossAttention, SelfAttention
-from shotstream.models.cache import CacheSlot
+from shotstream.models.cache_layout import CacheSlot
 
 
 def modulate(norm: nn.Module, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

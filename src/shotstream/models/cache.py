@@ -5,45 +5,17 @@ Legend: B batch, N tokens of one latent frame, H heads, d head size.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from shotstream.models.cache_layout import CacheLayout, CacheSlot, Span
 from shotstream.models.rope import rotate, time_turns
 
 if TYPE_CHECKING:
     from shotstream.models.transformer import CausalWanTransformer3DModel
-
-
-class CacheSlot(NamedTuple):
-    """One layer's place in the cache for one pass: where it writes, and how far it reads.
-
-    Under autograd nothing is written: the pass reads a copy with its own keys and values put in, so that
-    gradients flow through these only, and a later pass cannot change what the graph has saved.
-    """
-
-    keys: Tensor
-    """The layer's storage [B, capacity, H, d], rotated keys."""
-    values: Tensor
-    start: int
-    """First token of the pass's own slot."""
-    stop: int
-    end: int
-    """Tokens that can be read: one slice from 0."""
-    in_place: bool
-    """Whether the pass writes; false while autograd records."""
-
-    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Put a pass's own keys and values [B, tokens, H, d] in, and return all that it attends to."""
-        if self.in_place:
-            self.keys[:, self.start : self.stop] = key
-            self.values[:, self.start : self.stop] = value
-            return self.keys[:, : self.end], self.values[:, : self.end]
-        return self._joined(self.keys, key), self._joined(self.values, value)
-
-    def _joined(self, stored: Tensor, own: Tensor) -> Tensor:
-        return torch.cat([stored[:, : self.start], own, stored[:, self.stop : self.end]], 1)
 
 
 class DualCache:
@@ -63,7 +35,7 @@ class DualCache:
     Positions grow for as long as a shot runs. When a chunk leaves, the keys of context and sink are turned
     forward in time by its length, so that every distance stays as it was trained.
 
-    All lengths are host integers. Passes must run without autograd to be kept, see :class:`CacheSlot`.
+    All lengths are host integers. Passes must run without autograd to be kept, see ``CacheSlot``.
     """
 
     def __init__(
@@ -113,9 +85,8 @@ class DualCache:
         self.window_frames = window_chunks * chunk_frames
         self.sink_chunks = sink_chunks
         self._rope_theta = rope_theta
-        capacity = (context_frames + self.window_frames) * tokens_per_frame
+        shape = (layers, batch, context_frames + self.window_frames, tokens_per_frame, heads, head_dim)
         with torch.inference_mode(False):
-            shape = (layers, batch, capacity, heads, head_dim)
             self._keys = torch.zeros(shape, dtype=dtype, device=device)
             self._values = torch.zeros(shape, dtype=dtype, device=device)
         self.open_shot()
@@ -154,12 +125,9 @@ class DualCache:
 
     def open_shot(self) -> None:
         """Forget everything: the cut."""
-        self.context_frames = 0
-        self._filling_context = False
-        self._offset_frames = 0
+        self._layout = CacheLayout()
         self._pristine: Tensor | None = None
         self._pristine_offset_frames = 0
-        self._empty_local(0)
 
     def fill_context(self, frames: int) -> None:
         """Make the next pass the context pass: it sees itself only and becomes the global cache.
@@ -175,14 +143,12 @@ class DualCache:
                 f"{frames} context frames do not fit a cache for {self.max_context_frames}; give fewer, "
                 "or allocate the cache with more context_frames"
             )
-        if self._chunks or self._running:
+        if self._layout.chunks or self._layout.running:
             raise ValueError(
                 "the running shot has chunks already; call open_shot() before filling the context"
             )
         self.open_shot()
-        self.context_frames = frames
-        self._filling_context = frames > 0
-        self._next_frame = frames
+        self._layout = CacheLayout(context_frames=frames, filling_context=frames > 0, next_frame=frames)
 
     def begin_chunk(self, frames: int | None = None) -> None:
         """Reserve the running chunk's slot; the oldest chunk leaves if there is no room.
@@ -195,17 +161,17 @@ class DualCache:
         Raises:
             ValueError: If the chunk is longer than ``chunk_frames`` or empty.
         """
+        layout, running = self._layout, self._layout.running
         if frames is None:
-            frames = self._running[1] if self._running else self.chunk_frames
+            frames = running.frames if running else self.chunk_frames
         if not 1 <= frames <= self.chunk_frames:
             raise ValueError(f"a chunk of {frames} latent frames is outside 1..{self.chunk_frames}")
-        if self._running and self._running[1] == frames:
+        if running and running.frames == frames:
             return
-        if self._running:
-            self._close(*self._running)
-        self._filling_context = False
-        self._running = (self._reserve(frames), frames)
-        self._written = False
+        layout.filling_context, layout.running, layout.written = False, None, False
+        if running:
+            self._close(running)
+        layout.running = Span(self._reserve(frames), frames)
 
     def commit(self) -> None:
         """Keep the running chunk as its last pass wrote it, and go on to the next position.
@@ -213,14 +179,15 @@ class DualCache:
         Raises:
             ValueError: If no pass wrote it.
         """
-        if self._running is None or not self._written:
+        layout = self._layout
+        if layout.running is None or not layout.written:
             raise ValueError(
                 "there is no written chunk to commit; call begin_chunk() and run the clean pass "
                 "under torch.no_grad() first"
             )
-        self._chunks.append(self._running)
-        self._next_frame += self._running[1]
-        self._running = None
+        layout.chunks.append(layout.running)
+        layout.next_frame += layout.running.frames
+        layout.running = None
 
     def clear_local(self, first_frame: int | None = None) -> None:
         """Empty the local cache and keep the global one, so that chunks can be made again (a new prompt).
@@ -229,40 +196,41 @@ class DualCache:
             first_frame: Position of the next chunk; None for the position of the oldest chunk of the window,
                 from where the window's chunks can be passed again in their order.
         """
+        old, context_frames = self._layout, self._layout.context_frames
         if first_frame is None:
-            first_frame = self._offset_frames + self.context_frames
-        self._turn_pinned(first_frame - self.context_frames - self._offset_frames, self._context_tokens)
+            first_frame = old.offset_frames + context_frames
+        self._turn_pinned(first_frame - context_frames - old.offset_frames, context_frames)
         self._pristine = None
-        self._empty_local(first_frame)
+        self._layout = CacheLayout(
+            context_frames=context_frames, next_frame=first_frame, offset_frames=old.offset_frames
+        )
 
     # ---- what passes need ----
 
     @property
-    def first_frame(self) -> int:
-        """Position of the first latent frame of the next pass."""
-        return 0 if self._filling_context else self._next_frame
-
-    @property
-    def frames(self) -> int:
-        """Latent frames that the next pass must have."""
-        if self._filling_context:
-            return self.context_frames
-        return self._running[1] if self._running else 0
+    def context_frames(self) -> int:
+        """Latent frames in the global region."""
+        return self._layout.context_frames
 
     @property
     def local_frames(self) -> int:
-        """Latent frames of committed chunks in the window."""
-        return sum(frames for _, frames in self._chunks)
+        """Latent frames of the committed chunks in the window."""
+        return sum(span.frames for span in self._layout.chunks)
 
     @property
-    def used_tokens(self) -> int:
-        """Tokens that can be read, the running slot included."""
-        spans = [*self._chunks, self._running] if self._running else self._chunks
-        return max((self._stop(*span) for span in spans), default=self._context_tokens)
+    def first_frame(self) -> int:
+        """Position in time of the first latent frame of the next pass."""
+        return 0 if self._layout.filling_context else self._layout.next_frame
+
+    @property
+    def frames(self) -> int:
+        """Latent frames that the next pass must have; 0 if no pass was announced."""
+        return self._layout.own.frames if self._layout.own else 0
 
     def stored(self, layer: int) -> tuple[Tensor, Tensor]:
         """Return views of what a layer holds: keys and values [B, used tokens, H, d]."""
-        return self._keys[layer, :, : self.used_tokens], self._values[layer, :, : self.used_tokens]
+        used = self._layout.used_frames
+        return self._keys[layer, :, :used].flatten(1, 2), self._values[layer, :, :used].flatten(1, 2)
 
     def slots(self) -> list[CacheSlot]:
         """Return every layer's slot for the pass about to run.
@@ -270,40 +238,27 @@ class DualCache:
         Raises:
             ValueError: If the context pass runs under autograd, where nothing would be kept.
         """
-        in_place = not torch.is_grad_enabled()
-        if self._filling_context:
-            if not in_place:
-                raise ValueError("the context pass is kept in the cache; run it under torch.no_grad()")
-            start, stop = 0, self._context_tokens
-        else:
-            assert self._running is not None
-            start, stop = self._running[0], self._stop(*self._running)
-            self._written = self._written or in_place
-        end = self.used_tokens
-        return [
-            CacheSlot(keys, values, start, stop, end, in_place)
-            for keys, values in zip(self._keys.unbind(), self._values.unbind(), strict=True)
-        ]
+        layout, in_place = self._layout, not torch.is_grad_enabled()
+        if layout.filling_context and not in_place:
+            raise ValueError("the context pass is kept in the cache; run it under torch.no_grad()")
+        assert layout.own is not None
+        layout.written = layout.written or in_place
+        frames = (layout.own.start, layout.own.stop, layout.used_frames)
+        start, stop, end = (count * self.tokens_per_frame for count in frames)
+        storage = zip(self._keys.flatten(2, 3), self._values.flatten(2, 3), strict=True)
+        return [CacheSlot(keys, values, start, stop, end, in_place) for keys, values in storage]
 
     # ---- snapshots ----
 
     def state_dict(self) -> dict[str, Any]:
         """Copy the used part: tensors under ``keys``, ``values``, ``pristine``; JSON-able ``layout``."""
-        used = self.used_tokens
+        used = self._layout.used_frames
         return {
             "keys": self._keys[:, :, :used].clone(),
             "values": self._values[:, :, :used].clone(),
             "pristine": None if self._pristine is None else self._pristine.clone(),
-            "layout": {
-                "context_frames": self.context_frames,
-                "filling_context": self._filling_context,
-                "offset_frames": self._offset_frames,
-                "pristine_offset_frames": self._pristine_offset_frames,
-                "next_frame": self._next_frame,
-                "chunks": [list(span) for span in self._chunks],
-                "running": list(self._running) if self._running else None,
-                "written": self._written,
-            },
+            "pristine_offset_frames": self._pristine_offset_frames,
+            "layout": asdict(self._layout),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -312,7 +267,7 @@ class DualCache:
         Raises:
             ValueError: If it was taken from a cache of another shape.
         """
-        keys, layout = state["keys"], state["layout"]
+        keys, pristine = state["keys"], state["pristine"]
         used, capacity = keys.shape[2], self._keys.shape[2]
         if used > capacity or keys[:, :, :0].shape != self._keys[:, :, :0].shape:
             raise ValueError(
@@ -321,66 +276,41 @@ class DualCache:
             )
         self._keys[:, :, :used] = keys
         self._values[:, :, :used] = state["values"]
-        pristine = state["pristine"]
         self._pristine = None if pristine is None else pristine.to(self._keys, copy=True)
-        self.context_frames = layout["context_frames"]
-        self._filling_context = layout["filling_context"]
-        self._offset_frames = layout["offset_frames"]
-        self._pristine_offset_frames = layout["pristine_offset_frames"]
-        self._next_frame = layout["next_frame"]
-        self._chunks = [tuple(span) for span in layout["chunks"]]
-        self._running = tuple(layout["running"]) if layout["running"] else None
-        self._written = layout["written"]
+        self._pristine_offset_frames = state["pristine_offset_frames"]
+        self._layout = CacheLayout(**state["layout"])
 
     # ---- the ring ----
 
-    @property
-    def _context_tokens(self) -> int:
-        return self.context_frames * self.tokens_per_frame
-
-    def _stop(self, start: int, frames: int) -> int:
-        return start + frames * self.tokens_per_frame
-
-    def _empty_local(self, next_frame: int) -> None:
-        self._chunks: list[tuple[int, int]] = []  # (first token, frames), oldest first
-        self._running: tuple[int, int] | None = None
-        self._written = False
-        self._next_frame = next_frame
-
     def _reserve(self, frames: int) -> int:
-        """Find room for a chunk and return its first token."""
-        limit = self._context_tokens + self.window_frames * self.tokens_per_frame
-        while self._stop(self.used_tokens, frames) > limit:
-            start, left_frames = self._chunks.pop(self.sink_chunks)
-            self._slide(left_frames)
-            if left_frames == frames:
-                return start
-            self._close(start, left_frames)
-        return self.used_tokens
+        """Find room for a chunk and return the first frame of its slot."""
+        layout, limit = self._layout, self._layout.context_frames + self.window_frames
+        while layout.used_frames + frames > limit:
+            left = layout.chunks.pop(self.sink_chunks)
+            sink_frames = sum(span.frames for span in layout.chunks[: self.sink_chunks])
+            self._turn_pinned(left.frames, layout.context_frames + sink_frames)
+            if left.frames == frames:
+                return left.start
+            self._close(left)
+        return layout.used_frames
 
-    def _close(self, start: int, frames: int) -> None:
-        """Close the gap of a freed slot, so that one slice goes on holding everything (odd lengths only)."""
-        stop, end = self._stop(start, frames), max([self._stop(*c) for c in self._chunks], default=0)
-        for storage in (self._keys, self._values) if end > stop else ():
-            storage[:, :, start : end - stop + start] = storage[:, :, stop:end].clone()
-        moved = stop - start
-        self._chunks = [(first - moved if first > start else first, length) for first, length in self._chunks]
-        self._running = None
+    def _close(self, gap: Span) -> None:
+        """Close a freed slot, so that one run goes on holding everything (chunks of odd length only)."""
+        end = self._layout.used_frames
+        if end > gap.stop:
+            for storage in (self._keys, self._values):
+                storage[:, :, gap.start : end - gap.frames] = storage[:, :, gap.stop : end].clone()
+            self._layout.close(gap)
 
-    def _slide(self, frames: int) -> None:
-        """Turn context and sink forward, now that the oldest chunk is ``frames`` later."""
-        sink_frames = sum(length for _, length in self._chunks[: self.sink_chunks])
-        self._turn_pinned(frames, self._context_tokens + sink_frames * self.tokens_per_frame)
-
-    def _turn_pinned(self, frames: int, tokens: int) -> None:
-        """Turn the first keys by ``frames``, always from a copy never turned: rounding does not pile up."""
+    def _turn_pinned(self, frames: int, pinned_frames: int) -> None:
+        """Turn the first keys forward, always from a copy never turned, so that rounding does not pile up."""
         if frames == 0:
             return
         if self._pristine is None:
-            self._pristine = self._keys[:, :, :tokens].clone()
-            self._pristine_offset_frames = self._offset_frames
-        self._offset_frames += frames
-        shift = self._offset_frames - self._pristine_offset_frames
+            self._pristine = self._keys[:, :, :pinned_frames].clone()
+            self._pristine_offset_frames = self._layout.offset_frames
+        self._layout.offset_frames += frames
+        shift = self._layout.offset_frames - self._pristine_offset_frames
         turns = time_turns(self._keys.shape[-1], self._rope_theta, shift, 1, self._keys.device)
         for layer, pristine in zip(self._keys, self._pristine, strict=True):
-            layer[:, :tokens] = rotate(pristine[:, :tokens], turns)
+            layer[:, :pinned_frames] = rotate(pristine[:, :pinned_frames], turns)

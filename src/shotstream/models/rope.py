@@ -87,8 +87,8 @@ def rotate(x: Tensor, turns: Tensor) -> Tensor:
     """Turn the adjacent channel pairs of queries or keys, in float32.
 
     Args:
-        x: [B, tokens, H, d].
-        turns: complex64, broadcastable to [B, tokens, H, pairs]; pairs beyond its last stay as they are.
+        x: [..., d].
+        turns: complex64, broadcastable to [..., pairs]; channels beyond its pairs stay as they are.
 
     Returns:
         Rotated ``x`` in its own dtype.

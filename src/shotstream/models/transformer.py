@@ -6,6 +6,8 @@ L caption length in tokens.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as functional
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -96,11 +98,11 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         if patch_size[0] != 1:
             raise ValueError(f"patch_size {patch_size} spans {patch_size[0]} frames; only 1 can be streamed")
         width = num_attention_heads * attention_head_dim
-        patch = tuple(patch_size)
+        patch = (1, patch_size[1], patch_size[2])
         self.patch_embedding = nn.Conv3d(in_channels, width, kernel_size=patch, stride=patch)
-        self.spatial_embedding = None
+        self.spatial_position = None
         if spatial_embedding is not None:
-            self.spatial_embedding = nn.Parameter(0.02 * torch.randn(1, width, *spatial_embedding))
+            self.spatial_position = nn.Parameter(0.02 * torch.randn(1, width, *spatial_embedding))
         self.condition_embedder = TimeTextEmbedding(width, freq_dim, text_dim)
         self.blocks = nn.ModuleList(
             CausalWanBlock(num_attention_heads, attention_head_dim, ffn_dim, cross_attn_norm, eps)
@@ -131,7 +133,7 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             )
         text = functional.pad(text, (0, 0, 0, config["text_length"] - text.shape[2]))
         text = self.condition_embedder.text_embedder(text)  # [B, S, L, D]
-        return Captions(tuple(block.attn2.encode(text) for block in self.blocks))
+        return Captions(tuple(cast(CausalWanBlock, block).attn2.encode(text) for block in self.blocks))
 
     def forward(
         self,
@@ -188,7 +190,7 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         for block, caption, slot in zip(self.blocks, captions.layers, slots, strict=True):
             arguments = (x, modulation, caption, rows, rotary, stops, slot)
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = self._gradient_checkpointing_func(block, *arguments)
+                x = self._gradient_checkpointing_func(block, *arguments)  # pyright: ignore[reportOptionalCall]
             else:
                 x = block(*arguments)
 
@@ -199,8 +201,8 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
 
     def _tokens(self, latents: Tensor, grid: tuple[int, int]) -> Tensor:
         x = self.patch_embedding(latents.flatten(0, 1).unsqueeze(2)).squeeze(2)  # [B * F, D, rows, columns]
-        if self.spatial_embedding is not None:
-            position = self.spatial_embedding
+        if self.spatial_position is not None:
+            position = self.spatial_position
             if position.shape[-2:] != grid:
                 position = functional.interpolate(position, grid, mode="bilinear", align_corners=False)
             x = x + position

@@ -11,7 +11,7 @@ from torch import Tensor
 
 _OUTER = {
     "patch_embedding": "patch_embedding",
-    "spatial_embedding": "spatial_embedding",
+    "spatial_position": "spatial_position",
     "text_embedding.0": "condition_embedder.text_embedder.linear_1",
     "text_embedding.2": "condition_embedder.text_embedder.linear_2",
     "time_embedding.0": "condition_embedder.time_embedder.linear_1",

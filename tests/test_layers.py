@@ -1,0 +1,70 @@
+"""Imports run downwards only (ARCHITECTURE.md, layers)."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import shotstream
+
+pytestmark = pytest.mark.cpu
+
+SOURCE = Path(shotstream.__file__).parent
+LAYERS = [
+    {"story", "diffusion", "models", "media", "world", "weights"},
+    {"streaming"},
+    {"data", "training", "evaluation", "serving"},
+    {"cli"},
+]
+RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
+HEAVY = {"av", "fastapi", "skia", "uvicorn"}
+
+
+def imports(path: Path) -> list[tuple[str, list[str]]]:
+    """Return every module that a file imports, and the names it takes from it."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, []) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write imports in full"
+            found.append((node.module or "", [alias.name for alias in node.names]))
+    return found
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_run_downwards(path: Path):
+    own = part_of(path)
+    assert own in RANK, f"{own} is in no layer; give it one in ARCHITECTURE.md and here"
+    for module, names in imports(path):
+        if module == "shotstream":
+            parts = {name for name in names if name != "__version__"}
+        elif module.startswith("shotstream."):
+            parts = {module.split(".")[1]}
+        else:
+            continue
+        for part in parts:
+            assert part in RANK, f"{path}: import {part} from the module that defines it"
+            assert RANK[part] <= RANK[own], f"{path}: {own} must not import {part}, which is above it"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_networks_and_training_need_no_media_libraries(path: Path):
+    if part_of(path) in {"models", "diffusion", "training", "streaming"}:
+        assert not {module.split(".")[0] for module, _ in imports(path)} & HEAVY
+
+
+def test_importing_the_package_loads_no_torch():
+    code = "import sys, shotstream; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
