@@ -19,13 +19,17 @@ _EXPORTS = {
     "TinyVideoAutoencoder": "shotstream.models.autoencoder_tiny",
 }
 
+# diffusers looks beside a component's class for the base class that says how to load it.
+_BASES = {"ModelMixin": "diffusers", "SchedulerMixin": "diffusers"}
+
 __all__ = [*sorted(_EXPORTS), "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
+    home = _EXPORTS.get(name) or _BASES.get(name)
+    if home is None:
         raise AttributeError(f"module 'shotstream' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(_EXPORTS[name]), name)
+    return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:

@@ -92,12 +92,12 @@ class Memory:
         self.pins: list[RememberedFrame] = []
         """What every later shot is made from, in story order; references come first."""
 
-    def remember(self, shot: int, pictures: np.ndarray, prompts: Sequence[str]) -> None:
+    def remember(self, shot: int, pictures: Sequence[np.ndarray], prompts: Sequence[str]) -> None:
         """Take in a shot: the next one, or a new take of an earlier one.
 
         Args:
             shot: Its number, at most the number of shots so far.
-            pictures: All its frames, uint8 ``[T, H, W, 3]``.
+            pictures: All its frames, uint8 ``[H, W, 3]`` each.
             prompts: The prompt of every frame.
         """
         assert shot <= len(self.shot_frames)
@@ -148,9 +148,15 @@ class Memory:
             + (f"of that shot these are: {known}" if known else "nothing of that shot is")
         )
 
+    def copy(self) -> Memory:
+        """A memory that goes its own way; the pictures are shared."""
+        twin = copy(self)
+        twin.shot_frames, twin.frames, twin.pins = list(self.shot_frames), list(self.frames), list(self.pins)
+        return twin
+
     def branch(self, shots: int) -> Memory:
-        """The memory of a story that ends after `shots` shots; the pictures are shared, not copied."""
-        branch = copy(self)
+        """The memory of a story that ended after `shots` shots."""
+        branch = self.copy()
         branch.shot_frames = self.shot_frames[:shots]
         branch.frames = [frame for frame in self.frames if frame.shot < shots]
         branch.pins = [pin for pin in self.pins if pin.is_reference or pin.shot < shots]

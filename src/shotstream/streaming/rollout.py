@@ -20,9 +20,9 @@ from shotstream.models.transformer import CausalWanTransformer3DModel
 class ShotRollout:
     """Rolls one shot out through the dual cache (method: "streaming inference of a shot").
 
-    Phases: ``fill_context``, then for each chunk ``denoise`` and, before the next one, ``commit``. Context and
-    clean passes never record a gradient; of the denoising steps only the last one that is executed does, and
-    only where the caller has autograd on (self-forcing).
+    Phases: ``fill_context``, then for each chunk ``denoise`` and, before the next one, ``commit``. Context
+    and clean passes never record a gradient; of the denoising steps only the last one that is executed does,
+    and only where the caller has autograd on (self-forcing).
 
     Args:
         transformer: The student.

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
-from shotstream.models.cache import DualCache
-from shotstream.streaming.chunk import Chunk, to_pictures, to_pixels
+from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.memory import Memory, RememberedFrame, Selection, fit_picture, select_frames
-from shotstream.streaming.noise import noise
-from shotstream.streaming.rollout import ShotRollout
+from shotstream.streaming.stage import Stage
 from shotstream.streaming.take import Take, TakeRecord, TakeState
 
 if TYPE_CHECKING:
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
 MOST_PICTURE_BYTES = 4 * 2**30
-"""A running shot keeps its frames until the cut; this bounds them (2 minutes at 480x832 and 16 fps: 2.3e9)."""
+"""A running shot keeps its frames until the cut; this bounds them (2 minutes at 480x832, 16 fps: 2.3e9)."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +42,10 @@ class StorySession:
         no take --cut, retake--> open --next_chunk * --> complete --extend--> open
                                   any --cut, retake--> open (what was made of the former take stays)
 
-    `redirect` and `extend` act on the take that is open or complete. Calls are made from one thread at a time.
+    `redirect` and `extend` act on the take that is open or complete. One thread at a time makes the calls.
 
-    Noise is a function of (seed, shot, take, chunk, step), and everything else of what was made before: the same
-    calls give the same bytes, however long the caller waits between them.
+    Noise is a function of (seed, shot, take, chunk, step), and everything else of what was made before: the
+    same calls give the same bytes, however long the caller waits between them.
 
     Args:
         pipeline: The networks; sessions share them.
@@ -82,13 +76,8 @@ class StorySession:
         self.script: list[TakeRecord] = []
         """The shots so far, each as its newest take."""
         self.memory = Memory(pipeline.transformer.config["context_frames"], history_shots, select)
-        self._autoencoder = pipeline.autoencoder
-        self._latent_size = (height // self._autoencoder.spatial_ratio, width // self._autoencoder.spatial_ratio)
-        self._cache = self._allocate_cache()
+        self._stage = Stage(pipeline, height, width)
         self._take: Take | None = None
-        self._embeddings: dict[str, Tensor] = {}  # of the captions that the running shot needs
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="shotstream-stills")
-        self._stills: Future[None] | None = None
 
     # ---- telling ----
 
@@ -100,7 +89,7 @@ class StorySession:
         chunks: int | None = None,
         seed: int | None = None,
     ) -> Iterator[Chunk]:
-        """Cut to a new shot and yield its chunks; see `cut`. A cut inside the loop goes on with the new shot."""
+        """Cut to a new shot and yield its chunks; a cut inside the loop goes on with the next. See `cut`."""
         self.cut(prompt, seconds, chunks=chunks, seed=seed)
         return self._remaining_chunks()
 
@@ -127,26 +116,19 @@ class StorySession:
         length = self._length(seconds, chunks)
         self._close_take()
         seed = self.seed if seed is None else seed
-        self._open_take(TakeRecord(len(self.script), 0, seed, [(0, prompt)]), length)
+        self._take = self._stage.open(TakeRecord(len(self.script), 0, seed, [(0, prompt)]), length)
 
     def next_chunk(self) -> Chunk | None:
         """Make the next chunk of the open take; None if it is complete or there is none."""
         take = self._take
         if take is None or take.complete:
             return None
-        self._wait_for_stills()
-        started = time.perf_counter()
-        with torch.no_grad():
-            rollout = self._ready_rollout(take)
-            x0 = rollout.denoise(partial(self._noise, take.record))
-            latents = x0.cpu()
-            denoised = time.perf_counter()
-            pictures = to_pictures(take.decoder.decode(x0.to(self.pipeline.vae.dtype))[0])
-        decoded = time.perf_counter()
-        chunk = self._take_in(take, x0, latents, pictures)
-        chunk.seconds.update(
-            denoise=denoised - started, decode=decoded - denoised, total=time.perf_counter() - started
-        )
+        remembered = [] if take.rollout else self.memory.choose(take.record.shot)
+        latents, pictures, seconds = self._stage.make_chunk(take, self.setting, remembered)
+        chunk = self._take_in(take, latents, pictures, seconds)
+        if chunk.last:  # encode what the next shot will ask for, while the caller still watches this one
+            self._remember_take()
+            self._stage.stills.request(self.memory.choose(len(self.script)))
         return chunk
 
     def redirect(self, prompt: str) -> None:
@@ -155,7 +137,7 @@ class StorySession:
         self._running_take().record.direct(prompt)
 
     def extend(self, seconds: float | None = None, *, chunks: int | None = None) -> None:
-        """Make the running shot longer, also after its end; the result is as if it had been asked for at once.
+        """Make the running shot longer, also after its end, as if that had been asked for at once.
 
         Raises:
             ValueError: If there is no shot to extend, or the length is impossible.
@@ -181,15 +163,17 @@ class StorySession:
         if prompt is not None:
             _check_prompt(prompt)
         self._check_kept(shot)
-        self._close_take()
         former = self.script[shot]
+        running = self._take if self._take and self._take.record is former else None
+        length = running.length_chunks if running else former.chunks
+        self._close_take()
         record = TakeRecord(
             shot,
             former.take + 1,
             former.seed if seed is None else seed,
             list(former.prompts) if prompt is None else [(0, prompt)],
         )
-        self._open_take(record, former.chunks)
+        self._take = self._stage.open(record, length)
         return self._remaining_chunks()
 
     # ---- memory ----
@@ -219,8 +203,8 @@ class StorySession:
     def reference(self, image: Image.Image | np.ndarray, prompt: str | None = None) -> RememberedFrame:
         """Make every later shot from a picture that the user brings.
 
-        It is scaled and cropped to the picture size and pinned as if the story had opened with it: it carries shot
-        index 0, and negative frame numbers tell references apart.
+        It is scaled and cropped to the picture size and pinned as if the story had opened with it: it carries
+        shot index 0, and negative frame numbers tell references apart.
 
         Args:
             image: A PIL image or uint8 ``[H, W, 3]``.
@@ -248,9 +232,14 @@ class StorySession:
         """
         at = len(self.script) - 1 if at is None else at
         self._check_kept(at)
-        self._remember_take()
+        if self._take and self._take.record is self.script[at]:
+            self._remember_take()
         branch = StorySession(
-            self.pipeline, self.setting, self.seed if seed is None else seed, height=self.height, width=self.width
+            self.pipeline,
+            self.setting,
+            self.seed if seed is None else seed,
+            height=self.height,
+            width=self.width,
         )
         branch.memory = self.memory.branch(at + 1)
         branch.script = deepcopy(self.script[: at + 1])
@@ -262,22 +251,22 @@ class StorySession:
             self.setting,
             self.seed,
             deepcopy(self.script),
-            self.memory.branch(len(self.memory.shot_frames)),
+            self.memory.copy(),
             TakeState.of(self._take) if self._take else None,
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a snapshot of this session, or of one of the same model and size: it goes on bit for bit."""
-        self._wait_for_stills()
+        """Go on bit for bit from a snapshot of this session, or of one of the same model and size."""
         self.setting, self.seed = snapshot.setting, snapshot.seed
         self.script = deepcopy(snapshot.script)
-        self.memory = snapshot.memory.branch(len(snapshot.memory.shot_frames))
-        self._take = self._restored_take(snapshot.take) if snapshot.take else None
+        self.memory = snapshot.memory.copy()
+        self._take = None
+        if snapshot.take:
+            self._take = take = self._stage.restore(snapshot.take, self.setting)
+            if take.record.chunks:
+                self.script[take.record.shot] = take.record
 
     # ---- the open take ----
-
-    def _open_take(self, record: TakeRecord, length_chunks: int) -> None:
-        self._take = Take(record, length_chunks, self._autoencoder.open_decoder())
 
     def _close_take(self) -> None:
         self._remember_take()
@@ -286,8 +275,9 @@ class StorySession:
     def _remember_take(self) -> None:
         """Let memory have what the open take has made."""
         take = self._take
-        if take and take.pictures:
+        if take and len(take.pictures) > take.remembered_frames:
             self.memory.remember(take.record.shot, take.pictures, take.prompts)
+            take.remembered_frames = len(take.pictures)
 
     def _running_take(self) -> Take:
         if self._take is None:
@@ -298,19 +288,15 @@ class StorySession:
         while (chunk := self.next_chunk()) is not None:
             yield chunk
 
-    def _take_in(self, take: Take, x0: Tensor, latents: Tensor, pictures: np.ndarray) -> Chunk:
-        """Note a new chunk; at the shot's end, remember it and encode ahead what the next shot will ask for."""
+    def _take_in(self, take: Take, latents: Tensor, pictures: np.ndarray, seconds: dict[str, float]) -> Chunk:
+        """Note a new chunk in the take and in the script."""
         record, first_frame = take.record, len(take.pictures)
         prompt = record.prompt_at(record.chunks)
         pictures.flags.writeable = False  # the caller sees the very frames that are remembered
-        take.uncommitted = x0
         take.pictures += list(pictures)
         take.prompts += [prompt] * len(pictures)
         record.chunks += 1
         self.script[record.shot : record.shot + 1] = [record]
-        if take.complete:
-            self._remember_take()
-            self._request_stills(self.memory.choose(len(self.script)))
         return Chunk(
             frames=pictures,
             shot=record.shot,
@@ -321,6 +307,7 @@ class StorySession:
             prompt=prompt,
             fps=self.pipeline.tempo.fps,
             latents=latents,
+            seconds=seconds,
         )
 
     # ---- checks ----

@@ -122,7 +122,8 @@ class Stage:
         if not remembered:
             frames = self.pipeline.transformer.config["context_frames"] if record.shot == 0 else 0
             latents = torch.zeros((1, frames, *self._latent_shape), device=self.device)
-            return rollout.fill_context(latents, rollout.captions, None, 0)
+            rollout.fill_context(latents, rollout.captions, None, 0)
+            return
         own = self.pipeline.caption(setting, record.shot, record.prompt)
         texts = [
             own if frame.prompt is None else self.pipeline.caption(setting, frame.shot, frame.prompt)
@@ -133,7 +134,7 @@ class Stage:
         self._embeddings = {text: self._embed(text) for text in {*distinct, own}}
         caption_index = torch.tensor([distinct.index(text) for text in texts], device=self.device)
         shot_index = torch.tensor([frame.shot for frame in remembered], device=self.device)
-        return rollout.fill_context(self.stills.latents(remembered), captions, caption_index, shot_index)
+        rollout.fill_context(self.stills.latents(remembered), captions, caption_index, shot_index)
 
     def _captions(self, record: TakeRecord, setting: str, chunk: int) -> Captions:
         """The caption that `chunk` is made under, as the transformer reads it."""
@@ -141,7 +142,7 @@ class Stage:
         return self.pipeline.transformer.encode_captions(self._embed(text))
 
     def _embed(self, text: str) -> Tensor:
-        """Embed one caption, ``[1, 1, L, D]``: by itself, so that its bits do not depend on its neighbours."""
+        """Embed one caption, ``[1, 1, L, D]``, by itself: its bits do not depend on its neighbours."""
         if text not in self._embeddings:
             self._embeddings[text] = self.pipeline.embed(text)
         return self._embeddings[text]

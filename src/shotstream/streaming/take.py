@@ -58,6 +58,8 @@ class Take:
     """Every frame so far, uint8 ``[H, W, 3]``: which of them to remember is known when the shot ends."""
     prompts: list[str] = field(default_factory=list)
     """The prompt of every frame."""
+    remembered_frames: int = 0
+    """How many frames it had when memory last took it in."""
 
     @property
     def complete(self) -> bool:

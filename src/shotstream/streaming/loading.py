@@ -1,0 +1,77 @@
+"""Finding a model, and saying in one sentence why it cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+SHIPPED = Path(__file__).parents[1] / "weights"
+"""Models that come with the package."""
+
+
+class ModelError(ValueError):
+    """A model cannot be used; the message says why and what to do."""
+
+
+def locate_model(name: str | Path) -> str:
+    """Turn a model's name into a folder, or leave it for the hub.
+
+    Args:
+        name: The name of a shipped model, a folder, or "owner/name" on the hub.
+
+    Raises:
+        ModelError: If it is meant to be here and is not.
+    """
+    shipped, folder = SHIPPED / str(name), Path(name).expanduser()
+    if str(name).isidentifier() and shipped.is_dir():
+        folder = shipped
+    if folder.is_dir():
+        if not (folder / "model_index.json").is_file():
+            raise ModelError(f"the folder {folder} holds no model (no model_index.json); export one there")
+        return str(folder)
+    if len(folder.parts) == 2 and not folder.is_absolute() and folder.parts[0] not in ("..", "~"):
+        return str(name)
+    raise ModelError(
+        f"there is no model {str(name)!r} here: it does not come with this installation and is no folder; "
+        'give the folder of an exported model, or "owner/name" of one on the hub'
+    )
+
+
+def check_weights(name: str | Path, components: Mapping[str, Any]) -> None:
+    """Refuse weights that are missing or no finite numbers.
+
+    Raises:
+        ModelError: With the first such weight.
+    """
+    networks = {part: module for part, module in components.items() if isinstance(module, nn.Module)}
+    for part, module in networks.items():
+        for weight, values in module.named_parameters():
+            if values.is_meta:
+                raise ModelError(f"the model {str(name)!r} lacks {weight} of its {part}; export it again")
+            if not torch.isfinite(values.detach().sum(dtype=torch.float32)):
+                raise ModelError(
+                    f"the model {str(name)!r} is damaged: {weight} of its {part} is not a finite number; "
+                    "use an earlier checkpoint or fetch it again"
+                )
+
+
+def align_weights(components: Mapping[str, Any]) -> None:
+    """Move weights that lie across cache lines, as they do in a mapped file, to memory of their own.
+
+    Kernels round differently there (and may be slower), so the same weights would not give the same bytes.
+    """
+    for module in components.values():
+        for values in module.parameters() if isinstance(module, nn.Module) else ():
+            if values.device.type == "cpu" and values.data_ptr() % 64:
+                values.data = values.data.clone()
+
+
+def shorten(error: Exception) -> str:
+    """The first sentence of a library's error, without its closing stop."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    sentence = lines[0] if lines else type(error).__name__
+    return sentence.split(". ")[0].rstrip(".:;")[:300]

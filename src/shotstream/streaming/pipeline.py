@@ -1,0 +1,293 @@
+"""The networks of a model as one diffusers pipeline, and the ways to have it tell a story."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as functional
+from diffusers import DiffusionPipeline
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
+
+from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.models.autoencoder import VideoAutoencoder, as_video_autoencoder
+from shotstream.models.text import CaptionEncoder
+from shotstream.models.transformer import CausalWanTransformer3DModel
+from shotstream.story import Story
+from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.loading import ModelError, align_weights, check_weights, locate_model, shorten
+from shotstream.streaming.memory import Selection, select_frames
+from shotstream.streaming.output import StoryOutput, gather
+from shotstream.streaming.session import StorySession
+from shotstream.streaming.tempo import Tempo
+
+
+class ShotStreamPipeline(DiffusionPipeline):
+    """Tells stories shot by shot.
+
+    >>> pipe = ShotStreamPipeline.from_pretrained("mini")
+    >>> for chunk in pipe.stream(Story.read("story.yaml")):
+    ...     show(chunk.frames)
+
+    Args:
+        transformer: The causal student.
+        vae: ``AutoencoderKLWan`` or ``TinyVideoAutoencoder``.
+        text_encoder: umT5, or mini's small encoder of the same class.
+        tokenizer: Its tokenizer.
+        scheduler: The path between data and noise, and the student's steps on it.
+        fps: Frames per second that the model was trained at.
+        height: Height of the pictures that it was trained on.
+        width: Their width.
+        caption_template: What the text encoder reads for a shot: ``{setting}``, ``{index}`` (from 0) and
+            ``{prompt}`` are filled in.
+    """
+
+    model_cpu_offload_seq = "text_encoder->transformer->vae"
+
+    def __init__(
+        self,
+        transformer: CausalWanTransformer3DModel,
+        vae: nn.Module,
+        text_encoder: UMT5EncoderModel,
+        tokenizer: PreTrainedTokenizerBase,
+        scheduler: FlowSchedule,
+        fps: float = 16.0,
+        height: int = 480,
+        width: int = 832,
+        caption_template: str = "{setting}shot{index}:{prompt}",
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            transformer=transformer,
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            scheduler=scheduler,
+        )
+        self.register_to_config(fps=fps, height=height, width=width, caption_template=caption_template)
+        self._check_parts()
+
+    # ---- loading and saving ----
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path = "mini", **settings: Any) -> Self:
+        """Load a model.
+
+        Args:
+            name: "mini" (the model that comes with the package), a folder, or a name on the hub.
+            **settings: As for any diffusers pipeline (``torch_dtype``, ``variant``, ``revision``, ...).
+
+        Raises:
+            ModelError: If it is not there, or its weights do not fit or are not numbers; in one sentence.
+        """
+        place = locate_model(name)
+        try:
+            pipeline = super().from_pretrained(place, **settings)
+        except ModelError:
+            raise
+        except Exception as error:  # diffusers, transformers, safetensors and the hub each raise their own
+            raise ModelError(
+                f"the model {str(name)!r} cannot be loaded: {shorten(error)}; "
+                "check the folder or name, or fetch or export the model again"
+            ) from error
+        check_weights(name, pipeline.components)
+        align_weights(pipeline.components)
+        return pipeline
+
+    def register_modules(self, **components: Any) -> None:
+        """Register components, those of this package under its own name, so that a saved folder loads."""
+        super().register_modules(**components)
+        for name in components:
+            library, class_name = self.config[name]
+            if library is not None and library.startswith("shotstream."):
+                self.register_to_config(**{name: ("shotstream", class_name)})
+
+    # ---- telling ----
+
+    def stream(
+        self,
+        story: Story,
+        *,
+        seed: int | None = None,
+        shots: tuple[int, int] | None = None,
+        height: int | None = None,
+        width: int | None = None,
+    ) -> Iterator[Chunk]:
+        """Tell a story and yield its chunks as they are decoded.
+
+        Args:
+            story: The story.
+            seed: Instead of the story's seed.
+            shots: (first, last) shot to yield, from 0 and both included. Shots before are made too, because
+                later ones remember them, but not yielded; shots after are not made.
+            height: Picture height in pixels; the trained one if None.
+            width: Picture width in pixels; the trained one if None.
+
+        Raises:
+            ValueError: If anything asked for is impossible.
+        """
+        self.check_inputs(story, shots, height, width)
+        seed = story.seed if seed is None else seed
+        return self._stream(self.open(story.setting, seed, height, width), story, shots)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        story: Story,
+        *,
+        seed: int | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        generator: torch.Generator | None = None,
+        output_type: str = "np",
+        callback_on_step_end: Callable[[Any, int, int, dict], Any] | None = None,
+    ) -> StoryOutput:
+        """Tell a whole story: all that `stream` yields.
+
+        Args:
+            story: The story.
+            seed: Instead of the story's seed.
+            height: Picture height in pixels; the trained one if None.
+            width: Picture width in pixels; the trained one if None.
+            generator: Its initial seed is used as `seed`.
+            output_type: "np" (float in [0, 1]), "pt" or "pil", as in diffusers.
+            callback_on_step_end: Called as ``(pipeline, n, 0, {"latents": ...})`` after the n-th chunk, which
+                is the step of a story.
+
+        Returns:
+            The frames, of the whole story and of each shot.
+
+        Raises:
+            ValueError: If anything asked for is impossible.
+        """
+        if output_type not in ("np", "pt", "pil"):
+            raise ValueError(f"output_type {output_type!r} is unknown; use 'np', 'pt' or 'pil'")
+        if generator is not None and seed is None:
+            seed = generator.initial_seed()
+        chunks = []
+        for number, chunk in enumerate(self.stream(story, seed=seed, height=height, width=width)):
+            chunks.append(chunk)
+            if callback_on_step_end is not None:
+                callback_on_step_end(self, number, 0, {"latents": chunk.latents})
+        return gather(chunks, output_type)
+
+    def open(
+        self,
+        setting: str = "",
+        seed: int = 0,
+        height: int | None = None,
+        width: int | None = None,
+        *,
+        history_shots: int = 16,
+        select: Selection = select_frames,
+    ) -> StorySession:
+        """Open a session, to tell a story shot by shot as it comes to mind.
+
+        Args:
+            setting: Who and where: goes with every shot.
+            seed: Seed of the story.
+            height: Picture height in pixels; the trained one if None.
+            width: Picture width in pixels; the trained one if None.
+            history_shots: How many of the newest shots can be retaken or branched from.
+            select: The rule by which remembered frames are chosen.
+
+        Raises:
+            ValueError: If the model cannot make pictures of that size.
+        """
+        height, width = self._picture_size(height, width)
+        return StorySession(
+            self, setting, seed, height=height, width=width, history_shots=history_shots, select=select
+        )
+
+    def check_inputs(
+        self, story: Story, shots: tuple[int, int] | None, height: int | None, width: int | None
+    ) -> None:
+        """Complain in a sentence about what cannot be told.
+
+        Raises:
+            ValueError: With that sentence.
+        """
+        if not isinstance(story, Story):
+            raise ValueError(f"a {type(story).__name__} is no story; give a Story, e.g. Story.read(path)")
+        if shots is not None and not 0 <= shots[0] <= shots[1] < len(story.shots):
+            raise ValueError(
+                f"shots {shots[0]} to {shots[1]} are not all in the story; it has {len(story.shots)}, "
+                "numbered from 0"
+            )
+        self._picture_size(height, width)
+
+    # ---- what sessions need ----
+
+    @property
+    def autoencoder(self) -> VideoAutoencoder:
+        """The vae behind the project's interface."""
+        return as_video_autoencoder(self.vae)
+
+    @property
+    def tempo(self) -> Tempo:
+        """Seconds, frames and chunks of this model."""
+        frames = self.transformer.config["chunk_frames"]
+        return Tempo(self.config["fps"], self.autoencoder.temporal_ratio, frames)
+
+    def caption(self, setting: str, index: int, prompt: str) -> str:
+        """What the text encoder reads for shot `index` (from 0)."""
+        return self.config["caption_template"].format(setting=setting, index=index, prompt=prompt)
+
+    def embed(self, caption: str) -> Tensor:
+        """Embed a caption, padded with zeros to the model's text length: ``[1, 1, L, D]``."""
+        embedding = self._caption_encoder.encode([caption], self._execution_device)  # [1, L, D]
+        missing = self.transformer.config["text_length"] - embedding.shape[1]
+        return functional.pad(embedding, (0, 0, 0, missing)).to(self.transformer.dtype).unsqueeze(0)
+
+    def unknown_words(self, text: str) -> dict[str, list[str]]:
+        """Words of `text` that the model does not know, each with the nearest it knows; they do no harm."""
+        return self._caption_encoder.unknown_words(text)
+
+    @property
+    def _caption_encoder(self) -> CaptionEncoder:
+        return CaptionEncoder(self.tokenizer, self.text_encoder, self.transformer.config["text_length"])
+
+    def _stream(self, session: StorySession, story: Story, shots: tuple[int, int] | None) -> Iterator[Chunk]:
+        first, last = shots or (0, len(story.shots) - 1)
+        for number, shot in enumerate(story.shots[: last + 1]):
+            for chunk in session.shoot(shot.prompt, shot.seconds, chunks=shot.chunks, seed=shot.seed):
+                if number >= first:
+                    yield chunk
+
+    def _picture_size(self, height: int | None, width: int | None) -> tuple[int, int]:
+        height, width = height or self.config["height"], width or self.config["width"]
+        _, rows, columns = self.transformer.config["patch_size"]
+        ratio = self.autoencoder.spatial_ratio
+        if min(height, width) < 1 or height % (ratio * rows) or width % (ratio * columns):
+            raise ValueError(
+                f"pictures of {height}x{width} cannot be made; the height must be a multiple of "
+                f"{ratio * rows} and the width of {ratio * columns}"
+            )
+        return height, width
+
+    def _check_parts(self) -> None:
+        """Parts of different models cannot be put together.
+
+        Raises:
+            ModelError: If these are.
+        """
+        if not isinstance(self.transformer, CausalWanTransformer3DModel):
+            raise ModelError(
+                f"the transformer is a {type(self.transformer).__name__}, which cannot stream; "
+                "use a CausalWanTransformer3DModel"
+            )
+        config, autoencoder = self.transformer.config, self.autoencoder
+        width = self.text_encoder.config.d_model
+        if config["in_channels"] != autoencoder.latent_channels:
+            raise ModelError(
+                f"the transformer reads {config['in_channels']} latent channels, the autoencoder makes "
+                f"{autoencoder.latent_channels}; take both from one model"
+            )
+        if config["text_dim"] != width:
+            raise ModelError(
+                f"the transformer reads captions of width {config['text_dim']}, the text encoder makes "
+                f"{width}; take both from one model"
+            )

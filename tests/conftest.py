@@ -1,0 +1,80 @@
+"""A whole model at tiny size: real classes, random weights. Imports wait until a test asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from shotstream.streaming.pipeline import ShotStreamPipeline
+
+KNOWN_WORDS = "a red blue fox cat runs sleeps in the snow at night shot 0 1 2 3 4 5 6 7 8 9"
+
+
+def tiny_pipeline(vae: nn.Module | None = None, **transformer: int) -> ShotStreamPipeline:
+    """16x32 pixels at 8 frames per second, chunks of 2 latent frames, trained length 3 chunks (21 frames)."""
+    import torch
+
+    from shotstream.diffusion.schedule import FlowSchedule
+    from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
+    from shotstream.models.text import make_text_encoder, make_tokenizer
+    from shotstream.models.transformer import CausalWanTransformer3DModel
+    from shotstream.streaming.pipeline import ShotStreamPipeline
+
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer(KNOWN_WORDS.split())
+    vae = vae or TinyVideoAutoencoder(latent_channels=4, encoder_width=8, decoder_width=8, decoder_blocks=1)
+    sizes = {"num_layers": 2, "window_chunks": 3, "chunk_frames": 2, "context_frames": 6, **transformer}
+    network = CausalWanTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=4,
+        out_channels=4,
+        text_dim=16,
+        text_length=12,
+        freq_dim=16,
+        ffn_dim=32,
+        **sizes,
+    )
+    for parameter in (*network.parameters(), *vae.parameters()):
+        torch.nn.init.normal_(parameter, std=0.2)
+    pipeline = ShotStreamPipeline(
+        network.eval(),
+        vae.eval(),
+        make_text_encoder(len(tokenizer), width=16, layers=1, heads=2).eval(),
+        tokenizer,
+        FlowSchedule(shift=3.0, student_timesteps=(1000, 500)),
+        fps=8.0,
+        height=16,
+        width=32,
+        caption_template="{setting} shot {index}: {prompt}",
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture(scope="session")
+def make_pipeline() -> Callable[..., ShotStreamPipeline]:
+    return tiny_pipeline
+
+
+@pytest.fixture(scope="session")
+def pipeline() -> ShotStreamPipeline:
+    return tiny_pipeline()
+
+
+@pytest.fixture(scope="session")
+def wan_pipeline() -> ShotStreamPipeline:
+    """The same around a tiny Wan autoencoder."""
+    import torch
+    from diffusers import AutoencoderKLWan
+
+    torch.manual_seed(1)
+    statistics = {"latents_mean": [0.1] * 4, "latents_std": [0.9] * 4}
+    return tiny_pipeline(
+        AutoencoderKLWan(base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1, **statistics)
+    )
