@@ -9,7 +9,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from ..models.autoencoder import VideoAutoencoder
+from ..models.autoencoder_tiny import TinyVideoAutoencoder
 from ..streaming.memory import select_frames
 from .shards import Shards, ShardWriter
 
@@ -50,21 +50,21 @@ def remembered_positions(frames: int, budget: int) -> list[int]:
 
 
 @torch.no_grad()
-def encode_stories(folder: Path, drawn: Shards, autoencoder: VideoAutoencoder, budget: int) -> Shards:
+def encode_stories(folder: Path, drawn: Shards, autoencoder: TinyVideoAutoencoder, budget: int) -> Shards:
     """Encode drawn stories: per shot the clip and the stills that memory can ask for.
 
     Tensors of a record: `clips [shots, F, C, h, w]` and `stills [shots, P, C, h, w]`, float16; the P
     positions are in the record (`positions`).
     """
-    writer = ShardWriter(folder)
+    writer, device = ShardWriter(folder), next(autoencoder.parameters()).device
     for number in track(range(writer.written, len(drawn)), description="encoding stories"):
         record = drawn.records[number]
-        frames = to_pixels(_shots(drawn, number, range(len(record["prompts"]))))  # [shots, T, 3, H, W]
+        frames = to_pixels(_shots(drawn, number, range(len(record["prompts"])))).to(device)  # [shots, T, 3, H, W]
         positions = remembered_positions(frames.shape[1], budget)
         clips = autoencoder.encode_clip(frames)
         stills = autoencoder.encode_stills(frames[:, positions])
         kept = {key: record[key] for key in ("setting", "prompts", "attributes")} | {"positions": positions}
-        writer.add(kept, {"clips": clips.half(), "stills": stills.half()})
+        writer.add(kept, {"clips": clips.half().cpu(), "stills": stills.half().cpu()})
     writer.flush()
     return Shards(folder)
 

@@ -6,7 +6,7 @@ Legend: B batch, K context frames, F latent frames of the shot, S captions, L ca
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -41,6 +41,10 @@ class NextShot:
     def context_frames(self) -> int:
         """K."""
         return self.context.shape[1]
+
+    def to(self, device: torch.device) -> NextShot:
+        """Move everything to a device."""
+        return NextShot(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 class NextShots:

@@ -14,7 +14,7 @@ from ..data.drawn import draw_clips
 from ..data.shards import Shards
 from ..models.autoencoder_tiny import TinyVideoAutoencoder
 from .pictures import picture_grid
-from .settings import AutoencoderStage
+from .settings import AutoencoderStage, DecoderStage
 from .stage import Role, step_generator
 
 
@@ -36,24 +36,41 @@ def psnr(frames: Tensor, target: Tensor) -> float:
     return 10 * math.log10(4 / F.mse_loss(frames, target).item())
 
 
+def new_autoencoder(settings: AutoencoderStage, drawn: Shards) -> TinyVideoAutoencoder:
+    """Build an autoencoder whose linear patch path starts from the principal components of drawn frames."""
+    autoencoder = TinyVideoAutoencoder(
+        latent_channels=settings.latent_channels,
+        encoder_widths=settings.encoder_widths,
+        decoder_widths=settings.decoder_widths,
+        encoder_blocks=settings.encoder_blocks,
+        decoder_blocks=settings.decoder_blocks,
+    )
+    groups = draw_clips(drawn, 64, autoencoder.temporal_ratio, step_generator(settings.loop.seed, 0))
+    autoencoder.start_from_patches(groups.flatten(1, 2))
+    return autoencoder
+
+
 class LearnAutoencoder:
-    """Reconstruct clips, with noise on the latents so that the decoder forgives small errors in them."""
+    """Reconstruct clips, with noise on the latents so that the decoder forgives small errors in them.
 
-    name = "autoencoder"
+    In the decoder stage the encoder stays as it is, so that latents made with it go on being valid.
+    """
 
-    def __init__(self, settings: AutoencoderStage, drawn: Shards, validation: Shards):
+    def __init__(
+        self,
+        settings: DecoderStage,
+        autoencoder: TinyVideoAutoencoder,
+        drawn: Shards,
+        validation: Shards,
+        device: torch.device,
+    ):
         self.settings, self.loop = settings, settings.loop
-        self._drawn, self._validation = drawn, validation
-        self.autoencoder = TinyVideoAutoencoder(
-            latent_channels=settings.latent_channels,
-            encoder_widths=settings.encoder_widths,
-            decoder_widths=settings.decoder_widths,
-            encoder_blocks=settings.encoder_blocks,
-            decoder_blocks=settings.decoder_blocks,
-        ).to(memory_format=torch.channels_last)
-        sample = draw_clips(drawn, 64, self.autoencoder.temporal_ratio, step_generator(settings.loop.seed, 0))
-        self.autoencoder.start_from_patches(sample.flatten(1, 2))
-        self.roles = {self.name: Role(self.autoencoder, settings.optimiser)}
+        self._drawn, self._validation, self._device = drawn, validation, device
+        self.autoencoder = autoencoder.to(device, memory_format=torch.channels_last)
+        self._whole = isinstance(settings, AutoencoderStage)
+        self.name = "autoencoder" if self._whole else "decoder"
+        module = self.autoencoder if self._whole else self.autoencoder.decoder
+        self.roles = {self.name: Role(module, settings.optimiser)}
 
     def role(self, step: int) -> str:
         """There is one role."""
@@ -65,29 +82,30 @@ class LearnAutoencoder:
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Reconstruction loss of random clips."""
-        clips = draw_clips(self._drawn, self.loop.batch, self.settings.clip_frames, generator)
-        latents = self.autoencoder.encode_clip(clips)
+        clips = draw_clips(self._drawn, self.loop.batch, self.settings.clip_frames, generator).to(self._device)
+        with torch.set_grad_enabled(self._whole):
+            latents = self.autoencoder.encode_clip(clips)
         share = self.settings.latent_noise * torch.rand(latents.shape[0], 1, 1, 1, 1, generator=generator)
         deviation = latents.detach().float().std(dim=(0, 1, 3, 4), keepdim=True)
-        noisy = latents + share * deviation * torch.randn(latents.shape, generator=generator)
-        frames = self._decode(noisy)
+        noise = share * torch.randn(latents.shape, generator=generator)
+        frames = self._decode(latents + deviation * noise.to(latents.device))
         figures = {"psnr": psnr(frames.detach(), clips), "latent_deviation": float(deviation.mean())}
         return reconstruction_loss(frames, clips, self.settings.edge_weight), figures
 
     def sample(self) -> np.ndarray:
         """First, middle and last frame of held-out clips above what became of them."""
-        clips = draw_clips(self._validation, 8, self.settings.clip_frames, step_generator(1, 0))
+        clips = draw_clips(self._validation, 8, self.settings.clip_frames, step_generator(1, 0)).to(self._device)
         frames = self._decode(self.autoencoder.encode_clip(clips)).clamp(-1, 1)
         picked = [0, self.settings.clip_frames // 2, self.settings.clip_frames - 1]
         return picture_grid([[*clip[picked], *made[picked]] for clip, made in zip(clips, frames, strict=True)])
 
     def export(self, folder: Path) -> None:
-        """Measure the statistics of the latents, put them into the config, save."""
-        generator = step_generator(self.loop.seed, 0)
-        with torch.no_grad():
-            clips = [draw_clips(self._drawn, 16, self.settings.clip_frames, generator) for _ in range(16)]
-            latents = torch.cat([self.autoencoder.encode_clip(clip) for clip in clips])
-        self.autoencoder.register_to_config(
-            latents_mean=latents.mean((0, 1, 3, 4)).tolist(), latents_std=latents.std((0, 1, 3, 4)).tolist()
-        )
+        """Save; a whole autoencoder first measures the statistics of its latents and puts them into its config."""
+        if self._whole:
+            generator = step_generator(self.loop.seed, 0)
+            with torch.no_grad():
+                clips = (draw_clips(self._drawn, 16, self.settings.clip_frames, generator) for _ in range(16))
+                latents = torch.cat([self.autoencoder.encode_clip(clip.to(self._device)) for clip in clips])
+            mean, std = latents.mean((0, 1, 3, 4)).tolist(), latents.std((0, 1, 3, 4)).tolist()
+            self.autoencoder.register_to_config(latents_mean=mean, latents_std=std)
         self.autoencoder.save_pretrained(folder)

@@ -38,14 +38,16 @@ def record_pairs(
     """
     writer = ShardWriter(folder, records_per_shard=4)
     keep = student_entries(teacher.schedule, settings.ode_steps)
-    batch = settings.loop.batch
+    batch, device = settings.loop.batch, teacher.transformer.device
     for number in track(range(writer.written, -(-settings.pairs // batch)), description="recording the teacher"):
         generator = step_generator(settings.loop.seed + 1, number)
-        shot = data.draw(batch, generator, first_shot_share, drop_context=0)
-        noise = torch.randn(shot.target.shape, generator=generator)
-        end, states = teacher.sample(shot, data.no_text, noise, settings.ode_steps, settings.guidance, keep)
-        record = {"stories": shot.stories.tolist(), "shot": int(shot.ids.shape[1]) - 1}
-        writer.add(record, {"states": torch.stack([*states, end], dim=1).half()})
+        shot = data.draw(batch, generator, first_shot_share, drop_context=0).to(device)
+        noise = torch.randn(shot.target.shape, generator=generator).to(device)
+        end, states = teacher.sample(
+            shot, data.no_text.to(device), noise, settings.ode_steps, settings.guidance, keep
+        )
+        record = {"stories": shot.stories.tolist(), "shot": shot.ids.shape[1] - 1}
+        writer.add(record, {"states": torch.stack([*states, end], dim=1).half().cpu()})
     writer.flush()
     return Shards(folder)
 
@@ -72,6 +74,7 @@ class LearnCausally:
         self._student, self._pairs, self._data = student, pairs, data
         self._validation, self._autoencoder = validation, autoencoder
         self.roles = {self.name: Role(student.transformer, settings.optimiser)}
+        self._device = student.transformer.device
         student.text.text_encoder.requires_grad_(False)
 
     def role(self, step: int) -> str:
@@ -82,13 +85,13 @@ class LearnCausally:
         """Regression loss of a recorded batch."""
         number = int(torch.randint(len(self._pairs), (), generator=generator))
         record = self._pairs.records[number]
-        shot = self._data.pick(torch.tensor(record["stories"]), record["shot"])
-        states = self._pairs.tensor(number, "states").float()  # [B, steps + 1, F, C, h, w]
-        entry = self._draw_entries(states, generator)  # [B, F]
+        shot = self._data.pick(torch.tensor(record["stories"]), record["shot"]).to(self._device)
+        states = self._pairs.tensor(number, "states").float().to(self._device)  # [B, steps + 1, F, C, h, w]
+        entry = self._draw_entries(states, generator).to(self._device)  # [B, F]
         noisy = states.gather(1, entry[:, None, :, None, None, None].expand_as(states[:, :1]))[:, 0]
-        steps = torch.cat([self._student.schedule.student_steps(), torch.zeros(1)])
+        steps = torch.cat([self._student.schedule.student_steps(), torch.zeros(1)]).to(self._device)
         timestep = steps[entry]
-        context_timestep = torch.zeros(len(timestep), shot.context_frames)
+        context_timestep = timestep.new_zeros(len(timestep), shot.context_frames)
 
         captions = self._student.captions(shot.ids, shot.mask)
         all_timesteps = torch.cat([context_timestep, timestep], dim=1)
@@ -112,6 +115,7 @@ class LearnCausally:
             self._validation,
             self._autoencoder,
             lambda shot, number: self._student.roll_out(shot, step_generator(2, number)),
+            self._device,
         )
 
     def export(self, folder: Path) -> None:

@@ -88,20 +88,24 @@ class Generator:
             shot.context, every, shot.caption_index[:remembered], shot.shot_index[:remembered]
         )
         made = []
-        for noise in torch.randn(shot.target.shape, generator=generator).split(cache.chunk_frames, dim=1):
-            fresh = [noise, *(torch.randn(noise.shape, generator=generator) for _ in range(8))]
-            made.append(rollout.denoise(fresh.__getitem__))
+        for chunk in shot.target.split(cache.chunk_frames, dim=1):
+            made.append(
+                rollout.denoise(lambda _, like=chunk: torch.randn(like.shape, generator=generator).to(like))
+            )
             rollout.commit(made[-1])
         return torch.cat(made, dim=1)
 
 
 def sample_sheet(
-    data: NextShots, autoencoder: VideoAutoencoder, make: Callable[[NextShot, int], Tensor]
+    data: NextShots,
+    autoencoder: VideoAutoencoder,
+    make: Callable[[NextShot, int], Tensor],
+    device: torch.device,
 ) -> np.ndarray:
     """Lay out first, middle and last frame of held-out shots: the true ones, then those that `make` gives."""
     rows = []
     for number in (0, 3):
-        shot = data.pick(torch.arange(4), number)
+        shot = data.pick(torch.arange(4), number).to(device)
         for pair in zip(shot.target, make(shot, number), strict=True):
             true, own = autoencoder.open_decoder().decode(torch.stack(pair))
             picked = [0, len(true) // 2, len(true) - 1]

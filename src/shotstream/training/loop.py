@@ -86,8 +86,8 @@ def _progress() -> Progress:
 
 def _step(stage: Stage, learners: dict[str, Learner], step: int) -> dict[str, float]:
     name = stage.role(step)
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=stage.loop.precision == "bfloat16")
-    with autocast:
+    device = next(learners[name].role.module.parameters()).device.type
+    with torch.autocast(device, torch.bfloat16, enabled=stage.loop.precision == "bfloat16"):
         loss, figures = stage.loss(step, step_generator(stage.loop.seed, step))
     loss.backward()
     value = float(loss.detach())

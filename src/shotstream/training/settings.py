@@ -71,14 +71,9 @@ class Loop(Settings):
     sample_every: PositiveInt = 500
 
 
-class AutoencoderStage(Settings):
-    """Stage 0: the light autoencoder."""
+class DecoderStage(Settings):
+    """The decoder goes on learning while the encoder, and so all latents, stay as they are."""
 
-    latent_channels: PositiveInt = 16
-    encoder_widths: tuple[int, int, int] = (32, 64, 128)
-    decoder_widths: tuple[int, int, int, int] = (128, 96, 48, 32)
-    encoder_blocks: PositiveInt = 1
-    decoder_blocks: PositiveInt = 2
     clip_frames: PositiveInt = 17
     """1 + 4k frames of a training clip."""
     latent_noise: float = 0.2
@@ -87,6 +82,16 @@ class AutoencoderStage(Settings):
     """Weight of the difference of neighbouring pixels in the loss."""
     optimiser: Optimiser = Optimiser()
     loop: Loop = Loop()
+
+
+class AutoencoderStage(DecoderStage):
+    """Stage 0: the light autoencoder, both halves."""
+
+    latent_channels: PositiveInt = 16
+    encoder_widths: tuple[int, int, int] = (32, 64, 128)
+    decoder_widths: tuple[int, int, int, int] = (128, 96, 48, 32)
+    encoder_blocks: PositiveInt = 1
+    decoder_blocks: PositiveInt = 2
 
 
 class Network(Settings):
@@ -145,6 +150,7 @@ class Recipe(Settings):
     """Nominal steps of the few-step student, before the shift."""
     world: WorldData = WorldData()
     autoencoder: AutoencoderStage = AutoencoderStage()
+    decoder: DecoderStage = DecoderStage()
     teacher: TeacherStage = TeacherStage()
     causal_init: CausalInitStage = CausalInitStage()
 

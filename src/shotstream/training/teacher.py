@@ -34,6 +34,7 @@ class LearnNextShot:
         self._autoencoder = autoencoder
         parts = {"transformer": generator.transformer, "text_encoder": generator.text.text_encoder}
         self.roles = {self.name: Role(nn.ModuleDict(parts), settings.optimiser)}
+        self._device = generator.transformer.device
 
     def role(self, step: int) -> str:
         """There is one role."""
@@ -41,28 +42,30 @@ class LearnNextShot:
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Weighted flow-matching loss; captions are dropped now and then, for guidance."""
-        settings, schedule = self.settings, self._generator.schedule
+        settings, schedule, device = self.settings, self._generator.schedule, self._device
         shot = self._data.draw(self.loop.batch, generator, settings.first_shot_share, settings.drop_context)
         silent = torch.rand(self.loop.batch, 1, 1, generator=generator) < settings.drop_text
         ids = torch.where(silent, self._data.no_text, shot.ids)
         mask = torch.where(silent, (self._data.no_text != 0).long(), shot.mask)
-
         entry = (stratified(self.loop.batch, generator) * len(schedule.timesteps)).long()
         timestep = schedule.timesteps[entry]
         noise = torch.randn(shot.target.shape, generator=generator)
         noisy = schedule.add_noise(shot.target, noise, timestep)
-        flow = self._generator.flow(noisy, timestep, shot, self._generator.captions(ids, mask))
-        weight = schedule.training_weight[entry] if settings.weight_timesteps else None
-        return flow_matching_loss(flow, shot.target, noise, weight), {}
+
+        captions = self._generator.captions(ids.to(device), mask.to(device))
+        flow = self._generator.flow(noisy.to(device), timestep.to(device), shot.to(device), captions)
+        weight = schedule.training_weight[entry].to(device) if settings.weight_timesteps else None
+        return flow_matching_loss(flow, shot.target.to(device), noise.to(device), weight), {}
 
     def sample(self) -> np.ndarray:
         """First and fourth shots of held-out stories, the true ones beside the teacher's."""
 
         def make(shot: NextShot, number: int) -> Tensor:
             noise = torch.randn(shot.target.shape, generator=step_generator(2, number))
-            return self._generator.sample(shot, self._data.no_text, noise, steps=20, guidance=3.0)[0]
+            no_text = self._data.no_text.to(self._device)
+            return self._generator.sample(shot, no_text, noise.to(self._device), steps=20, guidance=3.0)[0]
 
-        return sample_sheet(self._validation, self._autoencoder, make)
+        return sample_sheet(self._validation, self._autoencoder, make, self._device)
 
     def export(self, folder: Path) -> None:
         """Save transformer and text encoder."""

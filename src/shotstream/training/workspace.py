@@ -16,7 +16,7 @@ from ..models.autoencoder_tiny import TinyVideoAutoencoder
 from ..models.text import CaptionEncoder, make_text_encoder, make_tokenizer
 from ..models.transformer import CausalWanTransformer3DModel
 from ..world.vocabulary import words
-from .autoencoder import LearnAutoencoder
+from .autoencoder import LearnAutoencoder, new_autoencoder
 from .causal_init import LearnCausally, record_pairs
 from .generator import Generator
 from .loop import train
@@ -26,7 +26,8 @@ from .stage import Stage
 from .teacher import LearnNextShot
 
 Split = Literal["train", "held-out"]
-STAGES = ("autoencoder", "teacher", "causal-init")
+STAGES = ("autoencoder", "decoder", "teacher", "causal-init")
+"""In the order they are run; `decoder` only needs `autoencoder` and can run beside the others."""
 
 
 class MissingStageError(ValueError):
@@ -36,13 +37,14 @@ class MissingStageError(ValueError):
 class Workspace:
     """A recipe and its run folder; `run` trains a stage, `save_pipeline` puts the parts together."""
 
-    def __init__(self, recipe: Recipe, folder: Path):
-        self.recipe, self.folder = recipe, folder
+    def __init__(self, recipe: Recipe, folder: Path, device: torch.device):
+        self.recipe, self.folder, self.device = recipe, folder, device
 
     def run(self, name: str) -> Path:
         """Train a stage (or go on with it) and return where its networks were exported."""
         settings = {
             "autoencoder": self.recipe.autoencoder,
+            "decoder": self.recipe.decoder,
             "teacher": self.recipe.teacher,
             "causal-init": self.recipe.causal_init,
         }[name]
@@ -51,18 +53,20 @@ class Workspace:
         return self.folder / name / "export"
 
     def _stage(self, name: str) -> Stage:
-        if name == "autoencoder":
-            return LearnAutoencoder(self.recipe.autoencoder, self.drawn("train"), self.drawn("held-out"))
-        train_data, validation = self.next_shots("train"), self.next_shots("held-out")
+        if name in ("autoencoder", "decoder"):
+            drawn, held_out = self.drawn("train"), self.drawn("held-out")
+            whole = name == "autoencoder"
+            settings = self.recipe.autoencoder if whole else self.recipe.decoder
+            network = new_autoencoder(self.recipe.autoencoder, drawn) if whole else self._autoencoder("autoencoder")
+            return LearnAutoencoder(settings, network, drawn, held_out, self.device)
+        data, validation = self.next_shots("train"), self.next_shots("held-out")
         if name == "teacher":
-            generator = self._new_generator()
-            return LearnNextShot(self.recipe.teacher, generator, train_data, validation, self.autoencoder)
-        settings, teacher = self.recipe.causal_init, self.generator("teacher")
-        share = self.recipe.teacher.first_shot_share
-        pairs = record_pairs(self.folder / "pairs", teacher, train_data, settings, share)
-        return LearnCausally(
-            settings, self.generator("teacher"), pairs, train_data, validation, self.autoencoder
-        )
+            return LearnNextShot(
+                self.recipe.teacher, self._new_generator(), data, validation, self.autoencoder
+            )
+        share, settings = self.recipe.teacher.first_shot_share, self.recipe.causal_init
+        pairs = record_pairs(self.folder / "pairs", self.generator("teacher"), data, settings, share)
+        return LearnCausally(settings, self.generator("teacher"), pairs, data, validation, self.autoencoder)
 
     def drawn(self, split: Split) -> Shards:
         """Drawn stories of a split."""
@@ -85,14 +89,19 @@ class Workspace:
 
     @cached_property
     def autoencoder(self) -> TinyVideoAutoencoder:
-        """The trained autoencoder."""
-        autoencoder = TinyVideoAutoencoder.from_pretrained(self._exported("autoencoder"))
-        return autoencoder.eval().requires_grad_(False)
+        """The trained autoencoder, with the decoder that has learnt longest."""
+        finished = (self.folder / "decoder" / "export").exists()
+        return self._autoencoder("decoder" if finished else "autoencoder").eval().requires_grad_(False)
+
+    def _autoencoder(self, stage: str) -> TinyVideoAutoencoder:
+        autoencoder = TinyVideoAutoencoder.from_pretrained(self._exported(stage))
+        return autoencoder.to(self.device, memory_format=torch.channels_last)
 
     def generator(self, name: str) -> Generator:
         """The trained generator of a stage, with the captions and the schedule of the recipe."""
         folder = self._exported(name) / "transformer"
-        return Generator(CausalWanTransformer3DModel.from_pretrained(folder), self._captions(True), self.schedule)
+        transformer = CausalWanTransformer3DModel.from_pretrained(folder).to(self.device)
+        return Generator(transformer, self._captions(trained=True), self.schedule)
 
     @property
     def schedule(self) -> FlowSchedule:
@@ -114,7 +123,7 @@ class Workspace:
         )
         if trained:
             encoder = type(encoder).from_pretrained(self._exported("teacher") / "text_encoder")
-        return CaptionEncoder(tokenizer, encoder, network.text_length)
+        return CaptionEncoder(tokenizer, encoder.to(self.device), network.text_length)
 
     def _new_generator(self) -> Generator:
         world, network = self.recipe.world, self.recipe.teacher.network
@@ -136,4 +145,4 @@ class Workspace:
             window_chunks=-(-latent_frames // network.chunk_frames),
             spatial_embedding=grid if network.spatial_embedding else None,
         )
-        return Generator(transformer, self._captions(), self.schedule)
+        return Generator(transformer.to(self.device), self._captions(), self.schedule)
