@@ -15,7 +15,7 @@ pytestmark = pytest.mark.cpu
 
 SOURCE = Path(shotstream.__file__).parent
 LAYERS = [
-    {"story", "diffusion", "models", "media", "world", "weights"},
+    {"story", "documents", "diffusion", "models", "media", "world", "weights"},
     {"streaming"},
     {"data", "training", "evaluation", "serving"},
     {"cli"},
@@ -25,14 +25,16 @@ HEAVY = {"av", "fastapi", "skia", "uvicorn"}
 
 
 def imports(path: Path) -> list[tuple[str, list[str]]]:
-    """Return every module that a file imports, and the names it takes from it."""
+    """Return every module that a file imports, in full, and the names it takes from it."""
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found += [(alias.name, []) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: write imports in full"
-            found.append((node.module or "", [alias.name for alias in node.names]))
+            package = ["shotstream", *path.relative_to(SOURCE).parts[:-1]]
+            start = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*start, *([node.module] if node.module else [])])
+            found.append((module, [alias.name for alias in node.names]))
     return found
 
 

@@ -27,7 +27,32 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
     """Predicts the flow ``noise - x0`` of latent frames (Wan 2.1 with ShotStream's shots and causality).
 
     Parameters are named as in diffusers' ``WanTransformer3DModel``, whose text-to-video weights load as they
-    are. Original names are mapped by ``shotstream.models.weight_names``.
+    are. Original names are mapped by ``shotstream.models.weight_names``. The defaults are Wan 2.1 T2V 1.3B.
+
+    Args:
+        patch_size: Latent frames, rows and columns of a token; a token is one frame deep.
+        num_attention_heads: Heads per layer.
+        attention_head_dim: Channels per head.
+        in_channels: Latent channels C.
+        out_channels: Channels of the prediction.
+        text_dim: Width of the caption embeddings.
+        text_length: Tokens that every caption is padded to with zeros.
+        freq_dim: Sinusoids of the timestep.
+        ffn_dim: Width of the feed-forward's hidden layer.
+        num_layers: Blocks.
+        cross_attn_norm: Whether cross-attention sits behind an affine layer norm.
+        eps: Of every norm.
+        rope_theta: Base of the rotary frequencies.
+        shot_theta: Rotary shift per shot index in radians; None turns the shift off.
+        context_frames: Latent frames remembered from earlier shots.
+        chunk_frames: Latent frames of a chunk.
+        window_chunks: Chunks of a shot as trained; longer shots slide.
+        sink_chunks: First chunks of a shot that stay when it slides.
+        spatial_embedding: Rows and columns of a learned position embedding added to the tokens,
+            interpolated for another grid; None for Wan.
+
+    Raises:
+        ValueError: If a token is more than one frame deep.
     """
 
     _supports_gradient_checkpointing = True
@@ -67,33 +92,6 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         sink_chunks: int = 0,
         spatial_embedding: tuple[int, int] | None = None,
     ):
-        """Build the network; the defaults are Wan 2.1 T2V 1.3B.
-
-        Args:
-            patch_size: Latent frames, rows and columns of a token; a token is one frame deep.
-            num_attention_heads: Heads per layer.
-            attention_head_dim: Channels per head.
-            in_channels: Latent channels C.
-            out_channels: Channels of the prediction.
-            text_dim: Width of the caption embeddings.
-            text_length: Tokens that every caption is padded to with zeros.
-            freq_dim: Sinusoids of the timestep.
-            ffn_dim: Width of the feed-forward's hidden layer.
-            num_layers: Blocks.
-            cross_attn_norm: Whether cross-attention sits behind an affine layer norm.
-            eps: Of every norm.
-            rope_theta: Base of the rotary frequencies.
-            shot_theta: Rotary shift per shot index in radians; None turns the shift off.
-            context_frames: Latent frames remembered from earlier shots.
-            chunk_frames: Latent frames of a chunk.
-            window_chunks: Chunks of a shot as trained; longer shots slide.
-            sink_chunks: First chunks of a shot that stay when it slides.
-            spatial_embedding: Rows and columns of a learned position embedding added to the tokens,
-                interpolated for another grid; None for Wan.
-
-        Raises:
-            ValueError: If a token is more than one frame deep.
-        """
         super().__init__()
         if patch_size[0] != 1:
             raise ValueError(f"patch_size {patch_size} spans {patch_size[0]} frames; only 1 can be streamed")
@@ -150,9 +148,8 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
     ) -> Transformer2DModelOutput | tuple[Tensor]:
         """Predict the flow of latent frames.
 
-        Three uses: bidirectional over all frames (the default); block-causal, with ``context_frames``;
-        cached, with ``cache``, whose phase says whether this is the context pass or a pass over the running
-        chunk.
+        Three uses: bidirectional over all frames (the default); block-causal, with ``context_frames``; and
+        with a ``cache``, whose phase says whether this is the context pass or one over the running chunk.
 
         Args:
             latents: Noisy or clean latents [B, F, C, h, w].
@@ -161,9 +158,8 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             shot_index: Shot of the frames, for the rotary shift: one for all, [F] or [B, F]; None for none.
             caption_index: Which of the S captions each frame attends to, [F] or [B, F]; not needed if S is 1.
             first_frame: Position of the first frame in time; None for 0, or what the cache says.
-            context_frames: Block-causal form: the first so many frames see one another only; the frames after
-                them form chunks of the config's ``chunk_frames``, which see context, earlier chunks and
-                themselves.
+            context_frames: Block-causal form: so many first frames see one another only; those after them
+                form chunks of ``chunk_frames``, which see the context, earlier chunks and themselves.
             cache: Keys and values of the running story.
             return_dict: Whether to return diffusers' output object or a tuple.
 
@@ -180,7 +176,6 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         grid = (height // self.config["patch_size"][1], width // self.config["patch_size"][2])
         if first_frame is None:
             first_frame = cache.first_frame if cache is not None else 0
-
         x = self._tokens(latents, grid)
         embedding, modulation = self.condition_embedder(timestep)
         rotary = self._rotary(first_frame, frames, grid, latents.device, shot_index)
