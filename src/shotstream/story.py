@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from shotstream.documents import Document, Location, did_you_mean, read_document, shortened
+from shotstream.media.documents import Document, Location, did_you_mean, read_document, shortened
 from shotstream.media.files import write_text
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
 app = typer.Typer(add_completion=False)
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -132,16 +132,21 @@ def load(model: str, device_name: str) -> tuple[ShotStreamPipeline, dict[str, An
     Returns:
         The pipeline, and what story.json tells of it.
     """
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
     from shotstream.models.device import choose_device, choose_dtype
     from shotstream.models.fingerprint import hash_weights
     from shotstream.streaming.loading import locate_model
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
     device = choose_device(device_name).value
     dtype = choose_dtype(device).value
     with console.status(f"loading {escape(model)}"):
         place = locate_model(model)
-        pipeline = ShotStreamPipeline.from_pretrained(model, torch_dtype=dtype).to(device)
+        pipeline = ShotStreamPipeline.from_pretrained(model, dtype=dtype).to(device)
     weights = hash_weights(Path(place)) if Path(place).is_dir() else None
     facts = {"model": model, "weights_sha256": weights, "device": str(device), "dtype": str(dtype)}
     return pipeline, {"shotstream": __version__, **facts}
@@ -149,9 +154,11 @@ def load(model: str, device_name: str) -> tuple[ShotStreamPipeline, dict[str, An
 
 def warn_of_unknown_words(pipeline: ShotStreamPipeline, where: str, text: str) -> None:
     """Say which words of `text` the model does not know, and the nearest that it knows."""
-    for word, near in pipeline.unknown_words(text).items():
-        hint = f"; it knows {', '.join(near)}" if near else ""
-        console.print(f"[yellow]{where}: the model does not know {escape(repr(word))}{escape(hint)}[/yellow]")
+    unknown = pipeline.unknown_words(text)
+    if unknown:
+        words = [f"{word} (near: {', '.join(near)})" if near else word for word, near in unknown.items()]
+        sentence = f"{where}: the model does not know these words: {', '.join(words)}"
+        console.print(f"[yellow]{escape(sentence)}[/yellow]")
 
 
 def kept(folder: StoryFolder) -> str:

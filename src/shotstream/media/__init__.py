@@ -1,1 +1,1 @@
-"""Pixels in and out: video files and contact sheets."""
+"""Files in and out: what people write, video files, contact sheets; whole or absent."""

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+from safetensors.torch import save_file
+from torch import ones
+from typer.testing import CliRunner
+
+from shotstream.cli.doctor import computing, extras, machine, video, weights
+from shotstream.cli.main import app
+
+pytestmark = pytest.mark.cpu
+
+
+def test_every_choice_has_a_value_and_a_reason():
+    findings = {finding.what: finding for finding in [*computing("cpu"), *machine()]}
+    assert {"python", "torch", "device", "number format", "attention", "cores", "memory"} <= set(findings)
+    assert findings["device"].found == "cpu"
+    assert findings["number format"].found == "float32"
+    assert all(finding.found and finding.why for finding in findings.values())
+
+
+def test_video(monkeypatch):
+    pytest.importorskip("av")
+    assert "libx264" in video().found
+    monkeypatch.setitem(sys.modules, "av", None)  # as if PyAV were not installed
+    assert video()[1:] == ("missing", 'pip install "shotstream[video]"')
+
+
+def test_extras_are_there_or_come_with_their_line():
+    findings = {finding.what: finding for finding in extras()}
+    assert {"extra video", "extra world", "extra train", "extra wan"} <= set(findings)
+    for name, finding in findings.items():
+        if finding.found != "yes":
+            assert finding.why == f'pip install "shotstream[{name.removeprefix("extra ")}]"'
+
+
+def test_weights(tmp_path):
+    missing = weights(str(tmp_path / "nowhere"))
+    assert missing.found == "missing"
+    assert "no model" in missing.why
+    (tmp_path / "model_index.json").write_text("{}")
+    save_file({"weight": ones(1024, 256)}, tmp_path / "model.safetensors")
+    assert weights(str(tmp_path)).found == "1.0 MiB"
+
+
+def test_the_command_prints_it_all():
+    result = CliRunner().invoke(app, ["doctor", "--device", "cpu"])
+    assert result.exit_code == 0
+    assert "float32" in result.stdout

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from shotstream.cli.generate import Pace, kept, parse_scale, parse_shots, tell
+from shotstream.cli.main import app
+from shotstream.media.story_folder import StoryFolder
+from shotstream.models.fingerprint import hash_weights
+from shotstream.story import Story
+
+av = pytest.importorskip("av")
+pytestmark = pytest.mark.cpu
+
+
+@pytest.fixture(scope="module")
+def model(pipeline, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def story_file(tmp_path):
+    path = tmp_path / "fox.yaml"
+    path.write_text(
+        "setting: a red fox in the snow\nseed: 3\nshots:\n"
+        "  - {prompt: the fox runs, chunks: 2}\n  - {prompt: the foxx sleeps, chunks: 1}\n"
+    )
+    return path
+
+
+def generate(model, story_file, *more: str):
+    output = story_file.parent / "out"
+    words = ["generate", str(story_file), "-o", str(output), "--model", str(model), "--device", "cpu", *more]
+    return CliRunner().invoke(app, words), output
+
+
+def frames(path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_a_story_becomes_films_a_sheet_and_a_record(model, story_file):
+    result, output = generate(model, story_file)
+    assert result.exit_code == 0, result.output
+    assert [frames(output / name) for name in ("story.mp4", "shots/01.mp4", "shots/02.mp4")] == [18, 13, 5]
+    assert (output / "contact_sheet.png").stat().st_size > 0
+    record = json.loads((output / "story.json").read_text())
+    assert (record["seed"], record["device"], record["dtype"]) == (3, "cpu", "torch.float32")
+    assert record["weights_sha256"] == hash_weights(model)
+    assert record["frames_per_second"] > 0
+    assert [len(shot["chunks"]) for shot in record["shots"]] == [2, 1]
+    assert "shot 2: the model does not know these words: foxx (near: fox)" in result.stdout
+
+
+def test_a_range_writes_those_shots_only_and_the_same_ones(model, story_file):
+    _, output = generate(model, story_file)
+    whole = (output / "shots" / "02.mp4").read_bytes()
+    result, output = generate(model, story_file, "--shots", "2", "-o", str(output / "part"))
+    assert "Shots 1-1 are made but not written" in result.stdout
+    part = output / "part"
+    assert [path.name for path in (part / "shots").iterdir()] == ["02.mp4"]
+    assert (part / "shots" / "02.mp4").read_bytes() == whole
+    assert frames(part / "story.mp4") == 5
+
+
+def test_another_seed_is_another_film(model, story_file):
+    _, output = generate(model, story_file, "--shots", "1")
+    first = (output / "story.mp4").read_bytes()
+    _, output = generate(model, story_file, "--shots", "1", "--seed", "4")
+    assert (output / "story.mp4").read_bytes() != first
+    assert json.loads((output / "story.json").read_text())["seed"] == 4
+
+
+class Interrupted:
+    """A pipeline whose user presses Ctrl-C after two chunks."""
+
+    def __init__(self, pipeline) -> None:
+        self.pipeline = pipeline
+        self.unknown_words = pipeline.unknown_words
+
+    def stream(self, story):
+        chunks = self.pipeline.stream(story)
+        yield next(chunks)
+        yield next(chunks)
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_keeps_what_was_made(pipeline, story_file, tmp_path):
+    with StoryFolder(tmp_path / "out") as folder:
+        finished = tell(Interrupted(pipeline), Story.read(story_file), folder)
+    assert not finished
+    assert frames(tmp_path / "out" / "story.mp4") == 13
+    assert kept(folder).endswith("13 frames, 1 whole shots of 1 begun.")
+
+
+def test_pace_counts_the_time_of_making_only(pipeline, story_file):
+    pace = Pace()
+    assert pace.facts() == {}
+    for _ in pace.watch(pipeline.stream(Story.read(story_file))):
+        pass
+    facts = pace.facts()
+    assert (pace.frames, pace.fps) == (18, 8.0)
+    assert 0 < facts["first_frame_seconds"] <= round(pace.generating_seconds, 3)
+    assert facts["times_real_time"] == pytest.approx(facts["frames_per_second"] / 8, abs=0.01)
+
+
+@pytest.mark.parametrize(("text", "shots"), [(None, (1, 5)), ("3", (3, 3)), ("2-4", (2, 4)), ("1-5", (1, 5))])
+def test_ranges(text, shots):
+    assert parse_shots(text, 5) == shots
+
+
+@pytest.mark.parametrize("text", ["0", "0-2", "4-2", "3-6", "a-b", "-1", "", "1-2-3", "٣"])
+def test_broken_ranges(text):
+    with pytest.raises(ValueError, match="--shots is"):
+        parse_shots(text, 5)
+
+
+def test_scales():
+    assert (parse_scale("auto"), parse_scale("4")) == (None, 4)
+    for text in ["0", "17", "-1", "2.5", "big", "٣"]:
+        with pytest.raises(ValueError, match="--scale is"):
+            parse_scale(text)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from shotstream import __version__
+from shotstream.cli.main import app
+
+pytestmark = pytest.mark.cpu
+
+
+def run(*words: str):
+    return CliRunner().invoke(app, list(words))
+
+
+def test_help_names_the_commands_without_loading_torch():
+    code = "import sys; from shotstream.cli.main import app; app(standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
+    assert {"generate", "doctor", "world"} <= set(done.stdout.split())
+    assert not {"torch", "diffusers", "av", "skia"} & set(done.stdout.split())
+
+
+def test_version():
+    assert run("--version").output.strip() == __version__
+
+
+def test_a_users_mistake_is_one_sentence():
+    result = run("generate", "nowhere.yaml")
+    assert result.exit_code == 1
+    assert result.stderr == "shotstream: nowhere.yaml: there is no such file; check the path.\n"
+
+
+def test_every_mistake_of_a_story_file_is_told(tmp_path):
+    path = tmp_path / "story.yaml"
+    path.write_text("setting: x\nshots:\n  - promt: a cat\n    seconds: '[red]2[/red]'\n")
+    result = run("generate", str(path))
+    assert result.exit_code == 1
+    assert "has 3 mistakes" in result.stderr
+    assert "did you mean 'prompt'?" in result.stderr
+    assert "'[red]2[/red]', but should be a number" in result.stderr
+
+
+def test_debug_shows_where_an_error_comes_from():
+    result = run("--debug", "generate", "nowhere.yaml")
+    assert type(result.exception).__name__ == "StoryError"
+
+
+def test_a_missing_extra_names_the_line_that_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)  # as if Pillow were not installed
+    result = run("world", "preview", "--stories", "1", "-o", str(tmp_path / "a.png"))
+    assert result.exit_code == 1
+    assert 'pip install "shotstream[' in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_command_is_refused():
+    result = run("genrate")
+    assert result.exit_code == 2
+    assert "No such command 'genrate'" in result.stderr
