@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._dynamo.testing import CompileCounter
 
 from shotstream.models.cache import DualCache
 from shotstream.models.transformer import CausalWanTransformer3DModel
@@ -303,3 +304,16 @@ def test_bfloat16_rounding_does_not_pile_up_over_a_long_shot():
         teller.chunk(*random(2, 1, 3, C, 2, 4, seed=number), 700.0)
     after = teller.cache.stored(0)[0][:, :tokens].float().norm(dim=-1)
     torch.testing.assert_close(after, before, rtol=1e-2, atol=0)
+
+
+def test_compiled_blocks_serve_every_chunk_with_two_graphs():
+    """One graph for the context pass and one for chunks, however long the shot; and no graph breaks."""
+    teller, counter = told(chunks=0), CompileCounter()
+    for block in teller.model.blocks:
+        block.compile(backend=counter, fullgraph=True)
+    for _ in range(2):
+        teller.cache.open_shot()
+        teller.context(random(1, 6, C, 2, 4, seed=2), split_index(6, 0))
+        for number in range(4):
+            teller.chunk(*random(2, 1, 3, C, 2, 4, seed=number), 700.0)
+    assert counter.frame_count == 2

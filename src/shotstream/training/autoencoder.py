@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor
 from ..data.drawn import draw_clips
 from ..data.shards import Shards
 from ..models.autoencoder_tiny import TinyVideoAutoencoder
+from .pictures import picture_grid
 from .settings import AutoencoderStage
 from .stage import Role, step_generator
 
@@ -91,13 +91,3 @@ class LearnAutoencoder:
             latents_mean=latents.mean((0, 1, 3, 4)).tolist(), latents_std=latents.std((0, 1, 3, 4)).tolist()
         )
         self.autoencoder.save_pretrained(folder)
-
-
-def picture_grid(rows: Sequence[Sequence[Tensor]], scale: int = 2) -> np.ndarray:
-    """Lay pictures `[3, H, W]` in [-1, 1] out as a contact sheet `uint8`."""
-    from ..media.sheet import contact_sheet
-
-    def picture(pixels: Tensor) -> np.ndarray:
-        return ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().byte().movedim(0, -1).numpy()
-
-    return contact_sheet([[picture(pixels) for pixels in row] for row in rows], scale=scale)

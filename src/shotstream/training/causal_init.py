@@ -17,10 +17,9 @@ from ..data.shards import Shards, ShardWriter
 from ..diffusion.losses import regression_loss
 from ..diffusion.schedule import FlowSchedule
 from ..models.autoencoder import VideoAutoencoder
-from .autoencoder import picture_grid
+from .generator import Generator, sample_sheet
 from .settings import CausalInitStage
 from .stage import Role, step_generator
-from .teacher import Generator
 
 
 def student_entries(schedule: FlowSchedule, ode_steps: int) -> tuple[int, ...]:
@@ -107,20 +106,13 @@ class LearnCausally:
         clean[:, -1] = False
         return entry.masked_fill(clean, entries - 1).repeat_interleave(chunk_frames, dim=1)[:, :frames]
 
-    @torch.no_grad()
     def sample(self) -> np.ndarray:
-        """Shots of held-out stories told through the cache: first, middle, last frame, true and the student's."""
-        from ..streaming.rollout import roll_out
-
-        rows = []
-        for number in (0, 3):
-            shot = self._validation.pick(torch.arange(4), number)
-            made = roll_out(self._student, shot, step_generator(2, number))
-            for true, own in zip(shot.target, made, strict=True):
-                pair = self._autoencoder.open_decoder().decode(torch.stack([true, own]))
-                picked = [0, pair.shape[1] // 2, pair.shape[1] - 1]
-                rows.append([*pair[0, picked], *pair[1, picked]])
-        return picture_grid(rows)
+        """First and fourth shots of held-out stories told through the cache, the true ones beside them."""
+        return sample_sheet(
+            self._validation,
+            self._autoencoder,
+            lambda shot, number: self._student.roll_out(shot, step_generator(2, number)),
+        )
 
     def export(self, folder: Path) -> None:
         """Save the student's transformer."""

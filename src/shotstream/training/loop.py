@@ -12,6 +12,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 
+from ..media.sheet import write_png
 from .optimiser import build_optimisers, lr_factor
 from .run import RunFolder
 from .stage import Role, Stage, step_generator
@@ -145,8 +146,6 @@ def train(stage: Stage, run: RunFolder) -> None:
 
 
 def _sample(stage: Stage, learners: dict[str, Learner], run: RunFolder, step: int) -> None:
-    from ..media.sheet import write_png
-
     with contextlib.ExitStack() as stack, torch.no_grad():
         for learner in learners.values():
             stack.enter_context(learner.averaged())

@@ -1,0 +1,196 @@
+"""`shotstream generate`: a story file becomes films, while a line tells how it goes."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from shotstream import __version__
+from shotstream.media.story_folder import StoryFolder
+from shotstream.story import Story
+
+if TYPE_CHECKING:
+    from shotstream.streaming.chunk import Chunk
+    from shotstream.streaming.pipeline import ShotStreamPipeline
+
+app = typer.Typer(add_completion=False)
+console = Console(highlight=False)
+
+
+@app.command()
+def generate(
+    story_file: Annotated[Path, typer.Argument(metavar="STORY", help="Story file, YAML or JSON.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder; else out/<story's name>.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="mini, a model folder, or a name on the hub.")] = "mini",
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the story's seed.")] = None,
+    shots: Annotated[str | None, typer.Option(metavar="A-B", help="Write these shots only.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    scale: Annotated[str, typer.Option(metavar="auto|N", help="Enlarge the pictures N times.")] = "auto",
+) -> None:
+    """Generate a story: story.mp4, shots/NN.mp4, contact_sheet.png and story.json."""
+    story = Story.read(story_file)
+    first, last = parse_shots(shots, len(story.shots))
+    story = story.model_copy(update={"shots": story.shots[:last]})
+    if seed is not None:
+        story = story.model_copy(update={"seed": seed})
+    enlargement = parse_scale(scale)
+    pipeline, facts = load(model, device)
+    with StoryFolder(output or Path("out") / story_file.stem, enlargement) as folder:
+        folder.facts |= facts | {"title": story.title, "setting": story.setting, "seed": story.seed}
+        if first > 1:
+            console.print(f"Shots 1-{first - 1} are made but not written: shot {first} remembers them.")
+        finished = tell(pipeline, story, folder, first)
+    if not finished:
+        console.print(f"[yellow]Stopped.[/yellow] {kept(folder)}")
+        raise typer.Exit(130)
+    console.print(f"Wrote {folder.folder}/: story.mp4, shots/, contact_sheet.png, story.json")
+
+
+def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, first: int = 1) -> bool:
+    """Generate `story` into `folder`, from shot number `first` on (counted from 1), and show how it goes.
+
+    Returns:
+        False if Ctrl-C ended it early; what was made until then is in the folder.
+    """
+    warn_of_unknown_words(pipeline, "the setting", story.setting)
+    pace = Pace()
+    try:
+        with console.status("starting") as status:
+            for chunk in pace.watch(pipeline.stream(story)):
+                if chunk.index == 0:
+                    warn_of_unknown_words(pipeline, f"shot {chunk.shot + 1}", chunk.prompt)
+                status.update(
+                    f"shot {chunk.shot + 1}/{len(story.shots)} · chunk {chunk.index + 1} · {pace.summary()}"
+                )
+                if chunk.shot + 1 >= first:
+                    folder.add(chunk)
+                if chunk.last:
+                    console.print(f"shot {chunk.shot + 1}/{len(story.shots)}  {escape(chunk.prompt)}")
+    except KeyboardInterrupt:
+        return False
+    finally:
+        folder.facts |= pace.facts()
+    console.print(pace.summary())
+    return True
+
+
+@dataclass
+class Pace:
+    """How fast chunks come: only the time of making them counts, not that of writing files."""
+
+    frames: int = 0
+    generating_seconds: float = 0.0
+    first_frame_seconds: float = 0.0
+    """From the start until the first frames can be shown."""
+    fps: float = 0.0
+    """Frames per second at which the film is shown."""
+
+    def watch(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """Pass `chunks` on and measure the time that each took."""
+        started = time.perf_counter()
+        for chunk in chunks:
+            self.generating_seconds += time.perf_counter() - started
+            self.first_frame_seconds = self.first_frame_seconds or self.generating_seconds
+            self.frames += len(chunk.frames)
+            self.fps = chunk.fps
+            yield chunk
+            started = time.perf_counter()
+
+    def facts(self) -> dict[str, float]:
+        """First-frame time, frames per second, and how many times faster than the film is shown."""
+        if not self.frames:
+            return {}
+        speed = self.frames / self.generating_seconds
+        return {
+            "first_frame_seconds": round(self.first_frame_seconds, 3),
+            "frames_per_second": round(speed, 2),
+            "times_real_time": round(speed / self.fps, 2),
+        }
+
+    def summary(self) -> str:
+        """The facts in a line."""
+        facts = self.facts()
+        return (
+            f"{facts['frames_per_second']:.1f} frames/s ({facts['times_real_time']:.1f}x real time), "
+            f"first frame after {facts['first_frame_seconds']:.2f} s"
+        )
+
+
+def load(model: str, device_name: str) -> tuple[ShotStreamPipeline, dict[str, Any]]:
+    """Load a model.
+
+    Returns:
+        The pipeline, and what story.json tells of it.
+    """
+    from shotstream.models.device import choose_device, choose_dtype
+    from shotstream.models.fingerprint import hash_weights
+    from shotstream.streaming.loading import locate_model
+    from shotstream.streaming.pipeline import ShotStreamPipeline
+
+    device = choose_device(device_name).value
+    dtype = choose_dtype(device).value
+    with console.status(f"loading {escape(model)}"):
+        place = locate_model(model)
+        pipeline = ShotStreamPipeline.from_pretrained(model, torch_dtype=dtype).to(device)
+    weights = hash_weights(Path(place)) if Path(place).is_dir() else None
+    facts = {"model": model, "weights_sha256": weights, "device": str(device), "dtype": str(dtype)}
+    return pipeline, {"shotstream": __version__, **facts}
+
+
+def warn_of_unknown_words(pipeline: ShotStreamPipeline, where: str, text: str) -> None:
+    """Say which words of `text` the model does not know, and the nearest that it knows."""
+    for word, near in pipeline.unknown_words(text).items():
+        hint = f"; it knows {', '.join(near)}" if near else ""
+        console.print(f"[yellow]{where}: the model does not know {escape(repr(word))}{escape(hint)}[/yellow]")
+
+
+def kept(folder: StoryFolder) -> str:
+    """Say what an interrupted generation left."""
+    if not folder.shots:
+        return "Nothing was made yet, so nothing is kept."
+    frames = sum(shot["frames"] for shot in folder.shots)
+    whole = sum(shot["complete"] for shot in folder.shots)
+    return f"Kept in {folder.folder}/: {frames} frames, {whole} whole shots of {len(folder.shots)} begun."
+
+
+def parse_shots(text: str | None, count: int) -> tuple[int, int]:
+    """Read a range such as "2-4" or "3"; None means all.
+
+    Returns:
+        First and last shot, counted from 1, both included.
+
+    Raises:
+        ValueError: If the range is not one of a story with `count` shots.
+    """
+    if text is None:
+        return 1, count
+    match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", text)
+    if not match:
+        raise ValueError(f"--shots is {text!r}, which is not a range; write for example 2-4, or 3.")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not 1 <= first <= last <= count:
+        raise ValueError(f"--shots is {text}, but the story has shots 1-{count}; give a range of those.")
+    return first, last
+
+
+def parse_scale(text: str) -> int | None:
+    """Read "auto" (None) or a whole number from 1 to 16.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if text == "auto":
+        return None
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 16:
+        raise ValueError(f"--scale is {text!r}; give auto or a whole number from 1 to 16.")
+    return int(text)

@@ -1,0 +1,69 @@
+"""`shotstream`: every other file in this folder is a command; here errors become one sentence."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from typer.core import TyperGroup
+
+
+class Commands(TyperGroup):
+    """The commands, each imported when it is asked for from the module of its name (its ``app``)."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        """Names of all commands."""
+        modules = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+        return sorted(name for name in modules if name != "main")
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+        """The command, or None if there is none of that name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = typer.main.get_command(import_module(f"shotstream.cli.{cmd_name}").app)
+        command.name = cmd_name
+        return command
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Run a command; what a user can mend is told in one sentence, without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError, ImportError) as error:
+            ours = not isinstance(error, ImportError) or "pip install" in str(error)
+            if ctx.params["debug"] or not ours:
+                raise
+            _print_error(str(error))
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as stop:
+            _print_error("stopped.")
+            raise typer.Exit(130) from stop
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _print_error(sentence: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[red]shotstream: {escape(sentence)}[/red]")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from shotstream import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Tell a story shot by shot and watch it while it is generated."""

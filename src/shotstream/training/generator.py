@@ -1,0 +1,109 @@
+"""A transformer, its captions and its schedule, asked for the flow of a batch of shots, or for the shots.
+
+Legend: B batch, K context frames, F latent frames of the shot, S captions, L caption length in tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.next_shot import NextShot, NextShots
+from ..diffusion.samplers import guided, sample_ode
+from ..diffusion.schedule import FlowSchedule
+from ..models.autoencoder import VideoAutoencoder
+from ..models.cache import DualCache
+from ..models.captions import Captions
+from ..models.text import CaptionEncoder
+from ..models.transformer import CausalWanTransformer3DModel
+from ..streaming.rollout import ShotRollout
+from .pictures import picture_grid
+from .stage import step_generator
+
+
+class Generator:
+    """A transformer with its captions and schedule, asked for the flow of a `NextShot`.
+
+    The teacher uses it bidirectionally, the student's stages block-causally.
+    """
+
+    def __init__(self, transformer: CausalWanTransformer3DModel, text: CaptionEncoder, schedule: FlowSchedule):
+        self.transformer, self.text, self.schedule = transformer, text, schedule
+
+    def captions(self, ids: Tensor, mask: Tensor) -> Captions:
+        """Encode tokens [B, S, L]."""
+        embedded = self.text.embed(ids.flatten(0, 1), mask.flatten(0, 1)).unflatten(0, ids.shape[:2])
+        return self.transformer.encode_captions(embedded)
+
+    def flow(
+        self, noisy: Tensor, timestep: Tensor, shot: NextShot, captions: Captions, *, causal: bool = False
+    ) -> Tensor:
+        """Predict the flow of a shot's noisy latents [B, F, C, h, w], given its context.
+
+        Args:
+            noisy: The shot's latents.
+            timestep: [B] for all frames, or [B, K + F] for context and shot together.
+            shot: Gives context and indices.
+            captions: From `captions`.
+            causal: Whether chunks see only what comes before them.
+        """
+        output = self.transformer(
+            torch.cat([shot.context, noisy], dim=1),
+            timestep,
+            captions,
+            shot_index=shot.shot_index,
+            caption_index=shot.caption_index,
+            context_frames=shot.context_frames if causal else None,
+        )
+        return output.sample[:, shot.context_frames :]
+
+    @torch.no_grad()
+    def sample(
+        self, shot: NextShot, no_text: Tensor, noise: Tensor, steps: int, guidance: float, keep: tuple[int, ...] = ()
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Make shots by following the ODE with guidance; also return the states before the steps in `keep`."""
+        captions = self.captions(shot.ids, shot.mask)
+        nothing = self.captions(no_text.expand_as(shot.ids), (no_text != 0).long().expand_as(shot.ids))
+
+        def flow(x: Tensor, timestep: Tensor) -> Tensor:
+            with_text = self.flow(x, timestep, shot, captions)
+            return guided(with_text, self.flow(x, timestep, shot, nothing), guidance)
+
+        return sample_ode(flow, noise, self.schedule, steps, keep)
+
+    @torch.no_grad()
+    def roll_out(self, shot: NextShot, generator: torch.Generator) -> Tensor:
+        """Tell shots chunk by chunk through the cache, as users are served: latents [B, F, C, h, w]."""
+        batch, frames, _, height, width = shot.target.shape
+        _, rows, columns = self.transformer.config["patch_size"]
+        tokens = (height // rows) * (width // columns)
+        cache = DualCache.for_transformer(self.transformer, batch=batch, tokens_per_frame=tokens)
+        own = self.captions(shot.ids[:, -1:], shot.mask[:, -1:])
+        rollout = ShotRollout(self.transformer, self.schedule, cache, own, int(shot.shot_index[-1]))
+        remembered, every = shot.context_frames, self.captions(shot.ids, shot.mask)
+        rollout.fill_context(
+            shot.context, every, shot.caption_index[:remembered], shot.shot_index[:remembered]
+        )
+        made = []
+        for noise in torch.randn(shot.target.shape, generator=generator).split(cache.chunk_frames, dim=1):
+            fresh = [noise, *(torch.randn(noise.shape, generator=generator) for _ in range(8))]
+            made.append(rollout.denoise(fresh.__getitem__))
+            rollout.commit(made[-1])
+        return torch.cat(made, dim=1)
+
+
+def sample_sheet(
+    data: NextShots, autoencoder: VideoAutoencoder, make: Callable[[NextShot, int], Tensor]
+) -> np.ndarray:
+    """Lay out first, middle and last frame of held-out shots: the true ones, then those that `make` gives."""
+    rows = []
+    for number in (0, 3):
+        shot = data.pick(torch.arange(4), number)
+        for pair in zip(shot.target, make(shot, number), strict=True):
+            true, own = autoencoder.open_decoder().decode(torch.stack(pair))
+            picked = [0, len(true) // 2, len(true) - 1]
+            rows.append([*true[picked], *own[picked]])
+    return picture_grid(rows)
