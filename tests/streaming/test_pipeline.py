@@ -95,6 +95,13 @@ def test_a_saved_folder_loads_and_tells_the_same(pipeline, story, saved) -> None
         assert mine.fps == 8.0
 
 
+def test_streams_in_half_precision(story, saved) -> None:
+    loaded = ShotStreamPipeline.from_pretrained(saved, torch_dtype=torch.bfloat16)
+    chunks = list(loaded.stream(story))
+    assert chunks[-1].latents.isfinite().all()
+    assert chunks[-1].frames.std() > 0
+
+
 def test_other_picture_sizes(pipeline, story) -> None:
     chunk = next(pipeline.stream(story, height=32, width=16))
     assert chunk.frames.shape[1:] == (32, 16, 3)
