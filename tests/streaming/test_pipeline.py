@@ -96,7 +96,7 @@ def test_a_saved_folder_loads_and_tells_the_same(pipeline, story, saved) -> None
 
 
 def test_streams_in_half_precision(story, saved) -> None:
-    loaded = ShotStreamPipeline.from_pretrained(saved, torch_dtype=torch.bfloat16)
+    loaded = ShotStreamPipeline.from_pretrained(saved, dtype=torch.bfloat16)
     chunks = list(loaded.stream(story))
     assert chunks[-1].latents.isfinite().all()
     assert chunks[-1].frames.std() > 0

@@ -78,7 +78,7 @@ class ShotStreamPipeline(DiffusionPipeline):
 
         Args:
             name: "mini" (the model that comes with the package), a folder, or a name on the hub.
-            **settings: As for any diffusers pipeline (``torch_dtype``, ``variant``, ``revision``, ...).
+            **settings: As for any diffusers pipeline (``dtype``, ``variant``, ``revision``, ...).
 
         Raises:
             ModelError: If it is not there, or its weights do not fit or are not numbers; in one sentence.
