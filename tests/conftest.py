@@ -27,7 +27,9 @@ def tiny_pipeline(vae: nn.Module | None = None, **transformer: int) -> ShotStrea
 
     torch.manual_seed(0)
     tokenizer = make_tokenizer(KNOWN_WORDS.split())
-    vae = vae or TinyVideoAutoencoder(latent_channels=4, encoder_width=8, decoder_width=8, decoder_blocks=1)
+    vae = vae or TinyVideoAutoencoder(
+        latent_channels=4, encoder_widths=(8, 8, 8), decoder_widths=(8, 8, 8, 8), decoder_blocks=1
+    )
     sizes = {"num_layers": 2, "window_chunks": 3, "chunk_frames": 2, "context_frames": 6, **transformer}
     network = CausalWanTransformer3DModel(
         num_attention_heads=2,

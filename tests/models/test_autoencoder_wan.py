@@ -30,8 +30,9 @@ def wrapped(vae: AutoencoderKLWan) -> VideoAutoencoder:
 
 
 def statistics(vae: AutoencoderKLWan) -> tuple[torch.Tensor, torch.Tensor]:
-    shape = (1, -1, 1, 1, 1)
-    return torch.tensor(vae.config.latents_mean).view(shape), torch.tensor(vae.config.latents_std).view(shape)
+    values = torch.tensor([vae.config.latents_mean, vae.config.latents_std], dtype=torch.float64)
+    mean, deviation = values.view(2, 1, -1, 1, 1, 1)
+    return mean, deviation
 
 
 def test_wrapped_has_the_interface(wrapped: VideoAutoencoder) -> None:

@@ -21,9 +21,9 @@ class WanVideoAutoencoder:
 
     def __init__(self, vae: AutoencoderKLWan) -> None:
         self.vae = vae
-        self.spatial_ratio: int = vae.config.scale_factor_spatial
-        self.temporal_ratio: int = vae.config.scale_factor_temporal
-        self.latent_channels: int = vae.config.z_dim
+        self.spatial_ratio: int = vae.config["scale_factor_spatial"]
+        self.temporal_ratio: int = vae.config["scale_factor_temporal"]
+        self.latent_channels: int = vae.config["z_dim"]
 
     def encode_stills(self, frames: Tensor) -> Tensor:
         """Encode pictures, each by itself: ``[B, F, 3, H, W]`` in [-1, 1] -> ``[B, F, C, h, w]``."""
@@ -95,7 +95,7 @@ def latent_statistics(vae: AutoencoderKLWan, like: Tensor) -> tuple[Tensor, Tens
     """Mean and standard deviation of the latent channels, ``[1, C, 1, 1, 1]``, on the device of `like`."""
     mean, deviation = (
         torch.tensor(values, device=like.device, dtype=vae.dtype).view(1, -1, 1, 1, 1)
-        for values in (vae.config.latents_mean, vae.config.latents_std)
+        for values in (vae.config["latents_mean"], vae.config["latents_std"])
     )
     return mean, deviation
 

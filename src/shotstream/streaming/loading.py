@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import nn
 
 SHIPPED = Path(__file__).parents[1] / "weights"
@@ -41,22 +42,38 @@ def locate_model(name: str | Path) -> str:
     )
 
 
-def check_weights(name: str | Path, components: Mapping[str, Any]) -> None:
-    """Refuse weights that are missing or no finite numbers.
+def check_weights(place: str, components: Mapping[str, Any]) -> None:
+    """Refuse weights that are missing (libraries only warn, and go on with random ones) or no finite numbers.
+
+    Args:
+        place: The folder, where what is missing can be told, or a name on the hub.
+        components: The loaded parts by name.
 
     Raises:
         ModelError: With the first such weight.
     """
     networks = {part: module for part, module in components.items() if isinstance(module, nn.Module)}
     for part, module in networks.items():
+        missing = _missing_weights(Path(place, part), module)
+        if missing:
+            raise ModelError(f"the model {place!r} lacks {missing[0]} of its {part}; export it again")
         for weight, values in module.named_parameters():
-            if values.is_meta:
-                raise ModelError(f"the model {str(name)!r} lacks {weight} of its {part}; export it again")
             if not torch.isfinite(values.detach().sum(dtype=torch.float32)):
                 raise ModelError(
-                    f"the model {str(name)!r} is damaged: {weight} of its {part} is not a finite number; "
+                    f"the model {place!r} is damaged: {weight} of its {part} is not a finite number; "
                     "use an earlier checkpoint or fetch it again"
                 )
+
+
+def _missing_weights(folder: Path, module: nn.Module) -> list[str]:
+    """Parameters that no file in `folder` holds, under this or a tied name; none if it holds no files."""
+    stored: set[str] = set()
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as weights:
+            stored |= set(weights.keys())
+    parameters = list(module.named_parameters(remove_duplicate=False)) if stored else []
+    found = {id(values) for weight, values in parameters if weight in stored}
+    return [weight for weight, values in parameters if id(values) not in found]
 
 
 def align_weights(components: Mapping[str, Any]) -> None:

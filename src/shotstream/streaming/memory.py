@@ -193,7 +193,7 @@ def fit_picture(picture: Image.Image | np.ndarray, height: int, width: int) -> n
                 f"a picture of {picture.dtype} {list(picture.shape)} cannot be used; give uint8 [H, W, 3]"
             )
         picture = Image.fromarray(picture)
-    return np.asarray(ImageOps.fit(picture.convert("RGB"), (width, height), Image.Resampling.LANCZOS))
+    return np.array(ImageOps.fit(picture.convert("RGB"), (width, height), Image.Resampling.LANCZOS))
 
 
 def _story_order(frame: RememberedFrame) -> tuple[int, int]:

@@ -78,14 +78,14 @@ class ShotStreamPipeline(DiffusionPipeline):
 
         Args:
             name: "mini" (the model that comes with the package), a folder, or a name on the hub.
-            **settings: As for any diffusers pipeline (``torch_dtype``, ``variant``, ``revision``, ...).
+            **settings: As for any diffusers pipeline (``dtype``, ``variant``, ``revision``, ...).
 
         Raises:
             ModelError: If it is not there, or its weights do not fit or are not numbers; in one sentence.
         """
         place = locate_model(name)
         try:
-            pipeline = super().from_pretrained(place, **settings)
+            pipeline = super().from_pretrained(place, **{"use_safetensors": True, **settings})
         except ModelError:
             raise
         except Exception as error:  # diffusers, transformers, safetensors and the hub each raise their own
@@ -93,7 +93,7 @@ class ShotStreamPipeline(DiffusionPipeline):
                 f"the model {str(name)!r} cannot be loaded: {shorten(error)}; "
                 "check the folder or name, or fetch or export the model again"
             ) from error
-        check_weights(name, pipeline.components)
+        check_weights(place, pipeline.components)
         align_weights(pipeline.components)
         return pipeline
 
@@ -258,15 +258,17 @@ class ShotStreamPipeline(DiffusionPipeline):
                     yield chunk
 
     def _picture_size(self, height: int | None, width: int | None) -> tuple[int, int]:
-        height, width = height or self.config["height"], width or self.config["width"]
+        picture_height = int(self.config["height"]) if height is None else height
+        picture_width = int(self.config["width"]) if width is None else width
         _, rows, columns = self.transformer.config["patch_size"]
         ratio = self.autoencoder.spatial_ratio
-        if min(height, width) < 1 or height % (ratio * rows) or width % (ratio * columns):
+        fits = picture_height % (ratio * rows) == 0 and picture_width % (ratio * columns) == 0
+        if not fits or min(picture_height, picture_width) < 1:
             raise ValueError(
-                f"pictures of {height}x{width} cannot be made; the height must be a multiple of "
-                f"{ratio * rows} and the width of {ratio * columns}"
+                f"pictures of {picture_height}x{picture_width} cannot be made; the height must be a "
+                f"multiple of {ratio * rows} and the width of {ratio * columns}"
             )
-        return height, width
+        return picture_height, picture_width
 
     def _check_parts(self) -> None:
         """Parts of different models cannot be put together.

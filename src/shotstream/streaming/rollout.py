@@ -45,6 +45,7 @@ class ShotRollout:
         self.cache = cache
         self.captions = captions
         self.shot_index = shot_index
+        self._dtype = transformer.dtype
         self.window: list[Tensor] = []
         """Clean latents of the committed chunks that the next chunk sees: what `redirect` passes again."""
 
@@ -126,7 +127,7 @@ class ShotRollout:
     ) -> Tensor:
         """One pass through the transformer, in its own precision."""
         output = self.transformer(
-            latents.to(self.transformer.dtype),
+            latents.to(self._dtype),
             timestep,
             captions,
             shot_index=shot_index,

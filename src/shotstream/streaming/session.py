@@ -320,7 +320,7 @@ class StorySession:
         if seconds is not None:
             chunks = tempo.chunks(seconds, after=after)
         if chunks is None:
-            chunks = self.pipeline.transformer.config["window_chunks"]
+            chunks = int(self.pipeline.transformer.config["window_chunks"])
         if chunks < 1:
             raise ValueError(f"a shot of {chunks} chunks shows nothing; give at least 1")
         total = after + chunks

@@ -71,10 +71,10 @@ class Stage:
         self.stills.wait()
         rollout = self._prepare(take, setting, remembered)
         x0 = rollout.denoise(partial(self._noise, take.record))
-        take.uncommitted = x0
         latents = x0.cpu()
         denoised = time.perf_counter()
         pictures = to_pictures(take.decoder.decode(x0.to(self.pipeline.vae.dtype))[0])
+        take.uncommitted = x0
         decoded = time.perf_counter()
         seconds = {"denoise": denoised - started, "decode": decoded - denoised, "total": decoded - started}
         return latents, pictures, seconds
@@ -96,8 +96,9 @@ class Stage:
     def _prepare(self, take: Take, setting: str, remembered: list[RememberedFrame]) -> ShotRollout:
         record = take.record
         if take.rollout is None:
-            take.rollout = self._new_rollout(record, setting, 0)
-            self._fill_context(take.rollout, record, setting, remembered)
+            rollout = self._new_rollout(record, setting, 0)
+            self._fill_context(rollout, record, setting, remembered)
+            take.rollout = rollout
         elif take.uncommitted is not None:
             if any(first == record.chunks for first, _ in record.prompts):
                 take.rollout.redirect(self._captions(record, setting, record.chunks))

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from shotstream.models.cache import DualCache
+from shotstream.streaming.pipeline import ShotStreamPipeline
+from shotstream.streaming.rollout import ShotRollout
+
+pytestmark = pytest.mark.cpu
+
+
+def noise_at(step: int) -> Tensor:
+    return torch.randn(2, 2, 4, 2, 4, generator=torch.Generator().manual_seed(step))
+
+
+def open_rollout(pipeline: ShotStreamPipeline, captions: Tensor, **cache: int) -> ShotRollout:
+    transformer = pipeline.transformer
+    storage = DualCache.for_transformer(transformer, batch=2, tokens_per_frame=2, **cache)
+    rollout = ShotRollout(transformer, pipeline.scheduler, storage, captions, shot_index=2)
+    context = torch.randn(2, 3, 4, 2, 4, generator=torch.Generator().manual_seed(9))
+    index = torch.tensor([0, 1, 1])
+    rollout.fill_context(context, captions.expand(2, 2, -1, -1), index, index)
+    return rollout
+
+
+@pytest.fixture
+def captions() -> Tensor:
+    return torch.randn(2, 1, 5, 16, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_only_the_last_executed_step_records_a_gradient(pipeline, captions, steps: int) -> None:
+    """Its gradient is that of one pass whose input and cache are constants."""
+    rollout = open_rollout(pipeline, captions)
+    rollout.commit(rollout.denoise(noise_at))
+    x0 = rollout.denoise(noise_at, steps)
+    weight = pipeline.transformer.proj_out.weight
+    (gradient,) = torch.autograd.grad(x0.square().sum(), weight)
+
+    timesteps = pipeline.scheduler.student_steps()
+    x = noise_at(0)
+    if steps == 2:
+        with torch.no_grad():
+            x = pipeline.scheduler.add_noise(rollout.denoise(noise_at, 1), noise_at(1), timesteps[1])
+    timestep = timesteps[steps - 1].expand(2)
+    flow = pipeline.transformer(x, timestep, captions, shot_index=2, cache=rollout.cache).sample
+    expected = pipeline.scheduler.to_x0(x, flow, timestep)
+    (expected_gradient,) = torch.autograd.grad(expected.square().sum(), weight)
+    assert torch.allclose(x0, expected, atol=1e-6)
+    assert torch.allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_of_all_chunks_can_be_had_at_once(pipeline, captions) -> None:
+    """Later chunks overwrite the cache, not what the graphs of earlier ones have saved."""
+    rollout = open_rollout(pipeline, captions)
+    chunks = []
+    for _ in range(4):
+        if chunks:
+            rollout.commit(chunks[-1])
+        chunks.append(rollout.denoise(noise_at))
+    weight = pipeline.transformer.blocks[0].attn1.to_k.weight
+    (gradient,) = torch.autograd.grad(sum(chunk.square().mean() for chunk in chunks), weight)
+    assert gradient.abs().sum() > 0
+
+
+@torch.no_grad()
+def test_redirecting_to_the_same_caption_changes_nothing(pipeline, captions) -> None:
+    """While nothing has left the window, passing it again gives the same cache."""
+    plain, redirected = open_rollout(pipeline, captions), open_rollout(pipeline, captions)
+    for rollout in (plain, redirected):
+        x0 = rollout.denoise(noise_at)
+        rollout.commit(x0)
+        x0 = rollout.denoise(noise_at)
+        if rollout is redirected:
+            rollout.redirect(captions)
+        rollout.commit(x0)
+    assert torch.equal(plain.denoise(noise_at), redirected.denoise(noise_at))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sink_chunks", [0, 1])
+def test_the_window_is_what_the_cache_holds(make_pipeline, captions, sink_chunks: int) -> None:
+    """With one layer a chunk's keys depend on itself alone, so a redirection restores even a slid window."""
+    pipeline = make_pipeline(num_layers=1)
+    rollout = open_rollout(pipeline, captions, sink_chunks=sink_chunks)
+    for _ in range(6):
+        x0 = rollout.denoise(noise_at)
+        rollout.commit(x0)
+    x0 = rollout.denoise(noise_at)
+    assert len(rollout.window) == 2
+    rollout.redirect(captions)
+    assert torch.allclose(rollout.denoise(noise_at), x0, atol=1e-4)
