@@ -39,7 +39,9 @@ def train(
     from shotstream.training.workspace import STAGES, Workspace
 
     if stage not in (*STAGES, "export", "all"):
-        raise RecipeError(f"There is no stage {stage!r}; choose from {', '.join((*STAGES, 'export', 'all'))}.")
+        raise RecipeError(
+            f"There is no stage {stage!r}; choose from {', '.join((*STAGES, 'export', 'all'))}."
+        )
     workspace = Workspace(settings, runs / settings.name, choose_device(device).value)
     for name in STAGES if stage == "all" else (stage,):
         if name != "export":

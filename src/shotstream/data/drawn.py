@@ -59,7 +59,9 @@ def encode_stories(folder: Path, drawn: Shards, autoencoder: TinyVideoAutoencode
     writer, device = ShardWriter(folder), next(autoencoder.parameters()).device
     for number in track(range(writer.written, len(drawn)), description="encoding stories"):
         record = drawn.records[number]
-        frames = to_pixels(_shots(drawn, number, range(len(record["prompts"])))).to(device)  # [shots, T, 3, H, W]
+        frames = to_pixels(_shots(drawn, number, range(len(record["prompts"])))).to(
+            device
+        )  # [shots, T, 3, H, W]
         positions = remembered_positions(frames.shape[1], budget)
         clips = autoencoder.encode_clip(frames)
         stills = autoencoder.encode_stills(frames[:, positions])

@@ -95,7 +95,9 @@ class NextShots:
             caption_index, captions = torch.zeros_like(shot_index), slice(shot, shot + 1)
         else:
             chosen = select_frames([self.shot_frames] * shot, budget)
-            context = self.stills[stories][:, [s for s, _ in chosen], [self._still(f) for _, f in chosen]].float()
+            context = self.stills[stories][
+                :, [s for s, _ in chosen], [self._still(f) for _, f in chosen]
+            ].float()
             shot_index = torch.tensor([s for s, _ in chosen] + [shot] * frames)
             caption_index, captions = shot_index, slice(0, shot + 1)
         ids, mask = self.ids[stories, captions], self.mask[stories, captions]

@@ -75,7 +75,11 @@ class Stack(nn.Sequential):
 
 
 def _encoder(widths: Sequence[int], blocks: int, latent_channels: int, group: int) -> Stack:
-    layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(4 * 3 * group, widths[0], 3, padding=1), nn.SiLU()]
+    layers: list[nn.Module] = [
+        nn.PixelUnshuffle(2),
+        nn.Conv2d(4 * 3 * group, widths[0], 3, padding=1),
+        nn.SiLU(),
+    ]
     for above, width in pairwise(widths):
         layers.append(nn.Conv2d(above, width, 4, stride=2, padding=1))
         layers += [MemoryBlock(width) for _ in range(blocks)]
@@ -171,7 +175,9 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
         return self.config.latent_channels
 
     def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = (latents.new_tensor(v).view(-1, 1, 1) for v in (self.config.latents_mean, self.config.latents_std))
+        mean, std = (
+            latents.new_tensor(v).view(-1, 1, 1) for v in (self.config.latents_mean, self.config.latents_std)
+        )
         return mean, std
 
     def encode_clip(self, frames: Tensor) -> Tensor:
@@ -193,7 +199,9 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
 
     def encode_stills(self, frames: Tensor) -> Tensor:
         """Encode `[B, F, 3, H, W]` in [-1, 1], each frame by itself, to normalised `[B, F, C, h, w]`."""
-        return self.encode_clip(frames.flatten(0, 1)[:, None]).view(*frames.shape[:2], -1, *self._latent_size(frames))
+        return self.encode_clip(frames.flatten(0, 1)[:, None]).view(
+            *frames.shape[:2], -1, *self._latent_size(frames)
+        )
 
     def _latent_size(self, frames: Tensor) -> tuple[int, int]:
         return frames.shape[-2] // self.spatial_ratio, frames.shape[-1] // self.spatial_ratio

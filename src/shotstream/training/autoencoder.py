@@ -82,7 +82,9 @@ class LearnAutoencoder:
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Reconstruction loss of random clips."""
-        clips = draw_clips(self._drawn, self.loop.batch, self.settings.clip_frames, generator).to(self._device)
+        clips = draw_clips(self._drawn, self.loop.batch, self.settings.clip_frames, generator).to(
+            self._device
+        )
         with torch.set_grad_enabled(self._whole):
             latents = self.autoencoder.encode_clip(clips)
         share = self.settings.latent_noise * torch.rand(latents.shape[0], 1, 1, 1, 1, generator=generator)
@@ -94,10 +96,14 @@ class LearnAutoencoder:
 
     def sample(self) -> np.ndarray:
         """First, middle and last frame of held-out clips above what became of them."""
-        clips = draw_clips(self._validation, 8, self.settings.clip_frames, step_generator(1, 0)).to(self._device)
+        clips = draw_clips(self._validation, 8, self.settings.clip_frames, step_generator(1, 0)).to(
+            self._device
+        )
         frames = self._decode(self.autoencoder.encode_clip(clips)).clamp(-1, 1)
         picked = [0, self.settings.clip_frames // 2, self.settings.clip_frames - 1]
-        return picture_grid([[*clip[picked], *made[picked]] for clip, made in zip(clips, frames, strict=True)])
+        return picture_grid(
+            [[*clip[picked], *made[picked]] for clip, made in zip(clips, frames, strict=True)]
+        )
 
     def export(self, folder: Path) -> None:
         """Save; a whole autoencoder first measures the statistics of its latents and puts them into its config."""

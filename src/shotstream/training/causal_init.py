@@ -39,7 +39,9 @@ def record_pairs(
     writer = ShardWriter(folder, records_per_shard=4)
     keep = student_entries(teacher.schedule, settings.ode_steps)
     batch, device = settings.loop.batch, teacher.transformer.device
-    for number in track(range(writer.written, -(-settings.pairs // batch)), description="recording the teacher"):
+    for number in track(
+        range(writer.written, -(-settings.pairs // batch)), description="recording the teacher"
+    ):
         generator = step_generator(settings.loop.seed + 1, number)
         shot = data.draw(batch, generator, first_shot_share, drop_context=0).to(device)
         noise = torch.randn(shot.target.shape, generator=generator).to(device)

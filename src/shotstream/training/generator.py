@@ -21,7 +21,6 @@ from ..models.text import CaptionEncoder
 from ..models.transformer import CausalWanTransformer3DModel
 from ..streaming.rollout import ShotRollout
 from .pictures import picture_grid
-from .stage import step_generator
 
 
 class Generator:
@@ -30,7 +29,9 @@ class Generator:
     The teacher uses it bidirectionally, the student's stages block-causally.
     """
 
-    def __init__(self, transformer: CausalWanTransformer3DModel, text: CaptionEncoder, schedule: FlowSchedule):
+    def __init__(
+        self, transformer: CausalWanTransformer3DModel, text: CaptionEncoder, schedule: FlowSchedule
+    ):
         self.transformer, self.text, self.schedule = transformer, text, schedule
 
     def captions(self, ids: Tensor, mask: Tensor) -> Captions:
@@ -62,7 +63,13 @@ class Generator:
 
     @torch.no_grad()
     def sample(
-        self, shot: NextShot, no_text: Tensor, noise: Tensor, steps: int, guidance: float, keep: tuple[int, ...] = ()
+        self,
+        shot: NextShot,
+        no_text: Tensor,
+        noise: Tensor,
+        steps: int,
+        guidance: float,
+        keep: tuple[int, ...] = (),
     ) -> tuple[Tensor, list[Tensor]]:
         """Make shots by following the ODE with guidance; also return the states before the steps in `keep`."""
         captions = self.captions(shot.ids, shot.mask)

@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from torch import nn
 
 from ..media.sheet import write_png
@@ -117,7 +124,9 @@ def train(stage: Stage, run: RunFolder) -> None:
         run.forget_after(start)
 
     def save(step: int) -> None:
-        run.save({"step": step, "learners": {name: learner.state_dict() for name, learner in learners.items()}})
+        run.save(
+            {"step": step, "learners": {name: learner.state_dict() for name, learner in learners.items()}}
+        )
 
     step = start
     with _progress() as bar:
@@ -137,7 +146,9 @@ def train(stage: Stage, run: RunFolder) -> None:
                     _sample(stage, learners, run, done)
         except KeyboardInterrupt:
             save(step)
-            bar.console.print(f"Stopped; {run.path} is saved at step {step}. The same command goes on from there.")
+            bar.console.print(
+                f"Stopped; {run.path} is saved at step {step}. The same command goes on from there."
+            )
             raise
     with contextlib.ExitStack() as stack:
         for learner in learners.values():

@@ -52,5 +52,7 @@ class RunFolder:
         """Drop metrics of steps that will be run again."""
         path = self.path / "metrics.jsonl"
         if path.exists():
-            kept = [line for line in path.read_text().splitlines() if line and json.loads(line)["step"] <= step]
+            kept = [
+                line for line in path.read_text().splitlines() if line and json.loads(line)["step"] <= step
+            ]
             path.write_text("".join(line + "\n" for line in kept))

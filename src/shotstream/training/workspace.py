@@ -57,7 +57,9 @@ class Workspace:
             drawn, held_out = self.drawn("train"), self.drawn("held-out")
             whole = name == "autoencoder"
             settings = self.recipe.autoencoder if whole else self.recipe.decoder
-            network = new_autoencoder(self.recipe.autoencoder, drawn) if whole else self._autoencoder("autoencoder")
+            network = (
+                new_autoencoder(self.recipe.autoencoder, drawn) if whole else self._autoencoder("autoencoder")
+            )
             return LearnAutoencoder(settings, network, drawn, held_out, self.device)
         data, validation = self.next_shots("train"), self.next_shots("held-out")
         if name == "teacher":
@@ -84,7 +86,9 @@ class Workspace:
     def next_shots(self, split: Split) -> NextShots:
         """Encoded stories of a split."""
         budget = self.recipe.world.context_frames
-        latents = encode_stories(self.folder / f"latents-{split}", self.drawn(split), self.autoencoder, budget)
+        latents = encode_stories(
+            self.folder / f"latents-{split}", self.drawn(split), self.autoencoder, budget
+        )
         return NextShots(latents, self._captions().tokenize, self.recipe.caption_template, budget)
 
     @cached_property
