@@ -9,22 +9,21 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from ..models.autoencoder_tiny import TinyVideoAutoencoder
-from ..streaming.memory import select_frames
-from .shards import Shards, ShardWriter
+from shotstream.data.shards import Shards, ShardWriter
+from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
+from shotstream.streaming.memory import select_frames
+from shotstream.world.sampler import Split, sample_story
+from shotstream.world.scene import draw_shot
 
 
 def draw_stories(
-    folder: Path, *, stories: int, split: str, shots: int, frames: int, size: tuple[int, int], fps: float
+    folder: Path, *, stories: int, split: Split, shots: int, frames: int, size: tuple[int, int], fps: float
 ) -> Shards:
     """Draw stories 0, 1, ... of a split into shards; goes on where an earlier call stopped.
 
     A record has the story's setting, prompts and attributes; its tensors are `0`, `1`, ...: the shots,
     `uint8 [T, H, W, 3]`.
     """
-    from ..world.sampler import sample_story
-    from ..world.scene import draw_shot
-
     writer = ShardWriter(folder)
     height, width = size
     for seed in track(range(writer.written, stories), description=f"drawing {split} stories"):

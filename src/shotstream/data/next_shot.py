@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from ..streaming.memory import select_frames
-from .drawn import captions_of
-from .shards import Shards
+from shotstream.data.drawn import captions_of
+from shotstream.data.shards import Shards
+from shotstream.streaming.memory import select_frames
 
 Tokenize = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
 
@@ -67,8 +67,6 @@ class NextShots:
         captions = [caption for record in self.records for caption in captions_of(record, template)]
         ids, mask = tokenize(captions)
         self.ids, self.mask = (part.unflatten(0, self.clips.shape[:2]) for part in (ids, mask))
-        empty, _ = tokenize([""])
-        self.no_text = torch.nn.functional.pad(empty[0], (0, ids.shape[1] - empty.shape[1]))
 
     def draw(
         self, batch: int, generator: torch.Generator, first_shot_share: float, drop_context: float

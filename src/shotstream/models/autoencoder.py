@@ -49,8 +49,10 @@ class VideoAutoencoder(Protocol):
     temporal_ratio: int
     """Pixel frames per latent frame, after the first."""
 
-    latent_channels: int
-    """Channels C of a latent frame."""
+    @property
+    def latent_channels(self) -> int:
+        """Channels C of a latent frame."""
+        ...
 
     def encode_stills(self, frames: Tensor) -> Tensor:
         """Encode pictures, each by itself: ``[B, F, 3, H, W]`` in [-1, 1] -> ``[B, F, C, h, w]``."""

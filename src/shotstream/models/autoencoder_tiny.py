@@ -28,8 +28,9 @@ class MemoryBlock(nn.Module):
         super().__init__()
         self.conv_in = nn.Conv2d(channels, 2 * channels, 3, padding=1)
         self.conv_out = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.conv_out.weight)
-        nn.init.zeros_(self.conv_out.bias)
+        with torch.no_grad():
+            for parameter in self.conv_out.parameters():
+                parameter.zero_()
 
     def forward(self, x: Tensor, frames: int, past: Tensor | None) -> tuple[Tensor, Tensor]:
         """Map `x [B*frames, C, h, w]` given what the step before left; return it and what this leaves."""
@@ -166,17 +167,19 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
         group = self.temporal_ratio
         self.patches = nn.Conv2d(3 * group, latent_channels, self.spatial_ratio, stride=self.spatial_ratio)
         self.encoder = _encoder(encoder_widths, encoder_blocks, latent_channels, group)
-        nn.init.zeros_(self.encoder[-1].weight)
+        with torch.no_grad():
+            for parameter in self.encoder[-1].parameters():
+                parameter.zero_()
         self.decoder = _decoder(decoder_widths, decoder_blocks, latent_channels)
 
     @property
     def latent_channels(self) -> int:
         """C."""
-        return self.config.latent_channels
+        return self.config["latent_channels"]
 
     def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         mean, std = (
-            latents.new_tensor(v).view(-1, 1, 1) for v in (self.config.latents_mean, self.config.latents_std)
+            latents.new_tensor(self.config[name]).view(-1, 1, 1) for name in ("latents_mean", "latents_std")
         )
         return mean, std
 
@@ -185,8 +188,8 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
         group, (_, length, _, height, width) = self.temporal_ratio, frames.shape
         if (length - 1) % group or height % self.spatial_ratio or width % self.spatial_ratio:
             raise ValueError(
-                f"A clip of {length} frames of {height}x{width} cannot be encoded: give 1 + {group}k frames whose "
-                f"height and width are multiples of {self.spatial_ratio}."
+                f"A clip of {length} frames of {height}x{width} cannot be encoded: give 1 + {group}k frames "
+                f"whose height and width are multiples of {self.spatial_ratio}."
             )
         padded = torch.cat([frames[:, :1].expand(-1, group - 1, -1, -1, -1), frames], dim=1)
         grouped = padded.unflatten(1, (-1, group)).flatten(2, 3).flatten(0, 1)  # [B*F, 4*3, H, W]
@@ -237,4 +240,5 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
         values, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
         basis = vectors[:, -self.latent_channels :].flip(1) / values[-self.latent_channels :].flip(0).sqrt()
         self.patches.weight.copy_(basis.T.view_as(self.patches.weight))
+        assert self.patches.bias is not None
         self.patches.bias.copy_(-(mean @ basis))

@@ -85,7 +85,8 @@ class ShotStreamPipeline(DiffusionPipeline):
         """
         place = locate_model(name)
         try:
-            pipeline = super().from_pretrained(place, **{"use_safetensors": True, **settings})
+            defaults = {"use_safetensors": True, "dtype": torch.float32}
+            pipeline = super().from_pretrained(place, **{**defaults, **settings})
         except ModelError:
             raise
         except Exception as error:  # diffusers, transformers, safetensors and the hub each raise their own

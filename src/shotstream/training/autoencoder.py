@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data.drawn import draw_clips
-from ..data.shards import Shards
-from ..models.autoencoder_tiny import TinyVideoAutoencoder
-from .pictures import picture_grid
-from .settings import AutoencoderStage, DecoderStage
-from .stage import Role, step_generator
+from shotstream.data.drawn import draw_clips
+from shotstream.data.shards import Shards
+from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
+from shotstream.training.pictures import picture_grid
+from shotstream.training.settings import AutoencoderStage, DecoderStage
+from shotstream.training.stage import Role, step_generator
 
 
 def reconstruction_loss(frames: Tensor, target: Tensor, edge_weight: float) -> Tensor:
@@ -62,11 +62,10 @@ class LearnAutoencoder:
         autoencoder: TinyVideoAutoencoder,
         drawn: Shards,
         validation: Shards,
-        device: torch.device,
     ):
         self.settings, self.loop = settings, settings.loop
-        self._drawn, self._validation, self._device = drawn, validation, device
-        self.autoencoder = autoencoder.to(device, memory_format=torch.channels_last)
+        self._drawn, self._validation, self._device = drawn, validation, autoencoder.device
+        self.autoencoder = autoencoder
         self._whole = isinstance(settings, AutoencoderStage)
         self.name = "autoencoder" if self._whole else "decoder"
         module = self.autoencoder if self._whole else self.autoencoder.decoder
@@ -106,7 +105,7 @@ class LearnAutoencoder:
         )
 
     def export(self, folder: Path) -> None:
-        """Save; a whole autoencoder first measures the statistics of its latents and puts them into its config."""
+        """Save; a whole autoencoder first puts the statistics of its latents into its config."""
         if self._whole:
             generator = step_generator(self.loop.seed, 0)
             with torch.no_grad():

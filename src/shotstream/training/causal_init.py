@@ -12,14 +12,14 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from ..data.next_shot import NextShots
-from ..data.shards import Shards, ShardWriter
-from ..diffusion.losses import regression_loss
-from ..diffusion.schedule import FlowSchedule
-from ..models.autoencoder import VideoAutoencoder
-from .generator import Generator, sample_sheet
-from .settings import CausalInitStage
-from .stage import Role, step_generator
+from shotstream.data.next_shot import NextShots
+from shotstream.data.shards import Shards, ShardWriter
+from shotstream.diffusion.losses import regression_loss
+from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.models.autoencoder import VideoAutoencoder
+from shotstream.training.generator import Generator, sample_sheet
+from shotstream.training.settings import CausalInitStage
+from shotstream.training.stage import Role, step_generator
 
 
 def student_entries(schedule: FlowSchedule, ode_steps: int) -> tuple[int, ...]:
@@ -45,9 +45,7 @@ def record_pairs(
         generator = step_generator(settings.loop.seed + 1, number)
         shot = data.draw(batch, generator, first_shot_share, drop_context=0).to(device)
         noise = torch.randn(shot.target.shape, generator=generator).to(device)
-        end, states = teacher.sample(
-            shot, data.no_text.to(device), noise, settings.ode_steps, settings.guidance, keep
-        )
+        end, states = teacher.sample(shot, noise, settings.ode_steps, settings.guidance, keep)
         record = {"stories": shot.stories.tolist(), "shot": shot.ids.shape[1] - 1}
         writer.add(record, {"states": torch.stack([*states, end], dim=1).half().cpu()})
     writer.flush()
@@ -112,7 +110,7 @@ class LearnCausally:
         return entry.masked_fill(clean, entries - 1).repeat_interleave(chunk_frames, dim=1)[:, :frames]
 
     def sample(self) -> np.ndarray:
-        """First and fourth shots of held-out stories told through the cache, the true ones beside them."""
+        """First and last shots of held-out stories told through the cache, the true ones beside them."""
         return sample_sheet(
             self._validation,
             self._autoencoder,

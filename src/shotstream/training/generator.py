@@ -9,18 +9,19 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from torch import Tensor
 
-from ..data.next_shot import NextShot, NextShots
-from ..diffusion.samplers import guided, sample_ode
-from ..diffusion.schedule import FlowSchedule
-from ..models.autoencoder import VideoAutoencoder
-from ..models.cache import DualCache
-from ..models.captions import Captions
-from ..models.text import CaptionEncoder
-from ..models.transformer import CausalWanTransformer3DModel
-from ..streaming.rollout import ShotRollout
-from .pictures import picture_grid
+from shotstream.data.next_shot import NextShot, NextShots
+from shotstream.diffusion.samplers import guided, sample_ode
+from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.models.autoencoder import VideoAutoencoder
+from shotstream.models.cache import DualCache
+from shotstream.models.captions import Captions
+from shotstream.models.text import CaptionEncoder
+from shotstream.models.transformer import CausalWanTransformer3DModel
+from shotstream.streaming.rollout import ShotRollout
+from shotstream.training.pictures import picture_grid
 
 
 class Generator:
@@ -38,6 +39,12 @@ class Generator:
         """Encode tokens [B, S, L]."""
         embedded = self.text.embed(ids.flatten(0, 1), mask.flatten(0, 1)).unflatten(0, ids.shape[:2])
         return self.transformer.encode_captions(embedded)
+
+    def no_text(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens and mask of empty captions, in the shape of other tokens [B, S, L]."""
+        ids, mask = self.text.tokenize([""])
+        missing = like.shape[-1] - ids.shape[-1]
+        return tuple(functional.pad(part[0], (0, missing)).expand_as(like).to(like) for part in (ids, mask))
 
     def flow(
         self, noisy: Tensor, timestep: Tensor, shot: NextShot, captions: Captions, *, causal: bool = False
@@ -65,15 +72,14 @@ class Generator:
     def sample(
         self,
         shot: NextShot,
-        no_text: Tensor,
         noise: Tensor,
         steps: int,
         guidance: float,
         keep: tuple[int, ...] = (),
     ) -> tuple[Tensor, list[Tensor]]:
-        """Make shots by following the ODE with guidance; also return the states before the steps in `keep`."""
+        """Make shots by the ODE with guidance; return them and the states before the steps in `keep`."""
         captions = self.captions(shot.ids, shot.mask)
-        nothing = self.captions(no_text.expand_as(shot.ids), (no_text != 0).long().expand_as(shot.ids))
+        nothing = self.captions(*self.no_text(shot.ids))
 
         def flow(x: Tensor, timestep: Tensor) -> Tensor:
             with_text = self.flow(x, timestep, shot, captions)
@@ -84,7 +90,7 @@ class Generator:
     @torch.no_grad()
     def roll_out(self, shot: NextShot, generator: torch.Generator) -> Tensor:
         """Tell shots chunk by chunk through the cache, as users are served: latents [B, F, C, h, w]."""
-        batch, frames, _, height, width = shot.target.shape
+        batch, _, _, height, width = shot.target.shape
         _, rows, columns = self.transformer.config["patch_size"]
         tokens = (height // rows) * (width // columns)
         cache = DualCache.for_transformer(self.transformer, batch=batch, tokens_per_frame=tokens)
@@ -111,8 +117,9 @@ def sample_sheet(
 ) -> np.ndarray:
     """Lay out first, middle and last frame of held-out shots: the true ones, then those that `make` gives."""
     rows = []
-    for number in (0, 3):
-        shot = data.pick(torch.arange(4), number).to(device)
+    stories, shots = data.clips.shape[:2]
+    for number in (0, shots - 1):
+        shot = data.pick(torch.arange(min(stories, 4)), number).to(device)
         for pair in zip(shot.target, make(shot, number), strict=True):
             true, own = autoencoder.open_decoder().decode(torch.stack(pair))
             picked = [0, len(true) // 2, len(true) - 1]

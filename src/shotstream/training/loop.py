@@ -19,10 +19,10 @@ from rich.progress import (
 )
 from torch import nn
 
-from ..media.sheet import write_png
-from .optimiser import build_optimisers, lr_factor
-from .run import RunFolder
-from .stage import Role, Stage, step_generator
+from shotstream.media.sheet import write_png
+from shotstream.training.optimiser import build_optimisers, lr_factor
+from shotstream.training.run import RunFolder
+from shotstream.training.stage import Role, Stage, step_generator
 
 
 class TrainingError(RuntimeError):
@@ -100,8 +100,8 @@ def _step(stage: Stage, learners: dict[str, Learner], step: int) -> dict[str, fl
     value = float(loss.detach())
     if not math.isfinite(value):
         raise TrainingError(
-            f"The loss of {stage.name} became {value} at step {step}. The last checkpoint is good: start again "
-            f"from it with a lower learning rate ({stage.name.replace('-', '_')}.optimiser.lr=...)."
+            f"The loss of {stage.name} became {value} at step {step}. The last checkpoint is good: start "
+            f"again from it with a lower learning rate ({stage.name.replace('-', '_')}.optimiser.lr=...)."
         )
     return {"loss": value, **figures, "gradient_norm": learners[name].update(step)}
 

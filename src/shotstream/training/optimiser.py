@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .settings import Optimiser
+from shotstream.training.settings import Optimiser
 
 
 def build_optimisers(module: nn.Module, settings: Optimiser) -> list[torch.optim.Optimizer]:

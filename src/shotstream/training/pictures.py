@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from ..media.sheet import contact_sheet
+from shotstream.media.sheet import contact_sheet
 
 
 def picture_grid(rows: Sequence[Sequence[Tensor]], scale: int = 2) -> np.ndarray:

@@ -53,7 +53,7 @@ class Optimiser(Settings):
     weight_decay: float = 0.01
     gradient_clip: PositiveFloat = 1.0
     warmup_steps: int = 100
-    decay_share: float = Field(0.25, ge=0, le=1)
+    decay_share: float = Field(default=0.25, ge=0, le=1)
     """Last share of the steps over which the learning rate falls (linearly, to a twentieth)."""
 
 
@@ -63,7 +63,7 @@ class Loop(Settings):
     steps: PositiveInt = 1000
     batch: PositiveInt = 8
     seed: int = 0
-    ema: float = Field(0.995, ge=0, lt=1)
+    ema: float = Field(default=0.995, ge=0, lt=1)
     """Decay of the moving average of the weights; the average is what is exported."""
     precision: Literal["float32", "bfloat16"] = "float32"
     log_every: PositiveInt = 20

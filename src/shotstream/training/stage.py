@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .settings import Loop, Optimiser
+from shotstream.training.settings import Loop, Optimiser
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,20 @@ class Stage(Protocol):
     was stopped goes on with the same numbers.
     """
 
-    name: str
-    loop: Loop
-    roles: Mapping[str, Role]
+    @property
+    def name(self) -> str:
+        """As it is called on the command line."""
+        ...
+
+    @property
+    def loop(self) -> Loop:
+        """How long it runs."""
+        ...
+
+    @property
+    def roles(self) -> Mapping[str, Role]:
+        """The networks that learn."""
+        ...
 
     def role(self, step: int) -> str:
         """Name of the role that learns at this step."""

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data.next_shot import NextShot, NextShots
-from ..diffusion.losses import flow_matching_loss, stratified
-from ..models.autoencoder import VideoAutoencoder
-from .generator import Generator, sample_sheet
-from .settings import TeacherStage
-from .stage import Role, step_generator
+from shotstream.data.next_shot import NextShot, NextShots
+from shotstream.diffusion.losses import flow_matching_loss, stratified
+from shotstream.models.autoencoder import VideoAutoencoder
+from shotstream.training.generator import Generator, sample_sheet
+from shotstream.training.settings import TeacherStage
+from shotstream.training.stage import Role, step_generator
 
 
 class LearnNextShot:
@@ -45,8 +45,9 @@ class LearnNextShot:
         settings, schedule, device = self.settings, self._generator.schedule, self._device
         shot = self._data.draw(self.loop.batch, generator, settings.first_shot_share, settings.drop_context)
         silent = torch.rand(self.loop.batch, 1, 1, generator=generator) < settings.drop_text
-        ids = torch.where(silent, self._data.no_text, shot.ids)
-        mask = torch.where(silent, (self._data.no_text != 0).long(), shot.mask)
+        empty_ids, empty_mask = self._generator.no_text(shot.ids)
+        ids = torch.where(silent, empty_ids, shot.ids)
+        mask = torch.where(silent, empty_mask, shot.mask)
         entry = (stratified(self.loop.batch, generator) * len(schedule.timesteps)).long()
         timestep = schedule.timesteps[entry]
         noise = torch.randn(shot.target.shape, generator=generator)
@@ -58,12 +59,11 @@ class LearnNextShot:
         return flow_matching_loss(flow, shot.target.to(device), noise.to(device), weight), {}
 
     def sample(self) -> np.ndarray:
-        """First and fourth shots of held-out stories, the true ones beside the teacher's."""
+        """First and last shots of held-out stories, the true ones beside the teacher's."""
 
         def make(shot: NextShot, number: int) -> Tensor:
             noise = torch.randn(shot.target.shape, generator=step_generator(2, number))
-            no_text = self._data.no_text.to(self._device)
-            return self._generator.sample(shot, no_text, noise.to(self._device), steps=20, guidance=3.0)[0]
+            return self._generator.sample(shot, noise.to(self._device), steps=20, guidance=3.0)[0]
 
         return sample_sheet(self._validation, self._autoencoder, make, self._device)
 

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TypeVar
 
 import torch
+from torch import nn
 
-from ..data.drawn import draw_stories, encode_stories
-from ..data.next_shot import NextShots
-from ..data.shards import Shards
-from ..diffusion.schedule import FlowSchedule
-from ..models.autoencoder_tiny import TinyVideoAutoencoder
-from ..models.text import CaptionEncoder, make_text_encoder, make_tokenizer
-from ..models.transformer import CausalWanTransformer3DModel
-from ..world.vocabulary import words
-from .autoencoder import LearnAutoencoder, new_autoencoder
-from .causal_init import LearnCausally, record_pairs
-from .generator import Generator
-from .loop import train
-from .run import RunFolder
-from .settings import Recipe
-from .stage import Stage
-from .teacher import LearnNextShot
+from shotstream.data.drawn import draw_stories, encode_stories
+from shotstream.data.next_shot import NextShots
+from shotstream.data.shards import Shards
+from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
+from shotstream.models.text import CaptionEncoder, make_text_encoder, make_tokenizer
+from shotstream.models.transformer import CausalWanTransformer3DModel
+from shotstream.streaming.pipeline import ShotStreamPipeline
+from shotstream.training.autoencoder import LearnAutoencoder, new_autoencoder
+from shotstream.training.causal_init import LearnCausally, record_pairs
+from shotstream.training.generator import Generator
+from shotstream.training.loop import train
+from shotstream.training.run import RunFolder
+from shotstream.training.settings import CausalInitStage, DecoderStage, Recipe, TeacherStage
+from shotstream.training.stage import Stage
+from shotstream.training.teacher import LearnNextShot
+from shotstream.world.sampler import Split
+from shotstream.world.vocabulary import words
 
-Split = Literal["train", "held-out"]
+AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 STAGES = ("autoencoder", "decoder", "teacher", "causal-init")
 """In the order they are run; `decoder` only needs `autoencoder` and can run beside the others."""
 
@@ -42,31 +46,33 @@ class Workspace:
 
     def run(self, name: str) -> Path:
         """Train a stage (or go on with it) and return where its networks were exported."""
-        settings = {
-            "autoencoder": self.recipe.autoencoder,
-            "decoder": self.recipe.decoder,
-            "teacher": self.recipe.teacher,
-            "causal-init": self.recipe.causal_init,
-        }[name]
+        stages: dict[str, tuple[DecoderStage | TeacherStage | CausalInitStage, Callable[[], Stage]]] = {
+            "autoencoder": (self.recipe.autoencoder, self._learn_autoencoder),
+            "decoder": (self.recipe.decoder, self._learn_decoder),
+            "teacher": (self.recipe.teacher, self._learn_next_shot),
+            "causal-init": (self.recipe.causal_init, self._learn_causally),
+        }
+        settings, build = stages[name]
         torch.manual_seed(settings.loop.seed)
-        train(self._stage(name), RunFolder(self.folder / name, settings))
+        train(build(), RunFolder(self.folder / name, settings))
         return self.folder / name / "export"
 
-    def _stage(self, name: str) -> Stage:
-        if name in ("autoencoder", "decoder"):
-            drawn, held_out = self.drawn("train"), self.drawn("held-out")
-            whole = name == "autoencoder"
-            settings = self.recipe.autoencoder if whole else self.recipe.decoder
-            network = (
-                new_autoencoder(self.recipe.autoencoder, drawn) if whole else self._autoencoder("autoencoder")
-            )
-            return LearnAutoencoder(settings, network, drawn, held_out, self.device)
+    def _learn_autoencoder(self) -> Stage:
+        settings, drawn = self.recipe.autoencoder, self.drawn("train")
+        network = self._placed(new_autoencoder(settings, drawn))
+        return LearnAutoencoder(settings, network, drawn, self.drawn("held-out"))
+
+    def _learn_decoder(self) -> Stage:
+        network = self._autoencoder("autoencoder")
+        return LearnAutoencoder(self.recipe.decoder, network, self.drawn("train"), self.drawn("held-out"))
+
+    def _learn_next_shot(self) -> Stage:
         data, validation = self.next_shots("train"), self.next_shots("held-out")
-        if name == "teacher":
-            return LearnNextShot(
-                self.recipe.teacher, self._new_generator(), data, validation, self.autoencoder
-            )
-        share, settings = self.recipe.teacher.first_shot_share, self.recipe.causal_init
+        return LearnNextShot(self.recipe.teacher, self._new_generator(), data, validation, self.autoencoder)
+
+    def _learn_causally(self) -> Stage:
+        data, validation = self.next_shots("train"), self.next_shots("held-out")
+        settings, share = self.recipe.causal_init, self.recipe.teacher.first_shot_share
         pairs = record_pairs(self.folder / "pairs", self.generator("teacher"), data, settings, share)
         return LearnCausally(settings, self.generator("teacher"), pairs, data, validation, self.autoencoder)
 
@@ -99,12 +105,12 @@ class Workspace:
 
     def _autoencoder(self, stage: str) -> TinyVideoAutoencoder:
         autoencoder = TinyVideoAutoencoder.from_pretrained(self._exported(stage))
-        return autoencoder.to(self.device, memory_format=torch.channels_last)
+        return self._placed(autoencoder)
 
     def generator(self, name: str) -> Generator:
         """The trained generator of a stage, with the captions and the schedule of the recipe."""
         folder = self._exported(name) / "transformer"
-        transformer = CausalWanTransformer3DModel.from_pretrained(folder).to(self.device)
+        transformer = self._placed(CausalWanTransformer3DModel.from_pretrained(folder))
         return Generator(transformer, self._captions(trained=True), self.schedule)
 
     @property
@@ -116,9 +122,17 @@ class Workspace:
         folder = self.folder / name / "export"
         if not folder.exists():
             raise MissingStageError(
-                f"Stage {name} has not been finished in {self.folder}; run 'shotstream train {name} ...' first."
+                f"Stage {name} has not been finished in {self.folder}; "
+                f"run 'shotstream train {name} ...' first."
             )
         return folder
+
+    def _placed(self, network: AnyNetwork) -> AnyNetwork:
+        """Move a network to the device of this workspace; convolutions in 2D run faster channels last."""
+        nn.Module.to(network, self.device)
+        if isinstance(network, TinyVideoAutoencoder):
+            nn.Module.to(network, memory_format=torch.channels_last)
+        return network
 
     def _captions(self, trained: bool = False) -> CaptionEncoder:
         network, tokenizer = self.recipe.teacher.network, make_tokenizer(words())
@@ -127,7 +141,7 @@ class Workspace:
         )
         if trained:
             encoder = type(encoder).from_pretrained(self._exported("teacher") / "text_encoder")
-        return CaptionEncoder(tokenizer, encoder.to(self.device), network.text_length)
+        return CaptionEncoder(tokenizer, self._placed(encoder), network.text_length)
 
     def _new_generator(self) -> Generator:
         world, network = self.recipe.world, self.recipe.teacher.network
@@ -149,4 +163,22 @@ class Workspace:
             window_chunks=-(-latent_frames // network.chunk_frames),
             spatial_embedding=grid if network.spatial_embedding else None,
         )
-        return Generator(transformer.to(self.device), self._captions(), self.schedule)
+        return Generator(self._placed(transformer), self._captions(), self.schedule)
+
+    def save_pipeline(self) -> Path:
+        """Put the finished parts together in float16 as a model folder, and return it."""
+        world, student = self.recipe.world, self.generator("causal-init")
+        pipeline = ShotStreamPipeline(
+            transformer=student.transformer,
+            vae=self.autoencoder,
+            text_encoder=student.text.text_encoder,
+            tokenizer=student.text.tokenizer,
+            scheduler=self.schedule,
+            fps=world.fps,
+            height=world.height,
+            width=world.width,
+            caption_template=self.recipe.caption_template,
+        )
+        folder = self.folder / "model"
+        pipeline.to("cpu", torch.float16).save_pretrained(folder)
+        return folder

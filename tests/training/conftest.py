@@ -1,0 +1,42 @@
+"""A training life small enough for tests: four drawn stories, networks of a few thousand weights."""
+
+import pytest
+import torch
+
+from shotstream.training.settings import Recipe
+from shotstream.training.workspace import Workspace
+
+
+def tiny_recipe(**changes):
+    loop = {"steps": 4, "batch": 2, "log_every": 1, "checkpoint_every": 2, "sample_every": 100, "ema": 0.5}
+    optimiser = {"warmup_steps": 2}
+    tree = {
+        "name": "tiny",
+        "world": {
+            "height": 32, "width": 48, "shot_frames": 13, "shots": 3, "stories": 4, "validation_stories": 4,
+            "context_frames": 3,
+        },
+        "autoencoder": {
+            "latent_channels": 4, "encoder_widths": (8, 8, 8), "decoder_widths": (8, 8, 8, 8),
+            "clip_frames": 5, "loop": loop, "optimiser": optimiser,
+        },
+        "decoder": {"clip_frames": 5, "loop": loop, "optimiser": optimiser},
+        "teacher": {
+            "network": {
+                "layers": 1, "heads": 2, "head_size": 12, "feed_forward": 32, "chunk_frames": 2,
+                "text_width": 16, "text_layers": 1, "text_heads": 2,
+            },
+            "loop": loop, "optimiser": {**optimiser, "name": "muon"},
+        },
+        "causal_init": {"pairs": 4, "ode_steps": 4, "loop": loop, "optimiser": optimiser},
+    }  # fmt: skip
+    return Recipe.model_validate(tree | changes)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A workspace in which every stage has been run."""
+    workspace = Workspace(tiny_recipe(), tmp_path_factory.mktemp("run"), torch.device("cpu"))
+    for stage in ("autoencoder", "decoder", "teacher", "causal-init"):
+        workspace.run(stage)
+    return workspace

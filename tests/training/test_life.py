@@ -1,0 +1,93 @@
+"""A whole training life at toy size: every stage runs, resumes exactly, and ends in a model that tells."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from shotstream.training.loop import train
+from shotstream.training.run import RunFolder
+from shotstream.training.workspace import MissingStageError, Workspace
+
+from .conftest import tiny_recipe
+
+pytestmark = pytest.mark.cpu
+
+STAGES = ("autoencoder", "decoder", "teacher", "causal-init")
+
+
+def metrics(workspace, stage):
+    lines = (workspace.folder / stage / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "steps_per_second"} for line in lines]
+
+
+def weights(folder):
+    files = sorted(folder.rglob("*.safetensors"))
+    assert files
+    return {f"{file.name}.{name}": tensor for file in files for name, tensor in load_file(file).items()}
+
+
+class Stopped(Exception):
+    """Stands for a kill between two steps."""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_run_goes_on_as_if_it_had_not_stopped(finished, tmp_path, stage):
+    shutil.copytree(finished.folder, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / stage)
+    again = Workspace(tiny_recipe(), tmp_path / "run", torch.device("cpu"))
+    build = {
+        "autoencoder": again._learn_autoencoder,
+        "decoder": again._learn_decoder,
+        "teacher": again._learn_next_shot,
+        "causal-init": again._learn_causally,
+    }[stage]
+    torch.manual_seed(0)
+    learner = build()
+    whole_loss = learner.loss
+
+    def loss_until_killed(step, generator):
+        if step == 3:  # after the checkpoint of step 2
+            raise Stopped
+        return whole_loss(step, generator)
+
+    learner.loss = loss_until_killed
+    with pytest.raises(Stopped):
+        train(learner, RunFolder(again.folder / stage, learner.settings))
+    assert [entry["step"] for entry in metrics(again, stage)] == [1, 2, 3]
+    again.run(stage)
+    assert metrics(again, stage) == metrics(finished, stage)
+    expected = weights(finished.folder / stage / "export")
+    for name, tensor in weights(again.folder / stage / "export").items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_the_decoder_stage_leaves_the_encoder_alone(finished):
+    before = weights(finished.folder / "autoencoder" / "export")
+    after = weights(finished.folder / "decoder" / "export")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(".decoder." in name for name in changed)
+
+
+def test_the_exported_model_tells_a_story(finished):
+    from shotstream import ShotStreamPipeline, Story
+
+    pipeline = ShotStreamPipeline.from_pretrained(finished.save_pipeline())
+    story = Story(setting="A red cat is on a beach.", shots=["The cat waves.", "Close up of the cat."])
+    chunks = list(pipeline.stream(story))
+    assert [(chunk.shot, len(chunk.frames)) for chunk in chunks] == [(0, 5), (0, 8), (1, 5), (1, 8)]
+    assert chunks[0].frames.shape[1:] == (32, 48, 3)
+    assert not pipeline.unknown_words(story.setting)
+
+
+def test_samples_are_drawn_at_the_end(finished):
+    for stage in STAGES:
+        assert (finished.folder / stage / "samples" / "000004.png").stat().st_size > 1000
+
+
+def test_a_missing_stage_is_named(tmp_path):
+    with pytest.raises(MissingStageError, match="shotstream train autoencoder"):
+        Workspace(tiny_recipe(), tmp_path, torch.device("cpu")).run("decoder")

@@ -1,0 +1,47 @@
+"""Recipes: the shipped ones read, mistakes are all named."""
+
+from pathlib import Path
+
+import pytest
+
+from shotstream.training.settings import RecipeError, read_recipe
+
+pytestmark = pytest.mark.cpu
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_recipes_read(path):
+    assert read_recipe(path).name == path.stem
+
+
+def test_overrides_are_dotted():
+    recipe = read_recipe(RECIPES / "mini/nano.yaml", ["teacher.loop.steps=7", "world.fps=8"])
+    assert (recipe.teacher.loop.steps, recipe.world.fps) == (7, 8)
+
+
+def test_every_mistake_is_named(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("name: bad\nteacher: {loop: {stepz: 3}, drop_text: lots}\n")
+    with pytest.raises(RecipeError) as error:
+        read_recipe(path)
+    assert "teacher.loop.stepz: there is no such setting (did you mean 'steps'?)" in str(error.value)
+    assert "teacher.drop_text = 'lots'" in str(error.value)
+
+
+@pytest.mark.parametrize("override", ["teacher.loop.steps", "name.x=1"])
+def test_broken_overrides_are_named(override):
+    with pytest.raises(RecipeError, match="Override"):
+        read_recipe(RECIPES / "mini/nano.yaml", [override])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [(None, "There is no recipe"), ("- 1", "named settings"), ("a: [", "read")]
+)
+def test_broken_files_are_named(tmp_path, text, words):
+    path = tmp_path / "recipe.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RecipeError, match=words):
+        read_recipe(path)

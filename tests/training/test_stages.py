@@ -1,0 +1,90 @@
+"""What stages feed their networks."""
+
+import pytest
+import torch
+
+from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.training.causal_init import student_entries
+from shotstream.training.loop import TrainingError, train
+from shotstream.training.optimiser import build_optimisers, lr_factor
+from shotstream.training.run import RunFolder
+from shotstream.training.settings import Optimiser
+from shotstream.training.stage import step_generator
+
+pytestmark = pytest.mark.cpu
+
+
+def test_the_paper_saves_states_0_13_25_37_of_50():
+    assert student_entries(FlowSchedule(), 50) == (0, 13, 25, 37)
+
+
+def test_a_shot_is_made_from_stills_of_earlier_shots(finished):
+    data = finished.next_shots("train")
+    shot = data.pick(torch.tensor([1, 3]), 2)
+    assert shot.shot_index.tolist() == [0, 1, 1, 2, 2, 2, 2]  # three frames: one, then two; four of its own
+    assert shot.caption_index.tolist() == shot.shot_index.tolist()
+    assert torch.equal(shot.target, data.clips[[1, 3], 2].float())
+    first_of_shot_0 = data.stills[[1, 3], 0, data.positions.index(0)].float()
+    last_of_shot_1 = data.stills[[1, 3], 1, data.positions.index(12)].float()
+    assert torch.equal(shot.context[:, 0], first_of_shot_0)
+    assert torch.equal(shot.context[:, 2], last_of_shot_1)
+    assert torch.equal(shot.ids, data.ids[[1, 3], :3])
+
+
+def test_without_memory_every_shot_looks_like_a_first_one(finished):
+    data = finished.next_shots("train")
+    shot = data.pick(torch.tensor([0]), 2, remember=False)
+    assert shot.shot_index.tolist() == [0, 0, 0, 1, 1, 1, 1]
+    assert not shot.context.any()
+    assert torch.equal(shot.ids, data.ids[[0], 2:3])  # its own caption, for all frames
+    assert not shot.caption_index.any()
+
+
+def test_encoding_drawn_stills_gives_what_the_session_would_encode(finished):
+    data, drawn = finished.next_shots("train"), finished.drawn("train")
+    frame = data.positions[-1]
+    pixels = drawn.tensor(2, "1")[frame].movedim(-1, 0).float() / 127.5 - 1
+    expected = finished._autoencoder("autoencoder").encode_stills(pixels[None, None])[0, 0]
+    torch.testing.assert_close(data.stills[2, 1, -1].float(), expected.detach(), rtol=0, atol=2e-3)
+
+
+def test_causal_states_are_whole_chunks_and_the_last_chunk_learns(finished):
+    stage = finished._learn_causally()
+    states = torch.zeros(64, 5, 4, 1, 1, 1)
+    entry = stage._draw_entries(states, step_generator(0, 0))
+    assert torch.equal(entry[:, 0], entry[:, 1])  # chunks of two latent frames
+    assert torch.equal(entry[:, 2], entry[:, 3])
+    assert (entry[:, -1] < 4).all()
+    assert (entry[:, 0] == 4).any()
+
+
+def test_muon_takes_the_matrices_of_blocks(finished):
+    module = torch.nn.ModuleDict({"transformer": finished.generator("teacher").transformer})
+    _, muon = build_optimisers(module, Optimiser(name="muon"))
+    matrices = {id(p) for p in muon.param_groups[0]["params"]}
+    named = {name for name, p in module.named_parameters() if id(p) in matrices}
+    assert "transformer.blocks.0.attn1.to_q.weight" in named
+    assert not any(".blocks." not in name for name in named)
+
+
+def test_learning_rate_warms_up_and_falls():
+    settings = Optimiser(warmup_steps=10, decay_share=0.5)
+    factors = [lr_factor(step, 100, settings) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[20] == 1
+    assert factors[75] == pytest.approx(0.5)
+    assert min(factors[50:]) == pytest.approx(0.05)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(finished, tmp_path):
+    stage = finished._learn_next_shot()
+    whole_loss = stage.loss
+
+    def broken(step, generator):
+        loss, figures = whole_loss(step, generator)
+        return loss * (float("nan") if step == 3 else 1), figures
+
+    stage.loss = broken
+    with pytest.raises(TrainingError, match=r"became nan at step 3.*last checkpoint is good"):
+        train(stage, RunFolder(tmp_path, stage.settings))
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
