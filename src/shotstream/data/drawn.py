@@ -1,13 +1,17 @@
-"""The story world on disk: drawn frames and captions, and their latents."""
+"""Drawn stories: as frames on disk for the autoencoder, as latents for everything after it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.progress import track
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from shotstream.data.shards import Shards, ShardWriter
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
@@ -16,24 +20,67 @@ from shotstream.world.sampler import Split, sample_story
 from shotstream.world.scene import draw_shot
 
 
-def draw_stories(
-    folder: Path, *, stories: int, split: Split, shots: int, frames: int, size: tuple[int, int], fps: float
-) -> Shards:
-    """Draw stories 0, 1, ... of a split into shards; goes on where an earlier call stopped.
+@dataclass(frozen=True)
+class DrawnStories(Dataset[tuple[dict[str, Any], Tensor]]):
+    """The first stories of a split of the story world; drawing one takes about a tenth of a second."""
 
-    A record has the story's setting, prompts and attributes; its tensors are `0`, `1`, ...: the shots,
-    `uint8 [T, H, W, 3]`.
+    split: Split
+    stories: int
+    shots: int
+    frames: int
+    """Frames of a shot."""
+    height: int
+    width: int
+    fps: float
+
+    def __len__(self) -> int:
+        return self.stories
+
+    def __getitem__(self, seed: int) -> tuple[dict[str, Any], Tensor]:
+        """Draw a story: setting, prompts and attributes, and its frames `uint8 [shots, T, H, W, 3]`."""
+        story = sample_story(seed, split=self.split, shots=self.shots, frames=self.frames)
+        size = {"height": self.height, "width": self.width, "fps": self.fps}
+        frames = [torch.from_numpy(draw_shot(story, shot, **size)) for shot in range(self.shots)]
+        prompts = [shot.prompt for shot in story.shots]
+        record = {"setting": story.setting, "prompts": prompts, "attributes": story.attributes()}
+        return record, torch.stack(frames)
+
+    def drawn_from(self, first: int, doing: str) -> Iterator[tuple[dict[str, Any], Tensor]]:
+        """Draw the stories from `first` on in order, on spare cores, under a progress bar named `doing`."""
+        left = Subset(self, range(first, self.stories))
+        workers = min((os.cpu_count() or 1) - 1, 8) if len(left) > 100 else 0
+        yield from track(DataLoader(left, batch_size=None, num_workers=workers), doing, total=len(left))
+
+
+def write_frames(folder: Path, stories: DrawnStories) -> Shards:
+    """Draw stories into shards; goes on where an earlier call stopped.
+
+    A record has setting, prompts and attributes; its tensors `0`, `1`, ... are the shots, `uint8 [T, H, W, 3]`.
     """
     writer = ShardWriter(folder)
-    height, width = size
-    for seed in track(range(writer.written, stories), description=f"drawing {split} stories"):
-        story = sample_story(seed, split=split, shots=shots, frames=frames)
-        drawn = {
-            str(i): torch.from_numpy(draw_shot(story, i, height=height, width=width, fps=fps))
-            for i in range(shots)
-        }
-        prompts = [shot.prompt for shot in story.shots]
-        writer.add({"setting": story.setting, "prompts": prompts, "attributes": story.attributes()}, drawn)
+    for record, frames in stories.drawn_from(writer.written, f"drawing {stories.split} stories"):
+        writer.add(record, {str(shot): clip for shot, clip in enumerate(frames)})
+    writer.flush()
+    return Shards(folder)
+
+
+@torch.no_grad()
+def write_latents(
+    folder: Path, stories: DrawnStories, autoencoder: TinyVideoAutoencoder, budget: int
+) -> Shards:
+    """Draw stories and encode them: per shot the clip, and the stills that memory can ask for.
+
+    Goes on where an earlier call stopped. Tensors of a record: `clips [shots, F, C, h, w]` and
+    `stills [shots, P, C, h, w]`, float16; the P positions are in the record (`positions`).
+    """
+    writer, device = ShardWriter(folder), next(autoencoder.parameters()).device
+    positions = remembered_positions(stories.frames, budget)
+    for record, frames in stories.drawn_from(writer.written, f"encoding {stories.split} stories"):
+        pixels = to_pixels(frames.to(device))  # [shots, T, 3, H, W]
+        clips = autoencoder.encode_clip(pixels)
+        stills = autoencoder.encode_stills(pixels[:, positions])
+        tensors = {"clips": clips.half().cpu(), "stills": stills.half().cpu()}
+        writer.add(record | {"positions": positions}, tensors)
     writer.flush()
     return Shards(folder)
 
@@ -48,50 +95,22 @@ def remembered_positions(frames: int, budget: int) -> list[int]:
     return sorted({frame for count in range(1, budget + 1) for _, frame in select_frames([frames], count)})
 
 
-@torch.no_grad()
-def encode_stories(folder: Path, drawn: Shards, autoencoder: TinyVideoAutoencoder, budget: int) -> Shards:
-    """Encode drawn stories: per shot the clip and the stills that memory can ask for.
-
-    Tensors of a record: `clips [shots, F, C, h, w]` and `stills [shots, P, C, h, w]`, float16; the P
-    positions are in the record (`positions`).
-    """
-    writer, device = ShardWriter(folder), next(autoencoder.parameters()).device
-    for number in track(range(writer.written, len(drawn)), description="encoding stories"):
-        record = drawn.records[number]
-        frames = to_pixels(_shots(drawn, number, range(len(record["prompts"])))).to(
-            device
-        )  # [shots, T, 3, H, W]
-        positions = remembered_positions(frames.shape[1], budget)
-        clips = autoencoder.encode_clip(frames)
-        stills = autoencoder.encode_stills(frames[:, positions])
-        kept = {key: record[key] for key in ("setting", "prompts", "attributes")} | {"positions": positions}
-        writer.add(kept, {"clips": clips.half().cpu(), "stills": stills.half().cpu()})
-    writer.flush()
-    return Shards(folder)
-
-
-def _shots(drawn: Shards, number: int, shots: Iterable[int]) -> Tensor:
-    return torch.stack([drawn.tensor(number, str(shot)) for shot in shots])
-
-
-def draw_clips(drawn: Shards, batch: int, frames: int, generator: torch.Generator) -> Tensor:
+def cut_clips(drawn: Shards, batch: int, frames: int, generator: torch.Generator) -> Tensor:
     """Cut random clips out of random drawn shots: `[batch, frames, 3, H, W]` in [-1, 1]."""
 
+    def below(limit: int) -> int:
+        return int(torch.randint(limit, (), generator=generator))
+
     def one() -> Tensor:
-        number = _below(len(drawn), generator)
-        shot = _below(len(drawn.records[number]["prompts"]), generator)
-        length = drawn.tensor(number, str(shot)).shape[0]
-        start = _below(length - frames + 1, generator)
-        return drawn.part(number, str(shot), start, start + frames)
+        number = below(len(drawn))
+        shot = str(below(len(drawn.records[number]["prompts"])))
+        start = below(drawn.length(number, shot) - frames + 1)
+        return drawn.part(number, shot, start, start + frames)
 
     return to_pixels(torch.stack([one() for _ in range(batch)]))
 
 
-def _below(limit: int, generator: torch.Generator) -> int:
-    return int(torch.randint(limit, (), generator=generator))
-
-
-def captions_of(record: dict, template: str) -> Sequence[str]:
+def captions_of(record: dict[str, Any], template: str) -> Sequence[str]:
     """Captions of the shots of a record, in the model's template."""
     return [
         template.format(setting=record["setting"], index=index, prompt=prompt)

@@ -72,6 +72,10 @@ class Shards:
         """Return a whole tensor of a record."""
         return _open(self.folder / self.records[number]["shard"]).get_tensor(f"{number}.{name}")
 
+    def length(self, number: int, name: str) -> int:
+        """Return how many rows a tensor of a record has, reading none."""
+        return _open(self.folder / self.records[number]["shard"]).get_slice(f"{number}.{name}").get_shape()[0]
+
     def part(self, number: int, name: str, start: int, stop: int) -> Tensor:
         """Return rows `start:stop` of a tensor of a record, reading only those."""
         return _open(self.folder / self.records[number]["shard"]).get_slice(f"{number}.{name}")[start:stop]

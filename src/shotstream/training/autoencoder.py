@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shotstream.data.drawn import draw_clips
+from shotstream.data.drawn import cut_clips
 from shotstream.data.shards import Shards
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.training.pictures import picture_grid
@@ -45,7 +45,7 @@ def new_autoencoder(settings: AutoencoderStage, drawn: Shards) -> TinyVideoAutoe
         encoder_blocks=settings.encoder_blocks,
         decoder_blocks=settings.decoder_blocks,
     )
-    groups = draw_clips(drawn, 64, autoencoder.temporal_ratio, step_generator(settings.loop.seed, 0))
+    groups = cut_clips(drawn, 64, autoencoder.temporal_ratio, step_generator(settings.loop.seed, 0))
     autoencoder.start_from_patches(groups.flatten(1, 2))
     return autoencoder
 
@@ -81,9 +81,7 @@ class LearnAutoencoder:
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Reconstruction loss of random clips."""
-        clips = draw_clips(self._drawn, self.loop.batch, self.settings.clip_frames, generator).to(
-            self._device
-        )
+        clips = cut_clips(self._drawn, self.loop.batch, self.settings.clip_frames, generator).to(self._device)
         with torch.set_grad_enabled(self._whole):
             latents = self.autoencoder.encode_clip(clips)
         share = self.settings.latent_noise * torch.rand(latents.shape[0], 1, 1, 1, 1, generator=generator)
@@ -95,7 +93,7 @@ class LearnAutoencoder:
 
     def sample(self) -> np.ndarray:
         """First, middle and last frame of held-out clips above what became of them."""
-        clips = draw_clips(self._validation, 8, self.settings.clip_frames, step_generator(1, 0)).to(
+        clips = cut_clips(self._validation, 8, self.settings.clip_frames, step_generator(1, 0)).to(
             self._device
         )
         frames = self._decode(self.autoencoder.encode_clip(clips)).clamp(-1, 1)
@@ -109,7 +107,7 @@ class LearnAutoencoder:
         if self._whole:
             generator = step_generator(self.loop.seed, 0)
             with torch.no_grad():
-                clips = (draw_clips(self._drawn, 16, self.settings.clip_frames, generator) for _ in range(16))
+                clips = (cut_clips(self._drawn, 16, self.settings.clip_frames, generator) for _ in range(16))
                 latents = torch.cat([self.autoencoder.encode_clip(clip.to(self._device)) for clip in clips])
             mean, std = latents.mean((0, 1, 3, 4)).tolist(), latents.std((0, 1, 3, 4)).tolist()
             self.autoencoder.register_to_config(latents_mean=mean, latents_std=std)

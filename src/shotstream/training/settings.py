@@ -36,6 +36,8 @@ class WorldData(Settings):
     """Shots of a story."""
     stories: PositiveInt = 1000
     """Training stories."""
+    drawn_stories: PositiveInt = 1000
+    """How many of them are kept as frames on disk, for the autoencoder; the rest only as latents."""
     validation_stories: PositiveInt = 24
     """Held-out stories, drawn after them."""
     context_frames: PositiveInt = 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -10,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from shotstream.data.drawn import draw_stories, encode_stories
+from shotstream.data.drawn import DrawnStories, write_frames, write_latents
 from shotstream.data.next_shot import NextShots
 from shotstream.data.shards import Shards
 from shotstream.diffusion.schedule import FlowSchedule
@@ -77,25 +78,30 @@ class Workspace:
         return LearnCausally(settings, self.generator("teacher"), pairs, data, validation, self.autoencoder)
 
     def drawn(self, split: Split) -> Shards:
-        """Drawn stories of a split."""
-        world = self.recipe.world
-        return draw_stories(
-            self.folder / f"drawn-{split}",
-            stories=world.stories if split == "train" else world.validation_stories,
-            split=split,
-            shots=world.shots,
-            frames=world.shot_frames,
-            size=(world.height, world.width),
-            fps=world.fps,
-        )
+        """Drawn frames of a split, from which the autoencoder learns."""
+        stories = self._stories(split)
+        few = replace(stories, stories=min(stories.stories, self.recipe.world.drawn_stories))
+        return write_frames(self.folder / f"drawn-{split}", few)
 
     def next_shots(self, split: Split) -> NextShots:
-        """Encoded stories of a split."""
+        """Encoded stories of a split, from which the generator learns."""
         budget = self.recipe.world.context_frames
-        latents = encode_stories(
-            self.folder / f"latents-{split}", self.drawn(split), self.autoencoder, budget
+        latents = write_latents(
+            self.folder / f"latents-{split}", self._stories(split), self.autoencoder, budget
         )
         return NextShots(latents, self._captions().tokenize, self.recipe.caption_template, budget)
+
+    def _stories(self, split: Split) -> DrawnStories:
+        world = self.recipe.world
+        return DrawnStories(
+            split=split,
+            stories=world.stories if split == "train" else world.validation_stories,
+            shots=world.shots,
+            frames=world.shot_frames,
+            height=world.height,
+            width=world.width,
+            fps=world.fps,
+        )
 
     @cached_property
     def autoencoder(self) -> TinyVideoAutoencoder:
