@@ -7,10 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from shotstream.cli.world import app
+from shotstream.story import Story
 
 pytestmark = pytest.mark.cpu
-
-pytest.importorskip("shotstream.media.video")
 
 
 def run(*arguments):
@@ -34,9 +33,11 @@ def test_render_writes_a_clip_per_shot_and_the_attributes(tmp_path):
     )
     assert result.exit_code == 0, result.output
     folder = tmp_path / "held-out-000000"
-    assert sorted(path.name for path in folder.iterdir()) == ["01.mp4", "02.mp4", "story.json"]
-    attributes = json.loads((folder / "story.json").read_text())
+    files = ["01.mp4", "02.mp4", "attributes.json", "story.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == files
+    attributes = json.loads((folder / "attributes.json").read_text())
     assert [shot["frames"] for shot in attributes["shots"]] == [5, 5]
+    assert len(Story.read(folder / "story.yaml").shots) == 2
 
 
 @pytest.mark.parametrize("size", ["64", "64x", "63x96", "8x8", "axb", "64x96x3"])

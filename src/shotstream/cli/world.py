@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Draw stories of the built-in cartoon world.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Draw stories of the built-in cartoon world.", no_args_is_help=True)
 
 FPS = 12
 FRAMES = 33
@@ -89,9 +89,13 @@ def render(
         Path, typer.Option("-o", "--output", help="Folder; a folder per story goes inside.")
     ] = Path("world"),
 ) -> None:
-    """Write every shot as a video and every story's exact attributes as story.json."""
+    """Write every shot as a video, the exact attributes as attributes.json, and story.yaml.
+
+    The last is what `shotstream generate` opens, to see what a model makes of the same words.
+    """
     from shotstream.media.files import write_text
     from shotstream.media.video import write_video
+    from shotstream.story import Shot, Story
     from shotstream.world.sampler import sample_story
     from shotstream.world.scene import draw_shot
 
@@ -102,5 +106,7 @@ def render(
         for index in range(shots):
             clip = draw_shot(story, index, height=height, width=width, fps=FPS)  # [T, H, W, 3]
             write_video(folder / f"{index + 1:02d}.mp4", clip, FPS)
-        write_text(folder / "story.json", json.dumps(story.attributes(), indent=2) + "\n")
+        write_text(folder / "attributes.json", json.dumps(story.attributes(), indent=2) + "\n")
+        script = [Shot(prompt=shot.prompt) for shot in story.shots]
+        Story(setting=story.setting, seed=number, shots=script).write(folder / "story.yaml")
         typer.echo(f"{folder}: {story.setting}")

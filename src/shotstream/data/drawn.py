@@ -55,7 +55,7 @@ class DrawnStories(Dataset[tuple[dict[str, Any], Tensor]]):
 def write_frames(folder: Path, stories: DrawnStories) -> Shards:
     """Draw stories into shards; goes on where an earlier call stopped.
 
-    A record has setting, prompts and attributes; its tensors `0`, `1`, ... are the shots, `uint8 [T, H, W, 3]`.
+    A record has setting, prompts and attributes; its tensors `0`, `1`, ... are shots, `uint8 [T, H, W, 3]`.
     """
     writer = ShardWriter(folder)
     for record, frames in stories.drawn_from(writer.written, f"drawing {stories.split} stories"):
