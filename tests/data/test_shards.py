@@ -9,7 +9,7 @@ pytestmark = pytest.mark.cpu
 
 
 def fill(folder, count, start=0):
-    writer = ShardWriter(folder, records_per_shard=3)
+    writer = ShardWriter(folder, {"seed": 1}, records_per_shard=3)
     for number in range(start, count):
         writer.add({"number": number}, {"x": torch.arange(4) + number})
     return writer
@@ -26,7 +26,7 @@ def test_round_trip(tmp_path):
 def test_an_interrupted_writer_goes_on_after_the_last_whole_shard(tmp_path):
     fill(tmp_path, 5)  # never flushed: the second shard is lost
     assert len(Shards(tmp_path)) == 3
-    writer = ShardWriter(tmp_path, records_per_shard=3)
+    writer = ShardWriter(tmp_path, {"seed": 1}, records_per_shard=3)
     assert writer.written == 3
     fill(tmp_path, 5, start=writer.written).flush()
     shards = Shards(tmp_path)

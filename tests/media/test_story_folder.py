@@ -20,6 +20,7 @@ class Piece:
     frames: np.ndarray
     last: bool = False
     take: int = 0
+    seed: int = 5
     prompt: str = "A cat waves."
     fps: float = 12
     seconds: dict[str, float] = field(default_factory=lambda: {"total": 0.123456})

@@ -40,3 +40,9 @@ def finished(tmp_path_factory):
     for stage in ("autoencoder", "decoder", "teacher", "causal-init"):
         workspace.run(stage)
     return workspace
+
+
+@pytest.fixture(scope="session")
+def data(finished):
+    """Its training stories, as the generator sees them."""
+    return finished.next_shots("train", finished.generator("teacher").text)

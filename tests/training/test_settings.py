@@ -45,3 +45,17 @@ def test_broken_files_are_named(tmp_path, text, words):
         path.write_text(text)
     with pytest.raises(RecipeError, match=words):
         read_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("causal_init.ode_steps=50", "750 is no step of an ODE"),
+        ("world.height=60", "60x96 pixels"),
+        ("world.shots=1", "second shot"),
+        ("autoencoder.clip_frames=16", r"1 \+ 4k"),
+    ],
+)
+def test_what_cannot_work_together_is_refused(override, words):
+    with pytest.raises(RecipeError, match=words):
+        read_recipe(RECIPES / "mini/nano.yaml", [override])

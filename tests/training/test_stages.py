@@ -1,15 +1,18 @@
 """What stages feed their networks."""
 
+import signal
+
 import pytest
 import torch
 
+from shotstream.data.shards import ShardWriter
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.training.causal_init import student_entries
-from shotstream.training.loop import TrainingError, train
+from shotstream.training.loop import Learner, TrainingError, train
 from shotstream.training.optimiser import build_optimisers, lr_factor
 from shotstream.training.run import RunFolder
 from shotstream.training.settings import Optimiser
-from shotstream.training.stage import step_generator
+from shotstream.training.stage import Role, step_generator
 
 pytestmark = pytest.mark.cpu
 
@@ -18,8 +21,7 @@ def test_the_paper_saves_states_0_13_25_37_of_50():
     assert student_entries(FlowSchedule(), 50) == (0, 13, 25, 37)
 
 
-def test_a_shot_is_made_from_stills_of_earlier_shots(finished):
-    data = finished.next_shots("train")
+def test_a_shot_is_made_from_stills_of_earlier_shots(data):
     shot = data.pick(torch.tensor([1, 3]), 2)
     assert shot.shot_index.tolist() == [0, 1, 1, 2, 2, 2, 2]  # three frames: one, then two; four of its own
     assert shot.caption_index.tolist() == shot.shot_index.tolist()
@@ -31,8 +33,7 @@ def test_a_shot_is_made_from_stills_of_earlier_shots(finished):
     assert torch.equal(shot.ids, data.ids[[1, 3], :3])
 
 
-def test_without_memory_every_shot_looks_like_a_first_one(finished):
-    data = finished.next_shots("train")
+def test_without_memory_every_shot_looks_like_a_first_one(data):
     shot = data.pick(torch.tensor([0]), 2, remember=False)
     assert shot.shot_index.tolist() == [0, 0, 0, 1, 1, 1, 1]
     assert not shot.context.any()
@@ -40,8 +41,8 @@ def test_without_memory_every_shot_looks_like_a_first_one(finished):
     assert not shot.caption_index.any()
 
 
-def test_encoding_drawn_stills_gives_what_the_session_would_encode(finished):
-    data, drawn = finished.next_shots("train"), finished.drawn("train")
+def test_encoding_drawn_stills_gives_what_the_session_would_encode(finished, data):
+    drawn = finished.drawn("train")
     frame = data.positions[-1]
     pixels = drawn.tensor(2, "1")[frame].movedim(-1, 0).float() / 127.5 - 1
     expected = finished._autoencoder("autoencoder").encode_stills(pixels[None, None])[0, 0]
@@ -59,12 +60,48 @@ def test_causal_states_are_whole_chunks_and_the_last_chunk_learns(finished):
 
 
 def test_muon_takes_the_matrices_of_blocks(finished):
-    module = torch.nn.ModuleDict({"transformer": finished.generator("teacher").transformer})
+    generator = finished.generator("teacher")
+    parts = {"transformer": generator.transformer, "text_encoder": generator.text.text_encoder}
+    module = torch.nn.ModuleDict(parts)
     _, muon = build_optimisers(module, Optimiser(name="muon"))
     matrices = {id(p) for p in muon.param_groups[0]["params"]}
     named = {name for name, p in module.named_parameters() if id(p) in matrices}
     assert "transformer.blocks.0.attn1.to_q.weight" in named
-    assert not any(".blocks." not in name for name in named)
+    assert all(name.startswith("transformer.blocks.") for name in named)
+
+
+def test_settings_win_over_those_of_the_checkpoint():
+    module = torch.nn.Linear(2, 2)
+    former = Learner(Role(module, Optimiser(lr=1e-3)), 0.9, 10)
+    module(torch.ones(1, 2)).sum().backward()
+    former.update(0)
+    slower = Learner(Role(module, Optimiser(lr=1e-5)), 0.9, 10)
+    slower.load_state_dict(former.state_dict())
+    assert slower.optimisers[0].param_groups[0]["initial_lr"] == 1e-5
+    assert torch.equal(slower.average["weight"], former.average["weight"])
+    assert slower.optimisers[0].state_dict()["state"]
+
+
+def test_data_made_with_other_weights_is_refused(finished, tmp_path):
+    ShardWriter(tmp_path, {"encoder": "a"})
+    with pytest.raises(ValueError, match="delete the folder to make it again"):
+        ShardWriter(tmp_path, {"encoder": "b"})
+
+
+def test_ctrl_c_finishes_the_step_and_saves_it(finished, tmp_path):
+    stage = finished._learn_next_shot()
+    whole_loss = stage.loss
+
+    def interrupted(step, generator):
+        if step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return whole_loss(step, generator)
+
+    stage.loss = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        train(stage, RunFolder(tmp_path, stage.settings))
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 3
+    assert not (tmp_path / "export").exists()
 
 
 def test_learning_rate_warms_up_and_falls():

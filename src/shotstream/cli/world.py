@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(add_completion=False, help="Draw stories of the built-in cartoon world.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Draw stories of the built-in cartoon world."
+)
 
 FPS = 12
 FRAMES = 33

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from shotstream.data.shards import Shards, ShardWriter
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
+from shotstream.models.fingerprint import hash_parameters
 from shotstream.streaming.memory import select_frames
 from shotstream.world.sampler import Split, sample_story
 from shotstream.world.scene import draw_shot
@@ -57,7 +58,7 @@ def write_frames(folder: Path, stories: DrawnStories) -> Shards:
 
     A record has setting, prompts and attributes; its tensors `0`, `1`, ... are shots, `uint8 [T, H, W, 3]`.
     """
-    writer = ShardWriter(folder)
+    writer = ShardWriter(folder, asdict(stories))
     for record, frames in stories.drawn_from(writer.written, f"drawing {stories.split} stories"):
         writer.add(record, {str(shot): clip for shot, clip in enumerate(frames)})
     writer.flush()
@@ -73,10 +74,11 @@ def write_latents(
     Goes on where an earlier call stopped. Tensors of a record: `clips [shots, F, C, h, w]` and
     `stills [shots, P, C, h, w]`, float16; the P positions are in the record (`positions`).
     """
-    writer, device = ShardWriter(folder), next(autoencoder.parameters()).device
+    encoder = hash_parameters(autoencoder.patches, autoencoder.encoder)
+    writer = ShardWriter(folder, asdict(stories) | {"budget": budget, "encoder": encoder})
     positions = remembered_positions(stories.frames, budget)
     for record, frames in stories.drawn_from(writer.written, f"encoding {stories.split} stories"):
-        pixels = to_pixels(frames.to(device))  # [shots, T, 3, H, W]
+        pixels = to_pixels(frames.to(autoencoder.device))  # [shots, T, 3, H, W]
         clips = autoencoder.encode_clip(pixels)
         stills = autoencoder.encode_stills(pixels[:, positions])
         tensors = {"clips": clips.half().cpu(), "stills": stills.half().cpu()}

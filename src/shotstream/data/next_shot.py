@@ -54,7 +54,7 @@ class NextShots:
         """Load the stories.
 
         Args:
-            latents: From ``encode_stories``.
+            latents: From ``write_latents``.
             tokenize: Captions to tokens and mask, ``CaptionEncoder.tokenize``.
             template: How setting and prompt make a caption.
             budget: Context frames K.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,35 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from shotstream.media.files import atomic_path, write_errors, write_text
+
 
 class ShardWriter:
     """Appends records (a JSON-able dict and its named tensors) to a folder.
 
-    A shard is renamed to its final name before the index speaks of it, so a kill loses at most the records
-    of the shard being filled, and writing goes on after the last record of the index.
+    A shard takes its final name before the index speaks of it, so a kill loses at most the records of the
+    shard being filled, and writing goes on after the last record of the index.
     """
 
-    def __init__(self, folder: Path, records_per_shard: int = 50):
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, made_with: dict[str, Any], records_per_shard: int = 50):
+        """Open a folder for writing.
+
+        Args:
+            folder: Made if missing.
+            made_with: All that its content depends on (JSON-able); kept beside it.
+            records_per_shard: Records in a file.
+
+        Raises:
+            ValueError: If the folder was made with something else.
+        """
         self.folder, self.records_per_shard = folder, records_per_shard
+        note = folder / "made_with.json"
+        if note.exists() and json.loads(note.read_text()) != json.loads(json.dumps(made_with)):
+            raise ValueError(
+                f"{folder} was made with other settings or weights than it would be now ({note}); "
+                "delete the folder to make it again, or give the recipe another name"
+            )
+        write_text(note, json.dumps(made_with, indent=2) + "\n")
         self.written = len(_read_index(folder))
         self._records: list[dict[str, Any]] = []
         self._tensors: dict[str, Tensor] = {}
@@ -39,19 +56,24 @@ class ShardWriter:
         """Write what has been added since the last shard."""
         if not self._records:
             return
-        name = f"shard-{self.written:06d}.safetensors"
-        partial = self.folder / f"{name}.partial"
-        save_file(self._tensors, partial)
-        os.replace(partial, self.folder / name)
-        with (self.folder / "index.jsonl").open("a") as index:
-            index.writelines(json.dumps({"shard": name, **record}) + "\n" for record in self._records)
+        path = self.folder / f"shard-{self.written:06d}.safetensors"
+        with atomic_path(path) as part, write_errors(path):
+            save_file(self._tensors, part)
+        lines = [json.dumps({"shard": path.name, **record}) for record in self._records]
+        index = self.folder / "index.jsonl"
+        write_text(index, "".join(line + "\n" for line in [*whole_lines(index), *lines]))
         self.written += len(self._records)
         self._records, self._tensors = [], {}
 
 
+def whole_lines(path: Path) -> list[str]:
+    """Lines of a file that were written to their end; none if there is no file."""
+    text = path.read_text() if path.exists() else ""
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
 def _read_index(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "index.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [json.loads(line) for line in whole_lines(folder / "index.jsonl")]
 
 
 @lru_cache(maxsize=256)

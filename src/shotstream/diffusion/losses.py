@@ -41,6 +41,6 @@ def regression_loss(x0: Tensor, target: Tensor, learnt: Tensor) -> Tensor:
 
 
 def stratified(count: int, generator: torch.Generator) -> Tensor:
-    """Draw `count` numbers in [0, 1), one from each of as many equal parts, in random order."""
+    """Draw `count` numbers in [0, 1), float64, one from each of as many equal parts, in random order."""
     order = torch.randperm(count, generator=generator)
-    return (order + torch.rand(count, generator=generator)) / count
+    return (order + torch.rand(count, generator=generator, dtype=torch.float64)) / count

@@ -36,6 +36,11 @@ class FilmChunk(Protocol):
         ...
 
     @property
+    def seed(self) -> int:
+        """Seed of the take."""
+        ...
+
+    @property
     def last(self) -> bool:
         """Whether the shot ends here."""
         ...
@@ -73,7 +78,7 @@ class StoryFolder:
         self.facts: dict[str, Any] = {}
         """Goes into story.json before the shots: model, weights, seed, version, speed."""
         self.shots: list[dict[str, Any]] = []
-        """What was made: shot (from 1), prompt, take, frames, whether complete, time of every chunk."""
+        """What was made: shot (from 1), prompt, seed, take, frames, whether complete, time of every chunk."""
         self._scale = scale
         self._rows: list[list[np.ndarray]] = []
         self._running: list[np.ndarray] = []
@@ -123,7 +128,14 @@ class StoryFolder:
         reel = VideoWriter(self.folder / "shots" / f"{chunk.shot + 1:02d}.mp4", chunk.fps, scale)
         self._writers = [self._story, self._reel.enter_context(reel)]
         self.shots.append(
-            {"shot": chunk.shot + 1, "prompt": chunk.prompt, "take": chunk.take, "frames": 0, "chunks": []}
+            {
+                "shot": chunk.shot + 1,
+                "prompt": chunk.prompt,
+                "seed": chunk.seed,
+                "take": chunk.take,
+                "frames": 0,
+                "chunks": [],
+            }
         )
 
     def _keep_stills(self) -> None:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 
@@ -183,6 +184,7 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
         )
         return mean, std
 
+    @apply_forward_hook
     def encode_clip(self, frames: Tensor) -> Tensor:
         """Encode a clip `[B, 1 + 4k, 3, H, W]` in [-1, 1] to normalised latents `[B, 1 + k, C, h, w]`."""
         group, (_, length, _, height, width) = self.temporal_ratio, frames.shape
@@ -209,6 +211,7 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
     def _latent_size(self, frames: Tensor) -> tuple[int, int]:
         return frames.shape[-2] // self.spatial_ratio, frames.shape[-1] // self.spatial_ratio
 
+    @apply_forward_hook
     def decode(self, latents: Tensor, pasts: Sequence[Tensor] = ()) -> tuple[Tensor, list[Tensor]]:
         """Decode normalised latents `[B, F, C, h, w]` to all their frames `[B, 4F, 3, H, W]`.
 

@@ -86,7 +86,7 @@ class CaptionEncoder:
         """
         ids, mask = ids.to(self.text_encoder.device), mask.to(self.text_encoder.device)
         hidden = self.text_encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [S, L, D]
-        return hidden * mask.unsqueeze(-1).to(hidden.dtype)
+        return hidden * mask.unsqueeze(-1).to(hidden)  # where an offload hook has put it
 
     def unknown_words(self, caption: str) -> dict[str, list[str]]:
         """Words that the vocabulary does not have, each with at most 3 near ones that it has.

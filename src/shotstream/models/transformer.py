@@ -15,6 +15,7 @@ from diffusers.loaders import PeftAdapterMixin
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.normalization import FP32LayerNorm
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 from shotstream.models.block import CausalWanBlock, TimeTextEmbedding, modulate
@@ -111,6 +112,7 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, width) / width**0.5)
         self.gradient_checkpointing = False
 
+    @apply_forward_hook
     def encode_captions(self, text: Tensor) -> Captions:
         """Work out the cross-attention keys and values of captions, once for all passes that use them.
 

@@ -19,6 +19,8 @@ class Chunk:
     """Number of the shot in the story, from 0."""
     take: int
     """Number of the take of that shot, from 0; a retake counts up."""
+    seed: int
+    """Seed of the take's noise."""
     index: int
     """Number of the chunk in the shot, from 0."""
     first_frame: int

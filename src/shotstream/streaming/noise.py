@@ -25,6 +25,6 @@ def noise(
         dtype: Data type of the result.
         device: Device of the result.
     """
-    digest = hashlib.blake2b(repr(tuple(key)).encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(repr(tuple(int(part) for part in key)).encode(), digest_size=8).digest()
     generator = torch.Generator("cpu").manual_seed(int.from_bytes(digest) >> 1)
     return torch.randn(tuple(shape), generator=generator).to(device, dtype)

@@ -27,6 +27,7 @@ MOST_PICTURE_BYTES = 4 * 2**30
 class Snapshot:
     """A story at one moment, mid-shot too; see `StorySession.snapshot`."""
 
+    size: tuple[int, int]
     setting: str
     seed: int
     script: list[TakeRecord]
@@ -248,6 +249,7 @@ class StorySession:
     def snapshot(self) -> Snapshot:
         """Copy the state of the story, mid-shot too. It stays valid however the story goes on."""
         return Snapshot(
+            (self.height, self.width),
             self.setting,
             self.seed,
             deepcopy(self.script),
@@ -256,7 +258,16 @@ class StorySession:
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on bit for bit from a snapshot of this session, or of one of the same model and size."""
+        """Go on bit for bit from a snapshot of this session, or of one of the same model and size.
+
+        Raises:
+            ValueError: If it is of another picture size.
+        """
+        if snapshot.size != (self.height, self.width):
+            raise ValueError(
+                f"the snapshot is of a story of {snapshot.size[0]}x{snapshot.size[1]} pixels, this one has "
+                f"{self.height}x{self.width}; restore it into a session of its own size"
+            )
         self.setting, self.seed = snapshot.setting, snapshot.seed
         self.script = deepcopy(snapshot.script)
         self.memory = snapshot.memory.copy()
@@ -301,6 +312,7 @@ class StorySession:
             frames=pictures,
             shot=record.shot,
             take=record.take,
+            seed=record.seed,
             index=record.chunks - 1,
             first_frame=first_frame,
             last=take.complete,

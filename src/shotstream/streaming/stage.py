@@ -45,8 +45,8 @@ class Stage:
             pipeline.transformer, batch=1, tokens_per_frame=tokens, device=self.device
         )
         self.stills = StillEncoder(self._autoencoder, pipeline.vae.dtype, self.device)
-        self._embeddings: dict[str, Tensor] = {}
-        """Of the captions that the running shot was opened with; most of them serve the next shot too."""
+        self._captions: dict[str, Captions] = {}
+        """Those that the running shot was opened with, and since; most of them serve the next shot too."""
 
     def open(self, record: TakeRecord, length_chunks: int) -> Take:
         """Open a take; nothing is computed before its first chunk."""
@@ -101,13 +101,13 @@ class Stage:
             take.rollout = rollout
         elif take.uncommitted is not None:
             if any(first == record.chunks for first, _ in record.prompts):
-                take.rollout.redirect(self._captions(record, setting, record.chunks))
+                take.rollout.redirect(self._caption_of(record, setting, record.chunks))
             take.rollout.commit(take.uncommitted)
             take.uncommitted = None
         return take.rollout
 
     def _new_rollout(self, record: TakeRecord, setting: str, chunk: int) -> ShotRollout:
-        pipeline, captions = self.pipeline, self._captions(record, setting, chunk)
+        pipeline, captions = self.pipeline, self._caption_of(record, setting, chunk)
         return ShotRollout(
             pipeline.transformer, pipeline.scheduler, self._cache, captions, max(record.shot, 1)
         )
@@ -125,28 +125,30 @@ class Stage:
             latents = torch.zeros((1, frames, *self._latent_shape), device=self.device)
             rollout.fill_context(latents, rollout.captions, None, 0)
             return
+        if record.shot == 0:  # references only: as many frames as the model has always seen
+            places = self.pipeline.transformer.config["context_frames"]
+            remembered = [remembered[place % len(remembered)] for place in range(places)]
         own = self.pipeline.caption(setting, record.shot, record.prompt)
         texts = [
             own if frame.prompt is None else self.pipeline.caption(setting, frame.shot, frame.prompt)
             for frame in remembered
         ]
         distinct = list(dict.fromkeys(texts))
-        captions = torch.cat([self._embed(text) for text in distinct], dim=1)  # [1, S, L, D]
-        self._embeddings = {text: self._embed(text) for text in {*distinct, own}}
+        captions = Captions.join([self._encoded(text) for text in distinct])
+        self._captions = {text: self._encoded(text) for text in {*distinct, own}}
         caption_index = torch.tensor([distinct.index(text) for text in texts], device=self.device)
         shot_index = torch.tensor([frame.shot for frame in remembered], device=self.device)
         rollout.fill_context(self.stills.latents(remembered), captions, caption_index, shot_index)
 
-    def _captions(self, record: TakeRecord, setting: str, chunk: int) -> Captions:
-        """The caption that `chunk` is made under, as the transformer reads it."""
-        text = self.pipeline.caption(setting, record.shot, record.prompt_at(chunk))
-        return self.pipeline.transformer.encode_captions(self._embed(text))
+    def _caption_of(self, record: TakeRecord, setting: str, chunk: int) -> Captions:
+        """The caption that `chunk` is made under."""
+        return self._encoded(self.pipeline.caption(setting, record.shot, record.prompt_at(chunk)))
 
-    def _embed(self, text: str) -> Tensor:
-        """Embed one caption, ``[1, 1, L, D]``, by itself: its bits do not depend on its neighbours."""
-        if text not in self._embeddings:
-            self._embeddings[text] = self.pipeline.embed(text)
-        return self._embeddings[text]
+    def _encoded(self, text: str) -> Captions:
+        """One caption as the transformer reads it, made by itself: its bits depend on no neighbour."""
+        if text not in self._captions:
+            self._captions[text] = self.pipeline.transformer.encode_captions(self.pipeline.embed(text))
+        return self._captions[text]
 
     def _noise(self, record: TakeRecord, step: int) -> Tensor:
         key = (record.seed, record.shot, record.take, record.chunks, step)

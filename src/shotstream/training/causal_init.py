@@ -17,6 +17,7 @@ from shotstream.data.shards import Shards, ShardWriter
 from shotstream.diffusion.losses import regression_loss
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder
+from shotstream.models.fingerprint import hash_parameters
 from shotstream.training.generator import Generator, sample_sheet
 from shotstream.training.settings import CausalInitStage
 from shotstream.training.stage import Role, step_generator
@@ -36,7 +37,13 @@ def record_pairs(
     A record names stories and shot of a batch; its tensor `states [B, 5, F, C, h, w]` holds them, float16.
     Goes on where an earlier call stopped.
     """
-    writer = ShardWriter(folder, records_per_shard=4)
+    made_with = {
+        "teacher": hash_parameters(teacher.transformer, teacher.text.text_encoder),
+        "first_shot_share": first_shot_share,
+        **settings.model_dump(include={"ode_steps", "guidance"}),
+        **settings.loop.model_dump(include={"batch", "seed"}),
+    }
+    writer = ShardWriter(folder, made_with, records_per_shard=4)
     keep = student_entries(teacher.schedule, settings.ode_steps)
     batch, device = settings.loop.batch, teacher.transformer.device
     for number in track(

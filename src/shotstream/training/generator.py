@@ -100,12 +100,13 @@ class Generator:
         rollout.fill_context(
             shot.context, every, shot.caption_index[:remembered], shot.shot_index[:remembered]
         )
-        made = []
+        made: list[Tensor] = []
         for chunk in shot.target.split(cache.chunk_frames, dim=1):
+            if made:
+                rollout.commit(made[-1])
             made.append(
                 rollout.denoise(lambda _, like=chunk: torch.randn(like.shape, generator=generator).to(like))
             )
-            rollout.commit(made[-1])
         return torch.cat(made, dim=1)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import signal
+import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import torch
@@ -19,13 +22,14 @@ from rich.progress import (
 )
 from torch import nn
 
+from shotstream.media.files import whole_folder
 from shotstream.media.sheet import write_png
 from shotstream.training.optimiser import build_optimisers, lr_factor
 from shotstream.training.run import RunFolder
 from shotstream.training.stage import Role, Stage, step_generator
 
 
-class TrainingError(RuntimeError):
+class TrainingError(ValueError):
     """Training cannot go on; the message says what happened and where the last good state is."""
 
 
@@ -39,9 +43,11 @@ class Learner:
         self.average = {name: p.detach().clone() for name, p in role.module.named_parameters()}
 
     def update(self, step: int) -> float:
-        """Apply the gradients, return their norm."""
+        """Apply the gradients and return their norm; gradients that are not finite are not applied."""
         settings = self.role.optimiser
-        norm = nn.utils.clip_grad_norm_(self.role.module.parameters(), settings.gradient_clip)
+        norm = float(nn.utils.clip_grad_norm_(self.role.module.parameters(), settings.gradient_clip))
+        if not math.isfinite(norm):
+            return norm
         factor = lr_factor(step, self.steps, settings)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
@@ -51,14 +57,14 @@ class Learner:
         decay = min(self.decay, (1 + step) / (10 + step))
         names, values = zip(*self.role.module.named_parameters(), strict=True)
         torch._foreach_lerp_([self.average[name] for name in names], [v.detach() for v in values], 1 - decay)
-        return float(norm)
+        return norm
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
         """Within, the module holds its averaged weights."""
         own = {name: p.detach().clone() for name, p in self.role.module.named_parameters()}
-        self.role.module.load_state_dict(self.average, strict=False)
         try:
+            self.role.module.load_state_dict(self.average, strict=False)
             yield
         finally:
             self.role.module.load_state_dict(own, strict=False)
@@ -72,11 +78,15 @@ class Learner:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Go on from a state; learning rates and the like stay as they are set now."""
         self.role.module.load_state_dict(state["module"])
-        self.average = state["average"]
+        for name, value in state["average"].items():
+            self.average[name].copy_(value)
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            settings = [{k: v for k, v in group.items() if k != "params"} for group in optimiser.param_groups]
             optimiser.load_state_dict(saved)
+            for group, own in zip(optimiser.param_groups, settings, strict=True):
+                group.update(own)
 
 
 def _progress() -> Progress:
@@ -97,22 +107,24 @@ def _step(stage: Stage, learners: dict[str, Learner], step: int) -> dict[str, fl
     with torch.autocast(device, torch.bfloat16, enabled=stage.loop.precision == "bfloat16"):
         loss, figures = stage.loss(step, step_generator(stage.loop.seed, step))
     loss.backward()
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise TrainingError(
-            f"The loss of {stage.name} became {value} at step {step}. The last checkpoint is good: start "
-            f"again from it with a lower learning rate ({stage.name.replace('-', '_')}.optimiser.lr=...)."
-        )
-    return {"loss": value, **figures, "gradient_norm": learners[name].update(step)}
+    figures = {"loss": float(loss.detach()), **figures, "gradient_norm": learners[name].update(step)}
+    for figure in ("loss", "gradient_norm"):
+        if not math.isfinite(figures[figure]):
+            raise TrainingError(
+                f"The {figure.replace('_', ' ')} of {stage.name} became {figures[figure]} at step {step}. "
+                "The last checkpoint is good: start again from it with a lower learning rate "
+                f"({stage.name.replace('-', '_')}.optimiser.lr=...)."
+            )
+    return figures
 
 
 def train(stage: Stage, run: RunFolder) -> None:
     """Run a stage from its last checkpoint to its end, then export the averaged weights.
 
-    Ctrl-C saves a checkpoint and stops; the same command goes on from there.
+    Ctrl-C finishes the step, saves a checkpoint and stops; the same command goes on from there.
 
     Raises:
-        TrainingError: when the loss is not a number.
+        TrainingError: when loss or gradient is no finite number.
     """
     loop = stage.loop
     learners = {name: Learner(role, loop.ema, loop.steps) for name, role in stage.roles.items()}
@@ -128,32 +140,50 @@ def train(stage: Stage, run: RunFolder) -> None:
             {"step": step, "learners": {name: learner.state_dict() for name, learner in learners.items()}}
         )
 
-    step = start
-    with _progress() as bar:
+    with _progress() as bar, _stop_requests() as stopping:
         task = bar.add_task(stage.name, total=loop.steps, completed=start, figures="")
-        try:
-            began = time.monotonic()
-            for step in range(start, loop.steps):
-                figures = _step(stage, learners, step)
-                done = step + 1
-                bar.update(task, completed=done, figures=f"loss {figures['loss']:.4f}")
-                if done % loop.log_every == 0:
-                    figures["steps_per_second"] = (done - start) / (time.monotonic() - began)
-                    run.log(done, figures)
-                if done % loop.checkpoint_every == 0 or done == loop.steps:
-                    save(done)
-                if done % loop.sample_every == 0 or done == loop.steps:
-                    _sample(stage, learners, run, done)
-        except KeyboardInterrupt:
-            save(step)
-            bar.console.print(
-                f"Stopped; {run.path} is saved at step {step}. The same command goes on from there."
-            )
-            raise
+        began = time.monotonic()
+        for done in range(start + 1, loop.steps + 1):
+            figures = _step(stage, learners, done - 1)
+            bar.update(task, completed=done, figures=f"loss {figures['loss']:.4f}")
+            if done % loop.log_every == 0:
+                figures["steps_per_second"] = (done - start) / (time.monotonic() - began)
+                run.log(done, figures)
+            if done % loop.checkpoint_every == 0 or done == loop.steps or stopping:
+                save(done)
+            if stopping:
+                bar.console.print(
+                    f"Stopped at step {done}, which is saved; the same command goes on from there."
+                )
+                raise KeyboardInterrupt
+            if done % loop.sample_every == 0 or done == loop.steps:
+                _sample(stage, learners, run, done)
     with contextlib.ExitStack() as stack:
         for learner in learners.values():
             stack.enter_context(learner.averaged())
-        stage.export(run.path / "export")
+        with whole_folder(run.path / "export") as folder:
+            stage.export(folder)
+
+
+@contextlib.contextmanager
+def _stop_requests() -> Iterator[list[int]]:
+    """Collect Ctrl-C and termination, so that a step is always finished; a second one stops at once."""
+    requests: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if requests:
+            raise KeyboardInterrupt
+        requests.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield requests
+        return
+    former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield requests
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _sample(stage: Stage, learners: dict[str, Learner], run: RunFolder, step: int) -> None:

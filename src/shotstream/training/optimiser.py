@@ -9,11 +9,11 @@ from shotstream.training.settings import Optimiser
 
 
 def build_optimisers(module: nn.Module, settings: Optimiser) -> list[torch.optim.Optimizer]:
-    """AdamW for all parameters, or Muon for the matrices of the blocks and AdamW for what is left."""
+    """AdamW for all parameters, or Muon for the matrices of transformer blocks and AdamW for the rest."""
     parameters = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     matrices = []
     if settings.name == "muon":
-        matrices = [p for name, p in parameters if p.ndim == 2 and ".block" in f".{name}"]
+        matrices = [p for name, p in parameters if p.ndim == 2 and "transformer.blocks." in name]
     chosen = {id(p) for p in matrices}
     rest = [p for _, p in parameters if id(p) not in chosen]
     optimisers: list[torch.optim.Optimizer] = [

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from shotstream.media.sheet import contact_sheet
+from shotstream.streaming.chunk import to_pictures
 
 
 def picture_grid(rows: Sequence[Sequence[Tensor]], scale: int = 2) -> np.ndarray:
     """Lay pictures `[3, H, W]` in [-1, 1] out as a contact sheet `uint8`."""
 
-    def picture(pixels: Tensor) -> np.ndarray:
-        return ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().byte().movedim(0, -1).numpy()
-
-    return contact_sheet([[picture(pixels) for pixels in row] for row in rows], scale=scale)
+    return contact_sheet([list(to_pictures(torch.stack(list(row)))) for row in rows], scale=scale)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from pydantic import BaseModel
+
+from shotstream.data.shards import whole_lines
+from shotstream.media.files import MediaError, atomic_path, write_text
 
 
 class RunFolder:
@@ -19,7 +21,7 @@ class RunFolder:
         self.path = path
         (path / "samples").mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
-        (path / "settings.yaml").write_text(text)
+        write_text(path / "settings.yaml", text)
         self._board = self._open_board()
 
     def _open_board(self) -> Any:
@@ -39,9 +41,15 @@ class RunFolder:
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint; a kill at any moment leaves the old one or the new one."""
-        partial = self.path / "checkpoint.partial"
-        torch.save(state, partial)
-        os.replace(partial, self.path / "checkpoint.pt")
+        path = self.path / "checkpoint.pt"
+        with atomic_path(path) as part:
+            try:
+                torch.save(state, part)
+            except RuntimeError as error:  # how torch says that it cannot write
+                raise MediaError(
+                    f"Could not write {path}: {error}. Is the disk full? The checkpoint before it is whole; "
+                    "the same command goes on from there."
+                ) from error
 
     def load(self) -> dict[str, Any] | None:
         """Return the last checkpoint, or None at the start of a run."""
@@ -52,7 +60,5 @@ class RunFolder:
         """Drop metrics of steps that will be run again."""
         path = self.path / "metrics.jsonl"
         if path.exists():
-            kept = [
-                line for line in path.read_text().splitlines() if line and json.loads(line)["step"] <= step
-            ]
-            path.write_text("".join(line + "\n" for line in kept))
+            kept = [line for line in whole_lines(path) if json.loads(line)["step"] <= step]
+            write_text(path, "".join(line + "\n" for line in kept))

@@ -8,10 +8,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 
 class RecipeError(ValueError):
@@ -45,7 +53,10 @@ class WorldData(Settings):
 
 
 class Optimiser(Settings):
-    """AdamW, or Muon for the matrices of the blocks with AdamW for the rest."""
+    """AdamW, or Muon for the matrices of the transformer's blocks with AdamW for the rest.
+
+    Not for the text encoder: its attention has no scale, and steps of Muon's size keep it from settling.
+    """
 
     name: Literal["adamw", "muon"] = "adamw"
     lr: PositiveFloat = 1e-3
@@ -134,7 +145,7 @@ class CausalInitStage(Settings):
 
     pairs: PositiveInt = 1000
     """ODE trajectories of the teacher that are recorded first."""
-    ode_steps: PositiveInt = 50
+    ode_steps: PositiveInt = 16
     guidance: float = 3.0
     clean_share: float = 0.3
     """Share of the chunks, the last apart, that are shown clean, as in the local cache."""
@@ -156,6 +167,28 @@ class Recipe(Settings):
     teacher: TeacherStage = TeacherStage()
     causal_init: CausalInitStage = CausalInitStage()
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        """Refuse what would only be found out hours later."""
+        world, entries = self.world, self.causal_init.ode_steps
+        clips = {"autoencoder": self.autoencoder.clip_frames, "decoder": self.decoder.clip_frames}
+        for name, frames in {"world.shot_frames": world.shot_frames, **clips}.items():
+            if (frames - 1) % 4 or frames > world.shot_frames:
+                raise ValueError(
+                    f"{name}: {frames} frames; give 1 + 4k, at most a shot's {world.shot_frames}"
+                )
+        if world.height % 16 or world.width % 16:
+            raise ValueError(f"world: {world.height}x{world.width} pixels; give multiples of 16")
+        if world.shots < 2:
+            raise ValueError("world.shots: 1; a story needs a second shot to learn memory from")
+        for step in self.student_timesteps:
+            if not 1 <= step <= 1000 or (1000 - step) * entries % 1000:
+                raise ValueError(
+                    f"student_timesteps: {step} is no step of an ODE of causal_init.ode_steps={entries}; "
+                    "give multiples of 1000 / ode_steps"
+                )
+        return self
+
 
 def _override(tree: dict[str, Any], text: str) -> None:
     path, separator, value = text.partition("=")
@@ -166,7 +199,10 @@ def _override(tree: dict[str, Any], text: str) -> None:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise RecipeError(f"Override {text!r}: {parent!r} is a single value and has nothing inside it.")
-    tree[last] = yaml.safe_load(value)
+    try:
+        tree[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"Override {text!r} cannot be read: {error}.") from error
 
 
 def _known_names(model: type[BaseModel]) -> set[str]:
@@ -187,7 +223,8 @@ def _explain(error: ValidationError, source: str) -> str:
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             lines.append(f"  {where}: there is no such setting{hint}")
         else:
-            lines.append(f"  {where} = {mistake['input']!r}: {mistake['msg']}")
+            value = f"{where} = {mistake['input']!r}: " if where else ""
+            lines.append(f"  {value}{mistake['msg'].removeprefix('Value error, ')}")
     return f"The recipe {source} cannot be used:\n" + "\n".join(lines)
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import nn
+from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
 from shotstream.data.drawn import DrawnStories, write_frames, write_latents
 from shotstream.data.next_shot import NextShots
 from shotstream.data.shards import Shards
 from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.media.files import whole_folder
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.models.text import CaptionEncoder, make_text_encoder, make_tokenizer
 from shotstream.models.transformer import CausalWanTransformer3DModel
@@ -31,6 +32,7 @@ from shotstream.world.sampler import Split
 from shotstream.world.vocabulary import words
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
+SPLITS: tuple[Split, Split] = ("train", "held-out")
 STAGES = ("autoencoder", "decoder", "teacher", "causal-init")
 """In the order they are run; `decoder` only needs `autoencoder` and can run beside the others."""
 
@@ -68,14 +70,16 @@ class Workspace:
         return LearnAutoencoder(self.recipe.decoder, network, self.drawn("train"), self.drawn("held-out"))
 
     def _learn_next_shot(self) -> Stage:
-        data, validation = self.next_shots("train"), self.next_shots("held-out")
-        return LearnNextShot(self.recipe.teacher, self._new_generator(), data, validation, self.autoencoder)
+        generator = self._new_generator()
+        data, validation = (self.next_shots(split, generator.text) for split in SPLITS)
+        return LearnNextShot(self.recipe.teacher, generator, data, validation, self.autoencoder)
 
     def _learn_causally(self) -> Stage:
-        data, validation = self.next_shots("train"), self.next_shots("held-out")
+        teacher, student = self.generator("teacher"), self.generator("teacher")
+        data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
         settings, share = self.recipe.causal_init, self.recipe.teacher.first_shot_share
-        pairs = record_pairs(self.folder / "pairs", self.generator("teacher"), data, settings, share)
-        return LearnCausally(settings, self.generator("teacher"), pairs, data, validation, self.autoencoder)
+        pairs = record_pairs(self.folder / "pairs", teacher, data, settings, share)
+        return LearnCausally(settings, student, pairs, data, validation, self.autoencoder)
 
     def drawn(self, split: Split) -> Shards:
         """Drawn frames of a split, from which the autoencoder learns."""
@@ -83,13 +87,13 @@ class Workspace:
         few = replace(stories, stories=min(stories.stories, self.recipe.world.drawn_stories))
         return write_frames(self.folder / f"drawn-{split}", few)
 
-    def next_shots(self, split: Split) -> NextShots:
-        """Encoded stories of a split, from which the generator learns."""
+    def next_shots(self, split: Split, text: CaptionEncoder) -> NextShots:
+        """Encoded stories of a split, from which the generator learns, their captions in tokens of `text`."""
         budget = self.recipe.world.context_frames
         latents = write_latents(
             self.folder / f"latents-{split}", self._stories(split), self.autoencoder, budget
         )
-        return NextShots(latents, self._captions().tokenize, self.recipe.caption_template, budget)
+        return NextShots(latents, text.tokenize, self.recipe.caption_template, budget)
 
     def _stories(self, split: Split) -> DrawnStories:
         world = self.recipe.world
@@ -103,21 +107,20 @@ class Workspace:
             fps=world.fps,
         )
 
-    @cached_property
+    @property
     def autoencoder(self) -> TinyVideoAutoencoder:
         """The trained autoencoder, with the decoder that has learnt longest."""
         finished = (self.folder / "decoder" / "export").exists()
         return self._autoencoder("decoder" if finished else "autoencoder").eval().requires_grad_(False)
 
     def _autoencoder(self, stage: str) -> TinyVideoAutoencoder:
-        autoencoder = TinyVideoAutoencoder.from_pretrained(self._exported(stage))
-        return self._placed(autoencoder)
+        return self._placed(TinyVideoAutoencoder.from_pretrained(self._exported(stage)))
 
     def generator(self, name: str) -> Generator:
         """The trained generator of a stage, with the captions and the schedule of the recipe."""
         folder = self._exported(name) / "transformer"
         transformer = self._placed(CausalWanTransformer3DModel.from_pretrained(folder))
-        return Generator(transformer, self._captions(trained=True), self.schedule)
+        return Generator(transformer, self._trained_text(), self.schedule)
 
     @property
     def schedule(self) -> FlowSchedule:
@@ -140,14 +143,18 @@ class Workspace:
             nn.Module.to(network, memory_format=torch.channels_last)
         return network
 
-    def _captions(self, trained: bool = False) -> CaptionEncoder:
+    def _new_text(self) -> CaptionEncoder:
         network, tokenizer = self.recipe.teacher.network, make_tokenizer(words())
-        encoder = make_text_encoder(
-            len(tokenizer), network.text_width, network.text_layers, network.text_heads
-        )
-        if trained:
-            encoder = type(encoder).from_pretrained(self._exported("teacher") / "text_encoder")
+        sizes = (network.text_width, network.text_layers, network.text_heads)
+        encoder = make_text_encoder(len(tokenizer), *sizes)
         return CaptionEncoder(tokenizer, self._placed(encoder), network.text_length)
+
+    def _trained_text(self) -> CaptionEncoder:
+        """The teacher's text encoder, with the vocabulary that it was trained with."""
+        folder = self._exported("teacher")
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
+        encoder = UMT5EncoderModel.from_pretrained(folder / "text_encoder")
+        return CaptionEncoder(tokenizer, self._placed(encoder), self.recipe.teacher.network.text_length)
 
     def _new_generator(self) -> Generator:
         world, network = self.recipe.world, self.recipe.teacher.network
@@ -169,7 +176,7 @@ class Workspace:
             window_chunks=-(-latent_frames // network.chunk_frames),
             spatial_embedding=grid if network.spatial_embedding else None,
         )
-        return Generator(self._placed(transformer), self._captions(), self.schedule)
+        return Generator(self._placed(transformer), self._new_text(), self.schedule)
 
     def save_pipeline(self) -> Path:
         """Put the finished parts together in float16 as a model folder, and return it."""
@@ -185,6 +192,7 @@ class Workspace:
             width=world.width,
             caption_template=self.recipe.caption_template,
         )
-        folder = self.folder / "model"
-        pipeline.to("cpu", torch.float16).save_pretrained(folder)
-        return folder
+        pipeline.to("cpu", torch.float16)
+        with whole_folder(self.folder / "model") as folder:
+            pipeline.save_pretrained(folder)
+        return self.folder / "model"
