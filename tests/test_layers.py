@@ -15,7 +15,7 @@ pytestmark = pytest.mark.cpu
 
 SOURCE = Path(shotstream.__file__).parent
 LAYERS = [
-    {"story", "documents", "diffusion", "models", "media", "world", "weights"},
+    {"story", "diffusion", "models", "media", "world", "weights"},
     {"streaming"},
     {"data", "training", "evaluation", "serving"},
     {"cli"},

@@ -80,7 +80,6 @@ class Interrupted:
 
     def __init__(self, pipeline) -> None:
         self.pipeline = pipeline
-        self.unknown_words = pipeline.unknown_words
 
     def stream(self, story):
         chunks = self.pipeline.stream(story)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,13 +64,10 @@ def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, first:
     Returns:
         False if Ctrl-C ended it early; what was made until then is in the folder.
     """
-    warn_of_unknown_words(pipeline, "the setting", story.setting)
     pace = Pace()
     try:
-        with console.status("starting") as status:
+        with show_warnings(), console.status("starting") as status:
             for chunk in pace.watch(pipeline.stream(story)):
-                if chunk.index == 0:
-                    warn_of_unknown_words(pipeline, f"shot {chunk.shot + 1}", chunk.prompt)
                 status.update(
                     f"shot {chunk.shot + 1}/{len(story.shots)} · chunk {chunk.index + 1} · {pace.summary()}"
                 )
@@ -152,13 +151,18 @@ def load(model: str, device_name: str) -> tuple[ShotStreamPipeline, dict[str, An
     return pipeline, {"shotstream": __version__, **facts}
 
 
-def warn_of_unknown_words(pipeline: ShotStreamPipeline, where: str, text: str) -> None:
-    """Say which words of `text` the model does not know, and the nearest that it knows."""
-    unknown = pipeline.unknown_words(text)
-    if unknown:
-        words = [f"{word} (near: {', '.join(near)})" if near else word for word, near in unknown.items()]
-        sentence = f"{where}: the model does not know these words: {', '.join(words)}"
-        console.print(f"[yellow]{escape(sentence)}[/yellow]")
+@contextmanager
+def show_warnings() -> Iterator[None]:
+    """Print what the session warns of, such as unknown words, as it comes."""
+    from shotstream.streaming.session import UnknownWordsWarning
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        console.print(f"[yellow]{escape(str(message))}[/yellow]")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UnknownWordsWarning)
+        warnings.showwarning = show
+        yield
 
 
 def kept(folder: StoryFolder) -> str:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from shotstream.data.shards import Shards, ShardWriter
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.models.fingerprint import hash_parameters
+from shotstream.streaming.chunk import to_pixels
 from shotstream.streaming.memory import select_frames
 from shotstream.world.sampler import Split, sample_story
 from shotstream.world.scene import draw_shot
@@ -85,11 +86,6 @@ def write_latents(
         writer.add(record | {"positions": positions}, tensors)
     writer.flush()
     return Shards(folder)
-
-
-def to_pixels(frames: Tensor) -> Tensor:
-    """Turn `uint8 [..., T, H, W, 3]` into `[..., T, 3, H, W]` in [-1, 1]."""
-    return frames.movedim(-1, -3).float() / 127.5 - 1
 
 
 def remembered_positions(frames: int, budget: int) -> list[int]:

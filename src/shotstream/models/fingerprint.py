@@ -29,5 +29,5 @@ def hash_parameters(*networks: nn.Module) -> str:
     digest = hashlib.sha256()
     for network in networks:
         for parameter in network.parameters():
-            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
+            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -43,6 +43,6 @@ def to_pictures(pixels: Tensor) -> np.ndarray:
     return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def to_pixels(pictures: np.ndarray) -> Tensor:
-    """Turn pictures, uint8 ``[T, H, W, 3]``, into pixels ``[T, 3, H, W]`` in [-1, 1]."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+def to_pixels(pictures: np.ndarray | Tensor) -> Tensor:
+    """Turn pictures, uint8 ``[..., H, W, 3]``, into pixels ``[..., 3, H, W]`` in [-1, 1]."""
+    return torch.as_tensor(pictures).movedim(-1, -3).float() / 127.5 - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 MOST_PICTURE_BYTES = 4 * 2**30
 """A running shot keeps its frames until the cut; this bounds them (2 minutes at 480x832, 16 fps: 2.3e9)."""
+
+
+class UnknownWordsWarning(UserWarning):
+    """A prompt has words that the model does not know; it is generated all the same."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class StorySession:
         self.memory = Memory(pipeline.transformer.config["context_frames"], history_shots, select)
         self._stage = Stage(pipeline, height, width)
         self._take: Take | None = None
+        self._report_unknown_words("the setting", setting)
 
     # ---- telling ----
 
@@ -113,7 +119,7 @@ class StorySession:
         Raises:
             ValueError: If the prompt is empty or the length impossible.
         """
-        _check_prompt(prompt)
+        self._check_prompt(prompt, len(self.script))
         length = self._length(seconds, chunks)
         self._close_take()
         seed = self.seed if seed is None else seed
@@ -134,8 +140,9 @@ class StorySession:
 
     def redirect(self, prompt: str) -> None:
         """Give the running shot another prompt from its next chunk on; frames already shown stay."""
-        _check_prompt(prompt)
-        self._running_take().record.direct(prompt)
+        take = self._running_take()
+        self._check_prompt(prompt, take.record.shot)
+        take.record.direct(prompt)
 
     def extend(self, seconds: float | None = None, *, chunks: int | None = None) -> None:
         """Make the running shot longer, also after its end, as if that had been asked for at once.
@@ -162,7 +169,7 @@ class StorySession:
             ValueError: If there is no such shot, or its context is no longer kept.
         """
         if prompt is not None:
-            _check_prompt(prompt)
+            self._check_prompt(prompt, shot)
         self._check_kept(shot)
         former = self.script[shot]
         running = self._take if self._take and self._take.record is former else None
@@ -353,7 +360,14 @@ class StorySession:
                 f"retakes and branches (history_shots={self.memory.history_shots})"
             )
 
+    def _check_prompt(self, prompt: str, shot: int) -> None:
+        if not prompt.strip():
+            raise ValueError("the prompt is empty; say what is to be seen")
+        self._report_unknown_words(f"shot {shot + 1}", prompt)
 
-def _check_prompt(prompt: str) -> None:
-    if not prompt.strip():
-        raise ValueError("the prompt is empty; say what is to be seen")
+    def _report_unknown_words(self, where: str, text: str) -> None:
+        unknown = self.pipeline.unknown_words(text)
+        if unknown:
+            words = [f"{word} (near: {', '.join(near)})" if near else word for word, near in unknown.items()]
+            sentence = f"{where}: the model does not know these words: {', '.join(words)}"
+            warnings.warn(sentence, UnknownWordsWarning, stacklevel=4)

@@ -44,7 +44,8 @@ class Generator:
         """Tokens and mask of empty captions, in the shape of other tokens [B, S, L]."""
         ids, mask = self.text.tokenize([""])
         missing = like.shape[-1] - ids.shape[-1]
-        return tuple(functional.pad(part[0], (0, missing)).expand_as(like).to(like) for part in (ids, mask))
+        ids, mask = (functional.pad(part[0], (0, missing)).expand_as(like).to(like) for part in (ids, mask))
+        return ids, mask
 
     def flow(
         self, noisy: Tensor, timestep: Tensor, shot: NextShot, captions: Captions, *, causal: bool = False

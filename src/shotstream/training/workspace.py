@@ -138,9 +138,11 @@ class Workspace:
 
     def _placed(self, network: AnyNetwork) -> AnyNetwork:
         """Move a network to the device of this workspace; convolutions in 2D run faster channels last."""
-        nn.Module.to(network, self.device)
+        network = nn.Module.to(network, self.device)
         if isinstance(network, TinyVideoAutoencoder):
-            nn.Module.to(network, memory_format=torch.channels_last)
+            for parameter in network.parameters():
+                if parameter.ndim == 4:
+                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         return network
 
     def _new_text(self) -> CaptionEncoder:
