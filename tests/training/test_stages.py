@@ -49,6 +49,22 @@ def test_encoding_drawn_stills_gives_what_the_session_would_encode(finished, dat
     torch.testing.assert_close(data.stills[2, 1, -1].float(), expected.detach(), rtol=0, atol=2e-3)
 
 
+def test_the_teacher_learns_captions_before_memory(finished, monkeypatch):
+    stage = finished._learn_next_shot()
+    stage.settings = stage.settings.model_copy(update={"text_to_video_steps": 20, "drop_context": 0.0})
+    seen = []
+    flow = stage._generator.flow
+    monkeypatch.setattr(
+        stage._generator,
+        "flow",
+        lambda x, t, shot, c: seen.append(shot.context.any().item()) or flow(x, t, shot, c),
+    )
+    for step in range(40):
+        stage.loss(step, step_generator(0, step))
+    assert not any(seen[:20])
+    assert any(seen[20:])
+
+
 def test_causal_states_are_whole_chunks_and_the_last_chunk_learns(finished):
     stage = finished._learn_causally()
     states = torch.zeros(64, 5, 4, 1, 1, 1)

@@ -129,6 +129,9 @@ class TeacherStage(Settings):
     network: Network = Network()
     shift: PositiveFloat = 3.0
     """Shift of the schedule: 8 for Wan; small pictures want less."""
+    text_to_video_steps: int = 1500
+    """First so many steps without any memory: captions are learnt before remembered frames can answer for
+    them, as the paper's teacher starts from a text-to-video model."""
     first_shot_share: float = 0.25
     """Share of batches that are the first shot of a story (no context)."""
     drop_context: float = 0.1

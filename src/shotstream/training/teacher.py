@@ -43,7 +43,8 @@ class LearnNextShot:
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Weighted flow-matching loss; captions are dropped now and then, for guidance."""
         settings, schedule, device = self.settings, self._generator.schedule, self._device
-        shot = self._data.draw(self.loop.batch, generator, settings.first_shot_share, settings.drop_context)
+        forget = 1.0 if step < settings.text_to_video_steps else settings.drop_context
+        shot = self._data.draw(self.loop.batch, generator, settings.first_shot_share, forget)
         silent = torch.rand(self.loop.batch, 1, 1, generator=generator) < settings.drop_text
         empty_ids, empty_mask = self._generator.no_text(shot.ids)
         ids = torch.where(silent, empty_ids, shot.ids)

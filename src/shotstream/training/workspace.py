@@ -138,7 +138,7 @@ class Workspace:
 
     def _placed(self, network: AnyNetwork) -> AnyNetwork:
         """Move a network to the device of this workspace; convolutions in 2D run faster channels last."""
-        network = nn.Module.to(network, self.device)
+        nn.Module.to(network, self.device)
         if isinstance(network, TinyVideoAutoencoder):
             for parameter in network.parameters():
                 if parameter.ndim == 4:
