@@ -31,3 +31,16 @@ def test_an_interrupted_writer_goes_on_after_the_last_whole_shard(tmp_path):
     fill(tmp_path, 5, start=writer.written).flush()
     shards = Shards(tmp_path)
     assert [int(shards.tensor(i, "x")[0]) for i in range(5)] == list(range(5))
+
+
+def test_a_folder_made_with_something_else_is_refused(tmp_path):
+    ShardWriter(tmp_path, {"encoder": "a"})
+    with pytest.raises(ValueError, match="delete the folder to make it again"):
+        ShardWriter(tmp_path, {"encoder": "b"})
+
+
+def test_a_line_cut_off_in_the_index_is_made_again(tmp_path):
+    fill(tmp_path, 3)
+    with (tmp_path / "index.jsonl").open("a") as index:
+        index.write('{"shard": "shard-0000')
+    assert len(Shards(tmp_path)) == ShardWriter(tmp_path, {"seed": 1}).written == 3
