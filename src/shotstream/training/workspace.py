@@ -25,7 +25,8 @@ from shotstream.training.causal_init import LearnCausally, record_pairs
 from shotstream.training.generator import Generator
 from shotstream.training.loop import train
 from shotstream.training.run import RunFolder
-from shotstream.training.settings import CausalInitStage, DecoderStage, Recipe, TeacherStage
+from shotstream.training.self_forcing import LearnFromOwnShots
+from shotstream.training.settings import Recipe, StageSettings
 from shotstream.training.stage import Stage
 from shotstream.training.teacher import LearnNextShot
 from shotstream.world.sampler import Split
@@ -33,7 +34,7 @@ from shotstream.world.vocabulary import words
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 SPLITS: tuple[Split, Split] = ("train", "held-out")
-STAGES = ("autoencoder", "decoder", "teacher", "causal-init")
+STAGES = ("autoencoder", "decoder", "teacher", "causal-init", "intra-shot")
 """In the order they are run; `decoder` only needs `autoencoder` and can run beside the others."""
 
 
@@ -49,11 +50,12 @@ class Workspace:
 
     def run(self, name: str) -> Path:
         """Train a stage (or go on with it) and return where its networks were exported."""
-        stages: dict[str, tuple[DecoderStage | TeacherStage | CausalInitStage, Callable[[], Stage]]] = {
+        stages: dict[str, tuple[StageSettings, Callable[[], Stage]]] = {
             "autoencoder": (self.recipe.autoencoder, self._learn_autoencoder),
             "decoder": (self.recipe.decoder, self._learn_decoder),
             "teacher": (self.recipe.teacher, self._learn_next_shot),
             "causal-init": (self.recipe.causal_init, self._learn_causally),
+            "intra-shot": (self.recipe.intra_shot, self._learn_from_own_shots),
         }
         settings, build = stages[name]
         torch.manual_seed(settings.loop.seed)
@@ -80,6 +82,14 @@ class Workspace:
         settings, share = self.recipe.causal_init, self.recipe.teacher.first_shot_share
         pairs = record_pairs(self.folder / "pairs", teacher, data, settings, share)
         return LearnCausally(settings, student, pairs, data, validation, self.autoencoder)
+
+    def _learn_from_own_shots(self) -> Stage:
+        student, teacher, critic = (self.generator(name) for name in ("causal-init", "teacher", "teacher"))
+        data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
+        settings, share = self.recipe.intra_shot, self.recipe.teacher.first_shot_share
+        return LearnFromOwnShots(
+            settings, student, teacher, critic, data, validation, self.autoencoder, share
+        )
 
     def drawn(self, split: Split) -> Shards:
         """Drawn frames of a split, from which the autoencoder learns."""
@@ -180,9 +190,15 @@ class Workspace:
         )
         return Generator(self._placed(transformer), self._new_text(), self.schedule)
 
+    @property
+    def student(self) -> Generator:
+        """The student of the last finished stage."""
+        finished = (self.folder / "intra-shot" / "export").exists()
+        return self.generator("intra-shot" if finished else "causal-init")
+
     def save_pipeline(self) -> Path:
         """Put the finished parts together in float16 as a model folder, and return it."""
-        world, student = self.recipe.world, self.generator("causal-init")
+        world, student = self.recipe.world, self.student
         pipeline = ShotStreamPipeline(
             transformer=student.transformer,
             vae=self.autoencoder,
