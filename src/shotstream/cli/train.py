@@ -13,7 +13,8 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def train(
     stage: Annotated[
-        str, typer.Argument(help="autoencoder, decoder, teacher, causal-init, intra-shot, export or all.")
+        str,
+        typer.Argument(help="autoencoder, decoder, teacher, causal-init, intra-shot, judge, export or all."),
     ],
     recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/mini/nano.yaml.")],
     overrides: Annotated[
@@ -25,7 +26,7 @@ def train(
 ) -> None:
     """Train a stage of a recipe in runs/NAME; the same command goes on where it was stopped.
 
-    Stages run in the order autoencoder, decoder, teacher, causal-init, intra-shot; export puts what they
+    Stages run in the order autoencoder, decoder, teacher, causal-init, intra-shot, judge; export puts what they
     made into runs/NAME/model, a folder that `shotstream generate --model` opens; all is everything.
     """
     import yaml

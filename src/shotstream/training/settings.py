@@ -172,6 +172,17 @@ class SelfForcingStage(StageSettings):
     loop: Loop = Loop(steps=1200)
 
 
+class JudgeStage(StageSettings):
+    """The judge that reads attributes back from frames."""
+
+    frame_step: PositiveInt = 2
+    """It looks at every so manyth frame."""
+    widths: tuple[int, int, int, int] = (32, 64, 128, 128)
+    features: PositiveInt = 256
+    autoencoded_share: float = Field(default=0.5, ge=0, le=1)
+    """Share of a batch that goes through the autoencoder first."""
+
+
 class Recipe(Settings):
     """A whole training life. `name` is also the name of the run folder."""
 
@@ -186,6 +197,7 @@ class Recipe(Settings):
     teacher: TeacherStage = TeacherStage()
     causal_init: CausalInitStage = CausalInitStage()
     intra_shot: SelfForcingStage = SelfForcingStage()
+    judge: JudgeStage = JudgeStage()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -23,19 +23,21 @@ from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.training.autoencoder import LearnAutoencoder, new_autoencoder
 from shotstream.training.causal_init import LearnCausally, record_pairs
 from shotstream.training.generator import Generator
+from shotstream.training.judge import LearnToJudge
 from shotstream.training.loop import train
 from shotstream.training.run import RunFolder
 from shotstream.training.self_forcing import LearnFromOwnShots
 from shotstream.training.settings import Recipe, StageSettings
 from shotstream.training.stage import Stage
 from shotstream.training.teacher import LearnNextShot
+from shotstream.world.judge import Judge
 from shotstream.world.sampler import Split
 from shotstream.world.vocabulary import words
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 SPLITS: tuple[Split, Split] = ("train", "held-out")
-STAGES = ("autoencoder", "decoder", "teacher", "causal-init", "intra-shot")
-"""In the order they are run; `decoder` only needs `autoencoder` and can run beside the others."""
+STAGES = ("autoencoder", "decoder", "teacher", "causal-init", "intra-shot", "judge")
+"""In the order they are run; `decoder` and `judge` only need `autoencoder` and can run beside the others."""
 
 
 class MissingStageError(ValueError):
@@ -56,6 +58,7 @@ class Workspace:
             "teacher": (self.recipe.teacher, self._learn_next_shot),
             "causal-init": (self.recipe.causal_init, self._learn_causally),
             "intra-shot": (self.recipe.intra_shot, self._learn_from_own_shots),
+            "judge": (self.recipe.judge, self._learn_to_judge),
         }
         settings, build = stages[name]
         torch.manual_seed(settings.loop.seed)
@@ -90,6 +93,12 @@ class Workspace:
         return LearnFromOwnShots(
             settings, student, teacher, critic, data, validation, self.autoencoder, share
         )
+
+    def _learn_to_judge(self) -> Stage:
+        settings, world = self.recipe.judge, self.recipe.world
+        judge = Judge(world.height, world.width, settings.frame_step, settings.widths, settings.features)
+        drawn, held_out = (self.drawn(split) for split in SPLITS)
+        return LearnToJudge(settings, self._placed(judge), drawn, held_out, self.autoencoder)
 
     def drawn(self, split: Split) -> Shards:
         """Drawn frames of a split, from which the autoencoder learns."""
