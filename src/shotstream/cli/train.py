@@ -26,8 +26,8 @@ def train(
 ) -> None:
     """Train a stage of a recipe in runs/NAME; the same command goes on where it was stopped.
 
-    Stages run in the order autoencoder, decoder, teacher, causal-init, intra-shot, judge; export puts what they
-    made into runs/NAME/model, a folder that `shotstream generate --model` opens; all is everything.
+    Stages run in the order autoencoder, decoder, teacher, causal-init, intra-shot, judge; export puts what
+    they made into runs/NAME/model, a folder that `shotstream generate --model` opens; all is everything.
     """
     import yaml
 
