@@ -31,6 +31,7 @@ def tiny_recipe(**changes):
         "causal_init": {"pairs": 4, "ode_steps": 4, "loop": loop, "optimiser": optimiser},
         "judge": {"widths": (8, 8, 8, 8), "features": 16, "loop": loop, "optimiser": optimiser},
         "intra_shot": {"critic_updates": 1, "loop": loop, "optimiser": optimiser},
+        "inter_shot": {"critic_updates": 1, "lora_rank": 2, "loop": loop, "optimiser": optimiser},
     }  # fmt: skip
     return Recipe.model_validate(tree | changes)
 

@@ -42,6 +42,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_stopped(finished, tmp_path, stage
         "teacher": again._learn_next_shot,
         "causal-init": again._learn_causally,
         "intra-shot": again._learn_from_own_shots,
+        "inter-shot": again._learn_from_own_stories,
         "judge": again._learn_to_judge,
     }[stage]
     torch.manual_seed(0)

@@ -7,7 +7,9 @@ makes, says how the student's own would.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,34 +18,64 @@ from torch import Tensor
 from shotstream.data.next_shot import NextShot, NextShots
 from shotstream.diffusion.losses import distribution_matching_loss, flow_matching_loss
 from shotstream.models.autoencoder import VideoAutoencoder
+from shotstream.streaming.chunk import to_pictures, to_pixels
 from shotstream.training.generator import Generator, sample_sheet
 from shotstream.training.settings import SelfForcingStage
 from shotstream.training.stage import Role, step_generator
+
+History = Callable[[torch.Generator], NextShot]
+"""Draws a batch of shots to make, with what is remembered when they are made."""
+
+
+def true_history(data: NextShots, batch: int, first_shot_share: float) -> History:
+    """Stage 3: earlier shots are the true ones."""
+    return lambda generator: data.draw(batch, generator, first_shot_share, drop_context=0)
+
+
+def own_history(data: NextShots, batch: int, student: Generator, autoencoder: VideoAutoencoder) -> History:
+    """Stage 4: the student tells stories up to a random shot; earlier shots are its own, decoded.
+
+    Every batch begins at the first shot again, so that a step depends on nothing but its random numbers.
+    """
+
+    @torch.no_grad()
+    def tell(generator: torch.Generator) -> NextShot:
+        stories = torch.randint(len(data.records), (batch,), generator=generator)
+        newest = int(torch.randint(data.clips.shape[1], (), generator=generator))
+        stills = torch.zeros_like(data.stills[stories], dtype=torch.float32)
+        for shot in range(newest):
+            earlier = data.pick(stories, shot, stills=stills).to(student.transformer.device)
+            frames = autoencoder.open_decoder().decode(student.roll_out(earlier, generator))
+            seen = to_pixels(to_pictures(frames[:, data.positions].flatten(0, 1)))
+            seen = seen.unflatten(0, (batch, -1)).to(frames)
+            stills[:, shot] = autoencoder.encode_stills(seen).to(stills)
+        return data.pick(stories, newest, stills=stills)
+
+    return tell
 
 
 class LearnFromOwnShots:
     """Distribution matching distillation: `critic_updates` steps of the critic for each of the student's."""
 
-    name = "intra-shot"
-
     def __init__(
         self,
+        name: str,
         settings: SelfForcingStage,
         student: Generator,
         teacher: Generator,
         critic: Generator,
-        data: NextShots,
+        history: History,
         validation: NextShots,
         autoencoder: VideoAutoencoder,
-        first_shot_share: float,
     ):
-        self.settings, self.loop = settings, settings.loop
+        self.name, self.settings, self.loop = name, settings, settings.loop
         self._student, self._teacher, self._critic = student, teacher, critic
-        self._data, self._validation, self._autoencoder = data, validation, autoencoder
-        self._first_shot_share = first_shot_share
+        self._history, self._validation, self._autoencoder = history, validation, autoencoder
         self._device = student.transformer.device
         for frozen in (teacher.transformer, *(role.text.text_encoder for role in (student, teacher, critic))):
             frozen.requires_grad_(False)
+        if settings.lora_rank is not None:
+            student.transformer.add_adapter(lora_config(settings.lora_rank))
         self.roles = {
             "student": Role(student.transformer, settings.optimiser),
             "critic": Role(critic.transformer, settings.critic_optimiser, averaged=False),
@@ -56,8 +88,7 @@ class LearnFromOwnShots:
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Distribution matching loss of the student, or flow-matching loss of the critic, on new rollouts."""
         learning = self.role(step)
-        shot = self._data.draw(self.loop.batch, generator, self._first_shot_share, drop_context=0)
-        shot = shot.to(self._device)
+        shot = self._history(generator).to(self._device)
         count = len(self._student.schedule.student_steps())
         steps = 1 + int(torch.randint(count, (), generator=generator))
         with torch.set_grad_enabled(learning == "student"):
@@ -101,5 +132,22 @@ class LearnFromOwnShots:
         )
 
     def export(self, folder: Path) -> None:
-        """Save the student's transformer."""
+        """Save the student's transformer, its adapter merged."""
+        if self.settings.lora_rank is not None:
+            self._student.transformer.fuse_lora()
+            self._student.transformer.unload_lora()
         self._student.transformer.save_pretrained(folder / "transformer")
+
+
+def lora_config(rank: int) -> Any:
+    """Low-rank adapters on all linear layers of the blocks (paper: rank 256).
+
+    Raises:
+        ImportError: If PEFT is missing, with the line that installs it.
+    """
+    try:
+        from peft import LoraConfig
+    except ImportError as error:
+        raise ImportError('LoRA needs PEFT: pip install "shotstream[wan]"') from error
+    linear = r"blocks\.\d+\.(attn\d\.(to_q|to_k|to_v|to_out\.0)|ffn\.net\.(0\.proj|2))"
+    return LoraConfig(r=rank, lora_alpha=rank, target_modules=linear)

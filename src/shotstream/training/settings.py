@@ -160,13 +160,15 @@ class CausalInitStage(StageSettings):
 
 
 class SelfForcingStage(StageSettings):
-    """Stage 3: distribution matching on the student's own rollouts (paper section 3.3)."""
+    """Stages 3 and 4: distribution matching on the student's own rollouts (paper section 3.3)."""
 
     guidance: float = 3.0
     """Of the teacher."""
     critic_updates: PositiveInt = 5
     """Steps of the critic for each of the student's; the loop's steps count both."""
     timestep_range: tuple[float, float] = (20, 980)
+    lora_rank: PositiveInt | None = None
+    """Adapters of this rank on the student's blocks learn (paper: 256, in stage 4); None: everything does."""
     optimiser: Optimiser = Optimiser(lr=1e-4, betas=(0.0, 0.999))
     critic_optimiser: Optimiser = Optimiser(lr=2e-4, betas=(0.0, 0.999))
     loop: Loop = Loop(steps=1200)
@@ -197,6 +199,7 @@ class Recipe(Settings):
     teacher: TeacherStage = TeacherStage()
     causal_init: CausalInitStage = CausalInitStage()
     intra_shot: SelfForcingStage = SelfForcingStage()
+    inter_shot: SelfForcingStage = SelfForcingStage()
     judge: JudgeStage = JudgeStage()
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ from shotstream.training.generator import Generator
 from shotstream.training.judge import LearnToJudge
 from shotstream.training.loop import train
 from shotstream.training.run import RunFolder
-from shotstream.training.self_forcing import LearnFromOwnShots
+from shotstream.training.self_forcing import LearnFromOwnShots, own_history, true_history
 from shotstream.training.settings import Recipe, StageSettings
 from shotstream.training.stage import Stage
 from shotstream.training.teacher import LearnNextShot
@@ -36,8 +36,11 @@ from shotstream.world.vocabulary import words
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 SPLITS: tuple[Split, Split] = ("train", "held-out")
-STAGES = ("autoencoder", "decoder", "teacher", "causal-init", "intra-shot", "judge")
+STAGES = ("autoencoder", "decoder", "teacher", "causal-init", "intra-shot", "inter-shot", "judge")
 """In the order they are run; `decoder` and `judge` only need `autoencoder` and can run beside the others."""
+
+STUDENT_STAGES = ("causal-init", "intra-shot", "inter-shot")
+"""Those that make the student, each from the one before."""
 
 
 class MissingStageError(ValueError):
@@ -58,6 +61,7 @@ class Workspace:
             "teacher": (self.recipe.teacher, self._learn_next_shot),
             "causal-init": (self.recipe.causal_init, self._learn_causally),
             "intra-shot": (self.recipe.intra_shot, self._learn_from_own_shots),
+            "inter-shot": (self.recipe.inter_shot, self._learn_from_own_stories),
             "judge": (self.recipe.judge, self._learn_to_judge),
         }
         settings, build = stages[name]
@@ -87,12 +91,20 @@ class Workspace:
         return LearnCausally(settings, student, pairs, data, validation, self.autoencoder)
 
     def _learn_from_own_shots(self) -> Stage:
+        settings, share = self.recipe.intra_shot, self.recipe.teacher.first_shot_share
         student, teacher, critic = (self.generator(name) for name in ("causal-init", "teacher", "teacher"))
         data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
-        settings, share = self.recipe.intra_shot, self.recipe.teacher.first_shot_share
-        return LearnFromOwnShots(
-            settings, student, teacher, critic, data, validation, self.autoencoder, share
-        )
+        history = true_history(data, settings.loop.batch, share)
+        roles = (student, teacher, critic)
+        return LearnFromOwnShots("intra-shot", settings, *roles, history, validation, self.autoencoder)
+
+    def _learn_from_own_stories(self) -> Stage:
+        settings, autoencoder = self.recipe.inter_shot, self.autoencoder
+        student, teacher, critic = (self.generator(name) for name in ("intra-shot", "teacher", "teacher"))
+        data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
+        history = own_history(data, settings.loop.batch, student, autoencoder)
+        roles = (student, teacher, critic)
+        return LearnFromOwnShots("inter-shot", settings, *roles, history, validation, autoencoder)
 
     def _learn_to_judge(self) -> Stage:
         settings, world = self.recipe.judge, self.recipe.world
@@ -202,8 +214,8 @@ class Workspace:
     @property
     def student(self) -> Generator:
         """The student of the last finished stage."""
-        finished = (self.folder / "intra-shot" / "export").exists()
-        return self.generator("intra-shot" if finished else "causal-init")
+        made = [name for name in STUDENT_STAGES if (self.folder / name / "export").exists()]
+        return self.generator(made[-1] if made else STUDENT_STAGES[0])
 
     def save_pipeline(self) -> Path:
         """Put the finished parts together in float16 as a model folder, and return it."""
