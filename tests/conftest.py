@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from shotstream.streaming.pipeline import ShotStreamPipeline
+    from shotstream.world.judge import Judge
 
 KNOWN_WORDS = "a red blue fox cat runs sleeps in the snow at night shot 0 1 2 3 4 5 6 7 8 9"
 
@@ -80,3 +81,14 @@ def wan_pipeline() -> ShotStreamPipeline:
     return tiny_pipeline(
         AutoencoderKLWan(base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1, **statistics)
     )
+
+
+@pytest.fixture(scope="session")
+def judge() -> Judge:
+    """A judge that answers at random, but always the same."""
+    import torch
+
+    from shotstream.world.judge import Judge
+
+    torch.manual_seed(2)
+    return Judge(16, 32, widths=(8, 8, 8, 8), features=16).eval()

@@ -59,6 +59,7 @@ def test_imports_run_downwards(path: Path):
         for part in parts:
             assert part in RANK, f"{path}: import {part} from the module that defines it"
             assert RANK[part] <= RANK[own], f"{path}: {own} must not import {part}, which is above it"
+            assert part != "evaluation" or own in ("evaluation", "cli"), f"{path}: only commands judge"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))

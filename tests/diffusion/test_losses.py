@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from shotstream.diffusion.losses import flow_matching_loss, regression_loss, stratified
+from shotstream.diffusion.losses import (
+    distribution_matching_loss,
+    flow_matching_loss,
+    regression_loss,
+    stratified,
+)
 
 pytestmark = pytest.mark.cpu
 
@@ -42,6 +47,21 @@ def test_regression_loss_counts_the_learnt_frames_only():
         for w in range(2)
     ]
     assert regression_loss(x0, target, learnt).item() == pytest.approx(sum(squares) / 6, rel=1e-6)
+
+
+def test_distribution_matching_moves_each_element_by_the_scaled_difference():
+    x, real, fake = numbers(5).requires_grad_(), numbers(6), numbers(7)
+    loss = distribution_matching_loss(x, real, fake)
+    loss.backward()
+    total = 0.0
+    for b in range(2):
+        places = [(f, w) for f in range(3) for w in range(2)]
+        distance = sum(abs(x[b, f, 0, 0, w].item() - real[b, f, 0, 0, w].item()) for f, w in places) / 6
+        for f, w in places:
+            move = (fake[b, f, 0, 0, w].item() - real[b, f, 0, 0, w].item()) / distance
+            assert x.grad[b, f, 0, 0, w].item() == pytest.approx(move / 12, rel=1e-5)
+            total += move**2
+    assert loss.item() == pytest.approx(0.5 * total / 12, rel=1e-5)
 
 
 def test_stratified_draws_one_number_from_each_part():

@@ -9,7 +9,7 @@ import pytest
 
 from shotstream.media.files import MediaError
 from shotstream.media.sheet import write_png
-from shotstream.media.video import VideoWriter, write_video
+from shotstream.media.video import VideoWriter, read_video, write_video
 
 av = pytest.importorskip("av")
 pytestmark = pytest.mark.cpu
@@ -21,6 +21,22 @@ def bars(frames: int = 5, height: int = 32, width: int = 64) -> np.ndarray:
     """Four upright bars of clear colours."""
     picture = np.repeat(np.array(COLOURS, dtype=np.uint8), width // 4, axis=0)
     return np.broadcast_to(picture, (frames, height, width, 3))
+
+
+def test_a_written_video_is_read_back(tmp_path):
+    write_video(tmp_path / "a.mp4", bars(), fps=7.5)
+    frames, fps = read_video(tmp_path / "a.mp4")
+    assert (frames.dtype, frames.shape, fps) == (np.uint8, (5, 32, 64, 3), 7.5)
+    middles = frames[:, 16, 8::16].astype(int)  # [T, bars, 3]
+    assert np.abs(middles - np.array(COLOURS)).max() < 12
+
+
+def test_what_is_no_video_is_refused(tmp_path):
+    (tmp_path / "a.mp4").write_text("no video")
+    with pytest.raises(ValueError, match=r"a\.mp4 cannot be read as a video"):
+        read_video(tmp_path / "a.mp4")
+    with pytest.raises(ValueError, match=r"nowhere\.mp4 cannot be read as a video"):
+        read_video(tmp_path / "nowhere.mp4")
 
 
 def noise(frames: int) -> np.ndarray:

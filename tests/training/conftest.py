@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from shotstream.training.settings import Recipe
-from shotstream.training.workspace import Workspace
+from shotstream.training.workspace import STAGES, Workspace
 
 
 def tiny_recipe(**changes):
@@ -29,6 +29,9 @@ def tiny_recipe(**changes):
             "loop": loop, "optimiser": {**optimiser, "name": "muon"},
         },
         "causal_init": {"pairs": 4, "ode_steps": 4, "loop": loop, "optimiser": optimiser},
+        "judge": {"widths": (8, 8, 8, 8), "features": 16, "loop": loop, "optimiser": optimiser},
+        "intra_shot": {"critic_updates": 1, "loop": loop, "optimiser": optimiser},
+        "inter_shot": {"critic_updates": 1, "lora_rank": 2, "loop": loop, "optimiser": optimiser},
     }  # fmt: skip
     return Recipe.model_validate(tree | changes)
 
@@ -37,7 +40,7 @@ def tiny_recipe(**changes):
 def finished(tmp_path_factory):
     """A workspace in which every stage has been run."""
     workspace = Workspace(tiny_recipe(), tmp_path_factory.mktemp("run"), torch.device("cpu"))
-    for stage in ("autoencoder", "decoder", "teacher", "causal-init"):
+    for stage in STAGES:
         workspace.run(stage)
     return workspace
 

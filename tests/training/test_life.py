@@ -9,13 +9,11 @@ from safetensors.torch import load_file
 
 from shotstream.training.loop import train
 from shotstream.training.run import RunFolder
-from shotstream.training.workspace import MissingStageError, Workspace
+from shotstream.training.workspace import STAGES, MissingStageError, Workspace
 
 from .conftest import tiny_recipe
 
 pytestmark = pytest.mark.cpu
-
-STAGES = ("autoencoder", "decoder", "teacher", "causal-init")
 
 
 def metrics(workspace, stage):
@@ -43,6 +41,9 @@ def test_a_killed_run_goes_on_as_if_it_had_not_stopped(finished, tmp_path, stage
         "decoder": again._learn_decoder,
         "teacher": again._learn_next_shot,
         "causal-init": again._learn_causally,
+        "intra-shot": again._learn_from_own_shots,
+        "inter-shot": again._learn_from_own_stories,
+        "judge": again._learn_to_judge,
     }[stage]
     torch.manual_seed(0)
     learner = build()

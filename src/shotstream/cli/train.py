@@ -12,7 +12,12 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def train(
-    stage: Annotated[str, typer.Argument(help="autoencoder, decoder, teacher, causal-init, export or all.")],
+    stage: Annotated[
+        str,
+        typer.Argument(
+            help="autoencoder, decoder, teacher, causal-init, intra-shot, inter-shot, judge, export or all."
+        ),
+    ],
     recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/mini/nano.yaml.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Dotted overrides: teacher.loop.steps=200 ...")
@@ -23,7 +28,7 @@ def train(
 ) -> None:
     """Train a stage of a recipe in runs/NAME; the same command goes on where it was stopped.
 
-    Stages run in the order autoencoder, decoder, teacher, causal-init; export puts what they made into
+    Stages run in the order above; judge and decoder only need autoencoder. export puts what they made into
     runs/NAME/model, a folder that `shotstream generate --model` opens; all is everything.
     """
     import yaml

@@ -79,11 +79,18 @@ class NextShots:
         shot = int(torch.randint(1, self.clips.shape[1], (), generator=generator))
         return self.pick(stories, shot, remember=forgotten >= drop_context)
 
-    def pick(self, stories: Tensor, shot: int, remember: bool = True) -> NextShot:
+    def pick(
+        self, stories: Tensor, shot: int, remember: bool = True, stills: Tensor | None = None
+    ) -> NextShot:
         """Make the batch of one shot (from 0) of some stories.
 
-        Without memory a later shot looks like a first one: zero context of shot 0, itself shot 1, and its
-        own caption for all.
+        Args:
+            stories: Which stories [B].
+            shot: Which shot of them.
+            remember: Without memory a later shot looks like a first one: zero context of shot 0, itself shot
+                1, and its own caption for all.
+            stills: What is remembered of earlier shots [B, shots, P, C, h, w], a frame for each of
+                `positions`; the true ones if None.
         """
         target = self.clips[stories, shot].float()
         frames, budget = target.shape[1], self.budget
@@ -93,9 +100,8 @@ class NextShots:
             caption_index, captions = torch.zeros_like(shot_index), slice(shot, shot + 1)
         else:
             chosen = select_frames([self.shot_frames] * shot, budget)
-            context = self.stills[stories][
-                :, [s for s, _ in chosen], [self._still(f) for _, f in chosen]
-            ].float()
+            stills = self.stills[stories] if stills is None else stills
+            context = stills[:, [s for s, _ in chosen], [self._still(f) for _, f in chosen]].float()
             shot_index = torch.tensor([s for s, _ in chosen] + [shot] * frames)
             caption_index, captions = shot_index, slice(0, shot + 1)
         ids, mask = self.ids[stories, captions], self.mask[stories, captions]

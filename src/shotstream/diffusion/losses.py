@@ -40,6 +40,27 @@ def regression_loss(x0: Tensor, target: Tensor, learnt: Tensor) -> Tensor:
     return error[learnt].mean()
 
 
+def distribution_matching_loss(x: Tensor, real: Tensor, fake: Tensor) -> Tensor:
+    """Loss whose gradient moves rollouts from the critic's prediction towards the teacher's (stages 3, 4).
+
+    ``0.5 mean (x - stopgrad(x - g))^2`` with ``g = (fake - real) / mean |x - real|``, the mean over each
+    sample: its gradient by ``x`` is ``g`` over the number of elements.
+
+    Args:
+        x: The student's rollouts [B, F, C, h, w], with gradient.
+        real: Clean latents that the guided teacher predicts from `x` made noisy, same shape.
+        fake: What the critic predicts from the same.
+
+    Returns:
+        A scalar.
+    """
+    x, real, fake = x.float(), real.float(), fake.float()
+    with torch.no_grad():
+        distance = (x - real).abs().mean(dim=(1, 2, 3, 4), keepdim=True)  # [B, 1, 1, 1, 1]
+        target = x - (fake - real) / distance
+    return 0.5 * (x - target).square().mean()
+
+
 def stratified(count: int, generator: torch.Generator) -> Tensor:
     """Draw `count` numbers in [0, 1), float64, one from each of as many equal parts, in random order."""
     order = torch.randperm(count, generator=generator)

@@ -1,4 +1,4 @@
-"""H.264 video files, written while the frames are being made (PyAV)."""
+"""Video files (PyAV): H.264 written while the frames are being made, anything FFmpeg knows read back."""
 
 from __future__ import annotations
 
@@ -137,6 +137,29 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, scale: int
     """
     with VideoWriter(path, fps, scale) as video:
         video.write(frames)
+
+
+def read_video(path: Path) -> tuple[np.ndarray, float]:
+    """Read all frames of a video file into memory.
+
+    Returns:
+        Frames ``uint8 [T, H, W, 3]``, and how many of them are shown per second.
+
+    Raises:
+        ImportError: If PyAV is not installed.
+        ValueError: If the file is no video, or a damaged one.
+    """
+    av = _pyav()
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+            rate = stream.average_rate or stream.guessed_rate
+    except (av.FFmpegError, IndexError) as error:
+        raise ValueError(f"{path} cannot be read as a video ({error}); check it, or make it anew.") from error
+    if not frames or not rate:
+        raise ValueError(f"{path} is a video without frames or without a frame rate; make it anew.")
+    return np.stack(frames), float(rate)
 
 
 def _pyav() -> Any:

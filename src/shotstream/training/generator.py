@@ -13,7 +13,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from shotstream.data.next_shot import NextShot, NextShots
-from shotstream.diffusion.samplers import guided, sample_ode
+from shotstream.diffusion.samplers import Network, guided, sample_ode
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.models.cache import DualCache
@@ -69,16 +69,8 @@ class Generator:
         )
         return output.sample[:, shot.context_frames :]
 
-    @torch.no_grad()
-    def sample(
-        self,
-        shot: NextShot,
-        noise: Tensor,
-        steps: int,
-        guidance: float,
-        keep: tuple[int, ...] = (),
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Make shots by the ODE with guidance; return them and the states before the steps in `keep`."""
+    def guided_flow(self, shot: NextShot, guidance: float) -> Network:
+        """Return the flow with classifier-free guidance, as a function of noisy latents and timestep."""
         captions = self.captions(shot.ids, shot.mask)
         nothing = self.captions(*self.no_text(shot.ids))
 
@@ -86,18 +78,36 @@ class Generator:
             with_text = self.flow(x, timestep, shot, captions)
             return guided(with_text, self.flow(x, timestep, shot, nothing), guidance)
 
-        return sample_ode(flow, noise, self.schedule, steps, keep)
+        return flow
 
     @torch.no_grad()
-    def roll_out(self, shot: NextShot, generator: torch.Generator) -> Tensor:
-        """Tell shots chunk by chunk through the cache, as users are served: latents [B, F, C, h, w]."""
+    def sample(
+        self, shot: NextShot, noise: Tensor, steps: int, guidance: float, keep: tuple[int, ...] = ()
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Make shots by the ODE with guidance; return them and the states before the steps in `keep`."""
+        return sample_ode(self.guided_flow(shot, guidance), noise, self.schedule, steps, keep)
+
+    def roll_out(self, shot: NextShot, generator: torch.Generator, steps: int | None = None) -> Tensor:
+        """Tell shots chunk by chunk through the cache, as users are served.
+
+        Args:
+            shot: Gives context, captions, indices and shape.
+            generator: Of the noise, on the CPU.
+            steps: How many of the student's steps to execute for every chunk; None for all. Gradients, if
+                autograd is on, flow through the last of them only (self-forcing).
+
+        Returns:
+            Clean latents [B, F, C, h, w].
+        """
         batch, _, _, height, width = shot.target.shape
         _, rows, columns = self.transformer.config["patch_size"]
         tokens = (height // rows) * (width // columns)
         cache = DualCache.for_transformer(self.transformer, batch=batch, tokens_per_frame=tokens)
         own = self.captions(shot.ids[:, -1:], shot.mask[:, -1:])
         rollout = ShotRollout(self.transformer, self.schedule, cache, own, int(shot.shot_index[-1]))
-        remembered, every = shot.context_frames, self.captions(shot.ids, shot.mask)
+        remembered = shot.context_frames
+        with torch.no_grad():
+            every = self.captions(shot.ids, shot.mask)
         rollout.fill_context(
             shot.context, every, shot.caption_index[:remembered], shot.shot_index[:remembered]
         )
@@ -105,9 +115,11 @@ class Generator:
         for chunk in shot.target.split(cache.chunk_frames, dim=1):
             if made:
                 rollout.commit(made[-1])
-            made.append(
-                rollout.denoise(lambda _, like=chunk: torch.randn(like.shape, generator=generator).to(like))
-            )
+
+            def noise_at(_: int, like: Tensor = chunk) -> Tensor:
+                return torch.randn(like.shape, generator=generator).to(like)
+
+            made.append(rollout.denoise(noise_at, steps))
         return torch.cat(made, dim=1)
 
 

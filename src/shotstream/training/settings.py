@@ -84,7 +84,14 @@ class Loop(Settings):
     sample_every: PositiveInt = 500
 
 
-class DecoderStage(Settings):
+class StageSettings(Settings):
+    """What every stage has."""
+
+    optimiser: Optimiser = Optimiser()
+    loop: Loop = Loop()
+
+
+class DecoderStage(StageSettings):
     """The decoder goes on learning while the encoder, and so all latents, stay as they are."""
 
     clip_frames: PositiveInt = 17
@@ -93,8 +100,6 @@ class DecoderStage(Settings):
     """The decoder learns on latents with noise up to this share of their deviation."""
     edge_weight: float = 0.5
     """Weight of the difference of neighbouring pixels in the loss."""
-    optimiser: Optimiser = Optimiser()
-    loop: Loop = Loop()
 
 
 class AutoencoderStage(DecoderStage):
@@ -123,7 +128,7 @@ class Network(Settings):
     """Caption length in tokens; longer captions are cut."""
 
 
-class TeacherStage(Settings):
+class TeacherStage(StageSettings):
     """Stage 1: bidirectional next-shot generator (paper section 3.2)."""
 
     network: Network = Network()
@@ -139,11 +144,9 @@ class TeacherStage(Settings):
     weight_timesteps: bool = False
     """Whether the loss carries the Gaussian weight of the paper; small models do better without, because it
     all but drops the noisiest steps, where they decide who is in the picture."""
-    optimiser: Optimiser = Optimiser()
-    loop: Loop = Loop()
 
 
-class CausalInitStage(Settings):
+class CausalInitStage(StageSettings):
     """Stage 2: the student learns x0 from states of the teacher's ODE under the block-causal mask."""
 
     pairs: PositiveInt = 1000
@@ -154,6 +157,32 @@ class CausalInitStage(Settings):
     """Share of the chunks, the last apart, that are shown clean, as in the local cache."""
     optimiser: Optimiser = Optimiser(lr=3e-4)
     loop: Loop = Loop(steps=600)
+
+
+class SelfForcingStage(StageSettings):
+    """Stages 3 and 4: distribution matching on the student's own rollouts (paper section 3.3)."""
+
+    guidance: float = 3.0
+    """Of the teacher."""
+    critic_updates: PositiveInt = 5
+    """Steps of the critic for each of the student's; the loop's steps count both."""
+    timestep_range: tuple[float, float] = (20, 980)
+    lora_rank: PositiveInt | None = None
+    """Adapters of this rank on the student's blocks learn (paper: 256, in stage 4); None: everything does."""
+    optimiser: Optimiser = Optimiser(lr=1e-4, betas=(0.0, 0.999))
+    critic_optimiser: Optimiser = Optimiser(lr=2e-4, betas=(0.0, 0.999))
+    loop: Loop = Loop(steps=1200)
+
+
+class JudgeStage(StageSettings):
+    """The judge that reads attributes back from frames."""
+
+    frame_step: PositiveInt = 2
+    """It looks at every so manyth frame."""
+    widths: tuple[int, int, int, int] = (32, 64, 128, 128)
+    features: PositiveInt = 256
+    autoencoded_share: float = Field(default=0.5, ge=0, le=1)
+    """Share of a batch that goes through the autoencoder first."""
 
 
 class Recipe(Settings):
@@ -169,6 +198,9 @@ class Recipe(Settings):
     decoder: DecoderStage = DecoderStage()
     teacher: TeacherStage = TeacherStage()
     causal_init: CausalInitStage = CausalInitStage()
+    intra_shot: SelfForcingStage = SelfForcingStage()
+    inter_shot: SelfForcingStage = SelfForcingStage()
+    judge: JudgeStage = JudgeStage()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -23,18 +23,24 @@ from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.training.autoencoder import LearnAutoencoder, new_autoencoder
 from shotstream.training.causal_init import LearnCausally, record_pairs
 from shotstream.training.generator import Generator
+from shotstream.training.judge import LearnToJudge
 from shotstream.training.loop import train
 from shotstream.training.run import RunFolder
-from shotstream.training.settings import CausalInitStage, DecoderStage, Recipe, TeacherStage
+from shotstream.training.self_forcing import LearnFromOwnShots, own_history, true_history
+from shotstream.training.settings import Recipe, StageSettings
 from shotstream.training.stage import Stage
 from shotstream.training.teacher import LearnNextShot
+from shotstream.world.judge import Judge
 from shotstream.world.sampler import Split
 from shotstream.world.vocabulary import words
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 SPLITS: tuple[Split, Split] = ("train", "held-out")
-STAGES = ("autoencoder", "decoder", "teacher", "causal-init")
-"""In the order they are run; `decoder` only needs `autoencoder` and can run beside the others."""
+STAGES = ("autoencoder", "decoder", "teacher", "causal-init", "intra-shot", "inter-shot", "judge")
+"""In the order they are run; `decoder` and `judge` only need `autoencoder` and can run beside the others."""
+
+STUDENT_STAGES = ("causal-init", "intra-shot", "inter-shot")
+"""Those that make the student, each from the one before."""
 
 
 class MissingStageError(ValueError):
@@ -49,11 +55,14 @@ class Workspace:
 
     def run(self, name: str) -> Path:
         """Train a stage (or go on with it) and return where its networks were exported."""
-        stages: dict[str, tuple[DecoderStage | TeacherStage | CausalInitStage, Callable[[], Stage]]] = {
+        stages: dict[str, tuple[StageSettings, Callable[[], Stage]]] = {
             "autoencoder": (self.recipe.autoencoder, self._learn_autoencoder),
             "decoder": (self.recipe.decoder, self._learn_decoder),
             "teacher": (self.recipe.teacher, self._learn_next_shot),
             "causal-init": (self.recipe.causal_init, self._learn_causally),
+            "intra-shot": (self.recipe.intra_shot, self._learn_from_own_shots),
+            "inter-shot": (self.recipe.inter_shot, self._learn_from_own_stories),
+            "judge": (self.recipe.judge, self._learn_to_judge),
         }
         settings, build = stages[name]
         torch.manual_seed(settings.loop.seed)
@@ -80,6 +89,28 @@ class Workspace:
         settings, share = self.recipe.causal_init, self.recipe.teacher.first_shot_share
         pairs = record_pairs(self.folder / "pairs", teacher, data, settings, share)
         return LearnCausally(settings, student, pairs, data, validation, self.autoencoder)
+
+    def _learn_from_own_shots(self) -> Stage:
+        settings, share = self.recipe.intra_shot, self.recipe.teacher.first_shot_share
+        student, teacher, critic = (self.generator(name) for name in ("causal-init", "teacher", "teacher"))
+        data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
+        history = true_history(data, settings.loop.batch, share)
+        roles = (student, teacher, critic)
+        return LearnFromOwnShots("intra-shot", settings, *roles, history, validation, self.autoencoder)
+
+    def _learn_from_own_stories(self) -> Stage:
+        settings, autoencoder = self.recipe.inter_shot, self.autoencoder
+        student, teacher, critic = (self.generator(name) for name in ("intra-shot", "teacher", "teacher"))
+        data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
+        history = own_history(data, settings.loop.batch, student, autoencoder)
+        roles = (student, teacher, critic)
+        return LearnFromOwnShots("inter-shot", settings, *roles, history, validation, autoencoder)
+
+    def _learn_to_judge(self) -> Stage:
+        settings, world = self.recipe.judge, self.recipe.world
+        judge = Judge(world.height, world.width, settings.frame_step, settings.widths, settings.features)
+        drawn, held_out = (self.drawn(split) for split in SPLITS)
+        return LearnToJudge(settings, self._placed(judge), drawn, held_out, self.autoencoder)
 
     def drawn(self, split: Split) -> Shards:
         """Drawn frames of a split, from which the autoencoder learns."""
@@ -180,9 +211,15 @@ class Workspace:
         )
         return Generator(self._placed(transformer), self._new_text(), self.schedule)
 
+    @property
+    def student(self) -> Generator:
+        """The student of the last finished stage."""
+        made = [name for name in STUDENT_STAGES if (self.folder / name / "export").exists()]
+        return self.generator(made[-1] if made else STUDENT_STAGES[0])
+
     def save_pipeline(self) -> Path:
         """Put the finished parts together in float16 as a model folder, and return it."""
-        world, student = self.recipe.world, self.generator("causal-init")
+        world, student = self.recipe.world, self.student
         pipeline = ShotStreamPipeline(
             transformer=student.transformer,
             vae=self.autoencoder,

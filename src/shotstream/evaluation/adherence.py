@@ -1,0 +1,110 @@
+"""Whether a film shows what it was asked to, and keeps what nobody asked for, as the judge reads it.
+
+What captions tell is compared with what they tell. What no caption tells (colour of an accessory, pattern,
+landmark and its side) nobody can know before it is first seen: it is compared with what the judge read in the
+first shot of that character or place in the same film. That is consistency, not truth.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from shotstream.world.judge import NOBODY, STANDS, true_answers
+
+TOLD_OF_THE_SHOT = ("place", "time", "framing", "action")
+KEPT_BY_THE_PLACE = ("landmark", "side")
+KEPT_BY_A_CHARACTER = ("accessory_colour", "pattern")
+
+Answers = Mapping[str, str]
+"""Question -> answer, for one shot; the questions are `shotstream.world.judge.QUESTIONS`."""
+
+
+class Mark(NamedTuple):
+    """One thing looked for in one shot."""
+
+    name: str
+    """Of the share that it counts in, e.g. "place", "kept_pattern"."""
+    stand: str
+    """Which character of the shot, "first" or "second"; empty if it is about the whole shot."""
+    asked: str
+    """What was told; for "kept_..." what was read before."""
+    read: str
+    """What the judge reads."""
+    right: bool
+
+
+def mark_film(attributes: dict[str, Any], answers: Sequence[Answers]) -> list[list[Mark]]:
+    """Mark every shot of a film.
+
+    Args:
+        attributes: `WorldStory.attributes()` of the story. A shot's subjects say who stands where: alone, a
+            character is the judge's first; of two, the first is the left one. Who stands on the other's side
+            is wrong.
+        answers: What the judge reads in every shot.
+
+    Returns:
+        Marks of every shot: "headcount", "character" (kind and colour, both right) and "accessory" of every
+        visible character, "place", "time", "framing", "action"; in later shots also "kept_accessory_colour",
+        "kept_pattern", "kept_landmark" and "kept_side", of what was seen before. Reading nobody where a
+        character was asked for is never right, twice nobody neither.
+
+    Raises:
+        ValueError: If there are more or fewer answers than shots.
+    """
+    if len(answers) != len(attributes["shots"]):
+        raise ValueError(
+            f"the story has {len(attributes['shots'])} shots and {len(answers)} were read; read every shot."
+        )
+    seen: dict[tuple[Any, str], str] = {}
+    marks = []
+    for number, (shot, read) in enumerate(zip(attributes["shots"], answers, strict=True)):
+        told = _told(true_answers(attributes, number), read, len(shot["subjects"]))
+        marks.append(told + _kept(shot["subjects"], read, seen))
+    return marks
+
+
+def shares(marks: Sequence[Sequence[Mark]]) -> dict[str, float]:
+    """Share of right marks in a film, by name; what was never looked for has none."""
+    counted: dict[str, list[bool]] = defaultdict(list)
+    for shot in marks:
+        for mark in shot:
+            counted[mark.name].append(mark.right)
+    return {name: sum(right) / len(right) for name, right in counted.items()}
+
+
+def _told(told: Answers, read: Answers, characters: int) -> list[Mark]:
+    read_characters = sum(read[f"{stand} kind"] != NOBODY for stand in STANDS)
+    marks = [_mark("headcount", "", str(characters), str(read_characters))]
+    for stand in STANDS[:characters]:
+        marks += [
+            _mark("character", stand, _looks(told, stand), _looks(read, stand)),
+            _mark("accessory", stand, told[f"{stand} accessory"], read[f"{stand} accessory"]),
+        ]
+    return marks + [_mark(name, "", told[name], read[name]) for name in TOLD_OF_THE_SHOT]
+
+
+def _kept(subjects: Sequence[int], read: Answers, seen: dict[tuple[Any, str], str]) -> list[Mark]:
+    """Compare with what was read when it was first seen (`seen`, which grows)."""
+    questions = [("place", "", name, name) for name in KEPT_BY_THE_PLACE]
+    for stand, character in zip(STANDS, subjects, strict=False):
+        questions += [(character, stand, name, f"{stand} {name}") for name in KEPT_BY_A_CHARACTER]
+    marks = []
+    for owner, stand, name, question in questions:
+        now = read[question]
+        if (owner, name) in seen:
+            before = seen[owner, name]
+            marks.append(Mark(f"kept_{name}", stand, before, now, now == before != NOBODY))
+        else:
+            seen[owner, name] = now
+    return marks
+
+
+def _looks(answers: Answers, stand: str) -> str:
+    """Colour and kind, e.g. "red cat"; one word where both are "nobody"."""
+    return " ".join(dict.fromkeys((answers[f"{stand} colour"], answers[f"{stand} kind"])))
+
+
+def _mark(name: str, stand: str, asked: str, read: str) -> Mark:
+    return Mark(name, stand, asked, read, asked == read)

@@ -1,0 +1,64 @@
+"""Every figure of a report, in its order: what it is called, what it says, what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Metric(NamedTuple):
+    """What a person should know of a figure."""
+
+    title: str
+    meaning: str
+    role: str = ""
+    """Of the features that it is computed from (`Extractors.by_role`); empty if from none."""
+    needs: str = ""
+    """What else a film must have for it."""
+    share: bool = True
+    """Whether 0 to 1 is its range (cosines may go below)."""
+
+
+_WITHIN = "frames against the first and the previous one"
+_ACROSS = "first, middle and last frames of shots against each other"
+_MOVING = "a shot of two frames"
+_WORLD = "a story of the story world, and its judge"
+_LATER = f"{_WORLD}, and something seen a second time"
+_CLOCK = "a film that was generated here, or a story.json that tells its speed"
+_KEPT = "as in the first shot of that {}, by the judge; no caption tells it"
+
+METRICS: Mapping[str, Metric] = {
+    "intra_shot_subject": Metric("Intra-shot subject consistency", _WITHIN, "subject", _MOVING),
+    "intra_shot_background": Metric("Intra-shot background consistency", _WITHIN, "background", _MOVING),
+    "inter_shot_semantic": Metric("Inter-shot semantic consistency", _ACROSS, "semantic", "two shots"),
+    "inter_shot_subject": Metric("Inter-shot subject consistency", _ACROSS, "subject", "two shots"),
+    "inter_shot_background": Metric("Inter-shot background consistency", _ACROSS, "background", "two shots"),
+    "transition_control": Metric(
+        "Transition control", "cuts found where they were asked for, and only there"
+    ),
+    "text_alignment": Metric("Text alignment", "shots against their prompts", "text", "prompts"),
+    "dynamic_degree": Metric("Dynamic degree", "share of shots in which much moves", needs=_MOVING),
+    "saturation": Metric("Saturation", "mean of HSV's S over pixels; falls when pictures wash out"),
+    "adherence.headcount": Metric("Characters in the shot", "as many as asked", needs=_WORLD),
+    "adherence.character": Metric("Kind and colour", "both right, per visible character", needs=_WORLD),
+    "adherence.accessory": Metric("Accessory", "right, per visible character", needs=_WORLD),
+    "adherence.place": Metric("Place", "right, per shot", needs=_WORLD),
+    "adherence.time": Metric("Time of day", "right, per shot", needs=_WORLD),
+    "adherence.framing": Metric("Framing", "right, per shot", needs=_WORLD),
+    "adherence.action": Metric("Action", "right, per shot", needs=_WORLD),
+    "adherence.kept_accessory_colour": Metric(
+        "Kept: colour of the accessory", _KEPT.format("character"), needs=_LATER
+    ),
+    "adherence.kept_pattern": Metric("Kept: pattern", _KEPT.format("character"), needs=_LATER),
+    "adherence.kept_landmark": Metric("Kept: landmark", _KEPT.format("place"), needs=_LATER),
+    "adherence.kept_side": Metric("Kept: side of the landmark", _KEPT.format("place"), needs=_LATER),
+    "frames_per_second": Metric(
+        "Frames per second", "generating, decoding included", needs=_CLOCK, share=False
+    ),
+    "first_frame_seconds": Metric(
+        "First frame (seconds)",
+        "from the start until frames can be shown; the first film warms up",
+        needs=_CLOCK,
+        share=False,
+    ),
+}

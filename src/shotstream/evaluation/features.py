@@ -1,0 +1,165 @@
+"""Pictures and captions to features, by published models whose weights are here or can be fetched.
+
+Legend: T frames, S captions, D width of a feature.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel, Dinov2Model
+
+from shotstream.evaluation.frames import check_frames
+from shotstream.streaming.loading import shorten
+
+
+class MissingExtractorError(OSError):
+    """A model that features come from cannot be had; the message names it and says how to fetch it."""
+
+
+class FeatureExtractor(Protocol):
+    """Whatever turns the frames of a shot into features."""
+
+    @property
+    def name(self) -> str:
+        """What a report calls it; names the weights."""
+        ...
+
+    def __call__(self, frames: np.ndarray) -> Tensor:
+        """Pictures, uint8 [T, H, W, 3], to features of length 1, float32 [T, D] on the CPU."""
+        ...
+
+
+class _PictureModel(ABC):
+    """A vision model of transformers, loaded when it is first used.
+
+    The *whole* picture is resized to the square that the model takes. The models' own recipes crop the square
+    out of the middle, which would hide what happens at the sides of a wide picture.
+
+    Args:
+        model: Name on the hub, or a folder. ``HF_HUB_OFFLINE=1`` keeps it to what was fetched before.
+        device: Where it runs.
+        batch_frames: Frames at a time.
+        local_files_only: Never fetch.
+    """
+
+    architecture: ClassVar[Any]
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        device: torch.device | str = "cpu",
+        batch_frames: int = 32,
+        local_files_only: bool = False,
+    ) -> None:
+        self.name = str(model)
+        self._device = device
+        self._batch_frames = batch_frames
+        self._local_files_only = local_files_only
+
+    @torch.no_grad()
+    def __call__(self, frames: np.ndarray) -> Tensor:
+        """Pictures, uint8 [T, H, W, 3], to features of length 1, float32 [T, D] on the CPU.
+
+        Raises:
+            MissingExtractorError: If the weights cannot be had.
+            ValueError: If `frames` are no pictures.
+        """
+        check_frames(frames)
+        starts = range(0, len(frames), self._batch_frames)
+        batches = (self._pixels(frames[start : start + self._batch_frames]) for start in starts)
+        return functional.normalize(torch.cat([self._embed(batch).cpu() for batch in batches]), dim=-1)
+
+    @abstractmethod
+    def _embed(self, pixels: Tensor) -> Tensor:
+        """Features [T, D] of prepared pictures [T, 3, side, side]."""
+
+    def _pixels(self, frames: np.ndarray) -> Tensor:
+        square = dict(self._processor.crop_size)
+        prepared = self._processor(
+            list(frames),
+            size=square,
+            do_center_crop=False,
+            input_data_format="channels_last",
+            return_tensors="pt",
+        )
+        return prepared["pixel_values"].to(self._device)
+
+    @cached_property
+    def _network(self) -> Any:
+        network, told = self._load(self.architecture, dtype=torch.float32, output_loading_info=True)
+        if told["missing_keys"]:  # the library goes on with random numbers in their place
+            lacking = sorted(told["missing_keys"])[0]
+            raise MissingExtractorError(
+                f"{self.name} is no {self.architecture.__name__}: it lacks {lacking}; name another model."
+            )
+        return network.eval().to(self._device)
+
+    @cached_property
+    def _processor(self) -> Any:
+        return self._load(AutoImageProcessor, backend="pil")
+
+    def _load(self, kind: Any, **options: Any) -> Any:
+        try:
+            return kind.from_pretrained(self.name, local_files_only=self._local_files_only, **options)
+        except OSError as error:
+            raise MissingExtractorError(
+                f"the model {self.name!r} is not here and cannot be fetched ({shorten(error)}); "
+                f"with a network, run: hf download {self.name} (or name a folder that holds it)"
+            ) from error
+        except ImportError as error:
+            raise ImportError('Features need Pillow: pip install "shotstream[evaluate]"') from error
+
+
+class DinoFeatures(_PictureModel):
+    """What is in the picture, by DINOv2: the normalised class token."""
+
+    architecture = Dinov2Model
+
+    def __init__(self, model: str = "facebook/dinov2-base", **options: Any) -> None:
+        super().__init__(model, **options)
+
+    def _embed(self, pixels: Tensor) -> Tensor:
+        return self._network(pixel_values=pixels).pooler_output  # [T, D]
+
+
+class ClipFeatures(_PictureModel):
+    """Pictures and captions in one space, by CLIP."""
+
+    architecture = CLIPModel
+
+    def __init__(self, model: str = "openai/clip-vit-base-patch32", **options: Any) -> None:
+        super().__init__(model, **options)
+
+    @torch.no_grad()
+    def encode_text(self, captions: Sequence[str]) -> Tensor:
+        """Captions to features of length 1, float32 [S, D] on the CPU.
+
+        A caption is cut where the model stops reading (77 tokens).
+
+        Raises:
+            MissingExtractorError: If the weights cannot be had.
+        """
+        longest = self._network.config.text_config.max_position_embeddings
+        tokens = self._tokenizer(
+            list(captions), padding=True, truncation=True, max_length=longest, return_tensors="pt"
+        ).to(self._device)
+        text = self._network.get_text_features(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+        )
+        return functional.normalize(text.pooler_output.cpu(), dim=-1)
+
+    def _embed(self, pixels: Tensor) -> Tensor:
+        return self._network.get_image_features(pixel_values=pixels).pooler_output  # [T, D]
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return self._load(AutoTokenizer)

@@ -1,0 +1,50 @@
+"""Where figures come from: the code, the machine, the time."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+import shotstream
+
+_PACKAGE = Path(shotstream.__file__).parent
+
+
+def commit() -> str | None:
+    """Git commit of this package, "-dirty" after it if files were changed; None if git does not hold it."""
+    if _git("ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    return _git("describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+
+
+def hardware(device: torch.device | str) -> str:
+    """What computed, in a line: GPU if one was used, processor, cores, torch."""
+    parts = [_processor(), f"cores: {os.cpu_count()}", f"torch {torch.__version__}"]
+    if torch.device(device).type == "cuda":
+        return ", ".join([torch.cuda.get_device_name(device), *parts])
+    return ", ".join([*parts, f"threads: {torch.get_num_threads()}"])
+
+
+def now() -> str:
+    """Date and time in UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *words], cwd=_PACKAGE, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

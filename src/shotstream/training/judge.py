@@ -1,0 +1,94 @@
+"""The judge learns to read drawn shots, half of them as the autoencoder gives them back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shotstream.data.shards import Shards
+from shotstream.media.files import write_text
+from shotstream.models.autoencoder import VideoAutoencoder
+from shotstream.streaming.chunk import to_pixels
+from shotstream.training.pictures import picture_grid
+from shotstream.training.settings import JudgeStage
+from shotstream.training.stage import Role
+from shotstream.world.judge import QUESTIONS, Judge, judge_loss, true_answers
+
+
+class LearnToJudge:
+    """Cross entropy on whole shots."""
+
+    name = "judge"
+
+    def __init__(
+        self,
+        settings: JudgeStage,
+        judge: Judge,
+        drawn: Shards,
+        held_out: Shards,
+        autoencoder: VideoAutoencoder,
+    ):
+        self.settings, self.loop = settings, settings.loop
+        self._judge, self._drawn, self._held_out = judge, drawn, held_out
+        self._autoencoder, self._device = autoencoder, judge.device
+        self.roles = {self.name: Role(judge, settings.optimiser)}
+
+    def role(self, step: int) -> str:
+        """There is one role."""
+        return self.name
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Mean cross entropy of all questions about a batch of shots."""
+        chosen = [self._draw(generator) for _ in range(self.loop.batch)]
+        frames, truth = self._look(self._drawn, chosen)
+        again = round(self.settings.autoencoded_share * len(frames))
+        if again:
+            frames = torch.cat([autoencode(self._autoencoder, frames[:again]), frames[again:]])
+        return judge_loss(self._judge(frames), truth), {}
+
+    def _draw(self, generator: torch.Generator) -> tuple[int, int]:
+        story = int(torch.randint(len(self._drawn), (), generator=generator))
+        shots = len(self._drawn.records[story]["prompts"])
+        return story, int(torch.randint(shots, (), generator=generator))
+
+    def _look(self, shards: Shards, chosen: list[tuple[int, int]]) -> tuple[Tensor, list[dict[str, str]]]:
+        """Frames `[B, T, 3, H, W]` in [-1, 1] of chosen (story, shot), and what is true of them."""
+        frames = torch.stack([shards.tensor(story, str(shot)) for story, shot in chosen])
+        truth = [true_answers(shards.records[story]["attributes"], shot) for story, shot in chosen]
+        return to_pixels(frames.to(self._device)), truth
+
+    def sample(self) -> np.ndarray:
+        """Held-out shots, first and last frame, as drawn and as the autoencoder gives them back."""
+        frames, _ = self._look(self._held_out, [(story, 0) for story in range(min(8, len(self._held_out)))])
+        again = autoencode(self._autoencoder, frames)
+        return picture_grid([[a[0], a[-1], b[0], b[-1]] for a, b in zip(frames, again, strict=True)])
+
+    def accuracy(self) -> dict[str, float]:
+        """Share of right answers on all held-out shots, as drawn and `autoencoded`, by question."""
+        right = {f"{name}{after}": 0 for after in ("", " autoencoded") for name in QUESTIONS}
+        count = 0
+        for story, record in enumerate(self._held_out.records):
+            chosen = [(story, shot) for shot in range(len(record["prompts"]))]
+            frames, truth = self._look(self._held_out, chosen)
+            count += len(chosen)
+            for after, seen in (("", frames), (" autoencoded", autoencode(self._autoencoder, frames))):
+                for answers, true in zip(self._judge.answers(seen), truth, strict=True):
+                    for name in QUESTIONS:
+                        right[name + after] += answers[name] == true[name]
+        return {name: number / count for name, number in right.items()}
+
+    def export(self, folder: Path) -> None:
+        """Save the judge, with its figures in accuracy.json."""
+        self._judge.save_pretrained(folder)
+        figures = {name: round(share, 4) for name, share in self.accuracy().items()}
+        write_text(folder / "accuracy.json", json.dumps(figures, indent=2) + "\n")
+
+
+@torch.no_grad()
+def autoencode(autoencoder: VideoAutoencoder, frames: Tensor) -> Tensor:
+    """Shots `[B, T, 3, H, W]` in [-1, 1] as they come back from the autoencoder."""
+    return autoencoder.open_decoder().decode(autoencoder.encode_clip(frames)).clamp(-1, 1)

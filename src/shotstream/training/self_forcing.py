@@ -1,0 +1,153 @@
+"""Stages 3 and 4: the student learns on its own rollouts, by distribution matching (paper section 3.3).
+
+Three roles: the *student* tells shots through the cache, as users are served; the frozen *teacher* says how
+true latents would change what it made; the *critic*, a second teacher that keeps learning what the student
+makes, says how the student's own would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shotstream.data.next_shot import NextShot, NextShots
+from shotstream.diffusion.losses import distribution_matching_loss, flow_matching_loss
+from shotstream.models.autoencoder import VideoAutoencoder
+from shotstream.streaming.chunk import to_pictures, to_pixels
+from shotstream.training.generator import Generator, sample_sheet
+from shotstream.training.settings import SelfForcingStage
+from shotstream.training.stage import Role, step_generator
+
+History = Callable[[torch.Generator], NextShot]
+"""Draws a batch of shots to make, with what is remembered when they are made."""
+
+
+def true_history(data: NextShots, batch: int, first_shot_share: float) -> History:
+    """Stage 3: earlier shots are the true ones."""
+    return lambda generator: data.draw(batch, generator, first_shot_share, drop_context=0)
+
+
+def own_history(data: NextShots, batch: int, student: Generator, autoencoder: VideoAutoencoder) -> History:
+    """Stage 4: the student tells stories up to a random shot; earlier shots are its own, decoded.
+
+    Every batch begins at the first shot again, so that a step depends on nothing but its random numbers.
+    """
+
+    @torch.no_grad()
+    def tell(generator: torch.Generator) -> NextShot:
+        stories = torch.randint(len(data.records), (batch,), generator=generator)
+        newest = int(torch.randint(data.clips.shape[1], (), generator=generator))
+        stills = torch.zeros_like(data.stills[stories], dtype=torch.float32)
+        for shot in range(newest):
+            earlier = data.pick(stories, shot, stills=stills).to(student.transformer.device)
+            frames = autoencoder.open_decoder().decode(student.roll_out(earlier, generator))
+            seen = to_pixels(to_pictures(frames[:, data.positions].flatten(0, 1)))
+            seen = seen.unflatten(0, (batch, -1)).to(frames)
+            stills[:, shot] = autoencoder.encode_stills(seen).to(stills)
+        return data.pick(stories, newest, stills=stills)
+
+    return tell
+
+
+class LearnFromOwnShots:
+    """Distribution matching distillation: `critic_updates` steps of the critic for each of the student's."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: SelfForcingStage,
+        student: Generator,
+        teacher: Generator,
+        critic: Generator,
+        history: History,
+        validation: NextShots,
+        autoencoder: VideoAutoencoder,
+    ):
+        self.name, self.settings, self.loop = name, settings, settings.loop
+        self._student, self._teacher, self._critic = student, teacher, critic
+        self._history, self._validation, self._autoencoder = history, validation, autoencoder
+        self._device = student.transformer.device
+        for frozen in (teacher.transformer, *(role.text.text_encoder for role in (student, teacher, critic))):
+            frozen.requires_grad_(False)
+        if settings.lora_rank is not None:
+            student.transformer.add_adapter(lora_config(settings.lora_rank))
+        self.roles = {
+            "student": Role(student.transformer, settings.optimiser),
+            "critic": Role(critic.transformer, settings.critic_optimiser, averaged=False),
+        }
+
+    def role(self, step: int) -> str:
+        """The critic goes first, and stays ahead."""
+        return "student" if (step + 1) % (self.settings.critic_updates + 1) == 0 else "critic"
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Distribution matching loss of the student, or flow-matching loss of the critic, on new rollouts."""
+        learning = self.role(step)
+        shot = self._history(generator).to(self._device)
+        count = len(self._student.schedule.student_steps())
+        steps = 1 + int(torch.randint(count, (), generator=generator))
+        with torch.set_grad_enabled(learning == "student"):
+            rollout = self._student.roll_out(shot, generator, steps)
+        noise = torch.randn(rollout.shape, generator=generator).to(rollout)
+        timestep = self._draw_timestep(generator)
+        noisy = self._student.schedule.add_noise(rollout.detach(), noise, timestep)
+        if learning == "student":
+            loss, figures = self._student_loss(shot, rollout, noisy, timestep)
+            return loss, {"student_loss": float(loss.detach()), **figures}
+        captions = self._critic.captions(shot.ids, shot.mask)
+        loss = flow_matching_loss(self._critic.flow(noisy, timestep, shot, captions), rollout, noise)
+        return loss, {"critic_loss": float(loss.detach())}
+
+    def _draw_timestep(self, generator: torch.Generator) -> Tensor:
+        """One timestep of the table for each sample [B], never the ends, where scores say nothing."""
+        timesteps = self._student.schedule.timesteps
+        entry = torch.randint(len(timesteps), (self.loop.batch,), generator=generator)
+        return timesteps[entry].clamp(*self.settings.timestep_range).to(self._device)
+
+    def _student_loss(
+        self, shot: NextShot, rollout: Tensor, noisy: Tensor, timestep: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
+        schedule = self._student.schedule
+        with torch.no_grad():
+            real_flow = self._teacher.guided_flow(shot, self.settings.guidance)(noisy, timestep)
+            real = schedule.to_x0(noisy, real_flow.float(), timestep)
+            captions = self._critic.captions(shot.ids, shot.mask)
+            fake_flow = self._critic.flow(noisy, timestep, shot, captions)
+            fake = schedule.to_x0(noisy, fake_flow.float(), timestep)
+        figures = {"deviation": float(rollout.detach().std())}
+        return distribution_matching_loss(rollout, real, fake), figures
+
+    def sample(self) -> np.ndarray:
+        """First and last shots of held-out stories told through the cache, the true ones beside them."""
+        return sample_sheet(
+            self._validation,
+            self._autoencoder,
+            lambda shot, number: self._student.roll_out(shot, step_generator(2, number)),
+            self._device,
+        )
+
+    def export(self, folder: Path) -> None:
+        """Save the student's transformer, its adapter merged."""
+        if self.settings.lora_rank is not None:
+            self._student.transformer.fuse_lora()
+            self._student.transformer.unload_lora()
+        self._student.transformer.save_pretrained(folder / "transformer")
+
+
+def lora_config(rank: int) -> Any:
+    """Low-rank adapters on all linear layers of the blocks (paper: rank 256).
+
+    Raises:
+        ImportError: If PEFT is missing, with the line that installs it.
+    """
+    try:
+        from peft import LoraConfig
+    except ImportError as error:
+        raise ImportError('LoRA needs PEFT: pip install "shotstream[wan]"') from error
+    linear = r"blocks\.\d+\.(attn\d\.(to_q|to_k|to_v|to_out\.0)|ffn\.net\.(0\.proj|2))"
+    return LoraConfig(r=rank, lora_alpha=rank, target_modules=linear)

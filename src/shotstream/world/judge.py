@@ -1,0 +1,145 @@
+"""The judge: reads back from the frames of a shot what the story world drew, or a model made of a prompt.
+
+It knows nothing of captions: it is trained on drawn shots, as they are and through the autoencoder, and asked
+the same questions of generated ones.
+
+Legend: B batch, T frames, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as functional
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+
+from shotstream.world import vocabulary
+
+NOBODY = "nobody"
+STANDS = ("first", "second")
+"""A shot shows one or two characters; alone, a character is the first, together the first is the left one."""
+_OF_THE_SHOT: Mapping[str, tuple[str, ...]] = {
+    "place": tuple(vocabulary.PLACES),
+    "time": tuple(vocabulary.TIMES),
+    "landmark": tuple(name for pair in vocabulary.LANDMARKS.values() for name in pair),
+    "side": vocabulary.SIDES,
+    "framing": tuple(vocabulary.FRAMINGS),
+    "action": tuple(vocabulary.ACTIONS),
+}
+_OF_A_CHARACTER: Mapping[str, tuple[str, ...]] = {
+    "kind": tuple(vocabulary.KINDS),
+    "colour": tuple(vocabulary.COLOURS),
+    "accessory": tuple(vocabulary.ACCESSORIES),
+    "accessory_colour": vocabulary.ACCESSORY_COLOURS,
+    "pattern": vocabulary.PATTERNS,
+}
+QUESTIONS: Mapping[str, tuple[str, ...]] = {
+    **_OF_THE_SHOT,
+    **{
+        f"{stand} {name}": (*answers, NOBODY) if stand == "second" else answers
+        for stand in STANDS
+        for name, answers in _OF_A_CHARACTER.items()
+    },
+}
+"""Question -> possible answers."""
+
+
+def true_answers(attributes: dict[str, Any], shot: int) -> dict[str, str]:
+    """What is to be seen in a shot (from 0) of a story, from `WorldStory.attributes()`."""
+    story, told = attributes, attributes["shots"][shot]
+    answers = {
+        "place": story["place"],
+        "time": story["time"],
+        **story["hidden"],
+        "framing": told["framing"],
+        "action": told["action"],
+    }
+    for order, stand in enumerate(STANDS):
+        seen = told["subjects"][order : order + 1]
+        facts = {name: NOBODY for name in _OF_A_CHARACTER}
+        for character in (story["cast"][index] for index in seen):
+            facts = {k: v for k, v in character.items() if k != "hidden"} | character["hidden"]
+        answers |= {f"{stand} {name}": value for name, value in facts.items()}
+    return answers
+
+
+class Judge(ModelMixin, ConfigMixin):
+    """A few convolutions on every frame, two over time, one linear reading per question."""
+
+    @register_to_config
+    def __init__(
+        self,
+        height: int = 64,
+        width: int = 96,
+        frame_step: int = 2,
+        widths: tuple[int, int, int, int] = (32, 64, 128, 128),
+        features: int = 256,
+    ):
+        """Build a judge with random weights.
+
+        Args:
+            height: Pixels that frames are resized to.
+            width: Pixels that frames are resized to.
+            frame_step: It looks at every so manyth frame.
+            widths: Channels after each halving of the picture.
+            features: D, of a frame and of a shot.
+        """
+        super().__init__()
+        layers: list[nn.Module] = []
+        for below, channels in zip((3, *widths[:-1]), widths, strict=True):
+            layers += [
+                nn.Conv2d(below, channels, 3, stride=2, padding=1),
+                nn.GroupNorm(8, channels),
+                nn.SiLU(),
+            ]
+        cells = (height // 16) * (width // 16)
+        self.look = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * cells, features))
+        self.follow = nn.ModuleList(
+            nn.Conv1d(features, features, 3, padding=gap, dilation=gap) for gap in (1, 3)
+        )
+        self.readings = nn.ModuleList(nn.Linear(2 * features, len(answers)) for answers in QUESTIONS.values())
+
+    def frame_features(self, frames: Tensor) -> Tensor:
+        """What single frames look like: `[B, T, 3, H, W]` in [-1, 1] to `[B, T, D]`."""
+        size = (self.config["height"], self.config["width"])
+        pictures = frames.flatten(0, 1)
+        if pictures.shape[-2:] != size:
+            pictures = functional.interpolate(pictures, size, mode="bilinear", antialias=True)
+        return self.look(pictures).unflatten(0, frames.shape[:2])
+
+    def forward(self, frames: Tensor) -> dict[str, Tensor]:
+        """Read shots.
+
+        Args:
+            frames: `[B, T, 3, H, W]` in [-1, 1].
+
+        Returns:
+            Logits `[B, answers]` of every question.
+        """
+        x = self.frame_features(frames[:, :: self.config["frame_step"]]).transpose(1, 2)  # [B, D, T]
+        for follow in self.follow:
+            x = x + follow(functional.silu(x))
+        seen = torch.cat([x.mean(dim=-1), x.amax(dim=-1)], dim=1)  # [B, 2 D]
+        return {name: reading(seen) for name, reading in zip(QUESTIONS, self.readings, strict=True)}
+
+    @torch.no_grad()
+    def answers(self, frames: Tensor) -> list[dict[str, str]]:
+        """The most likely answer of every question, for each of B shots `[B, T, 3, H, W]` in [-1, 1]."""
+        best = {name: logits.argmax(dim=1).tolist() for name, logits in self(frames).items()}
+        return [
+            {name: QUESTIONS[name][numbers[shot]] for name, numbers in best.items()}
+            for shot in range(len(frames))
+        ]
+
+
+def judge_loss(logits: Mapping[str, Tensor], truth: list[dict[str, str]]) -> Tensor:
+    """Mean cross entropy over questions and shots (a scalar)."""
+    losses = []
+    for name, values in logits.items():
+        right = [QUESTIONS[name].index(answers[name]) for answers in truth]
+        losses.append(functional.cross_entropy(values.float(), torch.tensor(right, device=values.device)))
+    return torch.stack(losses).mean()

@@ -1,0 +1,122 @@
+"""Marks and shares of a story whose answers are written down by hand."""
+
+import pytest
+
+from shotstream.evaluation.adherence import Mark, mark_film, shares
+from shotstream.world.judge import NOBODY, true_answers
+
+pytestmark = pytest.mark.cpu
+
+
+def character(kind, colour, accessory, accessory_colour, pattern):
+    hidden = {"accessory_colour": accessory_colour, "pattern": pattern}
+    return {"kind": kind, "colour": colour, "accessory": accessory, "hidden": hidden}
+
+
+STORY = {
+    "place": "beach",
+    "time": "night",
+    "hidden": {"landmark": "palm", "side": "left"},
+    "cast": [
+        character("cat", "red", "crown", "white", "spots"),
+        character("bear", "blue", "scarf", "pink", "belly"),
+    ],
+    "shots": [
+        {"subjects": [0, 1], "framing": "wide", "action": "walks"},
+        {"subjects": [1], "framing": "close-up", "action": "waves"},
+        {"subjects": [0, 1], "framing": "medium", "action": "jumps"},
+    ],
+}
+TOLD = {"headcount", "character", "accessory", "place", "time", "framing", "action"}
+KEPT = {"kept_landmark", "kept_side", "kept_accessory_colour", "kept_pattern"}
+
+
+def truth():
+    return [true_answers(STORY, shot) for shot in range(3)]
+
+
+def test_the_truth_scores_everything():
+    told = shares(mark_film(STORY, truth()))
+    assert told.keys() == TOLD | KEPT
+    assert set(told.values()) == {1.0}
+
+
+def test_the_first_shot_keeps_nothing_and_every_later_one_what_it_shows():
+    marks = mark_film(STORY, truth())
+    assert [{mark.name for mark in shot} - TOLD for shot in marks] == [set(), KEPT, KEPT]
+    kept = [(mark.stand, mark.asked) for mark in marks[1] if mark.name == "kept_pattern"]
+    assert kept == [("first", "belly")]  # the bear, who stood second before
+    kept = [(mark.stand, mark.asked) for mark in marks[2] if mark.name == "kept_pattern"]
+    assert kept == [("first", "spots"), ("second", "belly")]
+
+
+def test_kind_and_colour_count_only_together():
+    answers = truth()
+    answers[0]["first colour"] = "green"  # right kind, wrong colour
+    answers[1]["first kind"] = "robot"  # right colour, wrong kind
+    marks = mark_film(STORY, answers)
+    assert shares(marks)["character"] == pytest.approx(3 / 5)
+    assert Mark("character", "first", "red cat", "green cat", False) in marks[0]
+    assert shares(marks)["accessory"] == 1.0
+
+
+def test_every_shot_is_asked_for_itself():
+    answers = truth()
+    answers[1] |= {"place": "snow", "framing": "wide"}
+    answers[2] |= {"place": "snow", "action": "stands", "time": "day"}
+    told = shares(mark_film(STORY, answers))
+    names = ("place", "time", "framing", "action")
+    assert [told[name] for name in names] == pytest.approx([1 / 3, 2 / 3, 2 / 3, 2 / 3])
+
+
+def test_what_is_kept_is_what_was_read_first_true_or_not():
+    answers = truth()
+    for read in answers:
+        read["landmark"] = "tent"  # never true, always the same
+    answers[1]["side"] = "both"  # right before and after
+    told = shares(mark_film(STORY, answers))
+    assert (told["kept_landmark"], told["kept_side"]) == (1.0, 0.5)
+    answers = truth()
+    answers[0]["side"] = "both"  # now it is the truth that differs, twice
+    assert shares(mark_film(STORY, answers))["kept_side"] == 0.0
+
+
+def test_a_character_is_followed_to_where_it_stands():
+    answers = truth()
+    answers[1]["first pattern"] = "stripes"  # the bear, alone
+    answers[2]["first accessory_colour"] = "black"  # the cat
+    told = shares(mark_film(STORY, answers))
+    # of each: the bear in shot 1, cat and bear in shot 2
+    assert told["kept_pattern"] == pytest.approx(2 / 3)
+    assert told["kept_accessory_colour"] == pytest.approx(2 / 3)
+
+
+def test_who_is_not_there_is_never_right():
+    answers = truth()
+    questions = ("kind", "colour", "accessory", "accessory_colour", "pattern")
+    for shot in (0, 2):
+        answers[shot] |= {f"second {question}": NOBODY for question in questions}
+    marks = mark_film(STORY, answers)
+    told = shares(marks)
+    assert told["headcount"] == pytest.approx(1 / 3)
+    assert told["character"] == told["accessory"] == pytest.approx(3 / 5)
+    assert told["kept_pattern"] == pytest.approx(1 / 3)  # only the cat's; twice nobody is nothing kept
+    assert Mark("character", "second", "blue bear", NOBODY, False) in marks[0]
+
+
+def test_somebody_too_many_is_counted():
+    answers = truth()
+    answers[1]["second kind"] = "rabbit"
+    told = shares(mark_film(STORY, answers))
+    assert told["headcount"] == pytest.approx(2 / 3)
+    assert told["character"] == 1.0
+
+
+def test_a_single_shot_keeps_nothing():
+    story = STORY | {"shots": STORY["shots"][:1]}
+    assert shares(mark_film(story, truth()[:1])).keys() == TOLD
+
+
+def test_every_shot_must_be_read():
+    with pytest.raises(ValueError, match="has 3 shots and 2 were read"):
+        mark_film(STORY, truth()[:2])

@@ -1,0 +1,138 @@
+"""Features by the real classes at tiny size, from folders that look like those on the hub."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model
+
+from shotstream.evaluation.features import ClipFeatures, DinoFeatures, FeatureExtractor, MissingExtractorError
+from shotstream.models.text import make_tokenizer
+
+pytestmark = pytest.mark.cpu
+
+SIDE = 28
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+VISION = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": SIDE}
+
+
+def prepare(folder, **recipe):
+    """Write the hub's preprocessor_config.json."""
+    steps = dict.fromkeys(("do_center_crop", "do_convert_rgb", "do_normalize", "do_resize"), True)
+    values = {"image_mean": MEAN, "image_std": STD, "resample": 3, **steps, **recipe}
+    (folder / "preprocessor_config.json").write_text(json.dumps(values))
+
+
+@pytest.fixture(scope="module")
+def dino_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dino")
+    torch.manual_seed(0)
+    Dinov2Model(Dinov2Config(**VISION, mlp_ratio=2, patch_size=14)).save_pretrained(folder)
+    crop = {"height": SIDE, "width": SIDE}
+    prepare(folder, image_processor_type="BitImageProcessor", size={"shortest_edge": 32}, crop_size=crop)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clip")
+    tokenizer = make_tokenizer(["a", "red", "fox", "runs", "in", "the", "snow"])
+    width = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**width, "vocab_size": len(tokenizer), "max_position_embeddings": 6, "eos_token_id": 1}
+    vision = {**width, "image_size": SIDE, "patch_size": 14}
+    torch.manual_seed(0)
+    config = CLIPConfig(
+        text_config={**text, "pad_token_id": 0, "bos_token_id": 2}, vision_config=vision, projection_dim=8
+    )
+    CLIPModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    prepare(folder, feature_extractor_type="CLIPFeatureExtractor", size=SIDE, crop_size=SIDE)
+    return ClipFeatures(folder, local_files_only=True)
+
+
+@pytest.fixture(scope="module")
+def dino(dino_folder):
+    return DinoFeatures(dino_folder, local_files_only=True)
+
+
+def pictures(frames, height=SIDE, width=SIDE):
+    return np.random.default_rng(0).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
+
+
+def normalised(features):
+    return features / features.norm(dim=-1, keepdim=True)
+
+
+def test_dino_features_are_those_of_the_network(dino, dino_folder):
+    frames = pictures(3)
+    pixels = (torch.from_numpy(frames).permute(0, 3, 1, 2) / 255 - torch.tensor(MEAN).view(3, 1, 1)) / (
+        torch.tensor(STD).view(3, 1, 1)
+    )
+    with torch.no_grad():
+        expected = normalised(Dinov2Model.from_pretrained(dino_folder).eval()(pixels).last_hidden_state[:, 0])
+    found = dino(frames)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert not torch.allclose(found[0], found[1], atol=1e-3)
+
+
+def test_what_is_called_an_extractor_is_one(dino, dino_folder):
+    extractor: FeatureExtractor = dino
+    assert extractor.name == str(dino_folder)
+
+
+def test_batches_change_nothing(dino, dino_folder):
+    frames = pictures(5)
+    small = DinoFeatures(dino_folder, batch_frames=2, local_files_only=True)
+    assert torch.allclose(dino(frames), small(frames), atol=1e-6)
+
+
+@pytest.mark.parametrize("extractor", ["dino", "clip"])
+def test_the_sides_of_a_wide_picture_are_seen(extractor, request):
+    frames = pictures(2, height=24, width=72)
+    frames[1] = frames[0]
+    frames[1, :, :12] = 255  # a centre crop would cut this sixth off
+    first, second = request.getfixturevalue(extractor)(frames)
+    assert (first - second).abs().max() > 1e-3
+
+
+def test_clip_puts_pictures_and_captions_into_one_space(clip):
+    shown, told = clip(pictures(2)), clip.encode_text(["a red fox", "the snow"])
+    assert shown.shape == told.shape == (2, 8)
+    for features in (shown, told):
+        assert torch.allclose(features.norm(dim=-1), torch.ones(2))
+    assert not torch.allclose(told[0], told[1], atol=1e-3)
+
+
+def test_captions_do_not_depend_on_their_neighbours_and_are_cut_at_the_models_end(clip):
+    together = clip.encode_text(["a fox", "a red fox runs in the snow"])
+    assert torch.allclose(together[0], clip.encode_text(["a fox"])[0], atol=1e-6)
+    assert torch.allclose(
+        together[1], clip.encode_text(["a red fox runs in"])[0], atol=1e-6
+    )  # 5 words and </s>
+
+
+@pytest.mark.parametrize("kind", [DinoFeatures, ClipFeatures])
+def test_weights_that_cannot_be_had_are_named(kind):
+    extractor = kind("nobody/nothing", local_files_only=True)
+    with pytest.raises(
+        MissingExtractorError, match=r"'nobody/nothing' is not here.*hf download nobody/nothing"
+    ):
+        extractor(pictures(1))
+
+
+def test_missing_weights_are_not_made_up(dino_folder, tmp_path):
+    for file in dino_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["layernorm.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(MissingExtractorError, match=r"is no Dinov2Model: it lacks layernorm\.weight"):
+        DinoFeatures(tmp_path, local_files_only=True)(pictures(1))
+
+
+def test_only_pictures_have_features(dino):
+    with pytest.raises(ValueError, match=r"Frames must be uint8"):
+        dino(pictures(1)[0])
