@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -83,6 +83,7 @@ stories = st.builds(
 )
 
 
+@example(story=Story(setting="1e3", shots=["0E0", "null", "yes", "2026-01-01"]), suffix="yaml")
 @settings(max_examples=60, deadline=None)
 @given(story=stories, suffix=st.sampled_from(["yaml", "json"]))
 def test_what_is_written_is_read_back(tmp_path_factory, story, suffix):

@@ -7,10 +7,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from shotstream.media.documents import Document, Location, did_you_mean, read_document, shortened
+from shotstream.media.documents import (
+    Document,
+    Location,
+    as_yaml,
+    did_you_mean,
+    read_document,
+    shortened,
+)
 from shotstream.media.files import write_text
 
 
@@ -106,7 +112,7 @@ class Story(BaseModel):
         if path.suffix == ".json":
             write_text(path, json.dumps(data, indent=2) + "\n")
         else:
-            write_text(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
+            write_text(path, as_yaml(data))
 
 
 def _rename_published(document: Document) -> bool:

@@ -101,10 +101,20 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that puts in quotes what `_Loader` would take for something else than text."""
+
+
 # YAML 1.1 takes 1e3 for text; JSON and people mean a number.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"-?[0-9]+([.][0-9]+)?[eE][-+]?[0-9]+$"), list("-0123456789")
-)
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"-?[0-9]+([.][0-9]+)?[eE][-+]?[0-9]+$"), list("-0123456789")
+    )
+
+
+def as_yaml(data: Any) -> str:
+    """Write plain data as YAML that `read_document` reads back as the same."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _read_text(document: Document) -> str:
