@@ -13,6 +13,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from shotstream.data.next_shot import NextShot, NextShots
+from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.samplers import Network, guided, sample_ode
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder
@@ -87,7 +88,9 @@ class Generator:
         """Make shots by the ODE with guidance; return them and the states before the steps in `keep`."""
         return sample_ode(self.guided_flow(shot, guidance), noise, self.schedule, steps, keep)
 
-    def roll_out(self, shot: NextShot, generator: torch.Generator, steps: int | None = None) -> Tensor:
+    def roll_out(
+        self, shot: NextShot, generator: torch.Generator, steps: int | None = None, share: Share = WHOLE
+    ) -> Tensor:
         """Tell shots chunk by chunk through the cache, as users are served.
 
         Args:
@@ -95,14 +98,27 @@ class Generator:
             generator: Of the noise, on the CPU.
             steps: How many of the student's steps to execute for every chunk; None for all. Gradients, if
                 autograd is on, flow through the last of them only (self-forcing).
+            share: Which part of a batch the shots are.
 
         Returns:
             Clean latents [B, F, C, h, w].
+
+        Raises:
+            ValueError: If activations are checkpointed and the shot is longer than the window: passes that
+                are repeated in the backward would read what later chunks have written over. Up to the window
+                every chunk keeps its place, and repeating is exact.
         """
         batch, _, _, height, width = shot.target.shape
         _, rows, columns = self.transformer.config["patch_size"]
         tokens = (height // rows) * (width // columns)
         cache = DualCache.for_transformer(self.transformer, batch=batch, tokens_per_frame=tokens)
+        repeats = self.transformer.gradient_checkpointing and torch.is_grad_enabled()
+        if repeats and shot.target.shape[1] > cache.window_frames:
+            raise ValueError(
+                f"A rollout of {shot.target.shape[1]} latent frames slides through a window of "
+                f"{cache.window_frames}, so its passes cannot be repeated for the gradient; set "
+                "loop.checkpoint_activations=false or roll out shorter shots."
+            )
         own = self.captions(shot.ids[:, -1:], shot.mask[:, -1:])
         rollout = ShotRollout(self.transformer, self.schedule, cache, own, int(shot.shot_index[-1]))
         remembered = shot.context_frames
@@ -117,7 +133,7 @@ class Generator:
                 rollout.commit(made[-1])
 
             def noise_at(_: int, like: Tensor = chunk) -> Tensor:
-                return torch.randn(like.shape, generator=generator).to(like)
+                return share.randn(like.shape, generator).to(like)
 
             made.append(rollout.denoise(noise_at, steps))
         return torch.cat(made, dim=1)

@@ -75,6 +75,12 @@ class Loop(Settings):
 
     steps: PositiveInt = 1000
     batch: PositiveInt = 8
+    """Samples of an optimiser step, those of all processes and accumulated passes together."""
+    accumulate: PositiveInt = 1
+    """Passes, one after the other, that a process makes of its part of a batch; more take less memory."""
+    checkpoint_activations: bool = False
+    """Whether the transformer's blocks are run again for the gradient instead of keeping what they computed:
+    a third slower, for much less memory."""
     seed: int = 0
     ema: float = Field(default=0.995, ge=0, lt=1)
     """Decay of the moving average of the weights; the average is what is exported."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from shotstream.data.next_shot import NextShot, NextShots
+from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.losses import flow_matching_loss, stratified
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.training.generator import Generator, sample_sheet
@@ -40,18 +41,21 @@ class LearnNextShot:
         """There is one role."""
         return self.name
 
-    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        self, step: int, generator: torch.Generator, share: Share = WHOLE
+    ) -> tuple[Tensor, dict[str, float]]:
         """Weighted flow-matching loss; captions are dropped now and then, for guidance."""
         settings, schedule, device = self.settings, self._generator.schedule, self._device
+        batch = self.loop.batch
         forget = 1.0 if step < settings.text_to_video_steps else settings.drop_context
-        shot = self._data.draw(self.loop.batch, generator, settings.first_shot_share, forget)
-        silent = torch.rand(self.loop.batch, 1, 1, generator=generator) < settings.drop_text
+        shot = self._data.draw(batch, generator, settings.first_shot_share, forget, share)
+        silent = share.of(torch.rand(batch, 1, 1, generator=generator)) < settings.drop_text
         empty_ids, empty_mask = self._generator.no_text(shot.ids)
         ids = torch.where(silent, empty_ids, shot.ids)
         mask = torch.where(silent, empty_mask, shot.mask)
-        entry = (stratified(self.loop.batch, generator) * len(schedule.timesteps)).long()
+        entry = share.of((stratified(batch, generator) * len(schedule.timesteps)).long())
         timestep = schedule.timesteps[entry]
-        noise = torch.randn(shot.target.shape, generator=generator)
+        noise = share.randn(shot.target.shape, generator)
         noisy = schedule.add_noise(shot.target, noise, timestep)
 
         captions = self._generator.captions(ids.to(device), mask.to(device))
