@@ -49,10 +49,10 @@ def test_a_killed_run_goes_on_as_if_it_had_not_stopped(finished, tmp_path, stage
     learner = build()
     whole_loss = learner.loss
 
-    def loss_until_killed(step, generator):
+    def loss_until_killed(step, *args):
         if step == 3:  # after the checkpoint of step 2
             raise Stopped
-        return whole_loss(step, generator)
+        return whole_loss(step, *args)
 
     learner.loss = loss_until_killed
     with pytest.raises(Stopped):

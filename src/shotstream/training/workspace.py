@@ -22,6 +22,7 @@ from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.training.autoencoder import LearnAutoencoder, new_autoencoder
 from shotstream.training.causal_init import LearnCausally, record_pairs
+from shotstream.training.distributed import ALONE, World
 from shotstream.training.generator import Generator
 from shotstream.training.judge import LearnToJudge
 from shotstream.training.loop import train
@@ -39,6 +40,9 @@ SPLITS: tuple[Split, Split] = ("train", "held-out")
 STAGES = ("autoencoder", "decoder", "teacher", "causal-init", "intra-shot", "inter-shot", "judge")
 """In the order they are run; `decoder` and `judge` only need `autoencoder` and can run beside the others."""
 
+SMALL_STAGES = ("autoencoder", "decoder", "judge")
+"""Small enough for one process; where there are several, the others wait."""
+
 STUDENT_STAGES = ("causal-init", "intra-shot", "inter-shot")
 """Those that make the student, each from the one before."""
 
@@ -50,8 +54,8 @@ class MissingStageError(ValueError):
 class Workspace:
     """A recipe and its run folder; `run` trains a stage, `save_pipeline` puts the parts together."""
 
-    def __init__(self, recipe: Recipe, folder: Path, device: torch.device):
-        self.recipe, self.folder, self.device = recipe, folder, device
+    def __init__(self, recipe: Recipe, folder: Path, device: torch.device, world: World = ALONE):
+        self.recipe, self.folder, self.device, self.world = recipe, folder, device, world
 
     def run(self, name: str) -> Path:
         """Train a stage (or go on with it) and return where its networks were exported."""
@@ -64,9 +68,14 @@ class Workspace:
             "inter-shot": (self.recipe.inter_shot, self._learn_from_own_stories),
             "judge": (self.recipe.judge, self._learn_to_judge),
         }
+        if name in SMALL_STAGES and self.world.size > 1:
+            if self.world.writes:
+                Workspace(self.recipe, self.folder, self.device).run(name)
+            self.world.wait()
+            return self.folder / name / "export"
         settings, build = stages[name]
         torch.manual_seed(settings.loop.seed)
-        train(build(), RunFolder(self.folder / name, settings))
+        train(build(), RunFolder(self.folder / name, settings, self.world))
         return self.folder / name / "export"
 
     def _learn_autoencoder(self) -> Stage:
@@ -87,7 +96,8 @@ class Workspace:
         teacher, student = self.generator("teacher"), self.generator("teacher")
         data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
         settings, share = self.recipe.causal_init, self.recipe.teacher.first_shot_share
-        pairs = record_pairs(self.folder / "pairs", teacher, data, settings, share)
+        with self.world.in_turn():
+            pairs = record_pairs(self.folder / "pairs", teacher, data, settings, share)
         return LearnCausally(settings, student, pairs, data, validation, self.autoencoder)
 
     def _learn_from_own_shots(self) -> Stage:
@@ -121,9 +131,9 @@ class Workspace:
     def next_shots(self, split: Split, text: CaptionEncoder) -> NextShots:
         """Encoded stories of a split, from which the generator learns, their captions in tokens of `text`."""
         budget = self.recipe.world.context_frames
-        latents = write_latents(
-            self.folder / f"latents-{split}", self._stories(split), self.autoencoder, budget
-        )
+        folder, autoencoder = self.folder / f"latents-{split}", self.autoencoder
+        with self.world.in_turn():
+            latents = write_latents(folder, self._stories(split), autoencoder, budget)
         return NextShots(latents, text.tokenize, self.recipe.caption_template, budget)
 
     def _stories(self, split: Split) -> DrawnStories:
