@@ -31,7 +31,7 @@ def stop_at(step, learner):
 
 
 def train_in_two(rank: int, port: int, recipe: str, folder: Path):
-    """Run the stages that come in shards, the last one first, as each starts from what the one before made."""
+    """Run the stages that come in shards, the last one first: each starts from what was there before."""
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}

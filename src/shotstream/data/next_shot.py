@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from shotstream.data.drawn import captions_of
-from shotstream.data.share import WHOLE, Share
 from shotstream.data.shards import Shards
+from shotstream.data.share import WHOLE, Share
 from shotstream.streaming.memory import select_frames
 
 Tokenize = Callable[[Sequence[str]], tuple[Tensor, Tensor]]

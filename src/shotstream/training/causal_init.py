@@ -13,8 +13,8 @@ from rich.progress import track
 from torch import Tensor
 
 from shotstream.data.next_shot import NextShots
-from shotstream.data.share import WHOLE, Share
 from shotstream.data.shards import Shards, ShardWriter
+from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.losses import regression_loss
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder

@@ -21,8 +21,8 @@ from shotstream.training.learner import Learner
 class RunFolder:
     """`settings.yaml`, `metrics.jsonl`, `tensorboard/`, `samples/`, and a checkpoint, whole or absent.
 
-    The checkpoint of one process is the file `checkpoint.pt`; of several, a folder `checkpoint-STEP/` to which
-    each has written its shards. A kill at any moment leaves the old one or the new one.
+    The checkpoint of one process is the file `checkpoint.pt`; of several, a folder `checkpoint-STEP/` with
+    the shards of each. A kill at any moment leaves the old one or the new one.
     """
 
     def __init__(self, path: Path, settings: BaseModel, world: World = ALONE):
@@ -93,9 +93,9 @@ class RunFolder:
         """
         folders, several = self._folders(), self.world.size > 1
         if self._file.exists() if several else folders:
+            begun, now = ("one process", "one") if several else ("several processes", "several (torchrun)")
             raise ValueError(
-                f"The run {self.path} was begun by {'one process' if several else 'several processes'}; go on "
-                f"with {'one' if several else 'several (torchrun)'}, or give the recipe another name."
+                f"The run {self.path} was begun by {begun}; go on with {now}, or give the recipe another name."
             )
         if several and folders:
             step = _step_of(folders[-1])
