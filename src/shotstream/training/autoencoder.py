@@ -14,6 +14,7 @@ from shotstream.data.drawn import cut_clips
 from shotstream.data.shards import Shards
 from shotstream.data.share import WHOLE, Share
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
+from shotstream.training.networks import make_light_autoencoder
 from shotstream.training.pictures import picture_grid
 from shotstream.training.settings import AutoencoderStage, DecoderStage
 from shotstream.training.stage import Role, step_generator
@@ -39,13 +40,7 @@ def psnr(frames: Tensor, target: Tensor) -> float:
 
 def new_autoencoder(settings: AutoencoderStage, drawn: Shards) -> TinyVideoAutoencoder:
     """Build an autoencoder whose linear patch path starts from the principal components of drawn frames."""
-    autoencoder = TinyVideoAutoencoder(
-        latent_channels=settings.latent_channels,
-        encoder_widths=settings.encoder_widths,
-        decoder_widths=settings.decoder_widths,
-        encoder_blocks=settings.encoder_blocks,
-        decoder_blocks=settings.decoder_blocks,
-    )
+    autoencoder = make_light_autoencoder(settings)
     groups = cut_clips(drawn, 64, autoencoder.temporal_ratio, step_generator(settings.loop.seed, 0))
     autoencoder.start_from_patches(groups.flatten(1, 2))
     return autoencoder

@@ -100,8 +100,9 @@ class LearnCausally:
         rows = share.rows(len(stories))
         states = self._pairs.part(number, "states", rows.start, rows.stop)  # [B, steps + 1, F, C, h, w]
         states = states.float().to(self._device)
-        entries = self._draw_entries(len(stories), *states.shape[1:3], generator).to(self._device)
-        entry, learnt = share.of(entries), entries < states.shape[1] - 1  # [B, F], of the whole batch
+        _, count, frames = states.shape[:3]
+        entries = self._draw_entries(len(stories), count, frames, generator).to(self._device)
+        entry, learnt = share.of(entries), entries < count - 1  # [B, F], `learnt` of the whole batch
         noisy = states.gather(1, entry[:, None, :, None, None, None].expand_as(states[:, :1]))[:, 0]
         steps = torch.cat([self._student.schedule.student_steps(), torch.zeros(1)]).to(self._device)
         timestep = steps[entry]

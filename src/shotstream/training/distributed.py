@@ -113,7 +113,7 @@ class World:
             for name, shard in part._parameters.items():
                 if isinstance(shard, DTensor):
                     if id(shard) not in whole:
-                        values = shard.detach().full_tensor()
+                        values = shard.full_tensor().detach()
                         kept = values.cpu() if self.writes else values.new_empty(0)
                         whole[id(shard)] = nn.Parameter(kept, shard.requires_grad)
                     if self.writes:

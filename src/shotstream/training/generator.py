@@ -32,21 +32,26 @@ class Generator:
     """
 
     def __init__(
-        self, transformer: CausalWanTransformer3DModel, text: CaptionEncoder, schedule: FlowSchedule
+        self,
+        transformer: CausalWanTransformer3DModel,
+        text: CaptionEncoder,
+        schedule: FlowSchedule,
+        negative_prompt: str = "",
     ):
         self.transformer, self.text, self.schedule = transformer, text, schedule
+        self.negative_prompt = negative_prompt
 
     def captions(self, ids: Tensor, mask: Tensor) -> Captions:
         """Encode tokens [B, S, L]."""
         embedded = self.text.embed(ids.flatten(0, 1), mask.flatten(0, 1)).unflatten(0, ids.shape[:2])
         return self.transformer.encode_captions(embedded)
 
-    def no_text(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens and mask of empty captions, in the shape of other tokens [B, S, L]."""
-        ids, mask = self.text.tokenize([""])
-        missing = like.shape[-1] - ids.shape[-1]
-        ids, mask = (functional.pad(part[0], (0, missing)).expand_as(like).to(like) for part in (ids, mask))
-        return ids, mask
+    def no_text(self, like: Tensor, text: str = "") -> tuple[Tensor, Tensor]:
+        """Tokens and mask of empty captions, or of a text, in place of others [B, S, at least L]."""
+        ids, mask = self.text.tokenize([text])
+        missing = max(0, like.shape[-1] - ids.shape[-1])
+        ids, mask = (functional.pad(part[0], (0, missing)) for part in (ids, mask))
+        return ids.expand(*like.shape[:2], -1).to(like), mask.expand(*like.shape[:2], -1).to(like)
 
     def flow(
         self, noisy: Tensor, timestep: Tensor, shot: NextShot, captions: Captions, *, causal: bool = False
@@ -73,7 +78,7 @@ class Generator:
     def guided_flow(self, shot: NextShot, guidance: float) -> Network:
         """Return the flow with classifier-free guidance, as a function of noisy latents and timestep."""
         captions = self.captions(shot.ids, shot.mask)
-        nothing = self.captions(*self.no_text(shot.ids))
+        nothing = self.captions(*self.no_text(shot.ids, self.negative_prompt))
 
         def flow(x: Tensor, timestep: Tensor) -> Tensor:
             with_text = self.flow(x, timestep, shot, captions)

@@ -22,9 +22,9 @@ from rich.progress import (
 
 from shotstream.media.files import whole_folder
 from shotstream.media.sheet import write_png
-from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.training.distributed import World
 from shotstream.training.learner import Learner
+from shotstream.training.networks import transformers_in
 from shotstream.training.run import RunFolder
 from shotstream.training.stage import Stage, step_generator
 
@@ -80,8 +80,7 @@ def _prepare(stage: Stage, world: World) -> dict[str, Learner]:
         )
     learning = {name: role for name, role in stage.roles.items() if role.optimiser is not None}
     if loop.checkpoint_activations:
-        modules = [module for role in learning.values() for module in role.module.modules()]
-        transformers = [module for module in modules if isinstance(module, CausalWanTransformer3DModel)]
+        transformers = [found for role in learning.values() for found in transformers_in(role.module)]
         if not transformers:
             raise TrainingError(
                 f"{stage.name} trains no transformer, so loop.checkpoint_activations would do nothing; "

@@ -95,7 +95,7 @@ class RunFolder:
         if self._file.exists() if several else folders:
             begun, now = ("one process", "one") if several else ("several processes", "several (torchrun)")
             raise ValueError(
-                f"The run {self.path} was begun by {begun}; go on with {now}, or give the recipe another name."
+                f"The run {self.path} was begun by {begun}; go on with {now}, or rename the recipe."
             )
         if several and folders:
             step = _step_of(folders[-1])

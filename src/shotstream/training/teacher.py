@@ -13,6 +13,7 @@ from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.losses import flow_matching_loss, stratified
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.training.generator import Generator, sample_sheet
+from shotstream.training.networks import train_self_attention_only
 from shotstream.training.settings import TeacherStage
 from shotstream.training.stage import Role, step_generator
 
@@ -33,7 +34,12 @@ class LearnNextShot:
         self.settings, self.loop = settings, settings.loop
         self._generator, self._data, self._validation = generator, data, validation
         self._autoencoder = autoencoder
-        parts = {"transformer": generator.transformer, "text_encoder": generator.text.text_encoder}
+        text_encoder = generator.text.text_encoder
+        parts: dict[str, nn.Module] = {"transformer": generator.transformer}
+        if any(parameter.requires_grad for parameter in text_encoder.parameters()):
+            parts["text_encoder"] = text_encoder
+        if settings.trained == "self-attention":
+            train_self_attention_only(generator.transformer)
         self.roles = {self.name: Role(nn.ModuleDict(parts), settings.optimiser)}
         self._device = generator.transformer.device
 
