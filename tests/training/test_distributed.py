@@ -92,6 +92,13 @@ def test_processes_that_are_killed_go_on_as_if_they_had_not_been(two):
         assert torch.equal(tensor, expected[name]), name
 
 
+def test_shards_of_two_processes_are_read_by_any_number(two, finished):
+    learner = Learner(finished._learn_from_own_shots().roles["student"], 0.9, 10)
+    World().load(two / "intra-shot" / "checkpoint-000004", {"student": learner.tensors()})
+    for name, tensor in weights(two / "intra-shot").items():
+        assert torch.equal(learner.average[name.partition("safetensors.")[2]], tensor), name
+
+
 def test_only_one_process_writes_and_small_stages_are_its_own(two, finished):
     assert [path.name for path in (two / "teacher").glob("checkpoint*")] == ["checkpoint-000004"]
     assert (two / "judge" / "checkpoint.pt").exists()

@@ -122,15 +122,19 @@ def test_learning_rate_warms_up_and_falls():
     assert min(factors[50:]) == pytest.approx(0.05)
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(finished, tmp_path):
+@pytest.mark.parametrize(
+    ("spoilt", "words"),
+    [(float("nan"), "became nan at step 3"), (1e4, r"at step 3, above loop.loss_limit=100")],
+)
+def test_a_loss_that_explodes_stops_and_keeps_the_checkpoint(finished, tmp_path, spoilt, words):
     stage = finished._learn_next_shot()
     whole_loss = stage.loss
 
     def broken(step, *args):
         loss, figures = whole_loss(step, *args)
-        return loss * (float("nan") if step == 3 else 1), figures
+        return loss * (spoilt if step == 3 else 1), figures
 
     stage.loss = broken
-    with pytest.raises(TrainingError, match=r"became nan at step 3.*last checkpoint is good"):
+    with pytest.raises(TrainingError, match=words + ".*last checkpoint is good"):
         train(stage, RunFolder(tmp_path, stage.settings))
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2

@@ -44,6 +44,8 @@ def record_pairs(
         **settings.model_dump(include={"ode_steps", "guidance"}),
         **settings.loop.model_dump(include={"batch", "seed"}),
     }
+    if teacher.negative_prompt:
+        made_with["negative_prompt"] = teacher.negative_prompt
     writer = ShardWriter(folder, made_with, records_per_shard=4)
     keep = student_entries(teacher.schedule, settings.ode_steps)
     batch, device = settings.loop.batch, teacher.transformer.device

@@ -56,14 +56,27 @@ def _step(stage: Stage, learners: dict[str, Learner], step: int) -> dict[str, fl
         (loss / loop.accumulate).backward()
         passes.append({"loss": float(loss.detach()), **figures})
     figures = learner.world.mean(passes) | {"gradient_norm": learner.update(step)}
-    for figure in ("loss", "gradient_norm"):
-        if not math.isfinite(figures[figure]):
-            raise TrainingError(
-                f"The {figure.replace('_', ' ')} of {stage.name} became {figures[figure]} at step {step}. "
-                "The last checkpoint is good: start again from it with a lower learning rate "
-                f"({stage.name.replace('-', '_')}.optimiser.lr=...)."
-            )
+    _check_health(stage, step, figures)
     return figures
+
+
+def _check_health(stage: Stage, step: int, figures: dict[str, float]) -> None:
+    """Stop where going on would only spoil the checkpoint.
+
+    Raises:
+        TrainingError: If loss or gradient is no finite number, or the loss has exploded.
+    """
+    limits = {"loss": stage.loop.loss_limit, "gradient_norm": math.inf}
+    for figure, limit in limits.items():
+        value, role = figures[figure], stage.role(step)
+        if not math.isfinite(value) or value > limit:
+            over = f", above loop.loss_limit={limit:g}" if math.isfinite(value) else ""
+            settings = "critic_optimiser" if role == "critic" else "optimiser"
+            raise TrainingError(
+                f"The {figure.replace('_', ' ')} of {stage.name} ({role}) became {value:.6g} at step {step}"
+                f"{over}. The last checkpoint is good: start again from it with a lower learning rate "
+                f"({stage.name.replace('-', '_')}.{settings}.lr=...)."
+            )
 
 
 def _prepare(stage: Stage, world: World) -> dict[str, Learner]:
@@ -100,7 +113,7 @@ def train(stage: Stage, run: RunFolder) -> None:
     of the run folder's world runs this loop; all but the first leave writing to it.
 
     Raises:
-        TrainingError: when loss or gradient is no finite number, or the settings do not fit the processes.
+        TrainingError: when the loss explodes or is no number, or the settings do not fit the processes.
     """
     loop, world = stage.loop, run.world
     learners = _prepare(stage, world)

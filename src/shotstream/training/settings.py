@@ -84,6 +84,9 @@ class Loop(Settings):
     seed: int = 0
     ema: float = Field(default=0.995, ge=0, lt=1)
     """Decay of the moving average of the weights; the average is what is exported."""
+    loss_limit: PositiveFloat = 100.0
+    """A loss above it stops the run: all losses here are of order 1, and one that grows (a critic that loses
+    sight of its student) does not come back."""
     precision: Literal["float32", "bfloat16"] = "float32"
     log_every: PositiveInt = 20
     checkpoint_every: PositiveInt = 250
