@@ -9,7 +9,8 @@ from shotstream.cli.main import app
 
 pytestmark = pytest.mark.cpu
 
-RECIPE = Path(__file__).parents[2] / "recipes/mini/nano.yaml"
+RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPE, WAN = RECIPES / "mini/nano.yaml", RECIPES / "wan-1.3b/wan-1.3b.yaml"
 
 
 def run(*arguments):
@@ -21,6 +22,26 @@ def test_a_dry_run_prints_the_resolved_recipe(tmp_path):
     assert result.exit_code == 0, result.output
     assert "steps: 7" in result.output
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_tells_parameters_memory_and_steps():
+    result = run("all", WAN, "--dry-run", "--devices", 32)
+    assert result.exit_code == 0, result.output
+    assert "intra-shot: 3000 steps of 32 samples; devices: 32, passes of each: 1" in result.output
+    assert "student: 1768.96 M parameters, 349.96 M learn" in result.output
+    assert result.output.count("memory of a device: about") == 4
+
+
+def test_what_cannot_be_run_yet_says_so(tmp_path):
+    result = run("teacher", WAN, "--runs", tmp_path, "--device", "cpu")
+    assert result.exit_code == 1
+    assert "real videos, and reading those is not built yet" in result.output.replace("\n", " ")
+
+
+def test_devices_only_count_in_a_dry_run(tmp_path):
+    result = run("teacher", RECIPE, "--runs", tmp_path, "--devices", 2)
+    assert result.exit_code == 1
+    assert "torchrun" in result.output
 
 
 def test_an_unknown_stage_is_explained(tmp_path):

@@ -49,10 +49,10 @@ def test_a_killed_run_goes_on_as_if_it_had_not_stopped(finished, tmp_path, stage
     learner = build()
     whole_loss = learner.loss
 
-    def loss_until_killed(step, generator):
+    def loss_until_killed(step, *args):
         if step == 3:  # after the checkpoint of step 2
             raise Stopped
-        return whole_loss(step, generator)
+        return whole_loss(step, *args)
 
     learner.loss = loss_until_killed
     with pytest.raises(Stopped):
@@ -82,6 +82,27 @@ def test_the_exported_model_tells_a_story(finished):
     assert [(chunk.shot, len(chunk.frames)) for chunk in chunks] == [(0, 5), (0, 8), (1, 5), (1, 8)]
     assert chunks[0].frames.shape[1:] == (32, 48, 3)
     assert not pipeline.unknown_words(story.setting)
+
+
+def test_a_teacher_can_start_from_a_finished_model(finished, tmp_path):
+    base = finished.save_pipeline()
+    recipe = tiny_recipe(base=str(base))
+    part = recipe.teacher.model_copy(update={"trained": "self-attention"})
+    workspace = Workspace(recipe.model_copy(update={"teacher": part}), tmp_path, torch.device("cpu"))
+    with pytest.raises(ValueError, match="has no stage decoder"):
+        workspace.run("decoder")
+    made = weights(workspace.run("teacher"))
+    before = load_file(base / "transformer" / "diffusion_pytorch_model.safetensors")
+    changed = {
+        name
+        for name, tensor in before.items()
+        if not torch.equal(made[f"diffusion_pytorch_model.safetensors.{name}"], tensor.float())
+    }
+    assert changed
+    assert all(".attn1." in name for name in changed)
+    wider = tiny_recipe(base=str(base), world={**recipe.world.model_dump(), "context_frames": 4})
+    with pytest.raises(ValueError, match="context_frames=3, but the recipe tiny makes it 4"):
+        Workspace(wider, tmp_path / "wider", torch.device("cpu"))._learn_next_shot()
 
 
 def test_samples_are_drawn_at_the_end(finished):

@@ -54,6 +54,7 @@ def test_broken_files_are_named(tmp_path, text, words):
         ("world.height=60", "60x96 pixels"),
         ("world.shots=1", "second shot"),
         ("autoencoder.clip_frames=16", r"1 \+ 4k"),
+        ("teacher.trained=self-attention", "base: none is given"),
     ],
 )
 def test_what_cannot_work_together_is_refused(override, words):

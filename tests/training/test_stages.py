@@ -7,7 +7,8 @@ import torch
 
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.training.causal_init import student_entries
-from shotstream.training.loop import Learner, TrainingError, train
+from shotstream.training.learner import Learner
+from shotstream.training.loop import TrainingError, train
 from shotstream.training.optimiser import build_optimisers, lr_factor
 from shotstream.training.run import RunFolder
 from shotstream.training.settings import Optimiser
@@ -66,8 +67,7 @@ def test_the_teacher_learns_captions_before_memory(finished, monkeypatch):
 
 def test_causal_states_are_whole_chunks_and_the_last_chunk_learns(finished):
     stage = finished._learn_causally()
-    states = torch.zeros(64, 5, 4, 1, 1, 1)
-    entry = stage._draw_entries(states, step_generator(0, 0))
+    entry = stage._draw_entries(64, 5, 4, step_generator(0, 0))
     assert torch.equal(entry[:, 0], entry[:, 1])  # chunks of two latent frames
     assert torch.equal(entry[:, 2], entry[:, 3])
     assert (entry[:, -1] < 4).all()
@@ -101,10 +101,10 @@ def test_ctrl_c_finishes_the_step_and_saves_it(finished, tmp_path):
     stage = finished._learn_next_shot()
     whole_loss = stage.loss
 
-    def interrupted(step, generator):
+    def interrupted(step, *args):
         if step == 2:
             signal.raise_signal(signal.SIGINT)
-        return whole_loss(step, generator)
+        return whole_loss(step, *args)
 
     stage.loss = interrupted
     with pytest.raises(KeyboardInterrupt):
@@ -122,15 +122,19 @@ def test_learning_rate_warms_up_and_falls():
     assert min(factors[50:]) == pytest.approx(0.05)
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(finished, tmp_path):
+@pytest.mark.parametrize(
+    ("spoilt", "words"),
+    [(float("nan"), "became nan at step 3"), (1e4, r"at step 3, above loop.loss_limit=100")],
+)
+def test_a_loss_that_explodes_stops_and_keeps_the_checkpoint(finished, tmp_path, spoilt, words):
     stage = finished._learn_next_shot()
     whole_loss = stage.loss
 
-    def broken(step, generator):
-        loss, figures = whole_loss(step, generator)
-        return loss * (float("nan") if step == 3 else 1), figures
+    def broken(step, *args):
+        loss, figures = whole_loss(step, *args)
+        return loss * (spoilt if step == 3 else 1), figures
 
     stage.loss = broken
-    with pytest.raises(TrainingError, match=r"became nan at step 3.*last checkpoint is good"):
+    with pytest.raises(TrainingError, match=words + ".*last checkpoint is good"):
         train(stage, RunFolder(tmp_path, stage.settings))
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from shotstream.training.settings import Recipe
 
 app = typer.Typer(add_completion=False)
 
@@ -24,32 +28,67 @@ def train(
     ] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
-    dry_run: Annotated[bool, typer.Option(help="Print the resolved recipe and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Print the resolved recipe, parameters, memory and steps, and stop.")
+    ] = False,
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="For --dry-run: how many devices train together.")
+    ] = None,
 ) -> None:
     """Train a stage of a recipe in runs/NAME; the same command goes on where it was stopped.
 
     Stages run in the order above; judge and decoder only need autoencoder. export puts what they made into
     runs/NAME/model, a folder that `shotstream generate --model` opens; all is everything.
+
+    On several devices: torchrun --nproc-per-node 8 --no-python shotstream train ...
     """
     import yaml
 
     from shotstream.training.settings import RecipeError, read_recipe
 
     settings = read_recipe(recipe, overrides or [])
-    typer.echo(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
-    if dry_run:
-        return
+    first = os.environ.get("RANK", "0") == "0"
+    if first:
+        typer.echo(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    if devices is not None and not dry_run:
+        raise RecipeError("--devices only says what --dry-run estimates for; torchrun starts the processes.")
 
-    from shotstream.models.device import choose_device
-    from shotstream.training.workspace import STAGES, Workspace
+    from shotstream.training.workspace import STAGES, stages_of
 
     if stage not in (*STAGES, "export", "all"):
         raise RecipeError(
             f"There is no stage {stage!r}; choose from {', '.join((*STAGES, 'export', 'all'))}."
         )
-    workspace = Workspace(settings, runs / settings.name, choose_device(device).value)
-    for name in STAGES if stage == "all" else (stage,):
-        if name != "export":
-            typer.echo(f"{name}: {workspace.run(name)}")
-    if stage in ("export", "all"):
-        typer.echo(f"model: {workspace.save_pipeline()}")
+    chosen = (*stages_of(settings), "export") if stage == "all" else (stage,)
+    if dry_run:
+        if first:
+            _foretell(settings, chosen, devices or int(os.environ.get("WORLD_SIZE", "1")))
+        return
+    _run(settings, chosen, runs / settings.name, device, first)
+
+
+def _foretell(settings: Recipe, stages: tuple[str, ...], devices: int) -> None:
+    from shotstream.training.estimate import estimate
+    from shotstream.training.workspace import stages_of
+
+    for name in stages:
+        if name in stages_of(settings):
+            typer.echo("\n".join(estimate(settings, name, devices).lines()))
+
+
+def _run(settings: Recipe, stages: tuple[str, ...], folder: Path, device: str, first: bool) -> None:
+    from shotstream.models.device import choose_device
+    from shotstream.training.distributed import join
+    from shotstream.training.workspace import Workspace
+
+    with join(choose_device(device).value) as world:
+        workspace = Workspace(settings, folder, world.device, world)
+        for name in stages:
+            if name != "export":
+                made = workspace.run(name)
+            elif first:
+                made = workspace.save_pipeline()
+            else:
+                continue
+            if first:
+                typer.echo(f"{'model' if name == 'export' else name}: {made}")

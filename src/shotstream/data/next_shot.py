@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shotstream.data.drawn import captions_of
 from shotstream.data.shards import Shards
+from shotstream.data.share import WHOLE, Share
 from shotstream.streaming.memory import select_frames
 
 Tokenize = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
@@ -69,10 +70,23 @@ class NextShots:
         self.ids, self.mask = (part.unflatten(0, self.clips.shape[:2]) for part in (ids, mask))
 
     def draw(
-        self, batch: int, generator: torch.Generator, first_shot_share: float, drop_context: float
+        self,
+        batch: int,
+        generator: torch.Generator,
+        first_shot_share: float,
+        drop_context: float,
+        share: Share = WHOLE,
     ) -> NextShot:
-        """Draw a random batch: a first shot, or a later one that now and then has lost its context."""
-        stories = torch.randint(len(self.records), (batch,), generator=generator)
+        """Draw a random batch: a first shot, or a later one that now and then has lost its context.
+
+        Args:
+            batch: Size of the whole batch.
+            generator: On the CPU.
+            first_shot_share: How often it is first shots.
+            drop_context: How often later ones have lost their context.
+            share: Which part of the batch is returned.
+        """
+        stories = share.of(torch.randint(len(self.records), (batch,), generator=generator))
         chance, forgotten = torch.rand(2, generator=generator).tolist()
         if chance < first_shot_share:
             return self.pick(stories, 0)

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from shotstream.data.drawn import cut_clips
 from shotstream.data.shards import Shards
+from shotstream.data.share import WHOLE, Share
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
+from shotstream.training.networks import make_light_autoencoder
 from shotstream.training.pictures import picture_grid
 from shotstream.training.settings import AutoencoderStage, DecoderStage
 from shotstream.training.stage import Role, step_generator
@@ -38,13 +40,7 @@ def psnr(frames: Tensor, target: Tensor) -> float:
 
 def new_autoencoder(settings: AutoencoderStage, drawn: Shards) -> TinyVideoAutoencoder:
     """Build an autoencoder whose linear patch path starts from the principal components of drawn frames."""
-    autoencoder = TinyVideoAutoencoder(
-        latent_channels=settings.latent_channels,
-        encoder_widths=settings.encoder_widths,
-        decoder_widths=settings.decoder_widths,
-        encoder_blocks=settings.encoder_blocks,
-        decoder_blocks=settings.decoder_blocks,
-    )
+    autoencoder = make_light_autoencoder(settings)
     groups = cut_clips(drawn, 64, autoencoder.temporal_ratio, step_generator(settings.loop.seed, 0))
     autoencoder.start_from_patches(groups.flatten(1, 2))
     return autoencoder
@@ -79,14 +75,17 @@ class LearnAutoencoder:
         frames, _ = self.autoencoder.decode(latents)
         return frames[:, self.autoencoder.temporal_ratio - 1 :].float()
 
-    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Reconstruction loss of random clips."""
-        clips = cut_clips(self._drawn, self.loop.batch, self.settings.clip_frames, generator).to(self._device)
+    def loss(
+        self, step: int, generator: torch.Generator, share: Share = WHOLE
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Reconstruction loss of random clips; the noise goes by the deviation of the share's latents."""
+        clips = cut_clips(self._drawn, self.loop.batch, self.settings.clip_frames, generator)
+        clips = share.of(clips).to(self._device)
         with torch.set_grad_enabled(self._whole):
             latents = self.autoencoder.encode_clip(clips)
-        share = self.settings.latent_noise * torch.rand(latents.shape[0], 1, 1, 1, 1, generator=generator)
+        strength = share.of(torch.rand(self.loop.batch, 1, 1, 1, 1, generator=generator))
         deviation = latents.detach().float().std(dim=(0, 1, 3, 4), keepdim=True)
-        noise = share * torch.randn(latents.shape, generator=generator)
+        noise = self.settings.latent_noise * strength * share.randn(latents.shape, generator)
         frames = self._decode(latents + deviation * noise.to(latents.device))
         figures = {"psnr": psnr(frames.detach(), clips), "latent_deviation": float(deviation.mean())}
         return reconstruction_loss(frames, clips, self.settings.edge_weight), figures

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from shotstream.data.next_shot import NextShots
 from shotstream.data.shards import Shards, ShardWriter
+from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.losses import regression_loss
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder
@@ -43,6 +44,8 @@ def record_pairs(
         **settings.model_dump(include={"ode_steps", "guidance"}),
         **settings.loop.model_dump(include={"batch", "seed"}),
     }
+    if teacher.negative_prompt:
+        made_with["negative_prompt"] = teacher.negative_prompt
     writer = ShardWriter(folder, made_with, records_per_shard=4)
     keep = student_entries(teacher.schedule, settings.ode_steps)
     batch, device = settings.loop.batch, teacher.transformer.device
@@ -88,13 +91,20 @@ class LearnCausally:
         """There is one role."""
         return self.name
 
-    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Regression loss of a recorded batch."""
+    def loss(
+        self, step: int, generator: torch.Generator, share: Share = WHOLE
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Regression loss of a recorded batch, the mean over all frames of the batch that learn."""
         number = int(torch.randint(len(self._pairs), (), generator=generator))
         record = self._pairs.records[number]
-        shot = self._data.pick(torch.tensor(record["stories"]), record["shot"]).to(self._device)
-        states = self._pairs.tensor(number, "states").float().to(self._device)  # [B, steps + 1, F, C, h, w]
-        entry = self._draw_entries(states, generator).to(self._device)  # [B, F]
+        stories = torch.tensor(record["stories"])
+        shot = self._data.pick(share.of(stories), record["shot"]).to(self._device)
+        rows = share.rows(len(stories))
+        states = self._pairs.part(number, "states", rows.start, rows.stop)  # [B, steps + 1, F, C, h, w]
+        states = states.float().to(self._device)
+        _, count, frames = states.shape[:3]
+        entries = self._draw_entries(len(stories), count, frames, generator).to(self._device)
+        entry, learnt = share.of(entries), entries < count - 1  # [B, F], `learnt` of the whole batch
         noisy = states.gather(1, entry[:, None, :, None, None, None].expand_as(states[:, :1]))[:, 0]
         steps = torch.cat([self._student.schedule.student_steps(), torch.zeros(1)]).to(self._device)
         timestep = steps[entry]
@@ -104,11 +114,18 @@ class LearnCausally:
         all_timesteps = torch.cat([context_timestep, timestep], dim=1)
         flow = self._student.flow(noisy, all_timesteps, shot, captions, causal=True)
         x0 = self._student.schedule.to_x0(noisy, flow.float(), timestep)
-        return regression_loss(x0, states[:, -1], entry < len(steps) - 1), {}
+        own = share.of(learnt)
+        weight = (
+            own.float().mean() / learnt.float().mean()
+        )  # parts of a batch differ in how many frames learn
+        return weight * regression_loss(x0, states[:, -1], own), {}
 
-    def _draw_entries(self, states: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw the state of each chunk, one number per latent frame [B, F]; the last chunk is never clean."""
-        batch, entries, frames = states.shape[:3]
+    def _draw_entries(self, batch: int, entries: int, frames: int, generator: torch.Generator) -> Tensor:
+        """Draw which of the states each chunk starts from; the last chunk is never clean.
+
+        Returns:
+            One number per latent frame [B, F], in 0..entries - 1.
+        """
         chunk_frames = self._student.transformer.config["chunk_frames"]
         chunks = -(-frames // chunk_frames)
         entry = torch.randint(entries - 1, (batch, chunks), generator=generator)

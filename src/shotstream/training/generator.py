@@ -13,6 +13,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from shotstream.data.next_shot import NextShot, NextShots
+from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.samplers import Network, guided, sample_ode
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder
@@ -31,21 +32,26 @@ class Generator:
     """
 
     def __init__(
-        self, transformer: CausalWanTransformer3DModel, text: CaptionEncoder, schedule: FlowSchedule
+        self,
+        transformer: CausalWanTransformer3DModel,
+        text: CaptionEncoder,
+        schedule: FlowSchedule,
+        negative_prompt: str = "",
     ):
         self.transformer, self.text, self.schedule = transformer, text, schedule
+        self.negative_prompt = negative_prompt
 
     def captions(self, ids: Tensor, mask: Tensor) -> Captions:
         """Encode tokens [B, S, L]."""
         embedded = self.text.embed(ids.flatten(0, 1), mask.flatten(0, 1)).unflatten(0, ids.shape[:2])
         return self.transformer.encode_captions(embedded)
 
-    def no_text(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens and mask of empty captions, in the shape of other tokens [B, S, L]."""
-        ids, mask = self.text.tokenize([""])
-        missing = like.shape[-1] - ids.shape[-1]
-        ids, mask = (functional.pad(part[0], (0, missing)).expand_as(like).to(like) for part in (ids, mask))
-        return ids, mask
+    def no_text(self, like: Tensor, text: str = "") -> tuple[Tensor, Tensor]:
+        """Tokens and mask of empty captions, or of a text, in place of others [B, S, at least L]."""
+        ids, mask = self.text.tokenize([text])
+        missing = max(0, like.shape[-1] - ids.shape[-1])
+        ids, mask = (functional.pad(part[0], (0, missing)) for part in (ids, mask))
+        return ids.expand(*like.shape[:2], -1).to(like), mask.expand(*like.shape[:2], -1).to(like)
 
     def flow(
         self, noisy: Tensor, timestep: Tensor, shot: NextShot, captions: Captions, *, causal: bool = False
@@ -72,7 +78,7 @@ class Generator:
     def guided_flow(self, shot: NextShot, guidance: float) -> Network:
         """Return the flow with classifier-free guidance, as a function of noisy latents and timestep."""
         captions = self.captions(shot.ids, shot.mask)
-        nothing = self.captions(*self.no_text(shot.ids))
+        nothing = self.captions(*self.no_text(shot.ids, self.negative_prompt))
 
         def flow(x: Tensor, timestep: Tensor) -> Tensor:
             with_text = self.flow(x, timestep, shot, captions)
@@ -87,7 +93,9 @@ class Generator:
         """Make shots by the ODE with guidance; return them and the states before the steps in `keep`."""
         return sample_ode(self.guided_flow(shot, guidance), noise, self.schedule, steps, keep)
 
-    def roll_out(self, shot: NextShot, generator: torch.Generator, steps: int | None = None) -> Tensor:
+    def roll_out(
+        self, shot: NextShot, generator: torch.Generator, steps: int | None = None, share: Share = WHOLE
+    ) -> Tensor:
         """Tell shots chunk by chunk through the cache, as users are served.
 
         Args:
@@ -95,14 +103,27 @@ class Generator:
             generator: Of the noise, on the CPU.
             steps: How many of the student's steps to execute for every chunk; None for all. Gradients, if
                 autograd is on, flow through the last of them only (self-forcing).
+            share: Which part of a batch the shots are.
 
         Returns:
             Clean latents [B, F, C, h, w].
+
+        Raises:
+            ValueError: If activations are checkpointed and the shot is longer than the window: passes that
+                are repeated in the backward would read what later chunks have written over. Up to the window
+                every chunk keeps its place, and repeating is exact.
         """
         batch, _, _, height, width = shot.target.shape
         _, rows, columns = self.transformer.config["patch_size"]
         tokens = (height // rows) * (width // columns)
         cache = DualCache.for_transformer(self.transformer, batch=batch, tokens_per_frame=tokens)
+        repeats = self.transformer.gradient_checkpointing and torch.is_grad_enabled()
+        if repeats and shot.target.shape[1] > cache.window_frames:
+            raise ValueError(
+                f"A rollout of {shot.target.shape[1]} latent frames slides through a window of "
+                f"{cache.window_frames}, so its passes cannot be repeated for the gradient; set "
+                "loop.checkpoint_activations=false or roll out shorter shots."
+            )
         own = self.captions(shot.ids[:, -1:], shot.mask[:, -1:])
         rollout = ShotRollout(self.transformer, self.schedule, cache, own, int(shot.shot_index[-1]))
         remembered = shot.context_frames
@@ -117,7 +138,7 @@ class Generator:
                 rollout.commit(made[-1])
 
             def noise_at(_: int, like: Tensor = chunk) -> Tensor:
-                return torch.randn(like.shape, generator=generator).to(like)
+                return share.randn(like.shape, generator).to(like)
 
             made.append(rollout.denoise(noise_at, steps))
         return torch.cat(made, dim=1)

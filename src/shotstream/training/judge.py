@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from shotstream.data.shards import Shards
+from shotstream.data.share import WHOLE, Share
 from shotstream.media.files import write_text
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.streaming.chunk import to_pixels
@@ -41,12 +42,15 @@ class LearnToJudge:
         """There is one role."""
         return self.name
 
-    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Mean cross entropy of all questions about a batch of shots."""
-        chosen = [self._draw(generator) for _ in range(self.loop.batch)]
-        frames, truth = self._look(self._drawn, chosen)
-        again = round(self.settings.autoencoded_share * len(frames))
-        if again:
+    def loss(
+        self, step: int, generator: torch.Generator, share: Share = WHOLE
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Mean cross entropy of all questions about a batch of shots; its first ones are autoencoded."""
+        batch = self.loop.batch
+        chosen, rows = [self._draw(generator) for _ in range(batch)], share.rows(batch)
+        frames, truth = self._look(self._drawn, chosen[rows])
+        again = round(self.settings.autoencoded_share * batch) - rows.start
+        if again > 0:
             frames = torch.cat([autoencode(self._autoencoder, frames[:again]), frames[again:]])
         return judge_loss(self._judge(frames), truth), {}
 

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
 
 import torch
 from rich.progress import (
@@ -20,73 +19,18 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from torch import nn
 
 from shotstream.media.files import whole_folder
 from shotstream.media.sheet import write_png
-from shotstream.training.optimiser import build_optimisers, lr_factor
+from shotstream.training.distributed import World
+from shotstream.training.learner import Learner
+from shotstream.training.networks import transformers_in
 from shotstream.training.run import RunFolder
-from shotstream.training.stage import Role, Stage, step_generator
+from shotstream.training.stage import Stage, step_generator
 
 
 class TrainingError(ValueError):
     """Training cannot go on; the message says what happened and where the last good state is."""
-
-
-class Learner:
-    """A role with its optimisers and the moving average of its weights."""
-
-    def __init__(self, role: Role, decay: float, steps: int):
-        self.role, self.steps = role, steps
-        self.decay = decay if role.averaged else 0.0
-        self.optimisers = build_optimisers(role.module, role.optimiser)
-        self.average = {name: p.detach().clone() for name, p in role.module.named_parameters()}
-
-    def update(self, step: int) -> float:
-        """Apply the gradients and return their norm; gradients that are not finite are not applied."""
-        settings = self.role.optimiser
-        norm = float(nn.utils.clip_grad_norm_(self.role.module.parameters(), settings.gradient_clip))
-        if not math.isfinite(norm):
-            return norm
-        factor = lr_factor(step, self.steps, settings)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * factor
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        decay = min(self.decay, (1 + step) / (10 + step))
-        names, values = zip(*self.role.module.named_parameters(), strict=True)
-        torch._foreach_lerp_([self.average[name] for name in names], [v.detach() for v in values], 1 - decay)
-        return norm
-
-    @contextlib.contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Within, the module holds its averaged weights."""
-        own = {name: p.detach().clone() for name, p in self.role.module.named_parameters()}
-        try:
-            self.role.module.load_state_dict(self.average, strict=False)
-            yield
-        finally:
-            self.role.module.load_state_dict(own, strict=False)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything needed to go on."""
-        return {
-            "module": self.role.module.state_dict(),
-            "average": self.average,
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state; learning rates and the like stay as they are set now."""
-        self.role.module.load_state_dict(state["module"])
-        for name, value in state["average"].items():
-            self.average[name].copy_(value)
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            settings = [{k: v for k, v in group.items() if k != "params"} for group in optimiser.param_groups]
-            optimiser.load_state_dict(saved)
-            for group, own in zip(optimiser.param_groups, settings, strict=True):
-                group.update(own)
 
 
 def _progress() -> Progress:
@@ -102,45 +46,79 @@ def _progress() -> Progress:
 
 
 def _step(stage: Stage, learners: dict[str, Learner], step: int) -> dict[str, float]:
-    name = stage.role(step)
-    device = next(learners[name].role.module.parameters()).device.type
-    with torch.autocast(device, torch.bfloat16, enabled=stage.loop.precision == "bfloat16"):
-        loss, figures = stage.loss(step, step_generator(stage.loop.seed, step))
-    loss.backward()
-    figures = {"loss": float(loss.detach()), **figures, "gradient_norm": learners[name].update(step)}
-    for figure in ("loss", "gradient_norm"):
-        if not math.isfinite(figures[figure]):
-            raise TrainingError(
-                f"The {figure.replace('_', ' ')} of {stage.name} became {figures[figure]} at step {step}. "
-                "The last checkpoint is good: start again from it with a lower learning rate "
-                f"({stage.name.replace('-', '_')}.optimiser.lr=...)."
-            )
+    """Make one optimiser step: the passes over this process's shares of the batch, then the update."""
+    learner, loop = learners[stage.role(step)], stage.loop
+    passes = []
+    for share in learner.world.shares(loop.accumulate):
+        device = next(learner.role.module.parameters()).device.type
+        with torch.autocast(device, torch.bfloat16, enabled=loop.precision == "bfloat16"):
+            loss, figures = stage.loss(step, step_generator(loop.seed, step), share)
+        (loss / loop.accumulate).backward()
+        passes.append({"loss": float(loss.detach()), **figures})
+    figures = learner.world.mean(passes) | {"gradient_norm": learner.update(step)}
+    _check_health(stage, step, figures)
     return figures
+
+
+def _check_health(stage: Stage, step: int, figures: dict[str, float]) -> None:
+    """Stop where going on would only spoil the checkpoint.
+
+    Raises:
+        TrainingError: If loss or gradient is no finite number, or the loss has exploded.
+    """
+    limits = {"loss": stage.loop.loss_limit, "gradient_norm": math.inf}
+    for figure, limit in limits.items():
+        value, role = figures[figure], stage.role(step)
+        if not math.isfinite(value) or value > limit:
+            over = f", above loop.loss_limit={limit:g}" if math.isfinite(value) else ""
+            settings = "critic_optimiser" if role == "critic" else "optimiser"
+            raise TrainingError(
+                f"The {figure.replace('_', ' ')} of {stage.name} ({role}) became {value:.6g} at step {step}"
+                f"{over}. The last checkpoint is good: start again from it with a lower learning rate "
+                f"({stage.name.replace('-', '_')}.{settings}.lr=...)."
+            )
+
+
+def _prepare(stage: Stage, world: World) -> dict[str, Learner]:
+    """Share the networks out over the processes, and set up those that learn.
+
+    Raises:
+        TrainingError: If the batch has no equal parts, or there is nothing to checkpoint.
+    """
+    loop, parts = stage.loop, world.size * stage.loop.accumulate
+    if loop.batch % parts:
+        raise TrainingError(
+            f"A batch of {loop.batch} cannot be shared equally by {world.size} processes in "
+            f"{loop.accumulate} passes each; set loop.batch of {stage.name} to a multiple of {parts}."
+        )
+    learning = {name: role for name, role in stage.roles.items() if role.optimiser is not None}
+    if loop.checkpoint_activations:
+        transformers = [found for role in learning.values() for found in transformers_in(role.module)]
+        if not transformers:
+            raise TrainingError(
+                f"{stage.name} trains no transformer, so loop.checkpoint_activations would do nothing; "
+                "leave it out."
+            )
+        for transformer in transformers:
+            transformer.enable_gradient_checkpointing()
+    for role in stage.roles.values():
+        world.shard(role.module)
+    return {name: Learner(role, loop.ema, loop.steps, world) for name, role in learning.items()}
 
 
 def train(stage: Stage, run: RunFolder) -> None:
     """Run a stage from its last checkpoint to its end, then export the averaged weights.
 
-    Ctrl-C finishes the step, saves a checkpoint and stops; the same command goes on from there.
+    Ctrl-C finishes the step, saves a checkpoint and stops; the same command goes on from there. Every process
+    of the run folder's world runs this loop; all but the first leave writing to it.
 
     Raises:
-        TrainingError: when loss or gradient is no finite number.
+        TrainingError: when the loss explodes or is no number, or the settings do not fit the processes.
     """
-    loop = stage.loop
-    learners = {name: Learner(role, loop.ema, loop.steps) for name, role in stage.roles.items()}
-    start, saved = 0, run.load()
-    if saved is not None:
-        start = saved["step"]
-        for name, learner in learners.items():
-            learner.load_state_dict(saved["learners"][name])
-        run.forget_after(start)
-
-    def save(step: int) -> None:
-        run.save(
-            {"step": step, "learners": {name: learner.state_dict() for name, learner in learners.items()}}
-        )
-
-    with _progress() as bar, _stop_requests() as stopping:
+    loop, world = stage.loop, run.world
+    learners = _prepare(stage, world)
+    start = run.resume(learners)
+    with _progress() as bar, _stop_requests() as requests:
         task = bar.add_task(stage.name, total=loop.steps, completed=start, figures="")
         began = time.monotonic()
         for done in range(start + 1, loop.steps + 1):
@@ -149,8 +127,9 @@ def train(stage: Stage, run: RunFolder) -> None:
             if done % loop.log_every == 0:
                 figures["steps_per_second"] = (done - start) / (time.monotonic() - began)
                 run.log(done, figures)
+            stopping = world.any(bool(requests))
             if done % loop.checkpoint_every == 0 or done == loop.steps or stopping:
-                save(done)
+                run.save(done, learners)
             if stopping:
                 bar.console.print(
                     f"Stopped at step {done}, which is saved; the same command goes on from there."
@@ -158,11 +137,12 @@ def train(stage: Stage, run: RunFolder) -> None:
                 raise KeyboardInterrupt
             if done % loop.sample_every == 0 or done == loop.steps:
                 _sample(stage, learners, run, done)
-    with contextlib.ExitStack() as stack:
-        for learner in learners.values():
-            stack.enter_context(learner.averaged())
+    for learner in learners.values():
+        learner.finish()
+    if world.writes:
         with whole_folder(run.path / "export") as folder:
             stage.export(folder)
+    world.wait()
 
 
 @contextlib.contextmanager
@@ -187,7 +167,10 @@ def _stop_requests() -> Iterator[list[int]]:
 
 
 def _sample(stage: Stage, learners: dict[str, Learner], run: RunFolder, step: int) -> None:
+    """All processes draw the same picture, as all hold a part of the networks; the first one keeps it."""
     with contextlib.ExitStack() as stack, torch.no_grad():
         for learner in learners.values():
             stack.enter_context(learner.averaged())
-        write_png(run.path / "samples" / f"{step:06d}.png", stage.sample())
+        picture = stage.sample()
+        if run.world.writes:
+            write_png(run.path / "samples" / f"{step:06d}.png", picture)

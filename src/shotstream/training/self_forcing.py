@@ -7,15 +7,15 @@ makes, says how the student's own would.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from shotstream.data.next_shot import NextShot, NextShots
+from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.losses import distribution_matching_loss, flow_matching_loss
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.streaming.chunk import to_pictures, to_pixels
@@ -23,13 +23,18 @@ from shotstream.training.generator import Generator, sample_sheet
 from shotstream.training.settings import SelfForcingStage
 from shotstream.training.stage import Role, step_generator
 
-History = Callable[[torch.Generator], NextShot]
-"""Draws a batch of shots to make, with what is remembered when they are made."""
+
+class History(Protocol):
+    """Draws a batch of shots to make, with what is remembered when they are made."""
+
+    def __call__(self, generator: torch.Generator, share: Share = WHOLE) -> NextShot:
+        """Return a part of the batch that these random numbers give."""
+        ...
 
 
 def true_history(data: NextShots, batch: int, first_shot_share: float) -> History:
     """Stage 3: earlier shots are the true ones."""
-    return lambda generator: data.draw(batch, generator, first_shot_share, drop_context=0)
+    return lambda generator, share=WHOLE: data.draw(batch, generator, first_shot_share, 0, share)
 
 
 def own_history(data: NextShots, batch: int, student: Generator, autoencoder: VideoAutoencoder) -> History:
@@ -39,15 +44,16 @@ def own_history(data: NextShots, batch: int, student: Generator, autoencoder: Vi
     """
 
     @torch.no_grad()
-    def tell(generator: torch.Generator) -> NextShot:
-        stories = torch.randint(len(data.records), (batch,), generator=generator)
+    def tell(generator: torch.Generator, share: Share = WHOLE) -> NextShot:
+        stories = share.of(torch.randint(len(data.records), (batch,), generator=generator))
         newest = int(torch.randint(data.clips.shape[1], (), generator=generator))
         stills = torch.zeros_like(data.stills[stories], dtype=torch.float32)
         for shot in range(newest):
             earlier = data.pick(stories, shot, stills=stills).to(student.transformer.device)
-            frames = autoencoder.open_decoder().decode(student.roll_out(earlier, generator))
+            told = student.roll_out(earlier, generator, share=share)
+            frames = autoencoder.open_decoder().decode(told)
             seen = to_pixels(to_pictures(frames[:, data.positions].flatten(0, 1)))
-            seen = seen.unflatten(0, (batch, -1)).to(frames)
+            seen = seen.unflatten(0, (len(stories), -1)).to(frames)
             stills[:, shot] = autoencoder.encode_stills(seen).to(stills)
         return data.pick(stories, newest, stills=stills)
 
@@ -78,6 +84,7 @@ class LearnFromOwnShots:
             student.transformer.add_adapter(lora_config(settings.lora_rank))
         self.roles = {
             "student": Role(student.transformer, settings.optimiser),
+            "teacher": Role(teacher.transformer, None),
             "critic": Role(critic.transformer, settings.critic_optimiser, averaged=False),
         }
 
@@ -85,16 +92,18 @@ class LearnFromOwnShots:
         """The critic goes first, and stays ahead."""
         return "student" if (step + 1) % (self.settings.critic_updates + 1) == 0 else "critic"
 
-    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        self, step: int, generator: torch.Generator, share: Share = WHOLE
+    ) -> tuple[Tensor, dict[str, float]]:
         """Distribution matching loss of the student, or flow-matching loss of the critic, on new rollouts."""
         learning = self.role(step)
-        shot = self._history(generator).to(self._device)
+        shot = self._history(generator, share).to(self._device)
         count = len(self._student.schedule.student_steps())
         steps = 1 + int(torch.randint(count, (), generator=generator))
         with torch.set_grad_enabled(learning == "student"):
-            rollout = self._student.roll_out(shot, generator, steps)
-        noise = torch.randn(rollout.shape, generator=generator).to(rollout)
-        timestep = self._draw_timestep(generator)
+            rollout = self._student.roll_out(shot, generator, steps, share)
+        noise = share.randn(rollout.shape, generator).to(rollout)
+        timestep = share.of(self._draw_timestep(generator))
         noisy = self._student.schedule.add_noise(rollout.detach(), noise, timestep)
         if learning == "student":
             loss, figures = self._student_loss(shot, rollout, noisy, timestep)
@@ -119,7 +128,7 @@ class LearnFromOwnShots:
             captions = self._critic.captions(shot.ids, shot.mask)
             fake_flow = self._critic.flow(noisy, timestep, shot, captions)
             fake = schedule.to_x0(noisy, fake_flow.float(), timestep)
-        figures = {"deviation": float(rollout.detach().std())}
+        figures = {"deviation": float(rollout.detach().std(dim=(1, 2, 3, 4)).mean())}
         return distribution_matching_loss(rollout, real, fake), figures
 
     def sample(self) -> np.ndarray:

@@ -75,9 +75,18 @@ class Loop(Settings):
 
     steps: PositiveInt = 1000
     batch: PositiveInt = 8
+    """Samples of an optimiser step, those of all processes and accumulated passes together."""
+    accumulate: PositiveInt = 1
+    """Passes, one after the other, that a process makes of its part of a batch; more take less memory."""
+    checkpoint_activations: bool = False
+    """Whether the transformer's blocks are run again for the gradient instead of keeping what they computed:
+    a third slower, for much less memory."""
     seed: int = 0
     ema: float = Field(default=0.995, ge=0, lt=1)
     """Decay of the moving average of the weights; the average is what is exported."""
+    loss_limit: PositiveFloat = 100.0
+    """A loss above it stops the run: all losses here are of order 1, and one that grows (a critic that loses
+    sight of its student) does not come back."""
     precision: Literal["float32", "bfloat16"] = "float32"
     log_every: PositiveInt = 20
     checkpoint_every: PositiveInt = 250
@@ -132,6 +141,8 @@ class TeacherStage(StageSettings):
     """Stage 1: bidirectional next-shot generator (paper section 3.2)."""
 
     network: Network = Network()
+    trained: Literal["all", "self-attention"] = "all"
+    """What of the transformer learns; a part only where it starts from a `base`."""
     shift: PositiveFloat = 3.0
     """Shift of the schedule: 8 for Wan; small pictures want less."""
     text_to_video_steps: int = 1500
@@ -193,6 +204,13 @@ class Recipe(Settings):
     """How setting, shot index and prompt make a caption."""
     student_timesteps: tuple[int, ...] = (1000, 750, 500, 250)
     """Nominal steps of the few-step student, before the shift."""
+    negative_prompt: str = ""
+    """What guidance leads away from."""
+    data: Literal["drawn", "videos"] = "drawn"
+    """Whether stories are drawn, or cut from real videos with Wan's autoencoder."""
+    base: str | None = None
+    """A model (shipped name, folder or "owner/name" on the hub) from whose transformer training starts; its
+    autoencoder and text encoder stay as they are. None: everything is made from nothing."""
     world: WorldData = WorldData()
     autoencoder: AutoencoderStage = AutoencoderStage()
     decoder: DecoderStage = DecoderStage()
@@ -206,6 +224,11 @@ class Recipe(Settings):
     def _fits_together(self) -> Self:
         """Refuse what would only be found out hours later."""
         world, entries = self.world, self.causal_init.ode_steps
+        if self.base is None and (self.data == "videos" or self.teacher.trained != "all"):
+            raise ValueError(
+                "base: none is given, but data=videos and teacher.trained=self-attention start from a "
+                "trained model; name it"
+            )
         clips = {"autoencoder": self.autoencoder.clip_frames, "decoder": self.decoder.clip_frames}
         for name, frames in {"world.shot_frames": world.shot_frames, **clips}.items():
             if (frames - 1) % 4 or frames > world.shot_frames:

@@ -11,16 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from shotstream.data.share import WHOLE, Share
 from shotstream.training.settings import Loop, Optimiser
 
 
 @dataclass(frozen=True)
 class Role:
-    """A network that learns (student, critic, ...), how, and whether an average of it is kept."""
+    """A network and its part in a stage (student, teacher, critic, ...)."""
 
     module: nn.Module
-    optimiser: Optimiser
+    optimiser: Optimiser | None
+    """How it learns; None if it is frozen and only asked."""
     averaged: bool = True
+    """Whether a moving average of its weights is kept, and exported."""
 
 
 class Stage(Protocol):
@@ -42,15 +45,20 @@ class Stage(Protocol):
 
     @property
     def roles(self) -> Mapping[str, Role]:
-        """The networks that learn."""
+        """The networks, those that learn and those that are frozen."""
         ...
 
     def role(self, step: int) -> str:
         """Name of the role that learns at this step."""
         ...
 
-    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Loss of the role of this step (a scalar with gradient), and figures worth logging."""
+    def loss(
+        self, step: int, generator: torch.Generator, share: Share = WHOLE
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Loss of the role of this step (a scalar with gradient), and figures worth logging.
+
+        The mean of the losses of all shares is the loss of the batch.
+        """
         ...
 
     def sample(self) -> np.ndarray:

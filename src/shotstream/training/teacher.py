@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from shotstream.data.next_shot import NextShot, NextShots
+from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.losses import flow_matching_loss, stratified
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.training.generator import Generator, sample_sheet
+from shotstream.training.networks import train_self_attention_only
 from shotstream.training.settings import TeacherStage
 from shotstream.training.stage import Role, step_generator
 
@@ -32,7 +34,12 @@ class LearnNextShot:
         self.settings, self.loop = settings, settings.loop
         self._generator, self._data, self._validation = generator, data, validation
         self._autoencoder = autoencoder
-        parts = {"transformer": generator.transformer, "text_encoder": generator.text.text_encoder}
+        text_encoder = generator.text.text_encoder
+        parts: dict[str, nn.Module] = {"transformer": generator.transformer}
+        if any(parameter.requires_grad for parameter in text_encoder.parameters()):
+            parts["text_encoder"] = text_encoder
+        if settings.trained == "self-attention":
+            train_self_attention_only(generator.transformer)
         self.roles = {self.name: Role(nn.ModuleDict(parts), settings.optimiser)}
         self._device = generator.transformer.device
 
@@ -40,18 +47,21 @@ class LearnNextShot:
         """There is one role."""
         return self.name
 
-    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        self, step: int, generator: torch.Generator, share: Share = WHOLE
+    ) -> tuple[Tensor, dict[str, float]]:
         """Weighted flow-matching loss; captions are dropped now and then, for guidance."""
         settings, schedule, device = self.settings, self._generator.schedule, self._device
+        batch = self.loop.batch
         forget = 1.0 if step < settings.text_to_video_steps else settings.drop_context
-        shot = self._data.draw(self.loop.batch, generator, settings.first_shot_share, forget)
-        silent = torch.rand(self.loop.batch, 1, 1, generator=generator) < settings.drop_text
+        shot = self._data.draw(batch, generator, settings.first_shot_share, forget, share)
+        silent = share.of(torch.rand(batch, 1, 1, generator=generator)) < settings.drop_text
         empty_ids, empty_mask = self._generator.no_text(shot.ids)
         ids = torch.where(silent, empty_ids, shot.ids)
         mask = torch.where(silent, empty_mask, shot.mask)
-        entry = (stratified(self.loop.batch, generator) * len(schedule.timesteps)).long()
+        entry = share.of((stratified(batch, generator) * len(schedule.timesteps)).long())
         timestep = schedule.timesteps[entry]
-        noise = torch.randn(shot.target.shape, generator=generator)
+        noise = share.randn(shot.target.shape, generator)
         noisy = schedule.add_noise(shot.target, noise, timestep)
 
         captions = self._generator.captions(ids.to(device), mask.to(device))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,17 +16,18 @@ from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 from shotstream.data.drawn import DrawnStories, write_frames, write_latents
 from shotstream.data.next_shot import NextShots
 from shotstream.data.shards import Shards
-from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.media.files import whole_folder
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
-from shotstream.models.text import CaptionEncoder, make_text_encoder, make_tokenizer
+from shotstream.models.text import CaptionEncoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.training.autoencoder import LearnAutoencoder, new_autoencoder
 from shotstream.training.causal_init import LearnCausally, record_pairs
+from shotstream.training.distributed import ALONE, World
 from shotstream.training.generator import Generator
 from shotstream.training.judge import LearnToJudge
 from shotstream.training.loop import train
+from shotstream.training.networks import check_base, make_captions, make_schedule, make_transformer
 from shotstream.training.run import RunFolder
 from shotstream.training.self_forcing import LearnFromOwnShots, own_history, true_history
 from shotstream.training.settings import Recipe, StageSettings
@@ -32,15 +35,27 @@ from shotstream.training.stage import Stage
 from shotstream.training.teacher import LearnNextShot
 from shotstream.world.judge import Judge
 from shotstream.world.sampler import Split
-from shotstream.world.vocabulary import words
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 SPLITS: tuple[Split, Split] = ("train", "held-out")
 STAGES = ("autoencoder", "decoder", "teacher", "causal-init", "intra-shot", "inter-shot", "judge")
 """In the order they are run; `decoder` and `judge` only need `autoencoder` and can run beside the others."""
 
+SMALL_STAGES = ("autoencoder", "decoder", "judge")
+"""Small enough for one process; where there are several, the others wait."""
+
+BASE_STAGES = ("autoencoder", "decoder")
+"""What a base has brought already."""
+
 STUDENT_STAGES = ("causal-init", "intra-shot", "inter-shot")
 """Those that make the student, each from the one before."""
+
+
+def stages_of(recipe: Recipe) -> tuple[str, ...]:
+    """Return the stages of a recipe, in the order they are run."""
+    left_out = BASE_STAGES if recipe.base is not None else ()
+    videos = ("judge",) if recipe.data == "videos" else ()
+    return tuple(stage for stage in STAGES if stage not in (*left_out, *videos))
 
 
 class MissingStageError(ValueError):
@@ -50,8 +65,8 @@ class MissingStageError(ValueError):
 class Workspace:
     """A recipe and its run folder; `run` trains a stage, `save_pipeline` puts the parts together."""
 
-    def __init__(self, recipe: Recipe, folder: Path, device: torch.device):
-        self.recipe, self.folder, self.device = recipe, folder, device
+    def __init__(self, recipe: Recipe, folder: Path, device: torch.device, world: World = ALONE):
+        self.recipe, self.folder, self.device, self.world = recipe, folder, device, world
 
     def run(self, name: str) -> Path:
         """Train a stage (or go on with it) and return where its networks were exported."""
@@ -64,10 +79,28 @@ class Workspace:
             "inter-shot": (self.recipe.inter_shot, self._learn_from_own_stories),
             "judge": (self.recipe.judge, self._learn_to_judge),
         }
+        self._check(name)
+        if name in SMALL_STAGES and self.world.size > 1:
+            if self.world.writes:
+                Workspace(self.recipe, self.folder, self.device).run(name)
+            self.world.wait()
+            return self.folder / name / "export"
         settings, build = stages[name]
         torch.manual_seed(settings.loop.seed)
-        train(build(), RunFolder(self.folder / name, settings))
+        train(build(), RunFolder(self.folder / name, settings, self.world))
         return self.folder / name / "export"
+
+    def _check(self, name: str) -> None:
+        recipe = self.recipe
+        if recipe.data == "videos":
+            raise ValueError(
+                f"The recipe {recipe.name} learns from real videos, and reading those is not built yet; "
+                "--dry-run shows what its stages would take, and the recipes in recipes/mini run now."
+            )
+        if name not in stages_of(recipe):
+            raise ValueError(
+                f"The recipe {recipe.name} has no stage {name}: its base {recipe.base} has that."
+            )
 
     def _learn_autoencoder(self) -> Stage:
         settings, drawn = self.recipe.autoencoder, self.drawn("train")
@@ -87,7 +120,8 @@ class Workspace:
         teacher, student = self.generator("teacher"), self.generator("teacher")
         data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
         settings, share = self.recipe.causal_init, self.recipe.teacher.first_shot_share
-        pairs = record_pairs(self.folder / "pairs", teacher, data, settings, share)
+        with self.world.in_turn():
+            pairs = record_pairs(self.folder / "pairs", teacher, data, settings, share)
         return LearnCausally(settings, student, pairs, data, validation, self.autoencoder)
 
     def _learn_from_own_shots(self) -> Stage:
@@ -121,9 +155,9 @@ class Workspace:
     def next_shots(self, split: Split, text: CaptionEncoder) -> NextShots:
         """Encoded stories of a split, from which the generator learns, their captions in tokens of `text`."""
         budget = self.recipe.world.context_frames
-        latents = write_latents(
-            self.folder / f"latents-{split}", self._stories(split), self.autoencoder, budget
-        )
+        folder, autoencoder = self.folder / f"latents-{split}", self.autoencoder
+        with self.world.in_turn():
+            latents = write_latents(folder, self._stories(split), autoencoder, budget)
         return NextShots(latents, text.tokenize, self.recipe.caption_template, budget)
 
     def _stories(self, split: Split) -> DrawnStories:
@@ -140,7 +174,15 @@ class Workspace:
 
     @property
     def autoencoder(self) -> TinyVideoAutoencoder:
-        """The trained autoencoder, with the decoder that has learnt longest."""
+        """The trained autoencoder, with the decoder that has learnt longest; the base's if there is one."""
+        if self._base is not None:
+            vae = self._base.vae
+            if not isinstance(vae, TinyVideoAutoencoder):
+                raise ValueError(
+                    f"The base {self.recipe.base} has Wan's autoencoder, with which drawn stories are not "
+                    "encoded; give a base with the light one, such as a model that a mini recipe exported."
+                )
+            return self._placed(vae).eval().requires_grad_(False)
         finished = (self.folder / "decoder" / "export").exists()
         return self._autoencoder("decoder" if finished else "autoencoder").eval().requires_grad_(False)
 
@@ -151,12 +193,8 @@ class Workspace:
         """The trained generator of a stage, with the captions and the schedule of the recipe."""
         folder = self._exported(name) / "transformer"
         transformer = self._placed(CausalWanTransformer3DModel.from_pretrained(folder))
-        return Generator(transformer, self._trained_text(), self.schedule)
-
-    @property
-    def schedule(self) -> FlowSchedule:
-        """The recipe's schedule."""
-        return FlowSchedule(shift=self.recipe.teacher.shift, student_timesteps=self.recipe.student_timesteps)
+        schedule, negative_prompt = make_schedule(self.recipe), self.recipe.negative_prompt
+        return Generator(transformer, self._trained_text(), schedule, negative_prompt)
 
     def _exported(self, name: str) -> Path:
         folder = self.folder / name / "export"
@@ -176,12 +214,6 @@ class Workspace:
                     parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         return network
 
-    def _new_text(self) -> CaptionEncoder:
-        network, tokenizer = self.recipe.teacher.network, make_tokenizer(words())
-        sizes = (network.text_width, network.text_layers, network.text_heads)
-        encoder = make_text_encoder(len(tokenizer), *sizes)
-        return CaptionEncoder(tokenizer, self._placed(encoder), network.text_length)
-
     def _trained_text(self) -> CaptionEncoder:
         """The teacher's text encoder, with the vocabulary that it was trained with."""
         folder = self._exported("teacher")
@@ -190,26 +222,21 @@ class Workspace:
         return CaptionEncoder(tokenizer, self._placed(encoder), self.recipe.teacher.network.text_length)
 
     def _new_generator(self) -> Generator:
-        world, network = self.recipe.world, self.recipe.teacher.network
-        ratio, patch = self.autoencoder.spatial_ratio, 2
-        latent_frames = 1 + (world.shot_frames - 1) // self.autoencoder.temporal_ratio
-        grid = (world.height // ratio // patch, world.width // ratio // patch)
-        transformer = CausalWanTransformer3DModel(
-            patch_size=(1, patch, patch),
-            num_attention_heads=network.heads,
-            attention_head_dim=network.head_size,
-            in_channels=self.autoencoder.latent_channels,
-            out_channels=self.autoencoder.latent_channels,
-            text_dim=network.text_width,
-            text_length=network.text_length,
-            ffn_dim=network.feed_forward,
-            num_layers=network.layers,
-            context_frames=world.context_frames,
-            chunk_frames=network.chunk_frames,
-            window_chunks=-(-latent_frames // network.chunk_frames),
-            spatial_embedding=grid if network.spatial_embedding else None,
-        )
-        return Generator(self._placed(transformer), self._new_text(), self.schedule)
+        """What the teacher starts from: the recipe's base, its text encoder frozen, or fresh networks."""
+        recipe, base = self.recipe, self._base
+        if base is None:
+            transformer, text = make_transformer(recipe, self.autoencoder), make_captions(recipe)
+        else:
+            transformer, length = deepcopy(base.transformer).train(), recipe.teacher.network.text_length
+            text = CaptionEncoder(base.tokenizer, base.text_encoder.requires_grad_(False), length)
+            check_base(recipe, transformer, self.autoencoder)
+        self._placed(transformer)
+        self._placed(text.text_encoder)
+        return Generator(transformer, text, make_schedule(recipe), recipe.negative_prompt)
+
+    @cached_property
+    def _base(self) -> ShotStreamPipeline | None:
+        return None if self.recipe.base is None else ShotStreamPipeline.from_pretrained(self.recipe.base)
 
     @property
     def student(self) -> Generator:
@@ -225,7 +252,7 @@ class Workspace:
             vae=self.autoencoder,
             text_encoder=student.text.text_encoder,
             tokenizer=student.text.tokenizer,
-            scheduler=self.schedule,
+            scheduler=make_schedule(self.recipe),
             fps=world.fps,
             height=world.height,
             width=world.width,

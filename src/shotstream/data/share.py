@@ -1,0 +1,45 @@
+"""Which part of a batch one pass is about: batches are shared by processes and by accumulated passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Share:
+    """One of several equal parts of a batch.
+
+    Whoever takes a share draws the random numbers of the *whole* batch, in the same order, and keeps its own
+    rows. So the parts together are exactly the batch that one process would have had at once.
+    """
+
+    part: int = 0
+    """Which part, from 0."""
+    parts: int = 1
+
+    def rows(self, batch: int) -> slice:
+        """Return the rows of this part in a batch, whose size is a multiple of `parts`."""
+        assert batch % self.parts == 0, f"a batch of {batch} has no {self.parts} equal parts"
+        size = batch // self.parts
+        return slice(self.part * size, (self.part + 1) * size)
+
+    def of(self, whole: Tensor) -> Tensor:
+        """Return this part of something drawn for the whole batch [B, ...]: [B / parts, ...]."""
+        return whole[self.rows(len(whole))]
+
+    def randn(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Draw standard normal noise for the whole batch and return this part of it.
+
+        Args:
+            shape: Of this part [B / parts, ...].
+            generator: On the CPU.
+        """
+        return self.of(torch.randn(shape[0] * self.parts, *shape[1:], generator=generator))
+
+
+WHOLE = Share()
+"""All of a batch at once."""
