@@ -36,8 +36,17 @@ def tiny_recipe(**changes):
     return Recipe.model_validate(tree | changes)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Sums are rounded by how many threads share them; processes that share a machine take one each."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def finished(one_thread, tmp_path_factory):
     """A workspace in which every stage has been run."""
     workspace = Workspace(tiny_recipe(), tmp_path_factory.mktemp("run"), torch.device("cpu"))
     for stage in STAGES:
