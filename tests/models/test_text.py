@@ -76,7 +76,7 @@ def test_embedding_is_differentiable(encoder):
 def test_unknown_words_come_with_near_ones(encoder):
     unknown = encoder.unknown_words("The rabit waves at a ZEBRA, close-up; zebra!")
     assert list(unknown) == ["rabit", "at", "zebra"]
-    assert (unknown["rabit"], set(unknown["at"]), unknown["zebra"]) == (["rabbit"], {"cat", "hat", "a"}, [])
+    assert (unknown["rabit"], set(unknown["at"]), unknown["zebra"]) == (["rabbit"], {"cat", "hat"}, [])
     assert encoder.unknown_words("A red cat waves.") == {}
 
 

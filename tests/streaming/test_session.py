@@ -255,7 +255,7 @@ def test_memory_is_flat_from_shot_2_to_shot_40(pipeline) -> None:
 
 
 def test_what_cannot_be_done_is_said(session: StorySession) -> None:
-    with pytest.raises(ValueError, match=r"no shot is running; open one with cut\(\)"):
+    with pytest.raises(ValueError, match=r"no shot is running; open one with shoot\(\) or cut\(\)"):
         session.redirect("runs")
     with pytest.raises(ValueError, match="the story has 0, numbered from 0"):
         session.branch()

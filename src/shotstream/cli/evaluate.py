@@ -53,7 +53,9 @@ def evaluate(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the first held-out story \\[default: 0]")
     ] = None,
-    judge: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Not the shipped judge.")] = None,
+    judge: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of a judge; none is shipped yet.")
+    ] = None,
     features: Annotated[
         str | None,
         typer.Option(help="judge, dino, clip, none \\[default: judge for the story world, else dino,clip]"),

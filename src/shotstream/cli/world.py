@@ -45,7 +45,9 @@ def parse_size(text: str) -> tuple[int, int]:
 
 Stories = Annotated[int, typer.Option(min=1, help="How many stories.")]
 Seed = Annotated[int, typer.Option(help="Seed of the first story; the next ones count up.")]
-Split = Annotated[SplitName, typer.Option(help="held-out: stories whose hero was never trained on.")]
+Split = Annotated[
+    SplitName, typer.Option(help="held-out: combinations of hero and place that training never sees.")
+]
 Shots = Annotated[int, typer.Option(min=1, help="Shots per story.")]
 Size = Annotated[str, typer.Option(metavar="HxW", help="Height and width in pixels.")]
 
@@ -57,7 +59,7 @@ def preview(
     split: Split = SplitName.train,
     shots: Shots = 5,
     size: Size = "128x192",
-    output: Annotated[Path, typer.Option("-o", "--output", help="PNG file.")] = Path("world.png"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="PNG file.")] = Path("out/world.png"),
 ) -> None:
     """Draw a contact sheet: a row per story, the middle frame of every shot, its prompt below."""
     from shotstream.media.sheet import contact_sheet, write_png
@@ -76,7 +78,7 @@ def preview(
     write_png(output, contact_sheet(rows, [[shot.prompt for shot in story.shots] for story in told]))
     for story in told:
         typer.echo(f"{story.seed}: {story.setting}")
-    typer.echo(f"wrote {output}")
+    typer.echo(f"Wrote {output}")
 
 
 @app.command()

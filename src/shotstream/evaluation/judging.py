@@ -27,8 +27,9 @@ def locate_judge(folder: Path | None = None) -> Path:
     """
     if folder is None and not (SHIPPED / "judge" / "config.json").is_file():
         raise ModelError(
-            "no judge comes with this installation; train one with `shotstream train judge "
-            "recipes/mini/nano.yaml` and pass `--judge runs/nano/judge/export`"
+            "no judge comes with this installation; train one with `shotstream train autoencoder "
+            "recipes/mini/nano.yaml`, then `shotstream train judge recipes/mini/nano.yaml`, and pass "
+            "`--judge runs/nano/judge/export`"
         )
     folder = folder or SHIPPED / "judge"
     if not (folder / "config.json").is_file():

@@ -101,7 +101,7 @@ class CaptionEncoder:
         pieces = zip(encoding.tokens, encoding.offsets, strict=True)
         unknown = [text[start:end].lower() for token, (start, end) in pieces if token == _UNKNOWN]
         known = [word for word in backend.get_vocab() if word not in (_PAD, _END, _UNKNOWN)]
-        return {word: get_close_matches(word, known, n=3) for word in unknown}
+        return {word: get_close_matches(word, known, n=3, cutoff=0.75) for word in unknown}
 
 
 def clean_caption(caption: str) -> str:

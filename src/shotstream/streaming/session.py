@@ -139,7 +139,10 @@ class StorySession:
         return chunk
 
     def redirect(self, prompt: str) -> None:
-        """Give the running shot another prompt from its next chunk on; frames already shown stay."""
+        """Give the running shot another prompt from its next chunk on; frames already shown stay.
+
+        After a shot's last chunk that means what `extend` adds.
+        """
         take = self._running_take()
         self._check_prompt(prompt, take.record.shot)
         take.record.direct(prompt)
@@ -299,7 +302,7 @@ class StorySession:
 
     def _running_take(self) -> Take:
         if self._take is None:
-            raise ValueError("no shot is running; open one with cut() first")
+            raise ValueError("no shot is running; open one with shoot() or cut() first")
         return self._take
 
     def _remaining_chunks(self) -> Iterator[Chunk]:
