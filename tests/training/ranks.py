@@ -43,8 +43,7 @@ def train_in_two(rank: int, port: int, recipe: str, folder: Path):
         if rank == 0:
             shutil.move(folder / "intra-shot", folder / "intra-shot in one go")
         world.wait()
-        torch.manual_seed(0)
-        learner = workspace._learn_from_own_shots()
+        learner = workspace.stage("intra-shot")
         stop_at(3, learner)  # after the checkpoint of step 2
         try:
             train(learner, RunFolder(folder / "intra-shot", learner.settings, world))

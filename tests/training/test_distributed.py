@@ -93,7 +93,7 @@ def test_processes_that_are_killed_go_on_as_if_they_had_not_been(two):
 
 
 def test_shards_of_two_processes_are_read_by_any_number(two, finished):
-    learner = Learner(finished._learn_from_own_shots().roles["student"], 0.9, 10)
+    learner = Learner(finished.stage("intra-shot").roles["student"], 0.9, 10)
     World().load(two / "intra-shot" / "checkpoint-000004", {"student": learner.tensors()})
     for name, tensor in weights(two / "intra-shot").items():
         assert torch.equal(learner.average[name.partition("safetensors.")[2]], tensor), name
@@ -109,12 +109,7 @@ def test_only_one_process_writes_and_small_stages_are_its_own(two, finished):
 
 @pytest.mark.parametrize("stage", SHARDED)
 def test_passes_one_after_the_other_learn_what_one_pass_learns(finished, stage):
-    learner = {
-        "teacher": finished._learn_next_shot,
-        "causal-init": finished._learn_causally,
-        "intra-shot": finished._learn_from_own_shots,
-        "inter-shot": finished._learn_from_own_stories,
-    }[stage]()
+    learner = finished.stage(stage)
     for step in range(2):  # the critic, then the student
         role = learner.roles[learner.role(step)]
         expected = gradients(learner, role, step, [WHOLE])
@@ -124,12 +119,7 @@ def test_passes_one_after_the_other_learn_what_one_pass_learns(finished, stage):
 
 @pytest.mark.parametrize("stage", SHARDED)
 def test_blocks_that_are_run_again_give_the_same_gradient(finished, stage):
-    learner = {
-        "teacher": finished._learn_next_shot,
-        "causal-init": finished._learn_causally,
-        "intra-shot": finished._learn_from_own_shots,
-        "inter-shot": finished._learn_from_own_stories,
-    }[stage]()
+    learner = finished.stage(stage)
     for step in range(2):
         role = learner.roles[learner.role(step)]
         transformer = next(m for m in role.module.modules() if isinstance(m, CausalWanTransformer3DModel))
@@ -170,7 +160,7 @@ def test_the_parts_of_a_batch_are_the_batch():
     [({"accumulate": 4}, "multiple of 4"), ({"checkpoint_activations": True}, "trains no transformer")],
 )
 def test_settings_that_do_not_fit_are_refused(finished, tmp_path, loop, words):
-    learner = finished._learn_to_judge()
+    learner = finished.stage("judge")
     learner.loop = learner.loop.model_copy(update=loop)
     with pytest.raises(TrainingError, match=words):
         train(learner, RunFolder(tmp_path, learner.settings))

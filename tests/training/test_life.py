@@ -36,17 +36,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_stopped(finished, tmp_path, stage
     shutil.copytree(finished.folder, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / stage)
     again = Workspace(tiny_recipe(), tmp_path / "run", torch.device("cpu"))
-    build = {
-        "autoencoder": again._learn_autoencoder,
-        "decoder": again._learn_decoder,
-        "teacher": again._learn_next_shot,
-        "causal-init": again._learn_causally,
-        "intra-shot": again._learn_from_own_shots,
-        "inter-shot": again._learn_from_own_stories,
-        "judge": again._learn_to_judge,
-    }[stage]
-    torch.manual_seed(0)
-    learner = build()
+    learner = again.stage(stage)
     whole_loss = learner.loss
 
     def loss_until_killed(step, *args):
@@ -102,7 +92,7 @@ def test_a_teacher_can_start_from_a_finished_model(finished, tmp_path):
     assert all(".attn1." in name for name in changed)
     wider = tiny_recipe(base=str(base), world={**recipe.world.model_dump(), "context_frames": 4})
     with pytest.raises(ValueError, match="context_frames=3, but the recipe tiny makes it 4"):
-        Workspace(wider, tmp_path / "wider", torch.device("cpu"))._learn_next_shot()
+        Workspace(wider, tmp_path / "wider", torch.device("cpu")).stage("teacher")
 
 
 def test_samples_are_drawn_at_the_end(finished):

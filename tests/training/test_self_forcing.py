@@ -13,7 +13,7 @@ pytestmark = pytest.mark.cpu
 
 @pytest.fixture
 def stage(finished):
-    return finished._learn_from_own_shots()
+    return finished.stage("intra-shot")
 
 
 def test_the_critic_goes_first_and_more_often(stage):
@@ -82,7 +82,7 @@ def test_own_history_is_what_the_student_told_before(finished, data):
 
 
 def test_only_adapters_learn_and_they_are_merged_on_export(finished, tmp_path):
-    stage = finished._learn_from_own_stories()
+    stage = finished.stage("inter-shot")
     names = {n for n, p in stage.roles["student"].module.named_parameters() if p.requires_grad}
     assert names
     assert all("lora" in name for name in names)

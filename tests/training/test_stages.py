@@ -50,7 +50,7 @@ def test_encoding_drawn_stills_gives_what_the_session_would_encode(finished, dat
 
 
 def test_the_teacher_learns_captions_before_memory(finished, monkeypatch):
-    stage = finished._learn_next_shot()
+    stage = finished.stage("teacher")
     stage.settings = stage.settings.model_copy(update={"text_to_video_steps": 20, "drop_context": 0.0})
     seen = []
     flow = stage._generator.flow
@@ -66,7 +66,7 @@ def test_the_teacher_learns_captions_before_memory(finished, monkeypatch):
 
 
 def test_causal_states_are_whole_chunks_and_the_last_chunk_learns(finished):
-    stage = finished._learn_causally()
+    stage = finished.stage("causal-init")
     entry = stage._draw_entries(64, 5, 4, step_generator(0, 0))
     assert torch.equal(entry[:, 0], entry[:, 1])  # chunks of two latent frames
     assert torch.equal(entry[:, 2], entry[:, 3])
@@ -98,7 +98,7 @@ def test_settings_win_over_those_of_the_checkpoint():
 
 
 def test_ctrl_c_finishes_the_step_and_saves_it(finished, tmp_path):
-    stage = finished._learn_next_shot()
+    stage = finished.stage("teacher")
     whole_loss = stage.loss
 
     def interrupted(step, *args):
@@ -127,7 +127,7 @@ def test_learning_rate_warms_up_and_falls():
     [(float("nan"), "became nan at step 3"), (1e4, r"at step 3, above loop.loss_limit=100")],
 )
 def test_a_loss_that_explodes_stops_and_keeps_the_checkpoint(finished, tmp_path, spoilt, words):
-    stage = finished._learn_next_shot()
+    stage = finished.stage("teacher")
     whole_loss = stage.loss
 
     def broken(step, *args):

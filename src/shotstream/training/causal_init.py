@@ -19,7 +19,7 @@ from shotstream.diffusion.losses import regression_loss
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.models.fingerprint import hash_parameters
-from shotstream.training.generator import Generator, sample_sheet
+from shotstream.training.generator import Generator, told_sheet
 from shotstream.training.settings import CausalInitStage
 from shotstream.training.stage import Role, step_generator
 
@@ -135,12 +135,7 @@ class LearnCausally:
 
     def sample(self) -> np.ndarray:
         """First and last shots of held-out stories told through the cache, the true ones beside them."""
-        return sample_sheet(
-            self._validation,
-            self._autoencoder,
-            lambda shot, number: self._student.roll_out(shot, step_generator(2, number)),
-            self._device,
-        )
+        return told_sheet(self._student, self._validation, self._autoencoder)
 
     def export(self, folder: Path) -> None:
         """Save the student's transformer."""

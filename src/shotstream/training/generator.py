@@ -23,6 +23,7 @@ from shotstream.models.text import CaptionEncoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.rollout import ShotRollout
 from shotstream.training.pictures import picture_grid
+from shotstream.training.stage import step_generator
 
 
 class Generator:
@@ -160,3 +161,12 @@ def sample_sheet(
             picked = [0, len(true) // 2, len(true) - 1]
             rows.append([*true[picked], *own[picked]])
     return picture_grid(rows)
+
+
+def told_sheet(student: Generator, data: NextShots, autoencoder: VideoAutoencoder) -> np.ndarray:
+    """Lay out held-out shots as `sample_sheet` does, told by a student through the cache."""
+
+    def make(shot: NextShot, number: int) -> Tensor:
+        return student.roll_out(shot, step_generator(2, number))
+
+    return sample_sheet(data, autoencoder, make, student.transformer.device)

@@ -19,9 +19,9 @@ from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.losses import distribution_matching_loss, flow_matching_loss
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.streaming.chunk import to_pictures, to_pixels
-from shotstream.training.generator import Generator, sample_sheet
+from shotstream.training.generator import Generator, told_sheet
 from shotstream.training.settings import SelfForcingStage
-from shotstream.training.stage import Role, step_generator
+from shotstream.training.stage import Role
 
 
 class History(Protocol):
@@ -133,12 +133,7 @@ class LearnFromOwnShots:
 
     def sample(self) -> np.ndarray:
         """First and last shots of held-out stories told through the cache, the true ones beside them."""
-        return sample_sheet(
-            self._validation,
-            self._autoencoder,
-            lambda shot, number: self._student.roll_out(shot, step_generator(2, number)),
-            self._device,
-        )
+        return told_sheet(self._student, self._validation, self._autoencoder)
 
     def export(self, folder: Path) -> None:
         """Save the student's transformer, its adapter merged."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from shotstream.data.share import WHOLE, Share
-from shotstream.training.settings import Loop, Optimiser
+from shotstream.training.settings import Loop, Optimiser, StageSettings
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,13 @@ class Stage(Protocol):
         ...
 
     @property
+    def settings(self) -> StageSettings:
+        """Its section of the recipe."""
+        ...
+
+    @property
     def loop(self) -> Loop:
-        """How long it runs."""
+        """How long it runs: of its settings."""
         ...
 
     @property

@@ -70,7 +70,19 @@ class Workspace:
 
     def run(self, name: str) -> Path:
         """Train a stage (or go on with it) and return where its networks were exported."""
-        stages: dict[str, tuple[StageSettings, Callable[[], Stage]]] = {
+        self._check(name)
+        if name in SMALL_STAGES and self.world.size > 1:
+            if self.world.writes:
+                Workspace(self.recipe, self.folder, self.device).run(name)
+            self.world.wait()
+        else:
+            stage = self.stage(name)
+            train(stage, RunFolder(self.folder / name, stage.settings, self.world))
+        return self.folder / name / "export"
+
+    def stage(self, name: str) -> Stage:
+        """Build a stage as it begins, with what earlier stages have made; the same every time."""
+        builders: dict[str, tuple[StageSettings, Callable[[], Stage]]] = {
             "autoencoder": (self.recipe.autoencoder, self._learn_autoencoder),
             "decoder": (self.recipe.decoder, self._learn_decoder),
             "teacher": (self.recipe.teacher, self._learn_next_shot),
@@ -79,16 +91,9 @@ class Workspace:
             "inter-shot": (self.recipe.inter_shot, self._learn_from_own_stories),
             "judge": (self.recipe.judge, self._learn_to_judge),
         }
-        self._check(name)
-        if name in SMALL_STAGES and self.world.size > 1:
-            if self.world.writes:
-                Workspace(self.recipe, self.folder, self.device).run(name)
-            self.world.wait()
-            return self.folder / name / "export"
-        settings, build = stages[name]
-        torch.manual_seed(settings.loop.seed)
-        train(build(), RunFolder(self.folder / name, settings, self.world))
-        return self.folder / name / "export"
+        settings, build = builders[name]
+        torch.manual_seed(settings.loop.seed)  # new networks start from it
+        return build()
 
     def _check(self, name: str) -> None:
         recipe = self.recipe
