@@ -31,8 +31,8 @@ class Stopped(Exception):
     """Stands for a kill between two steps."""
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_killed_run_goes_on_as_if_it_had_not_stopped(finished, tmp_path, stage):
+@pytest.mark.parametrize(("stage", "killed_at"), [*((stage, 3) for stage in STAGES), ("judge", 1)])
+def test_a_killed_run_goes_on_as_if_it_had_not_stopped(finished, tmp_path, stage, killed_at):
     shutil.copytree(finished.folder, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / stage)
     again = Workspace(tiny_recipe(), tmp_path / "run", torch.device("cpu"))
@@ -40,14 +40,14 @@ def test_a_killed_run_goes_on_as_if_it_had_not_stopped(finished, tmp_path, stage
     whole_loss = learner.loss
 
     def loss_until_killed(step, *args):
-        if step == 3:  # after the checkpoint of step 2
+        if step == killed_at:  # there is a checkpoint after step 2, none before
             raise Stopped
         return whole_loss(step, *args)
 
     learner.loss = loss_until_killed
     with pytest.raises(Stopped):
         train(learner, RunFolder(again.folder / stage, learner.settings))
-    assert [entry["step"] for entry in metrics(again, stage)] == [1, 2, 3]
+    assert [entry["step"] for entry in metrics(again, stage)] == list(range(1, killed_at + 1))
     again.run(stage)
     assert metrics(again, stage) == metrics(finished, stage)
     expected = weights(finished.folder / stage / "export")

@@ -106,7 +106,7 @@ class RunFolder:
             for name, learner in learners.items():
                 learner.load_state_dict(state["learners"][name])
         else:
-            return 0
+            step = 0
         if self.world.writes:
             self._forget_after(step)
         return step

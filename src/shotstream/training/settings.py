@@ -174,7 +174,7 @@ class SelfForcingStage(StageSettings):
     """Stages 3 and 4: distribution matching on the student's own rollouts (paper section 3.3)."""
 
     guidance: float = 3.0
-    """Of the teacher."""
+    """Of the teacher, ``uncond + guidance (cond - uncond)``: one more than the paper counts."""
     critic_updates: PositiveInt = 5
     """Steps of the critic for each of the student's; the loop's steps count both."""
     timestep_range: tuple[float, float] = (20, 980)
