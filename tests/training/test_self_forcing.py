@@ -1,10 +1,14 @@
 """Self-forcing: who learns when, from what, and through which pass."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from shotstream.streaming.chunk import to_pictures, to_pixels
+from shotstream.training.loop import train
+from shotstream.training.run import RunFolder
 from shotstream.training.self_forcing import own_history
 from shotstream.training.stage import step_generator
 
@@ -39,8 +43,7 @@ def test_a_rollout_with_gradient_gives_the_shots_that_users_see(finished, data):
     torch.testing.assert_close(learnt, served, rtol=1e-5, atol=1e-5)
 
 
-def test_gradient_flows_through_the_last_executed_step_only(finished, data):
-    """The derivative found by autograd is that of the last step alone, its input held fixed."""
+def test_only_the_last_executed_step_of_a_chunk_records_gradients(finished, data):
     student, shot = finished.student, data.pick(torch.tensor([0]), 1)
     inputs = []
     forward = student.transformer.forward
@@ -89,3 +92,20 @@ def test_only_adapters_learn_and_they_are_merged_on_export(finished, tmp_path):
     stage.export(tmp_path)
     keys = set(load_file(tmp_path / "transformer" / "diffusion_pytorch_model.safetensors"))
     assert keys == set(finished.generator("intra-shot").transformer.state_dict())
+
+
+def test_every_weight_that_a_rollout_uses_gets_a_gradient_in_bfloat16(finished, data):
+    """Casts that were kept from a pass without gradient would leave weights without one."""
+    student, shot = finished.student, data.pick(torch.tensor([0, 1]), 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        student.roll_out(shot, step_generator(0, 0), steps=2).square().mean().backward()
+    without = [name for name, p in student.transformer.named_parameters() if p.grad is None]
+    assert not without
+
+
+def test_an_entry_has_the_figures_of_every_role_that_learnt_since_the_last(finished, tmp_path):
+    stage = finished.stage("intra-shot")
+    stage.loop = stage.loop.model_copy(update={"log_every": 2})
+    train(stage, RunFolder(tmp_path, stage.settings))
+    entry = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+    assert entry.keys() >= {"critic_loss", "critic_gradient_norm", "student_loss", "student_deviation"}

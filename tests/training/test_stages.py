@@ -83,6 +83,17 @@ def test_muon_takes_the_matrices_of_blocks(finished):
     named = {name for name, p in module.named_parameters() if id(p) in matrices}
     assert "transformer.blocks.0.attn1.to_q.weight" in named
     assert all(name.startswith("transformer.blocks.") for name in named)
+    alone = build_optimisers(generator.transformer, Optimiser(name="muon"))[1]
+    assert {id(p) for p in alone.param_groups[0]["params"]} == matrices
+    with pytest.raises(ValueError, match="here are none; set"):
+        build_optimisers(torch.nn.Linear(2, 2), Optimiser(name="muon"))
+
+
+def test_averages_are_kept_of_what_learns_where_they_are_wanted():
+    module = torch.nn.Linear(2, 2)
+    module.bias.requires_grad_(False)
+    assert Learner(Role(module, Optimiser()), 0.9, 10).average.keys() == {"weight"}
+    assert not Learner(Role(module, Optimiser(), averaged=False), 0.9, 10).average
 
 
 def test_settings_win_over_those_of_the_checkpoint():
@@ -135,6 +146,6 @@ def test_a_loss_that_explodes_stops_and_keeps_the_checkpoint(finished, tmp_path,
         return loss * (spoilt if step == 3 else 1), figures
 
     stage.loss = broken
-    with pytest.raises(TrainingError, match=words + ".*last checkpoint is good"):
+    with pytest.raises(TrainingError, match=words + ".*last checkpoint, if there is one yet, is good"):
         train(stage, RunFolder(tmp_path, stage.settings))
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2

@@ -64,7 +64,7 @@ def train(
         if first:
             _foretell(settings, chosen, devices or int(os.environ.get("WORLD_SIZE", "1")))
         return
-    _run(settings, chosen, runs / settings.name, device, first)
+    _run(settings, chosen, runs / settings.name, device)
 
 
 def _foretell(settings: Recipe, stages: tuple[str, ...], devices: int) -> None:
@@ -82,7 +82,7 @@ def _foretell(settings: Recipe, stages: tuple[str, ...], devices: int) -> None:
         )
 
 
-def _run(settings: Recipe, stages: tuple[str, ...], folder: Path, device: str, first: bool) -> None:
+def _run(settings: Recipe, stages: tuple[str, ...], folder: Path, device: str) -> None:
     from shotstream.models.device import choose_device
     from shotstream.training.distributed import join
     from shotstream.training.workspace import Workspace
@@ -92,9 +92,9 @@ def _run(settings: Recipe, stages: tuple[str, ...], folder: Path, device: str, f
         for name in stages:
             if name != "export":
                 made = workspace.run(name)
-            elif first:
+            elif world.writes:
                 made = workspace.save_pipeline()
             else:
                 continue
-            if first:
+            if world.writes:
                 typer.echo(f"{'model' if name == 'export' else name}: {made}")

@@ -61,6 +61,7 @@ class NextShots:
             budget: Context frames K.
         """
         self.budget, self.records = budget, latents.records
+        self.made_with = {"latents": latents.made_with, "template": template, "budget": budget}
         self.clips = torch.stack([latents.tensor(i, "clips") for i in range(len(latents))])
         self.stills = torch.stack([latents.tensor(i, "stills") for i in range(len(latents))])
         self.positions: list[int] = self.records[0]["positions"]

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from shotstream.media.files import atomic_path, write_errors, write_text
 
+_MADE_WITH = "made_with.json"
+
 
 class ShardWriter:
     """Appends records (a JSON-able dict and its named tensors) to a folder.
@@ -33,7 +35,7 @@ class ShardWriter:
             ValueError: If the folder was made with something else.
         """
         self.folder, self.records_per_shard = folder, records_per_shard
-        note = folder / "made_with.json"
+        note = folder / _MADE_WITH
         if note.exists() and json.loads(note.read_text()) != json.loads(json.dumps(made_with)):
             raise ValueError(
                 f"{folder} was made with other settings or weights than it would be now ({note}); "
@@ -89,6 +91,11 @@ class Shards:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """All that the content depends on, as the writer was told."""
+        return json.loads((self.folder / _MADE_WITH).read_text())
 
     def tensor(self, number: int, name: str) -> Tensor:
         """Return a whole tensor of a record."""

@@ -40,6 +40,8 @@ def record_pairs(
     """
     made_with = {
         "teacher": hash_parameters(teacher.transformer, teacher.text.text_encoder),
+        "timesteps": teacher.schedule.student_steps().tolist(),
+        "data": data.made_with,
         "first_shot_share": first_shot_share,
         **settings.model_dump(include={"ode_steps", "guidance"}),
         **settings.loop.model_dump(include={"batch", "seed"}),
@@ -115,9 +117,7 @@ class LearnCausally:
         flow = self._student.flow(noisy, all_timesteps, shot, captions, causal=True)
         x0 = self._student.schedule.to_x0(noisy, flow.float(), timestep)
         own = share.of(learnt)
-        weight = (
-            own.float().mean() / learnt.float().mean()
-        )  # parts of a batch differ in how many frames learn
+        weight = own.float().mean() / learnt.float().mean()  # parts differ in how many frames learn
         return weight * regression_loss(x0, states[:, -1], own), {}
 
     def _draw_entries(self, batch: int, entries: int, frames: int, generator: torch.Generator) -> Tensor:

@@ -85,7 +85,7 @@ def estimate(recipe: Recipe, stage: str, devices: int = 1) -> Estimate:
         "weights": shard * sum(count for count, _ in parameters.values()),
         "gradients": shard * max(parameters[name][1] for name in learning),
         "optimisers": 2 * shard * sum(parameters[name][1] for name in learning),
-        "averages": shard * sum(parameters[name][0] for name in learning),
+        "averages": shard * sum(parameters[name][1] for name, role in learning.items() if role.averaged),
     }
     network = transformers[next(iter(learning))]
     if network is not None:

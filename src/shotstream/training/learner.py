@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from shotstream.training.distributed import ALONE, World, own_part
@@ -39,9 +39,10 @@ class Learner:
                 "optimiser.name=adamw, with a lower learning rate, or train with one process."
             )
         self.role, self.settings, self.steps, self.world = role, settings, steps, world
-        self.decay = decay if role.averaged else 0.0
+        self.decay = decay
         self.optimisers = build_optimisers(role.module, settings)
-        self.average = {name: p.detach().clone() for name, p in role.module.named_parameters()}
+        learning = ((name, p) for name, p in role.module.named_parameters() if p.requires_grad)
+        self.average = {name: p.detach().clone() for name, p in learning} if role.averaged else {}
         if world.size > 1:
             self._begin()
 
@@ -68,15 +69,20 @@ class Learner:
                 group["lr"] = group["initial_lr"] * factor
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-        decay = min(self.decay, (1 + step) / (10 + step))
-        own = {name: own_part(p.detach()) for name, p in self.role.module.named_parameters()}
-        torch._foreach_lerp_([own_part(self.average[name]) for name in own], list(own.values()), 1 - decay)
+        if self.average:
+            decay = min(self.decay, (1 + step) / (10 + step))
+            own = [own_part(values) for values in self._own().values()]
+            torch._foreach_lerp_([own_part(values) for values in self.average.values()], own, 1 - decay)
         return norm
+
+    def _own(self) -> dict[str, Tensor]:
+        """The weights that an average is kept of, as they are."""
+        return {name: p.detach() for name, p in self.role.module.named_parameters() if name in self.average}
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
         """Within, the module holds its averaged weights."""
-        own = {name: p.detach().clone() for name, p in self.role.module.named_parameters()}
+        own = {name: values.clone() for name, values in self._own().items()}
         try:
             self.role.module.load_state_dict(self.average, strict=False)
             yield
@@ -111,8 +117,8 @@ class Learner:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state; learning rates and the like stay as they are set now."""
         self.role.module.load_state_dict(state["module"])
-        for name, value in state["average"].items():
-            self.average[name].copy_(value)
+        for name, value in self.average.items():
+            value.copy_(state["average"][name])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             settings = [{k: v for k, v in group.items() if k != "params"} for group in optimiser.param_groups]
             optimiser.load_state_dict(saved)

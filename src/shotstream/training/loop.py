@@ -74,8 +74,8 @@ def _check_health(stage: Stage, step: int, figures: dict[str, float]) -> None:
             settings = "critic_optimiser" if role == "critic" else "optimiser"
             raise TrainingError(
                 f"The {figure.replace('_', ' ')} of {stage.name} ({role}) became {value:.6g} at step {step}"
-                f"{over}. The last checkpoint is good: start again from it with a lower learning rate "
-                f"({stage.name.replace('-', '_')}.{settings}.lr=...)."
+                f"{over}. The last checkpoint, if there is one yet, is good: go on from it with a lower "
+                f"learning rate ({stage.name.replace('-', '_')}.{settings}.lr=...)."
             )
 
 
@@ -121,12 +121,16 @@ def train(stage: Stage, run: RunFolder) -> None:
     with _progress() as bar, _stop_requests() as requests:
         task = bar.add_task(stage.name, total=loop.steps, completed=start, figures="")
         began = time.monotonic()
+        prefix = {name: f"{name}_" if len(learners) > 1 else "" for name in learners}
+        newest: dict[str, float] = {}  # figures since the last entry, of every role that learnt
         for done in range(start + 1, loop.steps + 1):
             figures = _step(stage, learners, done - 1)
             bar.update(task, completed=done, figures=f"loss {figures['loss']:.4f}")
+            newest |= {prefix[stage.role(done - 1)] + name: value for name, value in figures.items()}
             if done % loop.log_every == 0:
-                figures["steps_per_second"] = (done - start) / (time.monotonic() - began)
-                run.log(done, figures)
+                newest["steps_per_second"] = (done - start) / (time.monotonic() - began)
+                run.log(done, newest)
+                newest = {}
             stopping = world.any(bool(requests))
             if done % loop.checkpoint_every == 0 or done == loop.steps or stopping:
                 run.save(done, learners)

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 from torch import nn
 
 from shotstream.training.settings import Optimiser
 
+_BLOCK = re.compile(r"(transformer\.)?blocks\.\d+\.")
+"""In a transformer by itself, or beside its caption encoder; that one's layers are named otherwise."""
+
 
 def build_optimisers(module: nn.Module, settings: Optimiser) -> list[torch.optim.Optimizer]:
-    """AdamW for all parameters, or Muon for the matrices of transformer blocks and AdamW for the rest."""
+    """AdamW for all parameters, or Muon for the matrices of transformer blocks and AdamW for the rest.
+
+    Raises:
+        ValueError: If Muon is asked for and there are no such matrices.
+    """
     parameters = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     matrices = []
     if settings.name == "muon":
-        matrices = [p for name, p in parameters if p.ndim == 2 and "transformer.blocks." in name]
+        matrices = [p for name, p in parameters if p.ndim == 2 and _BLOCK.match(name)]
+        if not matrices:
+            raise ValueError(
+                "Muon learns the matrices of a transformer's blocks, and here are none; set "
+                "optimiser.name=adamw, with a lower learning rate."
+            )
     chosen = {id(p) for p in matrices}
     rest = [p for _, p in parameters if id(p) not in chosen]
     optimisers: list[torch.optim.Optimizer] = [

@@ -53,7 +53,7 @@ def own_history(data: NextShots, batch: int, student: Generator, autoencoder: Vi
             told = student.roll_out(earlier, generator, share=share)
             frames = autoencoder.open_decoder().decode(told)
             seen = to_pixels(to_pictures(frames[:, data.positions].flatten(0, 1)))
-            seen = seen.unflatten(0, (len(stories), -1)).to(frames)
+            seen = seen.unflatten(0, (len(stories), -1)).to(frames.device)
             stills[:, shot] = autoencoder.encode_stills(seen).to(stills)
         return data.pick(stories, newest, stills=stills)
 
@@ -106,11 +106,9 @@ class LearnFromOwnShots:
         timestep = share.of(self._draw_timestep(generator))
         noisy = self._student.schedule.add_noise(rollout.detach(), noise, timestep)
         if learning == "student":
-            loss, figures = self._student_loss(shot, rollout, noisy, timestep)
-            return loss, {"student_loss": float(loss.detach()), **figures}
+            return self._student_loss(shot, rollout, noisy, timestep)
         captions = self._critic.captions(shot.ids, shot.mask)
-        loss = flow_matching_loss(self._critic.flow(noisy, timestep, shot, captions), rollout, noise)
-        return loss, {"critic_loss": float(loss.detach())}
+        return flow_matching_loss(self._critic.flow(noisy, timestep, shot, captions), rollout, noise), {}
 
     def _draw_timestep(self, generator: torch.Generator) -> Tensor:
         """One timestep of the table for each sample [B], never the ends, where scores say nothing."""

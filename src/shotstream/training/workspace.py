@@ -122,7 +122,8 @@ class Workspace:
         return LearnNextShot(self.recipe.teacher, generator, data, validation, self.autoencoder)
 
     def _learn_causally(self) -> Stage:
-        teacher, student = self.generator("teacher"), self.generator("teacher")
+        teacher = self.generator("teacher")
+        student = self.generator("teacher", teacher.text)
         data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
         settings, share = self.recipe.causal_init, self.recipe.teacher.first_shot_share
         with self.world.in_turn():
@@ -131,18 +132,16 @@ class Workspace:
 
     def _learn_from_own_shots(self) -> Stage:
         settings, share = self.recipe.intra_shot, self.recipe.teacher.first_shot_share
-        student, teacher, critic = (self.generator(name) for name in ("causal-init", "teacher", "teacher"))
-        data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
+        roles = self._roles("causal-init")
+        data, validation = (self.next_shots(split, roles[0].text) for split in SPLITS)
         history = true_history(data, settings.loop.batch, share)
-        roles = (student, teacher, critic)
         return LearnFromOwnShots("intra-shot", settings, *roles, history, validation, self.autoencoder)
 
     def _learn_from_own_stories(self) -> Stage:
         settings, autoencoder = self.recipe.inter_shot, self.autoencoder
-        student, teacher, critic = (self.generator(name) for name in ("intra-shot", "teacher", "teacher"))
-        data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
-        history = own_history(data, settings.loop.batch, student, autoencoder)
-        roles = (student, teacher, critic)
+        roles = self._roles("intra-shot")
+        data, validation = (self.next_shots(split, roles[0].text) for split in SPLITS)
+        history = own_history(data, settings.loop.batch, roles[0], autoencoder)
         return LearnFromOwnShots("inter-shot", settings, *roles, history, validation, autoencoder)
 
     def _learn_to_judge(self) -> Stage:
@@ -194,12 +193,17 @@ class Workspace:
     def _autoencoder(self, stage: str) -> TinyVideoAutoencoder:
         return self._placed(TinyVideoAutoencoder.from_pretrained(self._exported(stage)))
 
-    def generator(self, name: str) -> Generator:
-        """The trained generator of a stage, with the captions and the schedule of the recipe."""
+    def _roles(self, student: str) -> tuple[Generator, Generator, Generator]:
+        """Student, teacher and critic of self-forcing; their frozen caption encoder is one."""
+        teacher = self.generator("teacher")
+        return self.generator(student, teacher.text), teacher, self.generator("teacher", teacher.text)
+
+    def generator(self, name: str, text: CaptionEncoder | None = None) -> Generator:
+        """The trained generator of a stage; its caption encoder is `text`, or the teacher's loaded anew."""
         folder = self._exported(name) / "transformer"
         transformer = self._placed(CausalWanTransformer3DModel.from_pretrained(folder))
         schedule, negative_prompt = make_schedule(self.recipe), self.recipe.negative_prompt
-        return Generator(transformer, self._trained_text(), schedule, negative_prompt)
+        return Generator(transformer, text or self._trained_text(), schedule, negative_prompt)
 
     def _exported(self, name: str) -> Path:
         folder = self.folder / name / "export"
