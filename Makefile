@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check setup
+.PHONY: demo reproduce test check setup
 
 demo: $(READY)  ## a five-shot story, generated here: out/first_story/
 	$(BIN)/shotstream generate stories/first_story.yaml -o out/first_story
+
+reproduce: $(READY)  ## the paper's tables at the scale of mini: out/ablations/, docs/results.md
+	$(BIN)/shotstream evaluate ablations -o out/ablations --tables docs/results.md
 
 test: $(READY)  ## all tests that need neither a GPU nor much time
 	$(BIN)/pytest -m "not slow and not gpu"

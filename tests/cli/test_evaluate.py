@@ -122,6 +122,33 @@ def test_films_of_the_story_world_are_judged_from_their_files(judge_folder, tmp_
     assert told["weights_sha256"] is None
 
 
+def test_variants_are_told_the_same_stories_and_put_into_tables(
+    pipeline, model, judge_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("shotstream.streaming.whole_shot.WholeShotPipeline.steps", 2)
+    pipeline.transformer.save_pretrained(tmp_path / "variants" / "teacher")
+    page = tmp_path / "results.md"
+    page.write_text("Before.\n<!-- tables -->\n<!-- end of tables -->\nAfter.\n")
+    words = ["ablations", "--model", model, "--judge", judge_folder, "--weights", tmp_path / "variants"]
+    words += ["--stories", 2, "--shots", 2, "--tables", page]
+    result = evaluate(tmp_path / "out", *words)
+    assert result.exit_code == 0, result.output
+    assert "Without Stage 3 only: " in result.stdout
+    told = json.loads((tmp_path / "out" / "ablations.json").read_text())
+    assert {"student", "teacher", "no-memory", "one-caption", "no-indicator", "long"} <= told[
+        "variants"
+    ].keys()
+    assert "stage-3-only" not in told["variants"]
+    assert told["variants"]["teacher"]["seeds"] == told["variants"]["student"]["seeds"] == [1000, 1001]
+    assert told["targets"].keys() >= {"adherence.kept", "speed_by_teacher", "ending_minus_opening"}
+    assert [row["shot"] for row in told["variants"]["long"]["by_shot"]] == list(range(1, 21))
+    tables = (tmp_path / "out" / "tables.md").read_text()
+    assert page.read_text() == f"Before.\n<!-- tables -->\n\n{tables}\n<!-- end of tables -->\nAfter.\n"
+    assert "| Student without memory |" in tables
+    check_page((tmp_path / "out" / "long" / "report.html").read_text())
+    assert "2 of 2 films are measured already." in evaluate(tmp_path / "out", *words).stdout
+
+
 def test_stories_of_a_person_need_no_judge(model, tmp_path):
     story = tmp_path / "fox.yaml"
     story.write_text("setting: a red fox\nshots:\n  - {prompt: the fox runs, chunks: 1}\n")
@@ -142,6 +169,7 @@ def test_mistakes_are_told_before_the_work_begins(tmp_path, judge_folder):
         (["--suite", tmp_path / "nowhere", "--features", "none"], "there is no suite"),
         (["--suite", "stories/first_story.yaml", "--features", "none", "--model", "drawn"], "draws held-out"),
         (["--judge", judge_folder, "--model", tmp_path / "nowhere"], "there is no model"),
+        (["ablations", "--judge", judge_folder, "--tables", "README.md"], "has no place for tables"),
     ]:
         result = evaluate(tmp_path / "out", *words)
         assert result.exit_code == 1, result.output

@@ -37,7 +37,7 @@ def truth():
 
 def test_the_truth_scores_everything():
     told = shares(mark_film(STORY, truth()))
-    assert told.keys() == TOLD | KEPT
+    assert told.keys() == TOLD | KEPT | {"told", "kept"}
     assert set(told.values()) == {1.0}
 
 
@@ -56,6 +56,7 @@ def test_kind_and_colour_count_only_together():
     answers[1]["first kind"] = "robot"  # right colour, wrong kind
     marks = mark_film(STORY, answers)
     assert shares(marks)["character"] == pytest.approx(3 / 5)
+    assert shares(marks)["told"] == pytest.approx((3 + 5 + 5 * 3) / (5 + 5 + 5 * 3))
     assert Mark("character", "first", "red cat", "green cat", False) in marks[0]
     assert shares(marks)["accessory"] == 1.0
 
@@ -114,7 +115,7 @@ def test_somebody_too_many_is_counted():
 
 def test_a_single_shot_keeps_nothing():
     story = STORY | {"shots": STORY["shots"][:1]}
-    assert shares(mark_film(story, truth()[:1])).keys() == TOLD
+    assert shares(mark_film(story, truth()[:1])).keys() == TOLD | {"told"}
 
 
 def test_every_shot_must_be_read():

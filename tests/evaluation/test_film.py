@@ -23,14 +23,14 @@ def plain(colour, frames=3, height=32, width=48):
 
 
 def test_a_told_film_is_what_the_pipeline_streams(pipeline):
-    film = tell(pipeline, STORY, seed=5)
-    chunks = list(pipeline.stream(STORY, seed=5))
+    film = tell(pipeline, STORY)
+    chunks = list(pipeline.stream(STORY))
     assert [len(shot) for shot in film.shots] == [21, 5]
     assert np.array_equal(np.concatenate(film.shots), np.concatenate([chunk.frames for chunk in chunks]))
     assert (film.prompts, film.setting, film.seed, film.fps) == (
         ["the fox runs", "the fox sleeps"],
         "a red fox",
-        5,
+        3,
         8.0,
     )
     assert 0 < film.first_frame_seconds < film.generating_seconds

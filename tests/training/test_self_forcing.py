@@ -34,6 +34,58 @@ def test_only_the_role_of_the_step_gets_gradients(stage, step, learns):
     assert all(p.grad is None for p in stage._teacher.transformer.parameters())
 
 
+def drawn_again(stage, step):
+    """What a step draws, drawn here: shot, rollout, noise, timesteps and their noise levels."""
+    generator = step_generator(stage.loop.seed, step)
+    shot = stage._history(generator)
+    steps = 1 + int(torch.randint(4, (), generator=generator))
+    rollout = stage._student.roll_out(shot, generator, steps)
+    noise = torch.randn(rollout.shape, generator=generator)
+    table = stage._student.schedule.timesteps.double()
+    entry = torch.randint(len(table), (stage.loop.batch,), generator=generator)
+    timestep = table[entry].clamp(20, 980)
+    nearest = (table[None] - timestep[:, None]).abs().argmin(dim=1)
+    sigma = (table[nearest] / 1000).view(-1, 1, 1, 1, 1)
+    return shot, rollout, noise, timestep.float(), sigma
+
+
+def test_the_student_s_gradient_is_the_paper_s(stage):
+    """``(fake - real) / mean |x - real|`` with ``real = cond + 3 (cond - uncond)``, in float64."""
+    stage.settings = stage.settings.model_copy(update={"guidance": 4.0})
+    student, teacher, critic = stage._student, stage._teacher, stage._critic
+    shot, rollout, noise, timestep, sigma = drawn_again(stage, 1)
+    x = rollout.detach().double()
+    noisy = (1 - sigma) * x + sigma * noise.double()
+
+    def clean(network, ids, mask):
+        with torch.no_grad():
+            flow = network.flow(noisy.float(), timestep, shot, network.captions(ids, mask))
+        return noisy - sigma * flow.double()
+
+    conditional = clean(teacher, shot.ids, shot.mask)
+    real = conditional + 3 * (conditional - clean(teacher, *teacher.no_text(shot.ids)))
+    fake = clean(critic, shot.ids, shot.mask)
+    distance = (x - real).abs().mean(dim=(1, 2, 3, 4), keepdim=True)
+    gradient = (fake - real) / distance / x.numel()
+    weights = list(student.transformer.parameters())
+    expected = torch.autograd.grad(rollout, weights, gradient.float())
+    stage.loss(1, step_generator(stage.loop.seed, 1))[0].backward()
+    assert max(float(part.abs().max()) for part in expected) > 1e-4
+    for weight, part in zip(weights, expected, strict=True):
+        torch.testing.assert_close(weight.grad, part, rtol=1e-3, atol=1e-6)
+
+
+def test_the_critic_s_loss_is_flow_matching_on_what_the_student_made(stage):
+    with torch.no_grad():
+        shot, rollout, noise, timestep, sigma = drawn_again(stage, 0)
+        noisy = (1 - sigma) * rollout.double() + sigma * noise.double()
+        captions = stage._critic.captions(shot.ids, shot.mask)
+        flow = stage._critic.flow(noisy.float(), timestep, shot, captions)
+        expected = (flow.double() - (noise.double() - rollout.double())).square().mean()
+    loss, _ = stage.loss(0, step_generator(stage.loop.seed, 0))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_a_rollout_with_gradient_gives_the_shots_that_users_see(finished, data):
     student, shot = finished.student, data.pick(torch.tensor([0, 1]), 2)
     with torch.no_grad():

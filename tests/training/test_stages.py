@@ -7,6 +7,7 @@ import torch
 
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.training.causal_init import student_entries
+from shotstream.training.judge import shift
 from shotstream.training.learner import Learner
 from shotstream.training.loop import TrainingError, train
 from shotstream.training.optimiser import build_optimisers, lr_factor
@@ -149,3 +150,11 @@ def test_a_loss_that_explodes_stops_and_keeps_the_checkpoint(finished, tmp_path,
     with pytest.raises(TrainingError, match=words + ".*last checkpoint, if there is one yet, is good"):
         train(stage, RunFolder(tmp_path, stage.settings))
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
+
+
+def test_shots_are_moved_and_their_edges_drawn_out():
+    frames = torch.arange(12.0).reshape(1, 1, 1, 3, 4).repeat(2, 1, 1, 1, 1)
+    moved = shift(frames, torch.tensor([[1, 0], [0, -2]]))
+    down, left = moved[:, 0, 0].tolist()
+    assert down == [[0, 1, 2, 3], [0, 1, 2, 3], [4, 5, 6, 7]]
+    assert left == [[2, 3, 3, 3], [6, 7, 7, 7], [10, 11, 11, 11]]

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from shotstream.evaluation.extractors import Extractors
     from shotstream.evaluation.film import Film
     from shotstream.evaluation.results import Results
+    from shotstream.streaming.pipeline import ShotStreamPipeline
     from shotstream.world.judge import Judge
 
 app = typer.Typer(add_completion=False)
 
 DRAWN = "drawn"
 """In place of a model: the true pictures of the story world."""
+ABLATIONS = "ablations"
+"""In place of films: the model, its teacher, and the model with a part taken away."""
 
 
 @app.command()
@@ -38,7 +41,9 @@ def evaluate(
     clips: Annotated[
         Path | None,
         typer.Argument(
-            metavar="CLIPS", help="Judge these films: a folder of .mp4 shots, or of such folders."
+            metavar="[CLIPS]",
+            help="Judge these films: a folder of .mp4 shots, or of such folders. The word ablations compares "
+            "a model with its teacher and with what is left when parts are taken away.",
         ),
     ] = None,
     model: Annotated[
@@ -51,7 +56,7 @@ def evaluate(
     stories: Annotated[int | None, typer.Option(min=1, help="Held-out stories \\[default: 40]")] = None,
     shots: Annotated[int | None, typer.Option(min=1, help="Shots of a held-out story \\[default: 5]")] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the first held-out story \\[default: 0]")
+        int | None, typer.Option(min=0, help="Of the first held-out story \\[default: 1000]")
     ] = None,
     judge: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder of a judge; none is shipped yet.")
@@ -59,6 +64,12 @@ def evaluate(
     features: Annotated[
         str | None,
         typer.Option(help="judge, dino, clip, none \\[default: judge for the story world, else dino,clip]"),
+    ] = None,
+    weights: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="For ablations: the transformers of other stages; a run.")
+    ] = Path("variants"),
+    tables: Annotated[
+        Path | None, typer.Option(metavar="PAGE", help="For ablations: a Markdown page to put them into.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
 ) -> None:
@@ -77,6 +88,12 @@ def evaluate(
     wanted = parse_features(features) if features else None
     place = choose_device(device).value
     options = {"--stories": stories, "--shots": shots, "--seed": seed}
+    if clips == Path(ABLATIONS):
+        say_useless({"--suite": suite}, f"with {ABLATIONS}")
+        told = Telling(model or "mini", device, stories or 24, shots or 5, first_seed(seed))
+        finished = compare(output, told, weights, tables, prepare(wanted, True, judge, place), place)
+        raise typer.Exit(0 if finished else 130)
+    say_useless({"--tables": tables}, f"without {ABLATIONS}")
     if clips:
         say_useless({"--model": model, "--suite": suite, **options}, "where films are given")
         folders = find_films(clips)
@@ -84,7 +101,7 @@ def evaluate(
         source = from_clips(clips, folders)
     elif suite in (None, HELD_OUT):
         tools = prepare(wanted, True, judge, place)
-        source = from_world(model or "mini", device, stories or 40, shots or 5, seed or 0)
+        source = from_world(Telling(model or "mini", device, stories or 40, shots or 5, first_seed(seed)))
     else:
         say_useless(options, "with stories from files")
         tools = prepare(wanted, False, judge, place)
@@ -104,6 +121,17 @@ class Assignment(NamedTuple):
     key: str
     """Hash of what it is made from: the same key and settings give the same film."""
     make: Callable[[], Film]
+
+
+class Telling(NamedTuple):
+    """Which stories of the story world a model is to tell."""
+
+    model: str
+    device: str
+    stories: int
+    shots: int
+    seed: int
+    """Of the first story."""
 
 
 class Source(NamedTuple):
@@ -165,26 +193,48 @@ def from_clips(folder: Path, films: Sequence[Path]) -> Source:
     return Source(assignments, {"clips": str(folder)})
 
 
-def from_world(model: str, device: str, stories: int, shots: int, seed: int) -> Source:
+def from_world(asked: Telling) -> Source:
     """Have a model tell held-out stories, or draw them.
 
     How many stories is no setting that must match: a later run may have more of them.
     """
-    from shotstream.evaluation.film import drawn, tell
-    from shotstream.evaluation.suites import HELD_OUT, held_out
+    from shotstream.evaluation.film import drawn
+    from shotstream.evaluation.suites import held_out
 
-    settings = {"suite": HELD_OUT, "shots": shots, "seed": seed}
-    if model == DRAWN:
-        tasks = held_out(stories, shots, first_seed=seed)
+    if asked.model == DRAWN:
+        tasks = held_out(asked.stories, asked.shots, first_seed=asked.seed)
         films = [Assignment(task.name, task.key, partial(drawn, task.world)) for task in tasks if task.world]
-        return Source(films, {"model": DRAWN, **settings})
-    pipeline, facts = load(model, device)
+        return Source(films, {"model": DRAWN, **suite_settings(asked)})
+    pipeline, facts = load(asked.model, asked.device)
+    return Source(told_films(pipeline, asked), facts | suite_settings(asked))
+
+
+def told_films(pipeline: ShotStreamPipeline, asked: Telling, **how: Any) -> list[Assignment]:
+    """Films of held-out stories, which a pipeline has yet to tell; `how` goes to `film.tell`."""
+    from shotstream.evaluation import film
+    from shotstream.evaluation.suites import held_out
+
     frames = pipeline.tempo.frames(pipeline.transformer.config["window_chunks"])
-    films = [
-        Assignment(task.name, task.key, partial(tell, pipeline, task.story, attributes=task.attributes))
-        for task in held_out(stories, shots, first_seed=seed, frames=frames)
+    return [
+        Assignment(
+            task.name, task.key, partial(film.tell, pipeline, task.story, attributes=task.attributes, **how)
+        )
+        for task in held_out(asked.stories, asked.shots, first_seed=asked.seed, frames=frames)
     ]
-    return Source(films, facts | settings)
+
+
+def suite_settings(asked: Telling) -> dict[str, Any]:
+    """What of it decides how films look; how many there are is not part of it."""
+    from shotstream.evaluation.suites import HELD_OUT
+
+    return {"suite": HELD_OUT, "shots": asked.shots, "seed": asked.seed}
+
+
+def first_seed(seed: int | None) -> int:
+    """The seed asked for; by default one beyond the held-out stories that are looked at while training."""
+    from shotstream.evaluation.suites import FIRST_SEED
+
+    return FIRST_SEED if seed is None else seed
 
 
 def from_files(model: str, device: str, path: Path) -> Source:
@@ -236,8 +286,8 @@ def report(
     settings: dict[str, Any],
     tools: Tools,
     device: torch.device,
-) -> None:
-    """Write the report of the films that are in `results`, and say so."""
+) -> dict[str, Any] | None:
+    """Write the report of the films that are in `results`, say so and return it; None without any film."""
     from shotstream.evaluation.origin import hardware
     from shotstream.evaluation.report import write_report
 
@@ -247,7 +297,7 @@ def report(
         kept = f"{len(records)} of {len(films)} films are measured and kept; the same command goes on."
         console.print(f"[yellow]Stopped.[/yellow] {kept}")
     if not records:
-        return
+        return None
     written = write_report(
         results.folder,
         records,
@@ -264,6 +314,52 @@ def report(
         table.add_row(name, f"{summary['mean']:.3f}", interval, str(summary["n"]))
     console.print(table)
     console.print(f"Wrote {results.folder}/: report.html, metrics.json, stories.jsonl, stills/")
+    return written
+
+
+def compare(
+    output: Path, asked: Telling, weights: Path, page: Path | None, tools: Tools, device: torch.device
+) -> bool:
+    """Measure a model's variants on the same stories, each in a folder of its own, and write the tables.
+
+    Args:
+        output: Folder of those folders, ablations.json and tables.md.
+        asked: The model and the stories.
+        weights: Transformers of other training stages.
+        page: A Markdown page that the tables are put into as well.
+        tools: What films are measured with.
+        device: What computes.
+
+    Returns:
+        False if Ctrl-C ended it early; the same command goes on.
+    """
+    from shotstream.evaluation.results import Results
+    from shotstream.evaluation.tables import insert, write_tables
+    from shotstream.evaluation.variants import VARIANTS, build
+    from shotstream.streaming.loading import ModelError
+
+    if page is not None:
+        insert(page.read_text(encoding="utf-8"), "")  # complains now if it has no place for them
+    pipeline, facts = load(asked.model, asked.device)
+    reports = {}
+    for variant in VARIANTS:
+        try:
+            built = build(variant, pipeline, weights)
+        except ModelError as error:
+            console.print(f"[yellow]Without {escape(variant.title)}: {escape(str(error))}[/yellow]")
+            continue
+        console.print(f"[bold]{escape(variant.title)}[/bold]")
+        own = asked._replace(**variant.suite(asked.stories))
+        settings = {"variant": variant.name, **facts, **suite_settings(own), **tools.settings}
+        results = Results(output / variant.name, settings)
+        films = told_films(built, own, telling=variant.telling)
+        finished = measure_films(films, results, tools)
+        reports[variant.name] = report(films, results, settings, tools, device)
+        if not finished:
+            return False
+    write_tables(output, reports, page)
+    console.print(f"Wrote {output}/: tables.md, ablations.json, and a folder for every variant")
+    return True
 
 
 def say_useless(options: Mapping[str, Any], where: str) -> None:

@@ -47,6 +47,11 @@ class DrawnStories(Dataset[tuple[dict[str, Any], Tensor]]):
         record = {"setting": story.setting, "prompts": prompts, "attributes": story.attributes()}
         return record, torch.stack(frames)
 
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """All that a story's pictures depend on; how many stories are asked for is not part of it."""
+        return {name: value for name, value in asdict(self).items() if name != "stories"}
+
     def drawn_from(self, first: int, doing: str) -> Iterator[tuple[dict[str, Any], Tensor]]:
         """Draw the stories from `first` on in order, on spare cores, under a progress bar named `doing`."""
         left = Subset(self, range(first, self.stories))
@@ -55,15 +60,15 @@ class DrawnStories(Dataset[tuple[dict[str, Any], Tensor]]):
 
 
 def write_frames(folder: Path, stories: DrawnStories) -> Shards:
-    """Draw stories into shards; goes on where an earlier call stopped.
+    """Draw stories into shards; goes on where an earlier call stopped, or one that wanted fewer.
 
     A record has setting, prompts and attributes; its tensors `0`, `1`, ... are shots, `uint8 [T, H, W, 3]`.
     """
-    writer = ShardWriter(folder, asdict(stories))
+    writer = ShardWriter(folder, stories.made_with)
     for record, frames in stories.drawn_from(writer.written, f"drawing {stories.split} stories"):
         writer.add(record, {str(shot): clip for shot, clip in enumerate(frames)})
     writer.flush()
-    return Shards(folder)
+    return Shards(folder, stories.stories)
 
 
 @torch.no_grad()
@@ -72,11 +77,12 @@ def write_latents(
 ) -> Shards:
     """Draw stories and encode them: per shot the clip, and the stills that memory can ask for.
 
-    Goes on where an earlier call stopped. Tensors of a record: `clips [shots, F, C, h, w]` and
-    `stills [shots, P, C, h, w]`, float16; the P positions are in the record (`positions`).
+    Goes on where an earlier call stopped, or one that wanted fewer. Tensors of a record:
+    `clips [shots, F, C, h, w]` and `stills [shots, P, C, h, w]`, float16; the P positions are in the record
+    (`positions`).
     """
     encoder = hash_parameters(autoencoder.patches, autoencoder.encoder)
-    writer = ShardWriter(folder, asdict(stories) | {"budget": budget, "encoder": encoder})
+    writer = ShardWriter(folder, stories.made_with | {"budget": budget, "encoder": encoder})
     positions = remembered_positions(stories.frames, budget)
     for record, frames in stories.drawn_from(writer.written, f"encoding {stories.split} stories"):
         pixels = to_pixels(frames.to(autoencoder.device))  # [shots, T, 3, H, W]
@@ -85,7 +91,7 @@ def write_latents(
         tensors = {"clips": clips.half().cpu(), "stills": stills.half().cpu()}
         writer.add(record | {"positions": positions}, tensors)
     writer.flush()
-    return Shards(folder)
+    return Shards(folder, stories.stories)
 
 
 def remembered_positions(frames: int, budget: int) -> list[int]:

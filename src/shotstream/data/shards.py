@@ -86,8 +86,9 @@ def _open(path: Path) -> Any:
 class Shards:
     """A folder of shards, read: `records`, and tensors by record number and name."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.records = folder, _read_index(folder)
+    def __init__(self, folder: Path, most: int | None = None):
+        """Open a folder; of its records only the first `most`, if that is given."""
+        self.folder, self.records = folder, _read_index(folder)[:most]
 
     def __len__(self) -> int:
         return len(self.records)

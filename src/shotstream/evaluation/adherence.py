@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from shotstream.world.judge import NOBODY, STANDS, true_answers
 
+TOLD, KEPT = "told", "kept"
 TOLD_OF_THE_SHOT = ("place", "time", "framing", "action")
 KEPT_BY_THE_PLACE = ("landmark", "side")
 KEPT_BY_A_CHARACTER = ("accessory_colour", "pattern")
@@ -66,11 +67,15 @@ def mark_film(attributes: dict[str, Any], answers: Sequence[Answers]) -> list[li
 
 
 def shares(marks: Sequence[Sequence[Mark]]) -> dict[str, float]:
-    """Share of right marks in a film, by name; what was never looked for has none."""
+    """Share of right marks in a film, by name and in all: "told", by captions, and "kept".
+
+    What was never looked for has none.
+    """
     counted: dict[str, list[bool]] = defaultdict(list)
     for shot in marks:
         for mark in shot:
-            counted[mark.name].append(mark.right)
+            for name in (mark.name, KEPT if mark.name.startswith(KEPT) else TOLD):
+                counted[name].append(mark.right)
     return {name: sum(right) / len(right) for name, right in counted.items()}
 
 

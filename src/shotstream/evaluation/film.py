@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ from shotstream.world.scene import draw_shot
 if TYPE_CHECKING:
     from shotstream.streaming.chunk import Chunk
     from shotstream.streaming.pipeline import ShotStreamPipeline
+
+Telling = Callable[["ShotStreamPipeline", Story], "Iterator[Chunk]"]
+"""A way to have a pipeline tell a story."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,19 +77,24 @@ class Film:
         return list(accumulate(len(shot) for shot in self.shots[:-1]))
 
 
+def in_order(pipeline: ShotStreamPipeline, story: Story) -> Iterator[Chunk]:
+    """Tell a story as users are told it."""
+    return pipeline.stream(story)
+
+
 def tell(
     pipeline: ShotStreamPipeline,
     story: Story,
-    seed: int | None = None,
     attributes: dict[str, Any] | None = None,
+    telling: Telling = in_order,
 ) -> Film:
     """Have a model tell a story, by the code that serves users, and take the time.
 
     Args:
         pipeline: The model.
         story: The story.
-        seed: Instead of the story's seed.
         attributes: What is to be seen, for a story of the story world.
+        telling: How.
 
     Raises:
         ValueError: If the model cannot tell this story.
@@ -93,7 +102,7 @@ def tell(
     chunks: list[Chunk] = []
     arrivals: list[float] = []
     started = time.perf_counter()
-    for chunk in pipeline.stream(story, seed=seed):
+    for chunk in telling(pipeline, story):
         arrivals.append(time.perf_counter() - started)
         chunks.append(chunk)
     shots = [
@@ -105,7 +114,7 @@ def tell(
         fps=chunks[0].fps,
         prompts=[shot.prompt for shot in story.shots],
         setting=story.setting,
-        seed=story.seed if seed is None else seed,
+        seed=story.seed,
         attributes=attributes,
         first_frame_seconds=arrivals[0],
         generating_seconds=arrivals[-1],

@@ -24,6 +24,8 @@ table { border-collapse: collapse; } td, th { padding: .2rem .8rem .2rem 0; text
   border-bottom: 1px solid var(--line); vertical-align: top; font-weight: normal; }
 thead th { color: var(--faint); } .number { text-align: right; font-variant-numeric: tabular-nums; }
 .faint { color: var(--faint); } .bar { fill: var(--bar); } .track { fill: var(--line); }
+.told { stroke: var(--bar); } .kept { stroke: var(--faint); stroke-dasharray: 4 3; }
+polyline { fill: none; stroke-width: 2; } svg text { fill: var(--faint); font-size: 11px; }
 .whisker { stroke: var(--ink); stroke-width: 1.5; }
 .shots { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); }
 figure { margin: 0; } figure img { width: 100%; display: block; } figcaption { margin: .3rem 0; }
@@ -32,6 +34,7 @@ figure table { font-size: .85em; width: 100%; }
 .wide { overflow-x: auto; }
 """
 _BAR_WIDTH, _BAR_HEIGHT = 180, 12
+_PLOT_WIDTH, _PLOT_HEIGHT, _MARGIN = 480, 140, 30
 
 
 def page(report: Mapping[str, Any], folder: Path) -> str:
@@ -60,6 +63,8 @@ def page(report: Mapping[str, Any], folder: Path) -> str:
 {stopped}
 {_summary(report)}
 {_absent(report["absent"])}
+{_targets(report["targets"])}
+{_by_shot(report["by_shot"])}
 <h2>How it was made</h2>
 {_facts(report)}
 <h2>Stories</h2>
@@ -138,6 +143,55 @@ def _absent(reasons: Mapping[str, str]) -> str:
         for name, reason in reasons.items()
     )
     return f"<h2>Not measured</h2>\n<table><tbody>{rows}</tbody></table>"
+
+
+def _targets(targets: Mapping[str, Mapping[str, Any]]) -> str:
+    if not targets:
+        return ""
+    rows = "".join(
+        f'<tr><td>{escape(target["title"])}</td><td class="number">{target["figure"]:.3f}</td>'
+        f'<td class="number">{target["trained_on_gpu"]:g}</td>'
+        f'<td class="number">{target["trained_on_cpu"]:g}</td></tr>\n'
+        for target in targets.values()
+    )
+    head = "<th>What</th><th>Figure</th><th>Target, trained on a GPU</th><th>on a CPU</th>"
+    return f"<h2>Targets</h2>\n<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _by_shot(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Two lines over the shots of a story: what captions tell and is right, what they do not and is kept."""
+    lines = ""
+    for name in ("told", "kept"):
+        points = [(row["shot"], row[name]) for row in rows if name in row]
+        if len(points) > 1:
+            where = " ".join(f"{_plot_x(shot, len(rows)):.1f},{_plot_y(share):.1f}" for shot, share in points)
+            lines += f'<polyline class="{name}" points="{where}"></polyline>'
+    if not lines:
+        return ""
+    left, right, bottom = _MARGIN, _PLOT_WIDTH, _PLOT_HEIGHT - _MARGIN / 2
+    shots = "".join(
+        f'<text x="{_plot_x(row["shot"], len(rows)):.1f}" y="{_PLOT_HEIGHT}" text-anchor="middle">'
+        f"{row['shot']}</text>"
+        for row in rows
+    )
+    scale = "".join(
+        f'<text x="0" y="{_plot_y(share) + 4:.1f}">{share}</text><line class="whisker" x1="{left}" '
+        f'x2="{right}" y1="{_plot_y(share):.1f}" y2="{_plot_y(share):.1f}" stroke-opacity="0.15"></line>'
+        for share in (0, 0.5, 1)
+    )
+    return f"""<h2>Shot by shot</h2>
+<svg width="{_PLOT_WIDTH + _MARGIN}" height="{bottom + _MARGIN:.0f}" role="img"
+aria-label="Shares of right answers over the shots of a story">{scale}{shots}{lines}</svg>
+<p class="faint">Solid: of what captions tell, the share that is right. Dashed: of what they do not tell, the
+share that is as when it was first seen.</p>"""
+
+
+def _plot_x(shot: int, shots: int) -> float:
+    return _MARGIN + (_PLOT_WIDTH - _MARGIN) * (shot - 0.5) / shots
+
+
+def _plot_y(share: float) -> float:
+    return 8 + (1 - share) * (_PLOT_HEIGHT - 1.5 * _MARGIN)
 
 
 def _facts(report: Mapping[str, Any]) -> str:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from shotstream.evaluation.adherence import Mark, shares
 from shotstream.evaluation.extractors import Extractors
 from shotstream.evaluation.measure import summarise, why_absent
 from shotstream.evaluation.origin import now
 from shotstream.evaluation.page import page
 from shotstream.evaluation.results import Record
+from shotstream.evaluation.targets import means, over_a_long_story, reached
 from shotstream.media.files import write_text
 
 
@@ -44,6 +46,7 @@ def write_report(
     """
     assert records, "a report is about at least one film"
     summary = summarise([record["values"] for record in records])
+    by_shot = _by_shot(records)
     report = {
         "date": now(),
         "shotstream": settings["shotstream"],
@@ -56,9 +59,21 @@ def write_report(
         "finished": len(records),
         "seeds": [record["seed"] for record in records],
         "summary": summary,
+        "targets": reached(means(summary) | over_a_long_story(by_shot)),
+        "by_shot": by_shot,
         "absent": why_absent(summary, extractors),
         "stories": list(records),
     }
     write_text(folder / "metrics.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     write_text(folder / "report.html", page(report, folder))
     return report
+
+
+def _by_shot(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Shares of right marks of the first shots of all stories, of the second ones, and so on."""
+    rows = []
+    for number in range(max(len(record["shots"]) for record in records)):
+        shots = [record["shots"][number] for record in records if number < len(record["shots"])]
+        marks = [[Mark(**mark) for mark in shot["marks"]] for shot in shots]
+        rows.append({"shot": number + 1, "stories": len(shots), **shares(marks)})
+    return rows

@@ -44,6 +44,8 @@ class Attention(nn.Module, AttentionModuleMixin):
         return x.unflatten(-1, (self.heads, -1))
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        if query.device.type == "cpu" and torch.is_grad_enabled():
+            return attend_with_products(query, key.type_as(query), value.type_as(query))
         return dispatch_attention_fn(
             query,
             key.type_as(query),
@@ -114,3 +116,22 @@ class CrossAttention(Attention):
             key, value = (part.flatten(0, 1).index_select(0, rows) for part in caption)
             out = self._attend(query.flatten(0, 1), key, value)
         return self.to_out[0](out.flatten(2).type_as(x)).view_as(x)
+
+
+def attend_with_products(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention as two matrix products and a softmax: with its gradient up to three times as fast on a CPU.
+
+    Args:
+        query: [B, tokens, H, d].
+        key: [B, seen tokens, H, d].
+        value: Like `key`.
+
+    Returns:
+        [B, tokens, H, d].
+    """
+    batch, _, heads, size = query.shape
+    query, key, value = (
+        part.transpose(1, 2).reshape(batch * heads, -1, size) for part in (query * size**-0.5, key, value)
+    )
+    weights = torch.bmm(query, key.transpose(1, 2)).softmax(-1, dtype=query.dtype)
+    return torch.bmm(weights, value).unflatten(0, (batch, heads)).transpose(1, 2)

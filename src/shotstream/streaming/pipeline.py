@@ -14,6 +14,8 @@ from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder, as_video_autoencoder
+from shotstream.models.cache import DualCache
+from shotstream.models.captions import Captions
 from shotstream.models.text import CaptionEncoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.story import Story
@@ -21,6 +23,7 @@ from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.loading import ModelError, align_weights, check_weights, locate_model, shorten
 from shotstream.streaming.memory import Selection, select_frames
 from shotstream.streaming.output import StoryOutput, gather
+from shotstream.streaming.rollout import ShotRollout
 from shotstream.streaming.session import StorySession
 from shotstream.streaming.tempo import Tempo
 
@@ -116,6 +119,7 @@ class ShotStreamPipeline(DiffusionPipeline):
         shots: tuple[int, int] | None = None,
         height: int | None = None,
         width: int | None = None,
+        select: Selection = select_frames,
     ) -> Iterator[Chunk]:
         """Tell a story and yield its chunks as they are decoded.
 
@@ -126,13 +130,15 @@ class ShotStreamPipeline(DiffusionPipeline):
                 later ones remember them, but not yielded; shots after are not made.
             height: Picture height in pixels; the trained one if None.
             width: Picture width in pixels; the trained one if None.
+            select: The rule by which remembered frames are chosen.
 
         Raises:
             ValueError: If anything asked for is impossible.
         """
         self.check_inputs(story, shots, height, width)
         seed = story.seed if seed is None else seed
-        return self._stream(self.open(story.setting, seed, height, width), story, shots)
+        session = self.open(story.setting, seed, height, width, select=select)
+        return self._stream(session, story, shots)
 
     @torch.no_grad()
     def __call__(
@@ -232,6 +238,10 @@ class ShotStreamPipeline(DiffusionPipeline):
         """Seconds, frames and chunks of this model."""
         frames = self.transformer.config["chunk_frames"]
         return Tempo(self.config["fps"], self.autoencoder.temporal_ratio, frames)
+
+    def new_rollout(self, cache: DualCache, captions: Captions, shot_index: int) -> ShotRollout:
+        """Make what rolls out one shot, chunk by chunk."""
+        return ShotRollout(self.transformer, self.scheduler, cache, captions, shot_index)
 
     def caption(self, setting: str, index: int, prompt: str) -> str:
         """What the text encoder reads for shot `index` (from 0)."""

@@ -107,10 +107,8 @@ class Stage:
         return take.rollout
 
     def _new_rollout(self, record: TakeRecord, setting: str, chunk: int) -> ShotRollout:
-        pipeline, captions = self.pipeline, self._caption_of(record, setting, chunk)
-        return ShotRollout(
-            pipeline.transformer, pipeline.scheduler, self._cache, captions, max(record.shot, 1)
-        )
+        captions = self._caption_of(record, setting, chunk)
+        return self.pipeline.new_rollout(self._cache, captions, max(record.shot, 1))
 
     def _fill_context(
         self, rollout: ShotRollout, record: TakeRecord, setting: str, remembered: list[RememberedFrame]

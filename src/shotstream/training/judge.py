@@ -21,7 +21,7 @@ from shotstream.world.judge import QUESTIONS, Judge, judge_loss, true_answers
 
 
 class LearnToJudge:
-    """Cross entropy on whole shots."""
+    """Cross entropy on whole shots, moved by a few pixels so that it does not learn them by heart."""
 
     name = "judge"
 
@@ -48,11 +48,13 @@ class LearnToJudge:
         """Mean cross entropy of all questions about a batch of shots; its first ones are autoencoded."""
         batch = self.loop.batch
         chosen, rows = [self._draw(generator) for _ in range(batch)], share.rows(batch)
+        most = self.settings.shift_pixels
+        shifts = share.of(torch.randint(-most, most + 1, (batch, 2), generator=generator))
         frames, truth = self._look(self._drawn, chosen[rows])
         again = round(self.settings.autoencoded_share * batch) - rows.start
         if again > 0:
             frames = torch.cat([autoencode(self._autoencoder, frames[:again]), frames[again:]])
-        return judge_loss(self._judge(frames), truth), {}
+        return judge_loss(self._judge(shift(frames, shifts)), truth), {}
 
     def _draw(self, generator: torch.Generator) -> tuple[int, int]:
         story = int(torch.randint(len(self._drawn), (), generator=generator))
@@ -90,6 +92,17 @@ class LearnToJudge:
         self._judge.save_pretrained(folder)
         figures = {name: round(share, 4) for name, share in self.accuracy().items()}
         write_text(folder / "accuracy.json", json.dumps(figures, indent=2) + "\n")
+
+
+def shift(frames: Tensor, pixels: Tensor) -> Tensor:
+    """Move shots `[B, T, 3, H, W]` down and to the right by `pixels [B, 2]`; their edges are drawn out."""
+    height, width = frames.shape[-2:]
+    rows, columns = (torch.arange(size, device=frames.device) for size in (height, width))
+    moved = [
+        shot[..., (rows - down).clamp(0, height - 1), :][..., (columns - right).clamp(0, width - 1)]
+        for shot, (down, right) in zip(frames, pixels.tolist(), strict=True)
+    ]
+    return torch.stack(moved)
 
 
 @torch.no_grad()

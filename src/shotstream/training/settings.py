@@ -194,6 +194,8 @@ class JudgeStage(StageSettings):
     features: PositiveInt = 256
     autoencoded_share: float = Field(default=0.5, ge=0, le=1)
     """Share of a batch that goes through the autoencoder first."""
+    shift_pixels: int = Field(default=3, ge=0)
+    """Shots are moved by up to so many pixels in each direction."""
 
 
 class Recipe(Settings):
