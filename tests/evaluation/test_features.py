@@ -8,7 +8,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model
 
-from shotstream.evaluation.features import ClipFeatures, DinoFeatures, FeatureExtractor, MissingExtractorError
+from shotstream.evaluation.features import (
+    AestheticScores,
+    ClipFeatures,
+    DinoFeatures,
+    FeatureExtractor,
+    MissingExtractorError,
+)
 from shotstream.models.text import make_tokenizer
 
 pytestmark = pytest.mark.cpu
@@ -112,6 +118,20 @@ def test_captions_do_not_depend_on_their_neighbours_and_are_cut_at_the_models_en
     assert torch.allclose(
         together[1], clip.encode_text(["a red fox runs in"])[0], atol=1e-6
     )  # 5 words and </s>
+
+
+def test_scores_are_the_head_on_clip_s_features(clip, tmp_path):
+    head = tmp_path / "head.pth"
+    weight, bias = torch.arange(8.0)[None], torch.tensor([2.0])
+    torch.save({"weight": weight, "bias": bias}, head)
+    scorer = AestheticScores(head, clip.name, local_files_only=True)
+    frames = pictures(3)
+    assert torch.allclose(scorer(frames), (clip(frames) @ torch.arange(8.0) + 2) / 10, atol=1e-6)
+    assert scorer.name == f"head.pth on {clip.name}"
+    for broken in (b"no weights", b""):
+        head.write_bytes(broken)
+        with pytest.raises(MissingExtractorError, match=r"head\.pth is no linear head"):
+            AestheticScores(head, clip.name, local_files_only=True)(frames)
 
 
 @pytest.mark.parametrize("kind", [DinoFeatures, ClipFeatures])

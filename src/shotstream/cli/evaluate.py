@@ -63,7 +63,13 @@ def evaluate(
     ] = None,
     features: Annotated[
         str | None,
-        typer.Option(help="judge, dino, clip, none \\[default: judge for the story world, else dino,clip]"),
+        typer.Option(
+            help="judge, dino, clip, laion, none \\[default: judge for the story world, else dino,clip,laion]"
+        ),
+    ] = None,
+    aesthetic_head: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="For laion: the linear head, sa_0_4_vit_l_14_linear.pth."),
     ] = None,
     weights: Annotated[
         Path, typer.Option(metavar="FOLDER", help="For ablations: the transformers of other stages; a run.")
@@ -91,20 +97,22 @@ def evaluate(
     if clips == Path(ABLATIONS):
         say_useless({"--suite": suite}, f"with {ABLATIONS}")
         told = Telling(model or "mini", device, stories or 24, shots or 5, first_seed(seed))
-        finished = compare(output, told, weights, tables, prepare(wanted, True, judge, place), place)
+        finished = compare(
+            output, told, weights, tables, prepare(wanted, True, judge, place, aesthetic_head), place
+        )
         raise typer.Exit(0 if finished else 130)
     say_useless({"--tables": tables}, f"without {ABLATIONS}")
     if clips:
         say_useless({"--model": model, "--suite": suite, **options}, "where films are given")
         folders = find_films(clips)
-        tools = prepare(wanted, any(map(knows_the_world, folders)), judge, place)
+        tools = prepare(wanted, any(map(knows_the_world, folders)), judge, place, aesthetic_head)
         source = from_clips(clips, folders)
     elif suite in (None, HELD_OUT):
-        tools = prepare(wanted, True, judge, place)
+        tools = prepare(wanted, True, judge, place, aesthetic_head)
         source = from_world(Telling(model or "mini", device, stories or 40, shots or 5, first_seed(seed)))
     else:
         say_useless(options, "with stories from files")
-        tools = prepare(wanted, False, judge, place)
+        tools = prepare(wanted, False, judge, place, aesthetic_head)
         source = from_files(model or "mini", device, Path(suite))
     settings = {"shotstream": __version__, **source.settings, **tools.settings}
     results = Results(output, settings)
@@ -152,7 +160,13 @@ class Tools(NamedTuple):
     """What decides the figures."""
 
 
-def prepare(wanted: list[str] | None, world: bool, folder: Path | None, device: torch.device) -> Tools:
+def prepare(
+    wanted: list[str] | None,
+    world: bool,
+    folder: Path | None,
+    device: torch.device,
+    aesthetic_head: Path | None = None,
+) -> Tools:
     """Load the judge and the extractors, as far as they are needed.
 
     Args:
@@ -160,12 +174,13 @@ def prepare(wanted: list[str] | None, world: bool, folder: Path | None, device: 
         world: Whether it is known of the films what the story world shows in them.
         folder: The judge's, if not the one shipped.
         device: Where they run.
+        aesthetic_head: What scores how pictures look.
     """
     from shotstream.evaluation.extractors import choose_extractors
     from shotstream.evaluation.judging import judge_facts, load_judge, locate_judge
     from shotstream.evaluation.origin import commit
 
-    names = (["judge"] if world else ["dino", "clip"]) if wanted is None else wanted
+    names = (["judge"] if world else ["dino", "clip", "laion"]) if wanted is None else wanted
     judge = facts = None
     if world or "judge" in names:
         folder = locate_judge(folder)
@@ -173,7 +188,7 @@ def prepare(wanted: list[str] | None, world: bool, folder: Path | None, device: 
     else:
         say_useless({"--judge": folder}, "on films that are not known to be of the story world")
     with console.status("loading what features come from"):
-        extractors = choose_extractors(names, judge, device)
+        extractors = choose_extractors(names, judge, device, aesthetic_head)
     for name, reason in extractors.refused.items():
         console.print(f"[yellow]Without {name}: {escape(reason)}[/yellow]")
     judge_sha256 = facts["weights_sha256"] if facts else None

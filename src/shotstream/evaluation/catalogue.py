@@ -37,6 +37,7 @@ METRICS: Mapping[str, Metric] = {
         "Transition control", "cuts found where they were asked for, and only there"
     ),
     "text_alignment": Metric("Text alignment", "shots against their prompts", "text", "prompts"),
+    "aesthetic": Metric("Aesthetic", "LAION's predictor over 10, frames of a shot, then shots", "aesthetic"),
     "dynamic_degree": Metric("Dynamic degree", "share of shots in which much moves", needs=_MOVING),
     "saturation": Metric("Saturation", "mean of HSV's S over pixels; falls when pictures wash out"),
     "adherence.told": Metric("What captions tell", "right, of all that follows up to action", needs=_WORLD),

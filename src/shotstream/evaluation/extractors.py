@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "judge": ("subject", "background", "semantic"),
     "dino": ("subject",),
     "clip": ("background", "semantic", "text"),
+    "laion": ("aesthetic",),
 }
 """Name on the command line -> what it is used for."""
 
@@ -70,7 +72,10 @@ def parse_features(text: str) -> list[str]:
 
 
 def choose_extractors(
-    names: Sequence[str], judge: Judge | None, device: torch.device | str = "cpu"
+    names: Sequence[str],
+    judge: Judge | None,
+    device: torch.device | str = "cpu",
+    aesthetic_head: Path | None = None,
 ) -> Extractors:
     """Load what features come from, and try each once.
 
@@ -80,6 +85,7 @@ def choose_extractors(
         names: Of `ROLES`, see `parse_features`.
         judge: Needed for "judge".
         device: Where the others run.
+        aesthetic_head: Needed for "laion", see `AestheticScores`.
 
     Returns:
         Those that work; of the others the reason why not.
@@ -92,10 +98,10 @@ def choose_extractors(
     for name in names:
         if name == "judge":
             assert judge is not None
-            extractor: FeatureExtractor = JudgeFeatures(judge)
+            extractor: FeatureExtractor | None = JudgeFeatures(judge)
         else:
-            extractor, reason = _published(name, device)
-            if reason:
+            extractor, reason = _published(name, device, aesthetic_head)
+            if extractor is None:
                 refused[name] = reason
                 by_role = {role: kept for role, kept in by_role.items() if role not in ROLES[name]}
                 continue
@@ -103,13 +109,25 @@ def choose_extractors(
     return Extractors(by_role, refused)
 
 
-def _published(name: str, device: torch.device | str) -> tuple[FeatureExtractor, str]:
-    """DINOv2 or CLIP, and why it cannot be had if so."""
-    from shotstream.evaluation.features import ClipFeatures, DinoFeatures, MissingExtractorError
+def _published(
+    name: str, device: torch.device | str, aesthetic_head: Path | None
+) -> tuple[FeatureExtractor | None, str]:
+    """A published model, or why it cannot be had."""
+    from shotstream.evaluation.features import (
+        AestheticScores,
+        ClipFeatures,
+        DinoFeatures,
+        MissingExtractorError,
+    )
 
-    extractor = DinoFeatures(device=device) if name == "dino" else ClipFeatures(device=device)
+    if name == "laion":
+        if aesthetic_head is None:
+            return None, "needs LAION's linear head: --aesthetic-head sa_0_4_vit_l_14_linear.pth"
+        extractor: FeatureExtractor = AestheticScores(aesthetic_head, device=device)
+    else:
+        extractor = DinoFeatures(device=device) if name == "dino" else ClipFeatures(device=device)
     try:
         extractor(np.zeros((1, 32, 32, 3), np.uint8))
     except MissingExtractorError as error:
-        return extractor, str(error)
+        return None, str(error)
     return extractor, ""

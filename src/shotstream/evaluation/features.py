@@ -5,9 +5,11 @@ Legend: T frames, S captions, D width of a feature.
 
 from __future__ import annotations
 
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -60,7 +62,7 @@ class _PictureModel(ABC):
         batch_frames: int = 32,
         local_files_only: bool = False,
     ) -> None:
-        self.name = str(model)
+        self.name = self._model = str(model)
         self._device = device
         self._batch_frames = batch_frames
         self._local_files_only = local_files_only
@@ -109,11 +111,11 @@ class _PictureModel(ABC):
 
     def _load(self, kind: Any, **options: Any) -> Any:
         try:
-            return kind.from_pretrained(self.name, local_files_only=self._local_files_only, **options)
+            return kind.from_pretrained(self._model, local_files_only=self._local_files_only, **options)
         except OSError as error:
             raise MissingExtractorError(
-                f"the model {self.name!r} is not here and cannot be fetched ({shorten(error)}); "
-                f"with a network, run: hf download {self.name} (or name a folder that holds it)"
+                f"the model {self._model!r} is not here and cannot be fetched ({shorten(error)}); "
+                f"with a network, run: hf download {self._model} (or name a folder that holds it)"
             ) from error
         except ImportError as error:
             raise ImportError('Features need Pillow: pip install "shotstream[evaluate]"') from error
@@ -163,3 +165,40 @@ class ClipFeatures(_PictureModel):
     @cached_property
     def _tokenizer(self) -> Any:
         return self._load(AutoTokenizer)
+
+
+class AestheticScores(ClipFeatures):
+    """How good pictures look to LAION's predictor, as VBench asks it: a linear head on CLIP ViT-L/14.
+
+    Args:
+        head: The head, a file with `weight` [1, D] and `bias` [1], such as ``sa_0_4_vit_l_14_linear.pth`` of
+            LAION-AI/aesthetic-predictor.
+        model: The CLIP model that it was trained on.
+        **options: As for the other models.
+    """
+
+    def __init__(self, head: Path, model: str = "openai/clip-vit-large-patch14", **options: Any) -> None:
+        super().__init__(model, **options)
+        self.name = f"{head.name} on {self.name}"
+        self._file = head
+
+    def __call__(self, frames: np.ndarray) -> Tensor:
+        """Pictures, uint8 [T, H, W, 3], to scores, float32 [T] on the CPU, about 0 to 1.
+
+        Raises:
+            MissingExtractorError: If the weights cannot be had.
+            ValueError: If `frames` are no pictures.
+        """
+        weight, bias = self._head
+        return (super().__call__(frames) @ weight.T + bias)[:, 0] / 10
+
+    @cached_property
+    def _head(self) -> tuple[Tensor, Tensor]:
+        try:
+            state = torch.load(self._file, map_location="cpu", weights_only=True)
+            return state["weight"].float(), state["bias"].float()
+        except (OSError, EOFError, pickle.UnpicklingError, RuntimeError, KeyError, TypeError) as error:
+            raise MissingExtractorError(
+                f"{self._file} is no linear head ({shorten(error)}); give sa_0_4_vit_l_14_linear.pth of "
+                "LAION-AI/aesthetic-predictor"
+            ) from error

@@ -15,6 +15,7 @@ from shotstream.evaluation.extractors import Extractors
 from shotstream.evaluation.film import Film
 from shotstream.evaluation.judging import read_shots
 from shotstream.evaluation.metrics import (
+    aesthetic,
     dynamic_degree,
     inter_shot_consistency,
     intra_shot_consistency,
@@ -143,6 +144,8 @@ def _consistency(film: Film, extractors: Extractors) -> dict[str, float]:
             values[f"intra_shot_{role}"] = intra_shot_consistency(of[role])
         if role in of and len(film.shots) > 1:
             values[f"inter_shot_{role}"] = inter_shot_consistency(of[role])
+    if "aesthetic" in of:
+        values["aesthetic"] = aesthetic(of["aesthetic"])
     if "text" in of and all(film.prompts):
         values["text_alignment"] = text_alignment(of["text"], extractors.captions(film.prompts))
     return values
