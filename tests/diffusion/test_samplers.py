@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from shotstream.diffusion.samplers import guided, sample_few_step, sample_ode
+from shotstream.diffusion.samplers import guided, rescaled, sample_few_step, sample_ode
 from shotstream.diffusion.schedule import FlowSchedule
 
 pytestmark = pytest.mark.cpu
@@ -45,3 +45,10 @@ def test_guidance():
     torch.testing.assert_close(guided(conditional, unconditional, 1.0), conditional)
     torch.testing.assert_close(guided(conditional, unconditional, 0.0), unconditional)
     torch.testing.assert_close(guided(conditional, unconditional, 3.0), 3 * conditional - 2 * unconditional)
+
+
+def test_rescaling_brings_the_deviation_back_by_its_share():
+    guided_x0 = torch.tensor([-2.0, 2.0, -2.0, 2.0], dtype=torch.float64).view(1, 1, 1, 2, 2)
+    told = guided_x0 / 4 + 1  # a quarter of the deviation
+    for share, expected in ((0.0, 1.0), (1.0, 0.25), (0.5, 0.625)):
+        torch.testing.assert_close(rescaled(guided_x0, told, share), guided_x0 * expected)

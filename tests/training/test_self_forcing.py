@@ -11,6 +11,7 @@ from shotstream.training.loop import train
 from shotstream.training.run import RunFolder
 from shotstream.training.self_forcing import own_history
 from shotstream.training.stage import step_generator
+from shotstream.training.workspace import Workspace
 
 pytestmark = pytest.mark.cpu
 
@@ -134,6 +135,25 @@ def test_own_history_is_what_the_student_told_before(finished, data):
     torch.testing.assert_close(shot.context, expected.context, rtol=0, atol=1e-4)
     assert not torch.equal(shot.context, data.pick(shot.stories, 2).context)  # nor the true ones
     assert torch.equal(shot.ids, data.pick(shot.stories, 2).ids)
+
+
+def test_stage_4_can_start_from_another_stage_of_another_run(finished, tmp_path):
+    """Only what is made anew is in the new run's folder."""
+    settings = finished.recipe.inter_shot.model_copy(update={"start": "causal-init"})
+    recipe = finished.recipe.model_copy(update={"earlier": finished.folder, "inter_shot": settings})
+    other = Workspace(recipe, tmp_path / "other", torch.device("cpu"))
+    exported = other.run("inter-shot")
+    assert [path.name for path in other.folder.iterdir()] == ["inter-shot"]
+    before, after = (
+        load_file(folder / "transformer" / "diffusion_pytorch_model.safetensors")
+        for folder in (finished.folder / "causal-init" / "export", exported)
+    )
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all("attn" in name or "ffn" in name for name in changed)  # only what adapters sit on
+    missing = recipe.model_copy(update={"earlier": tmp_path / "nowhere"})
+    with pytest.raises(ValueError, match="no earlier run"):
+        Workspace(missing, tmp_path / "none", torch.device("cpu")).run("judge")
 
 
 def test_only_adapters_learn_and_they_are_merged_on_export(finished, tmp_path):

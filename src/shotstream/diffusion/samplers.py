@@ -77,3 +77,21 @@ def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
         Guided prediction of the same shape.
     """
     return torch.lerp(unconditional, conditional, scale)
+
+
+def rescaled(prediction: Tensor, conditional: Tensor, share: float) -> Tensor:
+    """Bring the deviation of a guided x0 back towards that of the unguided one (Lin et al. 2023, eq. 15-16).
+
+    Guidance spreads predictions out; a student that learns from them becomes garish.
+
+    Args:
+        prediction: Guided x0 [B, F, C, h, w].
+        conditional: x0 predicted with the caption alone.
+        share: How far, from 0 (not at all) to 1 (to the same deviation).
+
+    Returns:
+        The guided x0, each sample scaled by one number.
+    """
+    dims = tuple(range(1, prediction.ndim))
+    ratio = conditional.std(dim=dims, keepdim=True) / prediction.std(dim=dims, keepdim=True)
+    return prediction * (1 + share * (ratio - 1))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from shotstream.data.next_shot import NextShot, NextShots
 from shotstream.data.share import WHOLE, Share
-from shotstream.diffusion.samplers import Network, guided, sample_ode
+from shotstream.diffusion.samplers import guided, sample_ode
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.models.cache import DualCache
@@ -76,23 +76,23 @@ class Generator:
         )
         return output.sample[:, shot.context_frames :]
 
-    def guided_flow(self, shot: NextShot, guidance: float) -> Network:
-        """Return the flow with classifier-free guidance, as a function of noisy latents and timestep."""
+    def flows(self, shot: NextShot) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Return the flows with the caption and without, as a function of noisy latents and timestep."""
         captions = self.captions(shot.ids, shot.mask)
         nothing = self.captions(*self.no_text(shot.ids, self.negative_prompt))
 
-        def flow(x: Tensor, timestep: Tensor) -> Tensor:
-            with_text = self.flow(x, timestep, shot, captions)
-            return guided(with_text, self.flow(x, timestep, shot, nothing), guidance)
+        def both(x: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
+            return self.flow(x, timestep, shot, captions), self.flow(x, timestep, shot, nothing)
 
-        return flow
+        return both
 
     @torch.no_grad()
     def sample(
         self, shot: NextShot, noise: Tensor, steps: int, guidance: float, keep: tuple[int, ...] = ()
     ) -> tuple[Tensor, list[Tensor]]:
         """Make shots by the ODE with guidance; return them and the states before the steps in `keep`."""
-        return sample_ode(self.guided_flow(shot, guidance), noise, self.schedule, steps, keep)
+        flows = self.flows(shot)
+        return sample_ode(lambda x, t: guided(*flows(x, t), guidance), noise, self.schedule, steps, keep)
 
     def roll_out(
         self, shot: NextShot, generator: torch.Generator, steps: int | None = None, share: Share = WHOLE

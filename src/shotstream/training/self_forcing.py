@@ -17,6 +17,7 @@ from torch import Tensor
 from shotstream.data.next_shot import NextShot, NextShots
 from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.losses import distribution_matching_loss, flow_matching_loss
+from shotstream.diffusion.samplers import guided, rescaled
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.streaming.chunk import to_pictures, to_pixels
 from shotstream.training.generator import Generator, told_sheet
@@ -119,10 +120,11 @@ class LearnFromOwnShots:
     def _student_loss(
         self, shot: NextShot, rollout: Tensor, noisy: Tensor, timestep: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
-        schedule = self._student.schedule
+        schedule, settings = self._student.schedule, self.settings
         with torch.no_grad():
-            real_flow = self._teacher.guided_flow(shot, self.settings.guidance)(noisy, timestep)
-            real = schedule.to_x0(noisy, real_flow.float(), timestep)
+            flows = self._teacher.flows(shot)(noisy, timestep)
+            told, untold = (schedule.to_x0(noisy, flow.float(), timestep) for flow in flows)
+            real = rescaled(guided(told, untold, settings.guidance), told, settings.guidance_rescale)
             captions = self._critic.captions(shot.ids, shot.mask)
             fake_flow = self._critic.flow(noisy, timestep, shot, captions)
             fake = schedule.to_x0(noisy, fake_flow.float(), timestep)

@@ -175,6 +175,8 @@ class SelfForcingStage(StageSettings):
 
     guidance: float = 3.0
     """Of the teacher, ``uncond + guidance (cond - uncond)``: one more than the paper counts."""
+    guidance_rescale: float = Field(default=0.0, ge=0, le=1)
+    """How far the deviation of guided predictions is brought back to that of unguided ones (paper: 0)."""
     critic_updates: PositiveInt = 5
     """Steps of the critic for each of the student's; the loop's steps count both."""
     timestep_range: tuple[float, float] = (20, 980)
@@ -183,6 +185,13 @@ class SelfForcingStage(StageSettings):
     optimiser: Optimiser = Optimiser(lr=1e-4, betas=(0.0, 0.999))
     critic_optimiser: Optimiser = Optimiser(lr=2e-4, betas=(0.0, 0.999))
     loop: Loop = Loop(steps=1200)
+
+
+class InterShotStage(SelfForcingStage):
+    """Stage 4."""
+
+    start: Literal["causal-init", "intra-shot"] = "intra-shot"
+    """The stage whose student it starts from."""
 
 
 class JudgeStage(StageSettings):
@@ -210,6 +219,9 @@ class Recipe(Settings):
     """What guidance leads away from."""
     data: Literal["drawn", "videos"] = "drawn"
     """Whether stories are drawn, or cut from real videos with Wan's autoencoder."""
+    earlier: Path | None = None
+    """A run folder whose stages and data are taken where this run has none of its own: for trying another
+    setting of a late stage (name=other earlier=runs/nano ...)."""
     base: str | None = None
     """A model (shipped name, folder or "owner/name" on the hub) from whose transformer training starts; its
     autoencoder and text encoder stay as they are. None: everything is made from nothing."""
@@ -219,7 +231,7 @@ class Recipe(Settings):
     teacher: TeacherStage = TeacherStage()
     causal_init: CausalInitStage = CausalInitStage()
     intra_shot: SelfForcingStage = SelfForcingStage()
-    inter_shot: SelfForcingStage = SelfForcingStage()
+    inter_shot: InterShotStage = InterShotStage()
     judge: JudgeStage = JudgeStage()
 
     @model_validator(mode="after")

@@ -102,6 +102,10 @@ class Workspace:
                 f"The recipe {recipe.name} learns from real videos, and reading those is not built yet; "
                 "--dry-run shows what its stages would take, and the recipes in recipes/mini run now."
             )
+        if recipe.earlier is not None and not recipe.earlier.is_dir():
+            raise ValueError(
+                f"There is no earlier run {recipe.earlier}; name its folder, or leave earlier out."
+            )
         if name not in stages_of(recipe):
             raise ValueError(
                 f"The recipe {recipe.name} has no stage {name}: its base {recipe.base} has that."
@@ -127,7 +131,7 @@ class Workspace:
         data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
         settings, share = self.recipe.causal_init, self.recipe.teacher.first_shot_share
         with self.world.in_turn():
-            pairs = record_pairs(self.folder / "pairs", teacher, data, settings, share)
+            pairs = record_pairs(self._place("pairs"), teacher, data, settings, share)
         return LearnCausally(settings, student, pairs, data, validation, self.autoencoder)
 
     def _learn_from_own_shots(self) -> Stage:
@@ -139,7 +143,7 @@ class Workspace:
 
     def _learn_from_own_stories(self) -> Stage:
         settings, autoencoder = self.recipe.inter_shot, self.autoencoder
-        roles = self._roles("intra-shot")
+        roles = self._roles(settings.start)
         data, validation = (self.next_shots(split, roles[0].text) for split in SPLITS)
         history = own_history(data, settings.loop.batch, roles[0], autoencoder)
         return LearnFromOwnShots("inter-shot", settings, *roles, history, validation, autoencoder)
@@ -154,12 +158,12 @@ class Workspace:
         """Drawn frames of a split, from which the autoencoder learns."""
         stories = self._stories(split)
         few = replace(stories, stories=min(stories.stories, self.recipe.world.drawn_stories))
-        return write_frames(self.folder / f"drawn-{split}", few)
+        return write_frames(self._place(f"drawn-{split}"), few)
 
     def next_shots(self, split: Split, text: CaptionEncoder) -> NextShots:
         """Encoded stories of a split, from which the generator learns, their captions in tokens of `text`."""
         budget = self.recipe.world.context_frames
-        folder, autoencoder = self.folder / f"latents-{split}", self.autoencoder
+        folder, autoencoder = self._place(f"latents-{split}"), self.autoencoder
         with self.world.in_turn():
             latents = write_latents(folder, self._stories(split), autoencoder, budget)
         return NextShots(latents, text.tokenize, self.recipe.caption_template, budget)
@@ -187,7 +191,7 @@ class Workspace:
                     "encoded; give a base with the light one, such as a model that a mini recipe exported."
                 )
             return self._placed(vae).eval().requires_grad_(False)
-        finished = (self.folder / "decoder" / "export").exists()
+        finished = (self._place("decoder") / "export").exists()
         return self._autoencoder("decoder" if finished else "autoencoder").eval().requires_grad_(False)
 
     def _autoencoder(self, stage: str) -> TinyVideoAutoencoder:
@@ -205,8 +209,13 @@ class Workspace:
         schedule, negative_prompt = make_schedule(self.recipe), self.recipe.negative_prompt
         return Generator(transformer, text or self._trained_text(), schedule, negative_prompt)
 
+    def _place(self, name: str) -> Path:
+        """Where a stage or data are: in this run's folder, or where only an earlier run has them, there."""
+        own, earlier = self.folder / name, self.recipe.earlier
+        return own if own.exists() or earlier is None or not (earlier / name).exists() else earlier / name
+
     def _exported(self, name: str) -> Path:
-        folder = self.folder / name / "export"
+        folder = self._place(name) / "export"
         if not folder.exists():
             raise MissingStageError(
                 f"Stage {name} has not been finished in {self.folder}; "
@@ -250,7 +259,7 @@ class Workspace:
     @property
     def student(self) -> Generator:
         """The student of the last finished stage."""
-        made = [name for name in STUDENT_STAGES if (self.folder / name / "export").exists()]
+        made = [name for name in STUDENT_STAGES if (self._place(name) / "export").exists()]
         return self.generator(made[-1] if made else STUDENT_STAGES[0])
 
     def save_pipeline(self) -> Path:
