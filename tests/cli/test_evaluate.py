@@ -56,9 +56,9 @@ def test_a_model_becomes_a_report_and_a_rerun_goes_on(model, judge_folder, tmp_p
     asked = []
     from shotstream.evaluation import film
 
-    def tell(pipeline, story, attributes):
+    def tell(pipeline, story, **how):
         asked.append(story.seed)
-        return film_tell(pipeline, story, attributes=attributes)
+        return film_tell(pipeline, story, **how)
 
     film_tell = film.tell
     monkeypatch.setattr(film, "tell", tell)

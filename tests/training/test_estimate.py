@@ -51,6 +51,11 @@ def test_more_devices_and_smaller_passes_take_less_of_each():
     assert again["activations, roughly"] < many["activations, roughly"] / 10
 
 
+def test_batches_that_training_would_refuse_are_refused():
+    with pytest.raises(ValueError, match="A batch of 64 cannot be shared equally by 3 processes"):
+        estimate(read_recipe(WAN), "causal-init", 3)
+
+
 def test_light_stages_run_on_one_device():
     assert estimate(tiny_recipe(), "judge", 8).devices == 1
     assert all(list(estimate(tiny_recipe(), stage).lines()) for stage in STAGES)

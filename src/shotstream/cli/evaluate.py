@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -19,11 +17,9 @@ from shotstream.cli.generate import console, load, show_warnings
 if TYPE_CHECKING:
     import torch
 
-    from shotstream.evaluation.extractors import Extractors
-    from shotstream.evaluation.film import Film
     from shotstream.evaluation.results import Results
-    from shotstream.streaming.pipeline import ShotStreamPipeline
-    from shotstream.world.judge import Judge
+    from shotstream.evaluation.sources import Assignment, HeldOut, Source
+    from shotstream.evaluation.tools import Tools
 
 app = typer.Typer(add_completion=False)
 
@@ -83,190 +79,83 @@ def evaluate(
 
     Ctrl-C keeps the films that were finished; the same command goes on.
     """
+    from shotstream.evaluation import sources, suites
     from shotstream.evaluation.clips import find_films, knows_the_world
     from shotstream.evaluation.extractors import parse_features
     from shotstream.evaluation.measure import check_packages
-    from shotstream.evaluation.results import Results
-    from shotstream.evaluation.suites import HELD_OUT
     from shotstream.models.device import choose_device
 
     check_packages()
     wanted = parse_features(features) if features else None
     place = choose_device(device).value
     options = {"--stories": stories, "--shots": shots, "--seed": seed}
+    first_seed = suites.FIRST_SEED if seed is None else seed
+
+    def tools(world: bool) -> Tools:
+        return prepare(wanted, world, place, judge, aesthetic_head)
+
     if clips == Path(ABLATIONS):
         say_useless({"--suite": suite}, f"with {ABLATIONS}")
-        told = Telling(model or "mini", device, stories or 24, shots or 5, first_seed(seed))
-        finished = compare(
-            output, told, weights, tables, prepare(wanted, True, judge, place, aesthetic_head), place
-        )
+        asked = sources.HeldOut(stories or 24, shots or 5, first_seed)
+        finished = compare(output, model or "mini", device, asked, weights, tables, tools(True))
         raise typer.Exit(0 if finished else 130)
     say_useless({"--tables": tables}, f"without {ABLATIONS}")
     if clips:
         say_useless({"--model": model, "--suite": suite, **options}, "where films are given")
         folders = find_films(clips)
-        tools = prepare(wanted, any(map(knows_the_world, folders)), judge, place, aesthetic_head)
-        source = from_clips(clips, folders)
-    elif suite in (None, HELD_OUT):
-        tools = prepare(wanted, True, judge, place, aesthetic_head)
-        source = from_world(Telling(model or "mini", device, stories or 40, shots or 5, first_seed(seed)))
+        used = tools(any(map(knows_the_world, folders)))
+        source, facts = sources.from_clips(clips, folders), {"shotstream": __version__}
+    elif suite in (None, suites.HELD_OUT):
+        used, asked = tools(True), sources.HeldOut(stories or 40, shots or 5, first_seed)
+        if model == DRAWN:
+            source, facts = sources.from_drawing(asked), {"shotstream": __version__, "model": DRAWN}
+        else:
+            pipeline, facts = load(model or "mini", device)
+            source = sources.from_model(pipeline, asked)
     else:
         say_useless(options, "with stories from files")
-        tools = prepare(wanted, False, judge, place, aesthetic_head)
-        source = from_files(model or "mini", device, Path(suite))
-    settings = {"shotstream": __version__, **source.settings, **tools.settings}
-    results = Results(output, settings)
-    finished = measure_films(source.films, results, tools)
-    report(source.films, results, settings, tools, place)
-    if not finished:
+        tasks, used = suites.from_files(Path(suite)), tools(False)
+        if model == DRAWN:
+            raise ValueError(f"--model {DRAWN} draws held-out stories only; leave --suite out.")
+        pipeline, facts = load(model or "mini", device)
+        source = sources.from_files(pipeline, Path(suite), tasks)
+    if not measure(source, output, facts, used)[1]:
         raise typer.Exit(130)
 
 
-class Assignment(NamedTuple):
-    """A film to be measured."""
+def prepare(wanted: list[str] | None, world: bool, device: torch.device, *folders: Path | None) -> Tools:
+    """Load what films are measured with (see `load_tools`), and say what cannot be had."""
+    from shotstream.evaluation.tools import load_tools
 
-    name: str
-    key: str
-    """Hash of what it is made from: the same key and settings give the same film."""
-    make: Callable[[], Film]
-
-
-class Telling(NamedTuple):
-    """Which stories of the story world a model is to tell."""
-
-    model: str
-    device: str
-    stories: int
-    shots: int
-    seed: int
-    """Of the first story."""
+    with console.status("loading what features come from"):
+        tools = load_tools(wanted, world, device, *folders)
+    for name, reason in tools.extractors.refused.items():
+        console.print(f"[yellow]Without {name}: {escape(reason)}[/yellow]")
+    if tools.judge is None:
+        say_useless({"--judge": folders[0]}, "on films that are not known to be of the story world")
+    return tools
 
 
-class Source(NamedTuple):
-    """Where films come from."""
-
-    films: list[Assignment]
-    settings: dict[str, Any]
-    """What decides how they look."""
-
-
-class Tools(NamedTuple):
-    """What films are measured with."""
-
-    extractors: Extractors
-    judge: Judge | None
-    judge_facts: dict[str, Any] | None
-    settings: dict[str, Any]
-    """What decides the figures."""
-
-
-def prepare(
-    wanted: list[str] | None,
-    world: bool,
-    folder: Path | None,
-    device: torch.device,
-    aesthetic_head: Path | None = None,
-) -> Tools:
-    """Load the judge and the extractors, as far as they are needed.
+def measure(
+    source: Source, folder: Path, facts: dict[str, Any], tools: Tools
+) -> tuple[dict[str, Any] | None, bool]:
+    """Measure the films of a source and write their report.
 
     Args:
-        wanted: Names of features; None chooses them by `world`.
-        world: Whether it is known of the films what the story world shows in them.
-        folder: The judge's, if not the one shipped.
-        device: Where they run.
-        aesthetic_head: What scores how pictures look.
+        source: The films.
+        folder: Of their results; goes on if it was begun.
+        facts: Of the model.
+        tools: What they are measured with.
+
+    Returns:
+        The report, None without any film; and whether all are measured, as Ctrl-C may end it early.
     """
-    from shotstream.evaluation.extractors import choose_extractors
-    from shotstream.evaluation.judging import judge_facts, load_judge, locate_judge
-    from shotstream.evaluation.origin import commit
+    from shotstream.evaluation.results import Results
 
-    names = (["judge"] if world else ["dino", "clip", "laion"]) if wanted is None else wanted
-    judge = facts = None
-    if world or "judge" in names:
-        folder = locate_judge(folder)
-        judge, facts = load_judge(folder, device), judge_facts(folder)
-    else:
-        say_useless({"--judge": folder}, "on films that are not known to be of the story world")
-    with console.status("loading what features come from"):
-        extractors = choose_extractors(names, judge, device, aesthetic_head)
-    for name, reason in extractors.refused.items():
-        console.print(f"[yellow]Without {name}: {escape(reason)}[/yellow]")
-    judge_sha256 = facts["weights_sha256"] if facts else None
-    settings = {"features": extractors.names, "judge_sha256": judge_sha256, "commit": commit()}
-    return Tools(extractors, judge, facts, settings)
-
-
-def from_clips(folder: Path, films: Sequence[Path]) -> Source:
-    """Take films from folders of clips."""
-    from shotstream.evaluation.clips import fingerprint, read_folder
-
-    assignments = []
-    for film in films:
-        name = film.resolve().name
-        key = hashlib.sha256(f"{name} {fingerprint(film)}".encode()).hexdigest()
-        assignments.append(Assignment(name, key, partial(read_folder, film)))
-    return Source(assignments, {"clips": str(folder)})
-
-
-def from_world(asked: Telling) -> Source:
-    """Have a model tell held-out stories, or draw them.
-
-    How many stories is no setting that must match: a later run may have more of them.
-    """
-    from shotstream.evaluation.film import drawn
-    from shotstream.evaluation.suites import held_out
-
-    if asked.model == DRAWN:
-        tasks = held_out(asked.stories, asked.shots, first_seed=asked.seed)
-        films = [Assignment(task.name, task.key, partial(drawn, task.world)) for task in tasks if task.world]
-        return Source(films, {"model": DRAWN, **suite_settings(asked)})
-    pipeline, facts = load(asked.model, asked.device)
-    return Source(told_films(pipeline, asked), facts | suite_settings(asked))
-
-
-def told_films(pipeline: ShotStreamPipeline, asked: Telling, **how: Any) -> list[Assignment]:
-    """Films of held-out stories, which a pipeline has yet to tell; `how` goes to `film.tell`."""
-    from shotstream.evaluation import film
-    from shotstream.evaluation.suites import held_out
-
-    frames = pipeline.tempo.frames(pipeline.transformer.config["window_chunks"])
-    return [
-        Assignment(
-            task.name, task.key, partial(film.tell, pipeline, task.story, attributes=task.attributes, **how)
-        )
-        for task in held_out(asked.stories, asked.shots, first_seed=asked.seed, frames=frames)
-    ]
-
-
-def suite_settings(asked: Telling) -> dict[str, Any]:
-    """What of it decides how films look; how many there are is not part of it."""
-    from shotstream.evaluation.suites import HELD_OUT
-
-    return {"suite": HELD_OUT, "shots": asked.shots, "seed": asked.seed}
-
-
-def first_seed(seed: int | None) -> int:
-    """The seed asked for; by default one beyond the held-out stories that are looked at while training."""
-    from shotstream.evaluation.suites import FIRST_SEED
-
-    return FIRST_SEED if seed is None else seed
-
-
-def from_files(model: str, device: str, path: Path) -> Source:
-    """Have a model tell stories from files.
-
-    Raises:
-        ValueError: If there are none, or they are to be drawn.
-    """
-    from shotstream.evaluation import suites
-    from shotstream.evaluation.film import tell
-
-    tasks = suites.from_files(path)
-    if model == DRAWN:
-        raise ValueError(f"--model {DRAWN} draws held-out stories only; leave --suite out, or name a model.")
-    pipeline, facts = load(model, device)
-    films = [Assignment(task.name, task.key, partial(tell, pipeline, task.story)) for task in tasks]
-    return Source(films, facts | {"suite": str(path)})
+    settings = {**facts, **source.settings, **tools.settings}
+    results = Results(folder, settings)
+    finished = measure_films(source.films, results, tools)
+    return report(source.films, results, settings, tools), finished
 
 
 def measure_films(films: Sequence[Assignment], results: Results, tools: Tools) -> bool:
@@ -300,7 +189,6 @@ def report(
     results: Results,
     settings: dict[str, Any],
     tools: Tools,
-    device: torch.device,
 ) -> dict[str, Any] | None:
     """Write the report of the films that are in `results`, say so and return it; None without any film."""
     from shotstream.evaluation.origin import hardware
@@ -317,7 +205,7 @@ def report(
         results.folder,
         records,
         settings=settings,
-        hardware=hardware(device),
+        hardware=hardware(tools.device),
         asked_for=len(films),
         extractors=tools.extractors,
         judge=tools.judge_facts,
@@ -333,30 +221,37 @@ def report(
 
 
 def compare(
-    output: Path, asked: Telling, weights: Path, page: Path | None, tools: Tools, device: torch.device
+    output: Path,
+    model: str,
+    device: str,
+    asked: HeldOut,
+    weights: Path,
+    page: Path | None,
+    tools: Tools,
 ) -> bool:
     """Measure a model's variants on the same stories, each in a folder of its own, and write the tables.
 
     Args:
         output: Folder of those folders, ablations.json and tables.md.
-        asked: The model and the stories.
+        model: The model.
+        device: What it runs on.
+        asked: The stories.
         weights: Transformers of other training stages.
         page: A Markdown page that the tables are put into as well.
         tools: What films are measured with.
-        device: What computes.
 
     Returns:
         False if Ctrl-C ended it early; the same command goes on.
     """
-    from shotstream.evaluation.results import Results
+    from shotstream.evaluation.sources import from_model
     from shotstream.evaluation.tables import insert, write_tables
     from shotstream.evaluation.variants import VARIANTS, build
     from shotstream.streaming.loading import ModelError
 
     if page is not None:
         insert(page.read_text(encoding="utf-8"), "")  # complains now if it has no place for them
-    pipeline, facts = load(asked.model, asked.device)
-    reports = {}
+    pipeline, facts = load(model, device)
+    reports: dict[str, Any] = {}
     for variant in VARIANTS:
         try:
             built = build(variant, pipeline, weights)
@@ -364,12 +259,9 @@ def compare(
             console.print(f"[yellow]Without {escape(variant.title)}: {escape(str(error))}[/yellow]")
             continue
         console.print(f"[bold]{escape(variant.title)}[/bold]")
-        own = asked._replace(**variant.suite(asked.stories))
-        settings = {"variant": variant.name, **facts, **suite_settings(own), **tools.settings}
-        results = Results(output / variant.name, settings)
-        films = told_films(built, own, telling=variant.telling)
-        finished = measure_films(films, results, tools)
-        reports[variant.name] = report(films, results, settings, tools, device)
+        source = from_model(built, variant.suite(asked), variant.telling)
+        facts["variant"] = variant.name
+        reports[variant.name], finished = measure(source, output / variant.name, facts, tools)
         if not finished:
             return False
     write_tables(output, reports, page)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from shotstream.evaluation.film import Telling, in_order
+from shotstream.evaluation.sources import HeldOut
 from shotstream.evaluation.targets import ENDING
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.story import Story
@@ -40,9 +41,9 @@ class Variant:
     long: bool = False
     """Whether it tells fewer stories, of 20 shots each."""
 
-    def suite(self, stories: int) -> dict[str, int]:
-        """How its stories differ from the others', where so many were asked for."""
-        return {"shots": ENDING.stop, "stories": max(2, stories // 4)} if self.long else {}
+    def suite(self, asked: HeldOut) -> HeldOut:
+        """Which stories it tells, where these were asked for."""
+        return asked._replace(stories=max(2, asked.stories // 4), shots=ENDING.stop) if self.long else asked
 
 
 # ---- ways to tell ----

@@ -55,8 +55,9 @@ class TimeTextEmbedding(nn.Module):
         """
         frames = timestep.reshape(timestep.shape[0], -1)
         waves = self.timesteps_proj(frames.flatten()).unflatten(0, frames.shape)
-        embedding = self.time_embedder(waves.to(self.time_embedder.linear_1.weight.dtype))
-        modulation = self.time_proj(self.act_fn(embedding).to(self.time_proj.weight.dtype))
+        with torch.autocast(waves.device.type, enabled=False):  # neighbouring timesteps are close
+            embedding = self.time_embedder(waves.to(self.time_embedder.linear_1.weight.dtype))
+            modulation = self.time_proj(self.act_fn(embedding).to(self.time_proj.weight.dtype))
         return embedding.float().unsqueeze(2), modulation.float().unflatten(-1, (6, -1))
 
 

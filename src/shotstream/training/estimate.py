@@ -14,6 +14,7 @@ from shotstream.training.autoencoder import LearnAutoencoder
 from shotstream.training.causal_init import LearnCausally
 from shotstream.training.generator import Generator
 from shotstream.training.judge import LearnToJudge
+from shotstream.training.loop import check_parts
 from shotstream.training.networks import (
     make_autoencoder,
     make_captions,
@@ -73,12 +74,16 @@ def estimate(recipe: Recipe, stage: str, devices: int = 1) -> Estimate:
         recipe: The recipe.
         stage: One of its stages.
         devices: How many train together.
+
+    Raises:
+        TrainingError: If they cannot share a batch equally.
     """
     with torch.device("meta"):
         blueprint, autoencoder = _blueprint(recipe, stage), make_autoencoder(recipe)
     parameters = {name: _count(role) for name, role in blueprint.roles.items()}
     transformers = {name: next(transformers_in(role.module), None) for name, role in blueprint.roles.items()}
     devices = devices if any(transformers.values()) else 1
+    check_parts(stage, blueprint.loop, devices)
     learning = {name: role for name, role in blueprint.roles.items() if role.optimiser is not None}
     shard = FLOAT / devices
     memory = {

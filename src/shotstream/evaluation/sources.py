@@ -1,0 +1,88 @@
+"""Where films come from: stories that a model has yet to tell or that are to be drawn, or clips."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from shotstream.evaluation import film, suites
+from shotstream.evaluation.clips import fingerprint, read_folder
+from shotstream.evaluation.film import Film, Telling, in_order
+from shotstream.streaming.pipeline import ShotStreamPipeline
+
+
+class Assignment(NamedTuple):
+    """A film to be measured."""
+
+    name: str
+    key: str
+    """Hash of what it is made from: the same key and settings give the same film."""
+    make: Callable[[], Film]
+
+
+class Source(NamedTuple):
+    """Films, and what decides how they look."""
+
+    films: list[Assignment]
+    settings: dict[str, Any]
+
+
+class HeldOut(NamedTuple):
+    """Which held-out stories of the story world are asked for."""
+
+    stories: int = 40
+    shots: int = 5
+    seed: int = suites.FIRST_SEED
+    """Of the first story."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides how films look; how many there are does not: a later run may have more of them."""
+        return {"suite": suites.HELD_OUT, "shots": self.shots, "seed": self.seed}
+
+    def tasks(self, **frames: int) -> list[suites.Task]:
+        """The stories."""
+        return suites.held_out(self.stories, self.shots, first_seed=self.seed, **frames)
+
+
+def from_clips(folder: Path, films: Sequence[Path]) -> Source:
+    """Take films from folders of clips."""
+    assignments = []
+    for place in films:
+        name = place.resolve().name
+        key = hashlib.sha256(f"{name} {fingerprint(place)}".encode()).hexdigest()
+        assignments.append(Assignment(name, key, partial(read_folder, place)))
+    return Source(assignments, {"clips": str(folder)})
+
+
+def from_drawing(asked: HeldOut) -> Source:
+    """Draw held-out stories as they truly are."""
+    films = [
+        Assignment(task.name, task.key, partial(film.drawn, task.world))
+        for task in asked.tasks()
+        if task.world
+    ]
+    return Source(films, asked.settings)
+
+
+def from_model(pipeline: ShotStreamPipeline, asked: HeldOut, telling: Telling = in_order) -> Source:
+    """Have a model tell held-out stories, in shots as long as it was trained on."""
+    frames = pipeline.tempo.frames(pipeline.transformer.config["window_chunks"])
+    films = [
+        Assignment(
+            task.name,
+            task.key,
+            partial(film.tell, pipeline, task.story, attributes=task.attributes, telling=telling),
+        )
+        for task in asked.tasks(frames=frames)
+    ]
+    return Source(films, asked.settings)
+
+
+def from_files(pipeline: ShotStreamPipeline, path: Path, tasks: Sequence[suites.Task]) -> Source:
+    """Have a model tell stories from files."""
+    films = [Assignment(task.name, task.key, partial(film.tell, pipeline, task.story)) for task in tasks]
+    return Source(films, {"suite": str(path)})
