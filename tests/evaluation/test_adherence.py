@@ -92,6 +92,18 @@ def test_a_character_is_followed_to_where_it_stands():
     assert told["kept_accessory_colour"] == pytest.approx(2 / 3)
 
 
+def test_captions_do_not_say_who_stands_on_which_side():
+    answers = truth()
+    for question in ("kind", "colour", "accessory", "accessory_colour", "pattern"):
+        first, second = (f"{stand} {question}" for stand in ("first", "second"))
+        answers[2] |= {first: answers[2][second], second: answers[2][first]}
+    assert set(shares(mark_film(STORY, answers)).values()) == {1.0}
+    answers[2]["second colour"] = answers[2]["second accessory"] = "green"  # the cat's; still the only cat
+    marks = mark_film(STORY, answers)
+    assert Mark("character", "first", "red cat", "green cat", False) in marks[2]
+    assert Mark("character", "second", "blue bear", "blue bear", True) in marks[2]
+
+
 def test_who_is_not_there_is_never_right():
     answers = truth()
     questions = ("kind", "colour", "accessory", "accessory_colour", "pattern")

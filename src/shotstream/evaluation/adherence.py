@@ -15,6 +15,7 @@ from shotstream.world.judge import NOBODY, STANDS, true_answers
 
 TOLD, KEPT = "told", "kept"
 TOLD_OF_THE_SHOT = ("place", "time", "framing", "action")
+TOLD_OF_WHOM = ("kind", "colour", "accessory")
 KEPT_BY_THE_PLACE = ("landmark", "side")
 KEPT_BY_A_CHARACTER = ("accessory_colour", "pattern")
 
@@ -40,9 +41,8 @@ def mark_film(attributes: dict[str, Any], answers: Sequence[Answers]) -> list[li
     """Mark every shot of a film.
 
     Args:
-        attributes: `WorldStory.attributes()` of the story. A shot's subjects say who stands where: alone, a
-            character is the judge's first; of two, the first is the left one. Who stands on the other's side
-            is wrong.
+        attributes: `WorldStory.attributes()` of the story. Alone, a character is the judge's first. Of two,
+            captions do not say who stands on which side, so each is looked for where it fits better.
         answers: What the judge reads in every shot.
 
     Returns:
@@ -61,8 +61,10 @@ def mark_film(attributes: dict[str, Any], answers: Sequence[Answers]) -> list[li
     seen: dict[tuple[Any, str], str] = {}
     marks = []
     for number, (shot, read) in enumerate(zip(attributes["shots"], answers, strict=True)):
-        told = _told(true_answers(attributes, number), read, len(shot["subjects"]))
-        marks.append(told + _kept(shot["subjects"], read, seen))
+        truth = true_answers(attributes, number)
+        if len(shot["subjects"]) == len(STANDS):
+            read = max(read, _other_way_round(read), key=lambda answers: _likeness(truth, answers))
+        marks.append(_told(truth, read, len(shot["subjects"])) + _kept(shot["subjects"], read, seen))
     return marks
 
 
@@ -104,6 +106,25 @@ def _kept(subjects: Sequence[int], read: Answers, seen: dict[tuple[Any, str], st
         else:
             seen[owner, name] = now
     return marks
+
+
+def _other_way_round(answers: Answers) -> Answers:
+    """The same answers with the two characters in each other's places."""
+    first, second = STANDS
+    names = {f"{first} ": f"{second} ", f"{second} ": f"{first} "}
+    swapped = dict(answers)
+    for question in answers:
+        for name, other in names.items():
+            if question.startswith(name):
+                swapped[question] = answers[other + question.removeprefix(name)]
+    return swapped
+
+
+def _likeness(told: Answers, read: Answers) -> int:
+    """How much of what captions tell of two characters is read of them."""
+    return sum(
+        told[f"{stand} {name}"] == read[f"{stand} {name}"] for stand in STANDS for name in TOLD_OF_WHOM
+    )
 
 
 def _looks(answers: Answers, stand: str) -> str:
