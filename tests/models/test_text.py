@@ -113,3 +113,21 @@ def test_saved_parts_load_and_agree(encoder, tmp_path):
 def test_a_width_that_heads_cannot_share():
     with pytest.raises(ValueError, match="multiple of 3"):
         make_text_encoder(10, width=16, heads=3)
+
+
+def test_fresh_heads_are_near_sighted_and_know_before_from_after():
+    torch.manual_seed(0)
+    encoder = make_text_encoder(30).eval()
+
+    def of_word_10(**words):
+        ids = torch.arange(5, 25)[None].clone()
+        for place, word in words.items():
+            ids[0, int(place.removeprefix("at"))] = word
+        with torch.no_grad():
+            return encoder(input_ids=ids).last_hidden_state[0, 10]
+
+    plain = of_word_10()
+    near, far = (plain.sub(of_word_10(**{place: 3})).norm() for place in ("at9", "at2"))
+    assert near > 2 * far
+    before, after = of_word_10(at9=3, at11=4), of_word_10(at9=4, at11=3)
+    assert (before - after).norm() > 0.1 * plain.norm()
