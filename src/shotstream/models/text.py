@@ -177,11 +177,12 @@ def begin_near_sighted(attention: UMT5Attention) -> None:
     distance of 1, 8, ... words their bias is -1. In the other direction it is less by 4.
     """
     table = attention.relative_attention_bias.weight  # [buckets, heads]
-    farthest = attention.relative_attention_max_distance
-    ahead = torch.arange(-farthest, farthest + 1)  # of the word looked at
-    buckets = attention._relative_position_bucket(ahead)
-    for bucket in buckets.unique().tolist():
-        distance = ahead[buckets == bucket].float().mean().item()
-        for head in range(table.shape[1]):
-            behind = distance > 0 if head % 2 == 0 else distance < 0
-            table[bucket, head] = -abs(distance) / 8 ** (head // 2) - 4 * behind
+    farthest, (buckets, heads) = attention.relative_attention_max_distance, table.shape
+    with torch.device("cpu"):
+        ahead = torch.arange(-farthest, farthest + 1)  # of the word looked at
+        bucket = attention._relative_position_bucket(ahead)
+        distance = torch.zeros(buckets).scatter_reduce(0, bucket, ahead.float(), "mean", include_self=False)
+        head = torch.arange(heads)
+        other_direction = distance[:, None] * torch.where(head % 2 == 0, 1, -1) > 0
+        bias = -distance.abs()[:, None] / 8.0 ** (head // 2) - 4.0 * other_direction
+    table.copy_(bias)
