@@ -9,6 +9,7 @@ import html
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -164,7 +165,8 @@ def make_text_encoder(vocab_size: int, width: int = 128, layers: int = 2, heads:
         dropout_rate=0.0,
     )
     encoder = UMT5EncoderModel(config)
-    for block in encoder.encoder.block:
+    blocks: Any = encoder.encoder.block
+    for block in blocks:
         begin_near_sighted(block.layer[0].SelfAttention)
     return encoder
 
