@@ -1,6 +1,6 @@
 """The model, its teacher, and what is left of it when a part is taken away (the paper's tables 1 and 2).
 
-Every variant tells the same stories from the same noise, through the code that serves users.
+Every variant tells the same stories from the same seeds, through the code that serves users.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Variant:
 def without_memory(pipeline: ShotStreamPipeline, story: Story) -> Iterator[Chunk]:
     """Make every shot as if it were the first of a story of its own."""
     for number, shot in enumerate(story.shots):
-        alone = story.model_copy(update={"shots": [shot], "seed": story.seed * len(story.shots) + number})
+        alone = story.model_copy(update={"shots": [shot], "seed": story.seed + number * 1_000_003})
         for chunk in pipeline.stream(alone):
             yield replace(chunk, shot=number)
 
@@ -159,6 +159,6 @@ def _find(weights: Path, stage: str) -> Path:
         if (folder / "config.json").is_file():
             return folder
     raise ModelError(
-        f"{weights} has no transformer of stage {stage}; train it (shotstream train {stage} ...), "
-        "or name the run folder that has it"
+        f"{weights} has no transformer of stage {stage}; train it as docs/results.md says, or name the "
+        "folder of a run that has it"
     )

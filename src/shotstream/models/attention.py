@@ -44,7 +44,7 @@ class Attention(nn.Module, AttentionModuleMixin):
         return x.unflatten(-1, (self.heads, -1))
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        if query.device.type == "cpu" and torch.is_grad_enabled():
+        if query.requires_grad and query.device.type == "cpu" and self.processor._attention_backend is None:
             return attend_with_products(query, key.type_as(query), value.type_as(query))
         return dispatch_attention_fn(
             query,
