@@ -160,7 +160,7 @@ def test_damaged_weights(folder: Path) -> None:
     [
         ("transformer", "diffusion_pytorch_model", "blocks.0.attn1.to_q.weight"),
         ("vae", "diffusion_pytorch_model", "patches.weight"),
-        ("text_encoder", "model", "encoder.final_layer_norm.weight"),
+        ("text_encoder", "model", "final_layer_norm.weight"),
     ],
 )
 def test_weights_that_lack_one(folder: Path, part: str, file: str, weight: str) -> None:

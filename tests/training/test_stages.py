@@ -90,23 +90,6 @@ def test_muon_takes_the_matrices_of_blocks(finished):
         build_optimisers(torch.nn.Linear(2, 2), Optimiser(name="muon"))
 
 
-def test_queries_of_caption_encoders_take_smaller_steps(finished):
-    """T5 has 1 / sqrt(head size) in its queries' first weights instead of in its attention."""
-    module = finished.stage("teacher").roles["teacher"].module
-    adamw, _ = build_optimisers(module, Optimiser(name="muon", lr=1e-3))
-    rates = {id(p): group["lr"] for group in adamw.param_groups for p in group["params"]}
-    named = {name: rates.get(id(p)) for name, p in module.named_parameters()}
-    attention = "text_encoder.encoder.block.0.layer.0.SelfAttention"
-    assert named[f"{attention}.q.weight"] == pytest.approx(1e-3 * 8**-0.5)  # width 16, 2 heads
-    assert named[f"{attention}.k.weight"] == named["transformer.proj_out.weight"] == 1e-3
-    assert sorted(map(id, module.parameters())) == sorted(
-        id(p)
-        for optimiser in build_optimisers(module, Optimiser(name="muon"))
-        for group in optimiser.param_groups
-        for p in group["params"]
-    )
-
-
 def test_averages_are_kept_of_what_learns_where_they_are_wanted():
     module = torch.nn.Linear(2, 2)
     module.bias.requires_grad_(False)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as functional
 from diffusers import DiffusionPipeline
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder, as_video_autoencoder
@@ -38,7 +38,7 @@ class ShotStreamPipeline(DiffusionPipeline):
     Args:
         transformer: The causal student.
         vae: ``AutoencoderKLWan`` or ``TinyVideoAutoencoder``.
-        text_encoder: umT5, or mini's small encoder of the same class.
+        text_encoder: umT5, or mini's small CLIP text encoder.
         tokenizer: Its tokenizer.
         scheduler: The path between data and noise, and the student's steps on it.
         fps: Frames per second that the model was trained at.
@@ -54,7 +54,7 @@ class ShotStreamPipeline(DiffusionPipeline):
         self,
         transformer: CausalWanTransformer3DModel,
         vae: nn.Module,
-        text_encoder: UMT5EncoderModel,
+        text_encoder: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         scheduler: FlowSchedule,
         fps: float = 16.0,
@@ -293,7 +293,7 @@ class ShotStreamPipeline(DiffusionPipeline):
                 "use a CausalWanTransformer3DModel"
             )
         config, autoencoder = self.transformer.config, self.autoencoder
-        width = self.text_encoder.config.d_model
+        width = self.text_encoder.config.hidden_size
         if config["in_channels"] != autoencoder.latent_channels:
             raise ModelError(
                 f"the transformer reads {config['in_channels']} latent channels, the autoencoder makes "

@@ -25,7 +25,7 @@ def make_schedule(recipe: Recipe) -> FlowSchedule:
 def make_captions(recipe: Recipe) -> CaptionEncoder:
     """Make a caption encoder with the vocabulary of the story world."""
     network, tokenizer = recipe.teacher.network, make_tokenizer(words())
-    sizes = (network.text_width, network.text_layers, network.text_heads)
+    sizes = (network.text_width, network.text_layers, network.text_heads, network.text_length)
     return CaptionEncoder(tokenizer, make_text_encoder(len(tokenizer), *sizes), network.text_length)
 
 

@@ -6,7 +6,6 @@ import re
 
 import torch
 from torch import nn
-from transformers.models.umt5.modeling_umt5 import UMT5Attention
 
 from shotstream.training.settings import Optimiser
 
@@ -29,13 +28,10 @@ def build_optimisers(module: nn.Module, settings: Optimiser) -> list[torch.optim
                 "Muon learns the matrices of a transformer's blocks, and here are none; set "
                 "optimiser.name=adamw, with a lower learning rate."
             )
-    chosen, slower = {id(p) for p in matrices}, _slower(module)
-    rates = [(p, settings.lr * slower.get(id(p), 1.0)) for _, p in parameters if id(p) not in chosen]
-    groups = [
-        {"params": [p for p, own in rates if own == lr], "lr": lr} for lr in sorted({lr for _, lr in rates})
-    ]
+    chosen = {id(p) for p in matrices}
+    rest = [p for _, p in parameters if id(p) not in chosen]
     optimisers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(groups, settings.lr, settings.betas, weight_decay=settings.weight_decay)
+        torch.optim.AdamW(rest, settings.lr, settings.betas, weight_decay=settings.weight_decay)
     ]
     if matrices:
         optimisers.append(torch.optim.Muon(matrices, settings.muon_lr, weight_decay=settings.weight_decay))
@@ -43,16 +39,6 @@ def build_optimisers(module: nn.Module, settings: Optimiser) -> list[torch.optim
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]
     return optimisers
-
-
-def _slower(module: nn.Module) -> dict[int, float]:
-    """Factors of the learning rates of T5's queries, by the parameters' ids.
-
-    T5 does not scale the products of queries and keys but begins with queries that are smaller by as much;
-    with AdamW's steps, which know nothing of size, its attention saturates and looks at one word for ever.
-    """
-    attentions = (part for part in module.modules() if isinstance(part, UMT5Attention))
-    return {id(part.q.weight): part.key_value_proj_dim**-0.5 for part in attentions}
 
 
 def lr_factor(step: int, steps: int, settings: Optimiser) -> float:

@@ -11,14 +11,14 @@ from typing import TypeVar
 
 import torch
 from torch import nn
-from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
+from transformers import PreTrainedTokenizerFast
 
 from shotstream.data.drawn import DrawnStories, write_frames, write_latents
 from shotstream.data.next_shot import NextShots
 from shotstream.data.shards import Shards
 from shotstream.media.files import whole_folder
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
-from shotstream.models.text import CaptionEncoder
+from shotstream.models.text import CaptionEncoder, load_text_encoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.training.autoencoder import LearnAutoencoder, new_autoencoder
@@ -236,7 +236,7 @@ class Workspace:
         """The teacher's text encoder, with the vocabulary that it was trained with."""
         folder = self._exported("teacher")
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
-        encoder = UMT5EncoderModel.from_pretrained(folder / "text_encoder")
+        encoder = load_text_encoder(folder / "text_encoder")
         return CaptionEncoder(tokenizer, self._placed(encoder), self.recipe.teacher.network.text_length)
 
     def _new_generator(self) -> Generator:
