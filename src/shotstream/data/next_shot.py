@@ -116,11 +116,8 @@ class NextShots:
         else:
             chosen = select_frames([self.shot_frames] * shot, budget)
             stills = self.stills[stories] if stills is None else stills
-            context = stills[:, [s for s, _ in chosen], [self._still(f) for _, f in chosen]].float()
+            context = stills[:, [s for s, _ in chosen], [self.positions.index(f) for _, f in chosen]].float()
             shot_index = torch.tensor([s for s, _ in chosen] + [shot] * frames)
             caption_index, captions = shot_index, slice(0, shot + 1)
         ids, mask = self.ids[stories, captions], self.mask[stories, captions]
         return NextShot(context, target, shot_index, caption_index, ids, mask, stories)
-
-    def _still(self, frame: int) -> int:
-        return min(range(len(self.positions)), key=lambda i: abs(self.positions[i] - frame))

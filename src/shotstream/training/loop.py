@@ -129,7 +129,7 @@ def train(stage: Stage, run: RunFolder) -> None:
     loop, world = stage.loop, run.world
     learners = _prepare(stage, world)
     start = run.resume(learners)
-    with _progress() as bar, _stop_requests() as requests:
+    with contextlib.closing(run), _progress() as bar, _stop_requests() as requests:
         task = bar.add_task(stage.name, total=loop.steps, completed=start, figures="")
         began = time.monotonic()
         prefix = {name: f"{name}_" if len(learners) > 1 else "" for name in learners}

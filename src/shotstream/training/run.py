@@ -41,6 +41,11 @@ class RunFolder:
             return None
         return SummaryWriter(str(self.path / "tensorboard"))
 
+    def close(self) -> None:
+        """Write out what TensorBoard still holds."""
+        if self._board is not None:
+            self._board.close()
+
     def log(self, step: int, figures: dict[str, float]) -> None:
         """Append figures to metrics.jsonl and, where it is installed, to TensorBoard."""
         if not self.world.writes:
