@@ -86,6 +86,14 @@ def test_unknown_words_come_with_near_ones(encoder):
     assert encoder.unknown_words("A red cat waves.") == {}
 
 
+@pytest.mark.parametrize("words", [0, 1, 7, 8, 12])
+def test_what_is_cut_off_is_the_end_that_tokens_leave_out(encoder, words):
+    caption = " ".join(["red", "cat", "waves", "hat"][number % 4] for number in range(words))
+    read = encoder.tokenize([caption])[0][0, :-1]  # the last closes it
+    assert encoder.cut_off(caption) == " ".join(caption.split()[len(read) :])
+    assert len(read) == min(words, 7)
+
+
 def test_an_open_vocabulary_knows_every_word():
     open_tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(

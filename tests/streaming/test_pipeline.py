@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from shotstream import ShotStreamPipeline, Story, TinyVideoAutoencoder
 from shotstream.models.text import make_text_encoder
 from shotstream.streaming.loading import ModelError
+from shotstream.streaming.session import PromptWarning
 
 pytestmark = pytest.mark.cpu
 
@@ -114,7 +116,20 @@ def test_other_picture_sizes(pipeline, story) -> None:
 def test_unknown_words_are_reported_and_do_no_harm(pipeline) -> None:
     assert list(pipeline.unknown_words("a red foxx runs")) == ["foxx"]
     assert "fox" in pipeline.unknown_words("a red foxx runs")["foxx"]
-    assert next(pipeline.open("a red foxx").shoot("xyzzy")) is not None
+    with pytest.warns(PromptWarning, match=r"the setting: the model does not know these words: foxx \(near: fox"):
+        session = pipeline.open("a red foxx")
+    with pytest.warns(PromptWarning, match="shot 1: .*: xyzzy"):
+        assert next(session.shoot("xyzzy")) is not None
+
+
+def test_the_end_of_a_long_prompt_is_reported(pipeline) -> None:
+    session = pipeline.open()
+    words = pipeline.transformer.config["text_length"]
+    with pytest.warns(PromptWarning, match="shot 1: .* does not read: (red )*a fox$"):
+        session.cut("red " * words + "a fox")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        session.cut("red " * (words // 2) + "fox")
 
 
 def test_what_cannot_be_told_is_said_at_once(pipeline, story) -> None:

@@ -154,13 +154,13 @@ def load(model: str, device_name: str) -> tuple[ShotStreamPipeline, dict[str, An
 @contextmanager
 def show_warnings() -> Iterator[None]:
     """Print what the session warns of, such as unknown words, as it comes."""
-    from shotstream.streaming.session import UnknownWordsWarning
+    from shotstream.streaming.session import PromptWarning
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         console.print(f"[yellow]{escape(str(message))}[/yellow]")
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", UnknownWordsWarning)
+        warnings.simplefilter("always", PromptWarning)
         warnings.showwarning = show
         yield
 

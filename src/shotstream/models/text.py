@@ -112,6 +112,14 @@ class CaptionEncoder:
         known = [word for word in backend.get_vocab() if word not in _SPECIAL]
         return {word: get_close_matches(word, known, n=3, cutoff=0.75) for word in unknown}
 
+    def cut_off(self, caption: str) -> str:
+        """What of a caption is not read because it is longer than `max_length` tokens; empty for most."""
+        text, room = clean_caption(caption), self.max_length - self.tokenizer.num_special_tokens_to_add()
+        ends = self.tokenizer(
+            text, truncation=False, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )["offset_mapping"]
+        return text[ends[room][0] :] if len(ends) > room else ""
+
 
 def clean_caption(caption: str) -> str:
     """Repair broken encodings (when ftfy is installed) and HTML entities, and collapse white space."""

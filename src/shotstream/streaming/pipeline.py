@@ -257,6 +257,10 @@ class ShotStreamPipeline(DiffusionPipeline):
         """Words of `text` that the model does not know, each with the nearest it knows; they do no harm."""
         return self._caption_encoder.unknown_words(text)
 
+    def cut_off(self, caption: str) -> str:
+        """The end of a caption that the model does not read, because it has no room for it."""
+        return self._caption_encoder.cut_off(caption)
+
     @property
     def _caption_encoder(self) -> CaptionEncoder:
         return CaptionEncoder(self.tokenizer, self.text_encoder, self.transformer.config["text_length"])

@@ -24,8 +24,8 @@ MOST_PICTURE_BYTES = 4 * 2**30
 """A running shot keeps its frames until the cut; this bounds them (2 minutes at 480x832, 16 fps: 2.3e9)."""
 
 
-class UnknownWordsWarning(UserWarning):
-    """A prompt has words that the model does not know; it is generated all the same."""
+class PromptWarning(UserWarning):
+    """A prompt has words that the model does not know, or is too long to be read; it is told all the same."""
 
 
 @dataclass(frozen=True)
@@ -366,11 +366,16 @@ class StorySession:
     def _check_prompt(self, prompt: str, shot: int) -> None:
         if not prompt.strip():
             raise ValueError("the prompt is empty; say what is to be seen")
-        self._report_unknown_words(f"shot {shot + 1}", prompt)
+        where = f"shot {shot + 1}"
+        self._report_unknown_words(where, prompt)
+        cut_off = self.pipeline.cut_off(self.pipeline.caption(self.setting, shot, prompt))
+        if cut_off:
+            sentence = f"{where}: setting and prompt are too long for the model, which does not read: {cut_off}"
+            warnings.warn(sentence, PromptWarning, stacklevel=4)
 
     def _report_unknown_words(self, where: str, text: str) -> None:
         unknown = self.pipeline.unknown_words(text)
         if unknown:
             words = [f"{word} (near: {', '.join(near)})" if near else word for word, near in unknown.items()]
             sentence = f"{where}: the model does not know these words: {', '.join(words)}"
-            warnings.warn(sentence, UnknownWordsWarning, stacklevel=4)
+            warnings.warn(sentence, PromptWarning, stacklevel=4)
