@@ -8,7 +8,7 @@ READY := .venv/ready
 demo: $(READY)  ## a five-shot story, generated here: out/first_story/
 	$(BIN)/shotstream generate stories/first_story.yaml -o out/first_story
 
-reproduce: $(READY)  ## the paper's tables at mini's scale; needs weights that are still to come
+reproduce: $(READY)  ## the paper's tables at mini's scale, in docs/results.md: about half an hour
 	$(BIN)/shotstream evaluate ablations -o out/ablations --tables docs/results.md
 
 test: $(READY)  ## all tests that need neither a GPU nor much time

@@ -121,12 +121,6 @@ def test_a_judge_is_loaded_or_the_message_says_what_to_do(judge, tmp_path):
         load_judge(tmp_path / "judge")
 
 
-def test_without_a_shipped_judge_the_message_says_how_to_train_one(monkeypatch, tmp_path):
-    monkeypatch.setattr("shotstream.evaluation.judging.SHIPPED", tmp_path)
-    with pytest.raises(ModelError, match=r"`shotstream train judge .*`--judge runs/nano/judge/export`"):
-        locate_judge()
-
-
 def test_features_that_cannot_be_had_are_refused_not_replaced(judge, monkeypatch, tmp_path):
     nowhere = partial(DinoFeatures, str(tmp_path / "nowhere"), local_files_only=True)
     monkeypatch.setattr("shotstream.evaluation.features.DinoFeatures", nowhere)

@@ -38,7 +38,7 @@ def test_only_the_role_of_the_step_gets_gradients(stage, step, learns):
 def drawn_again(stage, step):
     """What a step draws, drawn here: shot, rollout, noise, timesteps and their noise levels."""
     generator = step_generator(stage.loop.seed, step)
-    shot = stage._history(generator)
+    shot = stage._history(step, generator)
     steps = 1 + int(torch.randint(4, (), generator=generator))
     rollout = stage._student.roll_out(shot, generator, steps)
     noise = torch.randn(rollout.shape, generator=generator)
@@ -115,11 +115,18 @@ def test_only_the_last_executed_step_of_a_chunk_records_gradients(finished, data
 def test_own_history_is_what_the_student_told_before(finished, data):
     """The stills of a third shot are those that serving would remember of the first two."""
     student, autoencoder = finished.student, finished.autoencoder
-    draw = own_history(data, 2, student, autoencoder)
-    step = next(s for s in range(20) if draw(step_generator(1, s)).ids.shape[1] == 3)
-    shot = draw(step_generator(1, step))
+    settings = finished.recipe.inter_shot.model_copy(
+        update={"critic_updates": 1, "loop": finished.recipe.inter_shot.loop.model_copy(update={"batch": 2})}
+    )
+    draw, unused = own_history(data, settings, student, autoencoder), torch.Generator()
+    step = next(step for step in range(0, 40, 2) if draw(step, unused).ids.shape[1] == 3)
+    shot = draw(step, unused)
+    assert draw(step + 1, unused) is shot  # the student has not learnt in between
+    assert not torch.equal(draw(step + 2, unused).stories, shot.stories)
+    again = own_history(data, settings, student, autoencoder)(step + 1, unused)
+    assert torch.equal(again.context, shot.context)  # as when it is resumed there
 
-    generator, told = step_generator(1, step), []
+    generator, told = step_generator(settings.loop.seed, -1 - step // 2), []
     torch.randint(4, (2,), generator=generator)
     torch.randint(3, (), generator=generator)
     stills = torch.zeros(2, 3, *data.stills.shape[2:])

@@ -55,7 +55,7 @@ def evaluate(
         int | None, typer.Option(min=0, help="Of the first held-out story \\[default: 1000]")
     ] = None,
     judge: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder of a judge; none is shipped yet.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of a judge, instead of the shipped one.")
     ] = None,
     features: Annotated[
         str | None,

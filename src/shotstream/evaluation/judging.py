@@ -23,14 +23,8 @@ def locate_judge(folder: Path | None = None) -> Path:
     """Return the judge's folder: the one given, else the one that comes with the package.
 
     Raises:
-        ModelError: If there is none; the message says how to train one.
+        ModelError: If there is none.
     """
-    if folder is None and not (SHIPPED / "judge" / "config.json").is_file():
-        raise ModelError(
-            "no judge comes with this installation; train one with `shotstream train autoencoder "
-            "recipes/mini/nano.yaml`, then `shotstream train judge recipes/mini/nano.yaml`, and pass "
-            "`--judge runs/nano/judge/export`"
-        )
     folder = folder or SHIPPED / "judge"
     if not (folder / "config.json").is_file():
         raise ModelError(

@@ -22,43 +22,58 @@ from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.streaming.chunk import to_pictures, to_pixels
 from shotstream.training.generator import Generator, told_sheet
 from shotstream.training.settings import SelfForcingStage
-from shotstream.training.stage import Role
+from shotstream.training.stage import Role, step_generator
 
 
 class History(Protocol):
     """Draws a batch of shots to make, with what is remembered when they are made."""
 
-    def __call__(self, generator: torch.Generator, share: Share = WHOLE) -> NextShot:
-        """Return a part of the batch that these random numbers give."""
+    def __call__(self, step: int, generator: torch.Generator, share: Share = WHOLE) -> NextShot:
+        """Return a part of the batch of a step, whose random numbers `generator` gives."""
         ...
 
 
 def true_history(data: NextShots, batch: int, first_shot_share: float) -> History:
     """Stage 3: earlier shots are the true ones."""
-    return lambda generator, share=WHOLE: data.draw(batch, generator, first_shot_share, 0, share)
+    return lambda step, generator, share=WHOLE: data.draw(batch, generator, first_shot_share, 0, share)
 
 
-def own_history(data: NextShots, batch: int, student: Generator, autoencoder: VideoAutoencoder) -> History:
+def own_history(
+    data: NextShots,
+    settings: SelfForcingStage,
+    student: Generator,
+    autoencoder: VideoAutoencoder,
+) -> History:
     """Stage 4: the student tells stories up to a random shot; earlier shots are its own, decoded.
 
-    Every batch begins at the first shot again, so that a step depends on nothing but its random numbers.
+    A batch of stories serves all steps until the student has learnt again: until then it would tell them alike.
+    Every batch begins at the first shot, so that it depends on nothing but the student and its random numbers.
     """
+    told: dict[tuple[int, Share], NextShot] = {}
+
+    def recall(step: int, generator: torch.Generator, share: Share = WHOLE) -> NextShot:
+        number = step // (settings.critic_updates + 1)
+        if (number, share) not in told:
+            for former in [key for key in told if key[0] != number]:
+                del told[former]
+            told[number, share] = tell(step_generator(settings.loop.seed, -1 - number), share)
+        return told[number, share]
 
     @torch.no_grad()
-    def tell(generator: torch.Generator, share: Share = WHOLE) -> NextShot:
-        stories = share.of(torch.randint(len(data.records), (batch,), generator=generator))
+    def tell(generator: torch.Generator, share: Share) -> NextShot:
+        stories = share.of(torch.randint(len(data.records), (settings.loop.batch,), generator=generator))
         newest = int(torch.randint(data.clips.shape[1], (), generator=generator))
         stills = torch.zeros_like(data.stills[stories], dtype=torch.float32)
         for shot in range(newest):
             earlier = data.pick(stories, shot, stills=stills).to(student.transformer.device)
-            told = student.roll_out(earlier, generator, share=share)
-            frames = autoencoder.open_decoder().decode(told)
+            latents = student.roll_out(earlier, generator, share=share)
+            frames = autoencoder.open_decoder().decode(latents)
             seen = to_pixels(to_pictures(frames[:, data.positions].flatten(0, 1)))
             seen = seen.unflatten(0, (len(stories), -1)).to(frames.device)
             stills[:, shot] = autoencoder.encode_stills(seen).to(stills)
         return data.pick(stories, newest, stills=stills)
 
-    return tell
+    return recall
 
 
 class LearnFromOwnShots:
@@ -98,7 +113,7 @@ class LearnFromOwnShots:
     ) -> tuple[Tensor, dict[str, float]]:
         """Distribution matching loss of the student, or flow-matching loss of the critic, on new rollouts."""
         learning = self.role(step)
-        shot = self._history(generator, share).to(self._device)
+        shot = self._history(step, generator, share).to(self._device)
         count = len(self._student.schedule.student_steps())
         steps = 1 + int(torch.randint(count, (), generator=generator))
         with torch.set_grad_enabled(learning == "student"):

@@ -145,7 +145,7 @@ class Workspace:
         settings, autoencoder = self.recipe.inter_shot, self.autoencoder
         roles = self._roles(settings.start)
         data, validation = (self.next_shots(split, roles[0].text) for split in SPLITS)
-        history = own_history(data, settings.loop.batch, roles[0], autoencoder)
+        history = own_history(data, settings, roles[0], autoencoder)
         return LearnFromOwnShots("inter-shot", settings, *roles, history, validation, autoencoder)
 
     def _learn_to_judge(self) -> Stage:
