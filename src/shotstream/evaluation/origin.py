@@ -16,10 +16,14 @@ _PACKAGE = Path(shotstream.__file__).parent
 
 
 def commit() -> str | None:
-    """Git commit of this package, "-dirty" after it if files were changed; None if git does not hold it."""
-    if _git("ls-files", "--error-unmatch", "__init__.py") is None:
-        return None
-    return _git("describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+    """Newest commit of this package's code, "-dirty" after it if code was changed; None if git does not hold it.
+
+    Documents do not matter, nor do weights, which have hashes of their own.
+    """
+    code = ("--", ".", ":(exclude)weights")
+    newest = _git("log", "-1", "--format=%H", *code)
+    changed = _git("status", "--porcelain", "--untracked-files=no", *code)
+    return f"{newest}{'-dirty' if changed else ''}" if newest else None
 
 
 def hardware(device: torch.device | str) -> str:
