@@ -116,7 +116,9 @@ def test_other_picture_sizes(pipeline, story) -> None:
 def test_unknown_words_are_reported_and_do_no_harm(pipeline) -> None:
     assert list(pipeline.unknown_words("a red foxx runs")) == ["foxx"]
     assert "fox" in pipeline.unknown_words("a red foxx runs")["foxx"]
-    with pytest.warns(PromptWarning, match=r"the setting: the model does not know these words: foxx \(near: fox"):
+    with pytest.warns(
+        PromptWarning, match=r"the setting: the model does not know these words: foxx \(near: fox"
+    ):
         session = pipeline.open("a red foxx")
     with pytest.warns(PromptWarning, match="shot 1: .*: xyzzy"):
         assert next(session.shoot("xyzzy")) is not None

@@ -16,7 +16,7 @@ _PACKAGE = Path(shotstream.__file__).parent
 
 
 def commit() -> str | None:
-    """Newest commit of this package's code, "-dirty" after it if code was changed; None if git does not hold it.
+    """Newest commit of this package's code, "-dirty" after it if it was changed; None if git does not hold it.
 
     Documents do not matter, nor do weights, which have hashes of their own.
     """

@@ -370,7 +370,9 @@ class StorySession:
         self._report_unknown_words(where, prompt)
         cut_off = self.pipeline.cut_off(self.pipeline.caption(self.setting, shot, prompt))
         if cut_off:
-            sentence = f"{where}: setting and prompt are too long for the model, which does not read: {cut_off}"
+            sentence = (
+                f"{where}: setting and prompt are too long for the model, which does not read: {cut_off}"
+            )
             warnings.warn(sentence, PromptWarning, stacklevel=4)
 
     def _report_unknown_words(self, where: str, text: str) -> None:

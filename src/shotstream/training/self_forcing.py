@@ -46,8 +46,8 @@ def own_history(
 ) -> History:
     """Stage 4: the student tells stories up to a random shot; earlier shots are its own, decoded.
 
-    A batch of stories serves all steps until the student has learnt again: until then it would tell them alike.
-    Every batch begins at the first shot, so that it depends on nothing but the student and its random numbers.
+    A batch of stories serves all steps until the student has learnt again: till then it would tell them alike.
+    Every batch begins at the first shot: it depends on nothing but the student and random numbers of its own.
     """
     told: dict[tuple[int, Share], NextShot] = {}
 
