@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 
 import pytest
 from typer.testing import CliRunner
@@ -147,6 +148,11 @@ def test_variants_are_told_the_same_stories_and_put_into_tables(
     assert "| Student without memory |" in tables
     check_page((tmp_path / "out" / "long" / "report.html").read_text())
     assert "2 of 2 films are measured already." in evaluate(tmp_path / "out", *words).stdout
+    other = deepcopy(pipeline.transformer)
+    other.proj_out.weight.data.add_(0.1)
+    other.save_pretrained(tmp_path / "variants" / "teacher")
+    again = evaluate(tmp_path / "out", *words)
+    assert "teacher holds results of other settings (transformer_sha256: " in again.output
 
 
 def test_stories_of_a_person_need_no_judge(model, tmp_path):

@@ -1,6 +1,5 @@
 """The shipped judge: it is small, its card's figures are those it was measured with, and it can read."""
 
-
 import pytest
 
 from shotstream.evaluation.film import drawn

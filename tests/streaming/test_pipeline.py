@@ -127,8 +127,9 @@ def test_unknown_words_are_reported_and_do_no_harm(pipeline) -> None:
 def test_the_end_of_a_long_prompt_is_reported(pipeline) -> None:
     session = pipeline.open()
     words = pipeline.transformer.config["text_length"]
-    with pytest.warns(PromptWarning, match="shot 1: .* does not read: (red )*a fox$"):
+    with pytest.warns(PromptWarning, match="shot 1: .* leaves out: (red )*a fox$") as warned:
         session.cut("red " * words + "a fox")
+    assert warned[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         session.cut("red " * (words // 2) + "fox")

@@ -246,6 +246,7 @@ def compare(
     from shotstream.evaluation.sources import from_model
     from shotstream.evaluation.tables import insert, write_tables
     from shotstream.evaluation.variants import VARIANTS, build
+    from shotstream.models.fingerprint import hash_parameters
     from shotstream.streaming.loading import ModelError
 
     if page is not None:
@@ -260,7 +261,7 @@ def compare(
             continue
         console.print(f"[bold]{escape(variant.title)}[/bold]")
         source = from_model(built, variant.suite(asked), variant.telling)
-        facts["variant"] = variant.name
+        facts |= {"variant": variant.name, "transformer_sha256": hash_parameters(built.transformer)}
         reports[variant.name], finished = measure(source, output / variant.name, facts, tools)
         if not finished:
             return False

@@ -16,14 +16,14 @@ _PACKAGE = Path(shotstream.__file__).parent
 
 
 def commit() -> str | None:
-    """Newest commit of this package's code, "-dirty" after it if it was changed; None if git does not hold it.
+    """Newest commit of this package's code, "-dirty" after it if there are changes; None without git.
 
     Documents do not matter, nor do weights, which have hashes of their own.
     """
     code = ("--", ".", ":(exclude)weights")
     newest = _git("log", "-1", "--format=%H", *code)
-    changed = _git("status", "--porcelain", "--untracked-files=no", *code)
-    return f"{newest}{'-dirty' if changed else ''}" if newest else None
+    changes = _git("status", "--porcelain", *code)
+    return f"{newest}{'' if changes == '' else '-dirty'}" if newest else None
 
 
 def hardware(device: torch.device | str) -> str:

@@ -113,12 +113,17 @@ class CaptionEncoder:
         return {word: get_close_matches(word, known, n=3, cutoff=0.75) for word in unknown}
 
     def cut_off(self, caption: str) -> str:
-        """What of a caption is not read because it is longer than `max_length` tokens; empty for most."""
+        """What of a caption is not read because it is longer than `max_length` tokens; empty for most.
+
+        Of tokenizers that do not tell where their tokens stand in the text (slow ones) nothing is known.
+        """
+        if not self.tokenizer.is_fast:
+            return ""
         text, room = clean_caption(caption), self.max_length - self.tokenizer.num_special_tokens_to_add()
-        ends = self.tokenizer(
+        spans = self.tokenizer(
             text, truncation=False, add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )["offset_mapping"]
-        return text[ends[room][0] :] if len(ends) > room else ""
+        return text[spans[room][0] :] if len(spans) > room else ""
 
 
 def clean_caption(caption: str) -> str:

@@ -370,10 +370,8 @@ class StorySession:
         self._report_unknown_words(where, prompt)
         cut_off = self.pipeline.cut_off(self.pipeline.caption(self.setting, shot, prompt))
         if cut_off:
-            sentence = (
-                f"{where}: setting and prompt are too long for the model, which does not read: {cut_off}"
-            )
-            warnings.warn(sentence, PromptWarning, stacklevel=4)
+            sentence = f"{where}: setting and prompt are too long for the model, which leaves out: {cut_off}"
+            warnings.warn(sentence, PromptWarning, stacklevel=3)
 
     def _report_unknown_words(self, where: str, text: str) -> None:
         unknown = self.pipeline.unknown_words(text)

@@ -29,7 +29,7 @@ class History(Protocol):
     """Draws a batch of shots to make, with what is remembered when they are made."""
 
     def __call__(self, step: int, generator: torch.Generator, share: Share = WHOLE) -> NextShot:
-        """Return a part of the batch of a step, whose random numbers `generator` gives."""
+        """Return a part of the batch of a step, whose random numbers `generator` has."""
         ...
 
 
@@ -46,8 +46,9 @@ def own_history(
 ) -> History:
     """Stage 4: the student tells stories up to a random shot; earlier shots are its own, decoded.
 
-    A batch of stories serves all steps until the student has learnt again: till then it would tell them alike.
-    Every batch begins at the first shot: it depends on nothing but the student and random numbers of its own.
+    A batch of stories serves all steps until the student has learnt again: telling is most of the work; in
+    return critic and student see the same memories. It depends on nothing but the student, the seed and the
+    number of the batch, so that a run that was stopped tells it again.
     """
     told: dict[tuple[int, Share], NextShot] = {}
 

@@ -29,8 +29,8 @@ class Role:
 class Stage(Protocol):
     """One stage of training, as the loop sees it.
 
-    Everything random in a loss comes from the generator handed in, which the loop seeds per step: a run that
-    was stopped goes on with the same numbers.
+    Everything random in a loss is a function of the run's seed and the step, as is the generator handed in:
+    a run that was stopped goes on with the same numbers.
     """
 
     @property
