@@ -197,5 +197,6 @@ def make_text_encoder(
 
 def load_text_encoder(folder: Path) -> PreTrainedModel:
     """Load a saved text encoder of whichever class it is: umT5, or one from `make_text_encoder`."""
-    (name,) = AutoConfig.from_pretrained(folder).architectures
-    return getattr(transformers, name).from_pretrained(folder)
+    architectures = AutoConfig.from_pretrained(folder).architectures
+    assert architectures, f"{folder} was not written by save_pretrained"
+    return getattr(transformers, architectures[0]).from_pretrained(folder)
