@@ -1,6 +1,7 @@
 """Weight names: those of the original Wan and the released ShotStream checkpoints, and ours (diffusers').
 
-Released checkpoints may put ``model.`` before every name; that prefix is taken off.
+Released checkpoints may put ``model.`` before every name; that prefix is taken off. Wan also has names of its own
+for umT5, whose are transformers' here.
 """
 
 from __future__ import annotations
@@ -28,6 +29,19 @@ _BLOCK = {
     "ffn.0": "ffn.net.0.proj",
     "ffn.2": "ffn.net.2",
     "modulation": "scale_shift_table",
+}
+_UMT5 = {
+    "token_embedding": "shared",
+    "norm": "encoder.final_layer_norm",
+}
+_UMT5_BLOCK = {
+    **{f"attn.{part}": f"layer.0.SelfAttention.{part}" for part in "qkvo"},
+    "pos_embedding.embedding": "layer.0.SelfAttention.relative_attention_bias",
+    "norm1": "layer.0.layer_norm",
+    "norm2": "layer.1.layer_norm",
+    "ffn.gate.0": "layer.1.DenseReluDense.wi_0",
+    "ffn.fc1": "layer.1.DenseReluDense.wi_1",
+    "ffn.fc2": "layer.1.DenseReluDense.wo",
 }
 
 
@@ -63,17 +77,30 @@ def to_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {_rename(name, outer, block): value for name, value in state_dict.items()}
 
 
-def _rename(name: str, outer: Mapping[str, str], block: Mapping[str, str]) -> str:
+def umt5_from_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of Wan's own umT5 encoder to transformers' names.
+
+    Raises:
+        ValueError: If a name belongs to no part of it.
+    """
+    return {
+        _rename(name, _UMT5, _UMT5_BLOCK, to="encoder.block."): value for name, value in state_dict.items()
+    }
+
+
+def _rename(
+    name: str, outer: Mapping[str, str], block: Mapping[str, str], *, to: str = "blocks."
+) -> str:
     prefix, module, names = "", name, outer
     if name.startswith("blocks."):
         _, layer, module = [*name.split(".", 2), ""][:3]
-        prefix, names = f"blocks.{layer}.", block
+        prefix, names = f"{to}{layer}.", block
     if module in names:  # a parameter of its own, e.g. modulation
         return prefix + names[module]
     module, _, leaf = module.rpartition(".")
     if module in names and leaf in ("weight", "bias"):
         return f"{prefix}{names[module]}.{leaf}"
     raise ValueError(
-        f"weight {name!r} belongs to no part of the causal Wan transformer; is this a text-to-video "
-        "checkpoint, and in the names that the direction of the conversion expects?"
+        f"weight {name!r} belongs to no part of the model; is this a checkpoint of Wan's text-to-video model, "
+        "and in the names that the direction of the conversion expects?"
     )

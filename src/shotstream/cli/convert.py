@@ -1,0 +1,70 @@
+"""`shotstream convert`: published weights become one model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(add_completion=False)
+console = Console(highlight=False, soft_wrap=True)
+
+
+@app.command()
+def convert(
+    wan: Annotated[
+        Path, typer.Argument(metavar="WAN", help="Folder of Wan 2.1 T2V 1.3B, its authors' or diffusers'.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The new model's folder.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="ShotStream's released weights, for Wan's transformer.")
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(help="Which network of the checkpoint \\[default: generator, averaged if there]"),
+    ] = None,
+    lora: Annotated[
+        list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="Merge a LoRA; may be given again.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
+) -> None:
+    """Put published weights together as a folder that `shotstream generate --model` opens."""
+    import torch
+
+    from shotstream.media.files import whole_folder
+    from shotstream.streaming.assembly import assemble, find_parts
+
+    if dtype not in ("bfloat16", "float16", "float32"):
+        raise ValueError(f"--dtype is {dtype!r}; give bfloat16, float16 or float32.")
+    loras = [parse_lora(text) for text in lora or []]
+    with console.status("reading the weights"):
+        pipeline = assemble(
+            find_parts(wan), checkpoint, wrapper=network, loras=loras, dtype=getattr(torch, dtype)
+        )
+    with console.status(f"writing {output}"), whole_folder(output) as folder:
+        pipeline.save_pretrained(folder)
+    console.print(f"Wrote {output}/: shotstream generate STORY --model {output}")
+    if checkpoint is None:
+        console.print(
+            "[yellow]This is Wan 2.1 itself, which has not learnt to tell stories in four steps: train from it "
+            "(base: in a recipe), or give --checkpoint.[/yellow]"
+        )
+
+
+def parse_lora(text: str):
+    """Read "FILE" or "FILE:SCALE".
+
+    Raises:
+        ValueError: If the scale is no number.
+    """
+    from shotstream.streaming.assembly import Lora
+
+    file, colon, scale = text.rpartition(":")
+    if not colon or Path(text).exists():
+        return Lora(Path(text))
+    try:
+        return Lora(Path(file), float(scale))
+    except ValueError:
+        raise ValueError(f"--lora is {text!r}; give FILE or FILE:SCALE, for example style.safetensors:0.8.") from None

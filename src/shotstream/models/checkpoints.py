@@ -1,0 +1,170 @@
+"""Weights from files made elsewhere: read without running any code that is in them, or refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+WRAPPERS = ("generator_ema", "generator", "model_ema", "model", "state_dict")
+"""Names under which training code keeps a network's weights; the first that is there is taken."""
+PREFIX = re.compile(r"(model|module|_fsdp_wrapped_module|_orig_mod|generator|diffusion_model|base_model\.model)\.")
+"""What wrappers put before, or between, the names of weights."""
+_SIGNS = {
+    b"version https://git-lfs": "a Git LFS pointer, not the weights; fetch them with `git lfs pull`",
+    b"<!doctype html": "a web page, not weights; download the file itself",
+    b"<html": "a web page, not weights; download the file itself",
+}
+
+
+class CheckpointError(ValueError):
+    """Weights cannot be used; the message says why and what to do."""
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Read a weight file, or a folder of safetensors files.
+
+    Args:
+        path: ``.safetensors``, or what ``torch.save`` wrote; a folder with one safetensors file or with the
+            index of several.
+
+    Returns:
+        What is in it by name: tensors, mapped from the file where that is possible, or dicts of such.
+
+    Raises:
+        CheckpointError: If it is not there, cut off, something else, or would run code.
+    """
+    if path.is_dir():
+        return _read_folder(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no weight file {path}; check the path, or download it")
+    with path.open("rb") as file:
+        start = file.read(32)
+    if not start:
+        raise CheckpointError(f"{path} is empty; download it again")
+    for sign, what in _SIGNS.items():
+        if start.lower().startswith(sign):
+            raise CheckpointError(f"{path} is {what}")
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+
+
+def pick_network(found: Mapping[str, Any], path: Path, wanted: str | None = None) -> dict[str, Tensor]:
+    """Find the weights of one network in what `read_weights` gave.
+
+    Args:
+        found: That.
+        path: Where it comes from, for messages.
+        wanted: Name of the wrapper to take; None for the first of `WRAPPERS` that is there.
+
+    Returns:
+        Its tensors, wrappers' prefixes taken off their names.
+
+    Raises:
+        CheckpointError: If there is no network in it, or one name stands for two tensors.
+    """
+    wrapper = wanted or next((name for name in WRAPPERS if isinstance(found.get(name), Mapping)), None)
+    if wanted and not isinstance(found.get(wanted), Mapping):
+        names = ", ".join(name for name, value in found.items() if isinstance(value, Mapping)) or "none"
+        raise CheckpointError(f"{path} holds no {wanted!r}; the networks in it: {names}")
+    network = found[wrapper] if wrapper else found
+    tensors: dict[str, Tensor] = {}
+    for name, value in network.items():
+        if not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"{path} holds {name!r} of type {type(value).__name__} where a tensor was expected; "
+                "give a file with the weights of one network"
+            )
+        plain = PREFIX.sub("", str(name))
+        if plain in tensors:
+            raise CheckpointError(f"{path} holds {plain!r} twice, once as {name!r}; give one of the networks")
+        tensors[plain] = value
+    if not tensors:
+        raise CheckpointError(f"{path} holds no weights")
+    return tensors
+
+
+def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights that are no finite numbers.
+
+    Raises:
+        CheckpointError: With the first of them.
+    """
+    for name, value in weights.items():
+        if value.is_floating_point() and not torch.isfinite(value.sum(dtype=torch.float32)):
+            raise CheckpointError(
+                f"{path} is damaged: {name} is not a finite number; download it again or use another checkpoint"
+            )
+
+
+def check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
+    """Compare names and shapes with those of a network.
+
+    Args:
+        weights: What a file holds, by the network's own names.
+        expected: The network's `state_dict`; may be on the meta device.
+        path: The file.
+
+    Raises:
+        CheckpointError: With the first name that is missing or unknown, or the first shape that is not right.
+    """
+    for name, value in expected.items():
+        if name not in weights:
+            raise CheckpointError(f"{path} lacks {name} {list(value.shape)}; is it cut off, or of another model?")
+        if weights[name].shape != value.shape:
+            found = list(weights[name].shape)
+            raise CheckpointError(
+                f"{path} holds {name} of shape {found} where {list(value.shape)} is expected; "
+                "it belongs to a model of another size"
+            )
+    unknown = next((name for name in weights if name not in expected), None)
+    if unknown is not None:
+        raise CheckpointError(f"{path} holds {unknown}, which the model does not have; it is of another model")
+
+
+def _read_folder(folder: Path) -> dict[str, Any]:
+    indices, files = sorted(folder.glob("*.safetensors.index.json")), sorted(folder.glob("*.safetensors"))
+    if len(indices) == 1:
+        try:
+            names = sorted(set(json.loads(indices[0].read_text(encoding="utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise CheckpointError(f"{indices[0]} is no index of weight files; download it again") from error
+        if any(Path(name).name != name for name in names):
+            raise CheckpointError(f"{indices[0]} names files outside its folder, so it is not trusted")
+        files = [folder / name for name in names]
+    elif len(files) != 1:
+        count = f"{len(files)} weight files and no index" if files else "no safetensors file"
+        raise CheckpointError(f"the folder {folder} has {count}; name the file")
+    weights: dict[str, Any] = {}
+    for file in files:
+        weights |= read_weights(file)
+    return weights
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except Exception as error:  # safetensors raises its own, and OSError
+        raise CheckpointError(f"{path} is damaged or cut off ({error}); download it again") from error
+
+
+def _read_torch(path: Path) -> dict[str, Any]:
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+    except Exception as error:  # pickle, zip and torch each raise their own
+        reason = str(error)
+        if "weights_only" in reason.lower() and "Unsupported" in reason:
+            raise CheckpointError(
+                f"{path} holds more than weights (opening it would run code), so it was not opened; "
+                "get the weights as safetensors"
+            ) from error
+        raise CheckpointError(f"{path} is damaged, cut off or no weight file; download it again") from error
+    if not isinstance(found, Mapping):
+        raise CheckpointError(f"{path} holds a {type(found).__name__} instead of named weights")
+    return dict(found)

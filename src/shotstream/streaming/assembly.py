@@ -1,0 +1,137 @@
+"""A model put together from published files: Wan 2.1, ShotStream's released checkpoint, and LoRAs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from diffusers.loaders import WanLoraLoaderMixin
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.models.checkpoints import CheckpointError, read_weights
+from shotstream.models.published import (
+    load_autoencoder,
+    load_text_encoder_file,
+    load_transformer,
+    merge_adapter,
+    split_adapter,
+)
+from shotstream.streaming.loading import shorten
+from shotstream.streaming.pipeline import ShotStreamPipeline
+
+
+class Parts(NamedTuple):
+    """Where the parts of a published model are: files, or folders of safetensors."""
+
+    transformer: Path
+    vae: Path
+    text_encoder: Path
+    tokenizer: Path
+
+
+ORIGINAL = Parts(
+    Path("diffusion_pytorch_model.safetensors"),
+    Path("Wan2.1_VAE.pth"),
+    Path("models_t5_umt5-xxl-enc-bf16.pth"),
+    Path("google/umt5-xxl"),
+)
+"""Names in the folder that Wan's authors publish."""
+DIFFUSERS = Parts(Path("transformer"), Path("vae"), Path("text_encoder"), Path("tokenizer"))
+"""Names in the folder in diffusers' layout."""
+
+
+class Lora(NamedTuple):
+    """A LoRA that is merged into the transformer."""
+
+    path: Path
+    scale: float = 1.0
+
+
+def find_parts(folder: Path) -> Parts:
+    """Find the parts of Wan 2.1 in a folder of either layout.
+
+    Raises:
+        CheckpointError: Naming what is missing.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"there is no folder {folder}; give the folder of Wan 2.1 T2V 1.3B")
+    layout = DIFFUSERS if (folder / "model_index.json").is_file() else ORIGINAL
+    parts = Parts(*(folder / name for name in layout))
+    missing = [str(name) for name, part in zip(layout, parts, strict=True) if not part.exists()]
+    if missing:
+        raise CheckpointError(
+            f"the folder {folder} lacks {', '.join(missing)}; give the folder of Wan 2.1 T2V 1.3B as it is "
+            "published, by its authors or for diffusers"
+        )
+    return parts
+
+
+def assemble(
+    parts: Parts,
+    checkpoint: Path | None = None,
+    *,
+    wrapper: str | None = None,
+    loras: Sequence[Lora] = (),
+    dtype: torch.dtype = torch.bfloat16,
+    transformer: Any = None,
+    pipeline: Any = None,
+) -> ShotStreamPipeline:
+    """Put a pipeline together.
+
+    Args:
+        parts: Of Wan 2.1.
+        checkpoint: ShotStream's released weights, instead of Wan's transformer.
+        wrapper: Which network of the checkpoint; None for its generator, averaged where there is one.
+        loras: Merged into the transformer, in order.
+        dtype: Of the transformer and the text encoder; the autoencoder stays as it is published.
+        transformer: Entries of the transformer's config that weights do not tell, as a mapping.
+        pipeline: Settings of the pipeline other than Wan 2.1's (``fps``, ``height``, ...), as a mapping.
+
+    Raises:
+        CheckpointError: If a part cannot be used.
+    """
+    network = load_transformer(checkpoint or parts.transformer, wrapper, **(transformer or {}))
+    for lora in loras:
+        merge_adapter(network, read_lora(lora.path), lora.path, lora.scale)
+    return ShotStreamPipeline(
+        transformer=network.to(dtype),
+        vae=load_autoencoder(parts.vae),
+        text_encoder=load_text_encoder_file(parts.text_encoder).to(dtype),
+        tokenizer=_load_tokenizer(parts.tokenizer),
+        scheduler=FlowSchedule(),
+        **(pipeline or {}),
+    )
+
+
+def read_lora(path: Path) -> dict[str, Tensor]:
+    """Read a LoRA in diffusers' naming, the original or kohya's, as ``MODULE.lora_A.weight`` and ``lora_B``.
+
+    Raises:
+        CheckpointError: If it cannot be used.
+    """
+    found = read_weights(path)
+    if not any(name.startswith(("transformer.", "diffusion_model.", "lora_unet_")) for name in found):
+        found = {f"diffusion_model.{name}": value for name, value in found.items()}
+    try:
+        state: Any = WanLoraLoaderMixin.lora_state_dict(found)
+    except Exception as error:  # the conversions raise whatever they stumble over
+        raise CheckpointError(
+            f"{path} is no LoRA of Wan's text-to-video model ({shorten(error)}); check what it was made for"
+        ) from error
+    adapter = split_adapter({name.removeprefix("transformer."): value for name, value in state.items()})[1]
+    if not adapter:
+        raise CheckpointError(f"{path} holds no LoRA (no lora_A and lora_B); give a LoRA file of Wan")
+    return adapter
+
+
+def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # transformers raises many kinds
+        raise CheckpointError(f"the tokenizer in {folder} cannot be read: {shorten(error)}") from error
+
+

@@ -1,0 +1,187 @@
+"""Published weight files in every layout, and files that must be refused."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from shotstream.models.checkpoints import CheckpointError, read_weights
+from shotstream.models.published import load_autoencoder, load_text_encoder_file, load_transformer
+from shotstream.models.weight_names import to_original
+
+from .conftest import tiny_transformer
+from .published_files import original_umt5, original_vae, write
+
+pytestmark = pytest.mark.cpu
+
+SIZES = {"num_attention_heads": 2, "attention_head_dim": 16, "text_length": 5}
+"""What weights do not tell."""
+
+
+def same(network, other) -> bool:
+    own, others = network.state_dict(), other.state_dict()
+    return own.keys() == others.keys() and all(torch.equal(own[name], others[name]) for name in own)
+
+
+@pytest.fixture
+def original(transformer):
+    return to_original(transformer.state_dict())
+
+
+def test_the_transformer_from_a_file_of_wans_authors(tmp_path, transformer, original):
+    save_file(original, tmp_path / "diffusion_pytorch_model.safetensors")
+    loaded = load_transformer(tmp_path / "diffusion_pytorch_model.safetensors", **SIZES)
+    assert same(loaded, transformer)
+    assert loaded.config["num_layers"] == 2
+
+
+def test_the_transformer_from_diffusers_folder(tmp_path, transformer):
+    transformer.save_pretrained(tmp_path / "one")
+    transformer.save_pretrained(tmp_path / "several", max_shard_size="20KB")
+    assert len(list((tmp_path / "several").glob("*.safetensors"))) > 1
+    for folder in ("one", "several"):
+        assert same(load_transformer(tmp_path / folder, **SIZES), transformer)
+
+
+@pytest.mark.parametrize("prefix", ["model.", "model._fsdp_wrapped_module.", ""])
+def test_the_transformer_from_a_released_checkpoint(tmp_path, transformer, original, prefix):
+    other = {prefix + name: value + 1 for name, value in original.items()}
+    network = {prefix + name: value for name, value in original.items()}
+    path = write(tmp_path / "shotstream.pt", {"generator": network, "critic": other, "step": 3})
+    assert same(load_transformer(path, **SIZES), transformer)
+    path = write(tmp_path / "averaged.pt", {"generator": other, "generator_ema": network})
+    assert same(load_transformer(path, **SIZES), transformer)
+    assert not same(load_transformer(path, "generator", **SIZES), transformer)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_adapters_in_a_checkpoint_are_merged(tmp_path, transformer, original, inside):
+    torch.manual_seed(3)
+    module = "blocks.1.self_attn.q"
+    down, up = torch.randn(3, 32), torch.randn(32, 3)
+    if inside:
+        network = {f"model.base_model.model.{name}": value for name, value in original.items()}
+        for leaf in ("weight", "bias"):
+            value = network.pop(f"model.base_model.model.{module}.{leaf}")
+            network[f"model.base_model.model.{module}.base_layer.{leaf}"] = value
+        network[f"model.base_model.model.{module}.lora_A.default.weight"] = down
+        network[f"model.base_model.model.{module}.lora_B.default.weight"] = up
+        found = {"generator": network}
+    else:
+        adapter = {f"base_model.model.{module}.lora_A.weight": down, f"base_model.model.{module}.lora_B.weight": up}
+        found = {"generator": {f"model.{name}": value for name, value in original.items()}, "generator_lora": adapter}
+    loaded = load_transformer(write(tmp_path / "lora.pt", found), **SIZES)
+    expected = transformer.state_dict()
+    expected["blocks.1.attn1.to_q.weight"] = expected["blocks.1.attn1.to_q.weight"] + up @ down
+    assert all(torch.allclose(value, expected[name], atol=1e-5) for name, value in loaded.state_dict().items())
+
+
+def test_umt5_from_wans_file_and_transformers_folder(tmp_path):
+    encoder, original = original_umt5()
+    encoder.save_pretrained(tmp_path / "text_encoder")
+    ids = torch.arange(6).unsqueeze(0)
+    for path in (write(tmp_path / "models_t5.pth", original), tmp_path / "text_encoder"):
+        loaded = load_text_encoder_file(path)
+        with torch.no_grad():
+            assert torch.equal(loaded(ids).last_hidden_state, encoder(ids).last_hidden_state)
+
+
+def test_the_autoencoder_from_wans_file_and_diffusers_folder(tmp_path):
+    vae, original = original_vae()
+    assert len(original) == 194
+    vae.save_pretrained(tmp_path / "vae")
+    for path in (write(tmp_path / "Wan2.1_VAE.pth", original), tmp_path / "vae"):
+        assert same(load_autoencoder(path), vae)
+
+
+class Hostile:
+    def __reduce__(self):
+        return (print, ("run",))
+
+
+def bad_file(kind, folder, original):
+    """Write a bad file; returns its path."""
+    path = folder / "weights.safetensors"
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "pointer":
+        path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    elif kind == "page":
+        path.write_text("<!DOCTYPE html><html>")
+    elif kind == "cut off":
+        save_file(original, path)
+        path.write_bytes(path.read_bytes()[:-100])
+    elif kind == "cut off torch":
+        path = write(folder / "weights.pt", original)
+        path.write_bytes(path.read_bytes()[:-100])
+    elif kind == "hostile":
+        path = write(folder / "weights.pt", {"generator": original, "note": Hostile()})
+    elif kind == "pickle":
+        path = folder / "weights.pt"
+        path.write_bytes(pickle.dumps(Hostile()))
+    elif kind == "list":
+        path = write(folder / "weights.pt", list(original.values()))
+    elif kind == "no tensors":
+        path = write(folder / "weights.pt", {"step": 3})
+    elif kind == "twice":
+        path = write(folder / "weights.pt", original | {"model.head.head.bias": original["head.head.bias"]})
+    elif kind == "lacks":
+        save_file({name: value for name, value in original.items() if "blocks.1.ffn.2" not in name}, path)
+    elif kind == "shape":
+        save_file(original | {"blocks.1.ffn.2.weight": torch.zeros(32, 47)}, path)
+    elif kind == "foreign":
+        save_file(original | {"blocks.0.nonsense.weight": torch.zeros(1)}, path)
+    elif kind == "image":
+        ours = tiny_transformer().state_dict()
+        save_file(ours | {"condition_embedder.image_embedder.norm1.weight": torch.zeros(1)}, path)
+    elif kind == "not finite":
+        save_file(original | {"head.head.bias": torch.full_like(original["head.head.bias"], torch.nan)}, path)
+    elif kind == "outside":
+        path = folder / "model"
+        path.mkdir()
+        (path / "x.safetensors.index.json").write_text('{"weight_map": {"a": "../../secret.safetensors"}}')
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("missing", "there is no weight file .*weights.safetensors"),
+        ("empty", "is empty; download it again"),
+        ("pointer", "Git LFS pointer"),
+        ("page", "is a web page"),
+        ("cut off", "is damaged or cut off"),
+        ("cut off torch", "is damaged, cut off"),
+        ("hostile", "opening it would run code"),
+        ("pickle", "opening it would run code"),
+        ("list", "holds a list instead of named weights"),
+        ("no tensors", "holds 'step' of type int"),
+        ("twice", "holds 'head.head.bias' twice"),
+        ("lacks", r"lacks blocks.1.ffn.net.2.weight \[32, 48\]"),
+        ("shape", r"blocks.1.ffn.net.2.weight of shape \[32, 47\] where \[32, 48\]"),
+        ("foreign", "'blocks.0.nonsense.weight' belongs to no part"),
+        ("image", "is an image-to-video model"),
+        ("not finite", "proj_out.bias is not a finite number"),
+        ("outside", "names files outside its folder"),
+    ],
+)
+def test_bad_files_are_refused_in_a_sentence(tmp_path, original, capsys, kind, message):
+    with pytest.raises(CheckpointError, match=message):
+        load_transformer(bad_file(kind, tmp_path, original), **SIZES)
+    assert capsys.readouterr().out == ""  # nothing in it was run
+
+
+def test_a_network_that_is_not_there_is_named_with_those_that_are(tmp_path, original):
+    path = write(tmp_path / "weights.pt", {"critic": original})
+    with pytest.raises(CheckpointError, match="holds no 'generator'; the networks in it: critic"):
+        load_transformer(path, "generator", **SIZES)
+
+
+def test_several_files_without_an_index_are_not_guessed(tmp_path, original):
+    for name in "ab":
+        save_file(original, tmp_path / f"{name}.safetensors")
+    with pytest.raises(CheckpointError, match="has 2 weight files and no index; name the file"):
+        read_weights(tmp_path)
