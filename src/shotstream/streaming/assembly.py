@@ -114,6 +114,8 @@ def read_lora(path: Path) -> dict[str, Tensor]:
         CheckpointError: If it cannot be used.
     """
     found = read_weights(path)
+    if not any("lora" in name for name in found):
+        raise CheckpointError(f"{path} holds no LoRA (no lora_A and lora_B); give a LoRA file of Wan")
     if not any(name.startswith(("transformer.", "diffusion_model.", "lora_unet_")) for name in found):
         found = {f"diffusion_model.{name}": value for name, value in found.items()}
     try:
@@ -122,10 +124,7 @@ def read_lora(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path} is no LoRA of Wan's text-to-video model ({shorten(error)}); check what it was made for"
         ) from error
-    adapter = split_adapter({name.removeprefix("transformer."): value for name, value in state.items()})[1]
-    if not adapter:
-        raise CheckpointError(f"{path} holds no LoRA (no lora_A and lora_B); give a LoRA file of Wan")
-    return adapter
+    return split_adapter({name.removeprefix("transformer."): value for name, value in state.items()})[1]
 
 
 def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
