@@ -125,8 +125,8 @@ def merge_adapter(
         module, part, _ = name.rsplit(".", 2)
         parts.setdefault(module, {})[part] = value
     own = dict(transformer.named_parameters())
-    for module, pair in parts.items():
-        name = next(iter(_renamed({f"{module}.weight": torch.empty(0)}, path)))
+    names = _renamed({f"{module}.weight": torch.empty(0) for module in parts}, path)
+    for (module, pair), name in zip(parts.items(), names, strict=True):
         if set(pair) != {"lora_A", "lora_B"} or name not in own:
             raise CheckpointError(f"the adapter in {path} does not fit: {module} has {', '.join(sorted(pair))}")
         down, up, weight = pair["lora_A"].float(), pair["lora_B"].float(), own[name]
