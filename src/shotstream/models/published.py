@@ -28,6 +28,8 @@ from shotstream.models.weight_names import from_original, umt5_from_original
 
 HEAD_SIZE = 128
 """Channels of an attention head in all of Wan's models."""
+_OURS = ("condition_embedder.", ".attn1.", ".attn2.", ".ffn.net.")
+"""Parts of names that only diffusers gives."""
 _ADAPTER = re.compile(r"(.+)\.(lora_[AB])(?:\.\w+)?\.weight")
 
 
@@ -198,7 +200,7 @@ def load_autoencoder(path: Path) -> AutoencoderKLWan:
 
 
 def _renamed(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    if any(name.startswith("condition_embedder.") or ".attn1." in name or ".attn2." in name for name in weights):
+    if any(any(sign in name for sign in _OURS) for name in weights):
         return dict(weights)
     try:
         return from_original(weights)
