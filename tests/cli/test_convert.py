@@ -63,6 +63,15 @@ def test_a_converted_model_has_the_checkpoint_s_weights_and_wan_s_settings(model
     assert tuple(pipeline.scheduler.config["student_timesteps"]) == (1000, 740, 500, 260)
 
 
+def test_a_checkpoint_can_be_loaded_without_converting(model, wan):
+    converted = ShotStreamPipeline.from_pretrained(model)
+    loaded = ShotStreamPipeline.from_single_file(model.parent / "shotstream.pt", wan, dtype=torch.float32)
+    alone = CausalWanTransformer3DModel.from_single_file(model.parent / "shotstream.pt")
+    for transformer in (loaded.transformer, alone):
+        weights = transformer.state_dict()
+        assert all(torch.equal(value, weights[name]) for name, value in converted.transformer.state_dict().items())
+
+
 def test_it_generates(model, tmp_path):
     index = json.loads((model / "model_index.json").read_text())
     (model / "model_index.json").write_text(json.dumps(index | {"height": 32, "width": 48}))

@@ -6,7 +6,8 @@ L caption length in tokens.
 
 from __future__ import annotations
 
-from typing import cast
+from pathlib import Path
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as functional
@@ -111,6 +112,13 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         self.proj_out = nn.Linear(width, out_channels * patch[1] * patch[2])
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, width) / width**0.5)
         self.gradient_checkpointing = False
+
+    @classmethod
+    def from_single_file(cls, path: str | Path, network: str | None = None, **config: Any) -> Self:
+        """Load from a published weight file; see `shotstream.models.published.load_transformer`."""
+        from shotstream.models.published import load_transformer
+
+        return load_transformer(Path(path), network, **config)
 
     @apply_forward_hook
     def encode_captions(self, text: Tensor) -> Captions:

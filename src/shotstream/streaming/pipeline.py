@@ -101,6 +101,22 @@ class ShotStreamPipeline(DiffusionPipeline):
         align_weights(pipeline.components)
         return pipeline
 
+    @classmethod
+    def from_single_file(cls, checkpoint: str | Path, wan: str | Path, **settings: Any) -> ShotStreamPipeline:
+        """Load a released checkpoint of ShotStream.
+
+        Args:
+            checkpoint: The file.
+            wan: Folder of Wan 2.1 T2V 1.3B, as its authors publish it or for diffusers: has the other parts.
+            **settings: See `shotstream.streaming.assembly.assemble`.
+
+        Raises:
+            ValueError: In a sentence, if a file cannot be used.
+        """
+        from shotstream.streaming.assembly import assemble, find_parts
+
+        return assemble(find_parts(Path(wan)), Path(checkpoint), **settings)
+
     def register_modules(self, **components: Any) -> None:
         """Register components, those of this package under its own name, so that a saved folder loads."""
         super().register_modules(**components)
