@@ -69,14 +69,18 @@ def test_a_checkpoint_can_be_loaded_without_converting(model, wan):
     alone = CausalWanTransformer3DModel.from_single_file(model.parent / "shotstream.pt")
     for transformer in (loaded.transformer, alone):
         weights = transformer.state_dict()
-        assert all(torch.equal(value, weights[name]) for name, value in converted.transformer.state_dict().items())
+        assert all(
+            torch.equal(value, weights[name]) for name, value in converted.transformer.state_dict().items()
+        )
 
 
 def test_it_generates(model, tmp_path):
     index = json.loads((model / "model_index.json").read_text())
     (model / "model_index.json").write_text(json.dumps(index | {"height": 32, "width": 48}))
     story = tmp_path / "story.yaml"
-    story.write_text("setting: a red fox\nshots:\n- prompt: runs\n  chunks: 1\n- prompt: a fox\n  chunks: 1\n")
+    story.write_text(
+        "setting: a red fox\nshots:\n- prompt: runs\n  chunks: 1\n- prompt: a fox\n  chunks: 1\n"
+    )
     result = run("generate", story, "--model", model, "-o", tmp_path / "film", "--device", "cpu")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "film" / "story.mp4").stat().st_size > 0
@@ -87,14 +91,19 @@ def test_diffusers_layout_gives_the_same_model(model, wan, tmp_path):
     result = run("convert", model, "-o", tmp_path / "again", "--dtype", "float32")
     assert result.exit_code == 0, result.output
     assert "has not learnt to tell stories in four steps" in result.output
-    first, second = (ShotStreamPipeline.from_pretrained(folder).components for folder in (model, tmp_path / "again"))
+    first, second = (
+        ShotStreamPipeline.from_pretrained(folder).components for folder in (model, tmp_path / "again")
+    )
     for name in ("transformer", "vae", "text_encoder"):
         weights = second[name].state_dict()
         assert all(torch.equal(value, weights[key]) for key, value in first[name].state_dict().items())
 
 
 NAMINGS = {
-    "diffusers": ("transformer.blocks.0.attn1.to_q.lora_A.weight", "transformer.blocks.0.attn1.to_q.lora_B.weight"),
+    "diffusers": (
+        "transformer.blocks.0.attn1.to_q.lora_A.weight",
+        "transformer.blocks.0.attn1.to_q.lora_B.weight",
+    ),
     "original": (
         "diffusion_model.blocks.0.self_attn.q.lora_A.weight",
         "diffusion_model.blocks.0.self_attn.q.lora_B.weight",
@@ -141,7 +150,9 @@ def test_a_lora_of_any_naming_is_merged(wan, transformer, tmp_path, naming):
 )
 def test_what_cannot_be_converted_is_said_in_a_sentence(wan, tmp_path, words, message):
     (tmp_path / "empty").mkdir()
-    pair = {f"transformer.blocks.0.nonsense.{part}.weight": torch.zeros(2, 2) for part in ("lora_A", "lora_B")}
+    pair = {
+        f"transformer.blocks.0.nonsense.{part}.weight": torch.zeros(2, 2) for part in ("lora_A", "lora_B")
+    }
     save_file(pair, tmp_path / "lora.safetensors")
     places = {
         "empty": tmp_path / "empty",

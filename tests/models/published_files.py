@@ -11,8 +11,14 @@ from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 from torch import Tensor
 from transformers import UMT5Config, UMT5EncoderModel
 
-RESIDUAL = ("residual.0.gamma", "residual.2.weight", "residual.2.bias", "residual.3.gamma", "residual.6.weight",
-            "residual.6.bias")  # fmt: skip
+RESIDUAL = (
+    "residual.0.gamma",
+    "residual.2.weight",
+    "residual.2.bias",
+    "residual.3.gamma",
+    "residual.6.weight",
+    "residual.6.bias",
+)
 SHORTCUT = ("shortcut.weight", "shortcut.bias")
 ATTENTION = ("norm.gamma", "to_qkv.weight", "to_qkv.bias", "proj.weight", "proj.bias")
 RESAMPLE = ("resample.1.weight", "resample.1.bias")
@@ -23,9 +29,18 @@ ENDS = ("conv1.weight", "conv1.bias", "head.0.gamma", "head.2.weight", "head.2.b
 def original_vae_names() -> Iterator[str]:
     """Names in Wan2.1_VAE.pth."""
     yield from ("conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias")
-    down = {2: RESAMPLE, 5: RESAMPLE + IN_TIME, 8: RESAMPLE + IN_TIME, 3: RESIDUAL + SHORTCUT, 6: RESIDUAL + SHORTCUT}
+    down = {
+        2: RESAMPLE,
+        5: RESAMPLE + IN_TIME,
+        8: RESAMPLE + IN_TIME,
+        3: RESIDUAL + SHORTCUT,
+        6: RESIDUAL + SHORTCUT,
+    }
     up = {3: RESAMPLE + IN_TIME, 7: RESAMPLE + IN_TIME, 11: RESAMPLE, 4: RESIDUAL + SHORTCUT}
-    for half, path, special, blocks in (("encoder", "downsamples", down, 11), ("decoder", "upsamples", up, 15)):
+    for half, path, special, blocks in (
+        ("encoder", "downsamples", down, 11),
+        ("decoder", "upsamples", up, 15),
+    ):
         yield from (f"{half}.{name}" for name in ENDS)
         for block, names in enumerate((RESIDUAL, ATTENTION, RESIDUAL)):
             yield from (f"{half}.middle.{block}.{name}" for name in names)
@@ -49,9 +64,15 @@ def original_umt5(layers: int = 2) -> tuple[UMT5EncoderModel, dict[str, Tensor]]
     """A text encoder, and its weights by the names in models_t5_umt5-xxl-enc-bf16.pth."""
     torch.manual_seed(1)
     config = UMT5Config(
-        vocab_size=20, d_model=16, d_kv=4, d_ff=24, num_layers=layers, num_heads=2, relative_attention_num_buckets=8,
-        feed_forward_proj="gated-gelu", tie_word_embeddings=False,
-    )  # fmt: skip
+        vocab_size=20,
+        d_model=16,
+        d_kv=4,
+        d_ff=24,
+        num_layers=layers,
+        num_heads=2,
+        relative_attention_num_buckets=8,
+        feed_forward_proj="gated-gelu",
+    )
     encoder = UMT5EncoderModel(config).eval()
     weights = encoder.state_dict()
     original = {
@@ -61,7 +82,8 @@ def original_umt5(layers: int = 2) -> tuple[UMT5EncoderModel, dict[str, Tensor]]
     for layer in range(layers):
         ours, theirs = f"encoder.block.{layer}.layer", f"blocks.{layer}"
         original |= {
-            f"{theirs}.attn.{part}.weight": weights[f"{ours}.0.SelfAttention.{part}.weight"] for part in "qkvo"
+            f"{theirs}.attn.{part}.weight": weights[f"{ours}.0.SelfAttention.{part}.weight"]
+            for part in "qkvo"
         }
         original |= {
             f"{theirs}.norm1.weight": weights[f"{ours}.0.layer_norm.weight"],

@@ -71,12 +71,20 @@ def test_adapters_in_a_checkpoint_are_merged(tmp_path, transformer, original, in
         network[f"model.base_model.model.{module}.lora_B.default.weight"] = up
         found = {"generator": network}
     else:
-        adapter = {f"base_model.model.{module}.lora_A.weight": down, f"base_model.model.{module}.lora_B.weight": up}
-        found = {"generator": {f"model.{name}": value for name, value in original.items()}, "generator_lora": adapter}
+        adapter = {
+            f"base_model.model.{module}.lora_A.weight": down,
+            f"base_model.model.{module}.lora_B.weight": up,
+        }
+        found = {
+            "generator": {f"model.{name}": value for name, value in original.items()},
+            "generator_lora": adapter,
+        }
     loaded = load_transformer(write(tmp_path / "lora.pt", found), **SIZES)
     expected = transformer.state_dict()
     expected["blocks.1.attn1.to_q.weight"] = expected["blocks.1.attn1.to_q.weight"] + up @ down
-    assert all(torch.allclose(value, expected[name], atol=1e-5) for name, value in loaded.state_dict().items())
+    assert all(
+        torch.allclose(value, expected[name], atol=1e-5) for name, value in loaded.state_dict().items()
+    )
 
 
 def test_umt5_from_wans_file_and_transformers_folder(tmp_path):

@@ -19,7 +19,8 @@ def convert(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The new model's folder.")],
     checkpoint: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="ShotStream's released weights, for Wan's transformer.")
+        Path | None,
+        typer.Option(metavar="FILE", help="ShotStream's released weights, for Wan's transformer."),
     ] = None,
     network: Annotated[
         str | None,
@@ -48,8 +49,8 @@ def convert(
     console.print(f"Wrote {output}/: shotstream generate STORY --model {output}")
     if checkpoint is None:
         console.print(
-            "[yellow]This is Wan 2.1 itself, which has not learnt to tell stories in four steps: train from it "
-            "(base: in a recipe), or give --checkpoint.[/yellow]"
+            "[yellow]This is Wan 2.1 itself, which has not learnt to tell stories in four steps: train "
+            "from it (base: in a recipe), or give --checkpoint.[/yellow]"
         )
 
 
@@ -67,4 +68,6 @@ def parse_lora(text: str):
     try:
         return Lora(Path(file), float(scale))
     except ValueError:
-        raise ValueError(f"--lora is {text!r}; give FILE or FILE:SCALE, for example style.safetensors:0.8.") from None
+        raise ValueError(
+            f"--lora is {text!r}; give FILE or FILE:SCALE, for example style.safetensors:0.8."
+        ) from None

@@ -1,4 +1,4 @@
-"""Weights from files made elsewhere: read without running any code that is in them, or refused in a sentence."""
+"""Weights from files made elsewhere: read without running code that is in them, or refused in a sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from torch import Tensor
 
 WRAPPERS = ("generator_ema", "generator", "model_ema", "model", "state_dict")
 """Names under which training code keeps a network's weights; the first that is there is taken."""
-PREFIX = re.compile(r"(model|module|_fsdp_wrapped_module|_orig_mod|generator|diffusion_model|base_model\.model)\.")
+PREFIX = re.compile(
+    r"(model|module|_fsdp_wrapped_module|_orig_mod|generator|diffusion_model|base_model\.model)\."
+)
 """What wrappers put before, or between, the names of weights."""
 _SIGNS = {
     b"version https://git-lfs": "a Git LFS pointer, not the weights; fetch them with `git lfs pull`",
@@ -99,7 +101,7 @@ def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
     for name, value in weights.items():
         if value.is_floating_point() and not torch.isfinite(value.sum(dtype=torch.float32)):
             raise CheckpointError(
-                f"{path} is damaged: {name} is not a finite number; download it again or use another checkpoint"
+                f"{path} is damaged: {name} is not a finite number; download it again, or use another one"
             )
 
 
@@ -116,7 +118,9 @@ def check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], pat
     """
     for name, value in expected.items():
         if name not in weights:
-            raise CheckpointError(f"{path} lacks {name} {list(value.shape)}; is it cut off, or of another model?")
+            raise CheckpointError(
+                f"{path} lacks {name} {list(value.shape)}; is it cut off, or of another model?"
+            )
         if weights[name].shape != value.shape:
             found = list(weights[name].shape)
             raise CheckpointError(
@@ -125,7 +129,9 @@ def check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], pat
             )
     unknown = next((name for name in weights if name not in expected), None)
     if unknown is not None:
-        raise CheckpointError(f"{path} holds {unknown}, which the model does not have; it is of another model")
+        raise CheckpointError(
+            f"{path} holds {unknown}, which the model does not have; it is of another model"
+        )
 
 
 def _read_folder(folder: Path) -> dict[str, Any]:

@@ -36,8 +36,8 @@ _ADAPTER = re.compile(r"(.+)\.(lora_[AB])(?:\.\w+)?\.weight")
 def load_transformer(path: Path, wrapper: str | None = None, **config: Any) -> CausalWanTransformer3DModel:
     """Load Wan's transformer, or a ShotStream checkpoint, from a file or folder.
 
-    Original and diffusers' names are understood, and adapters (PEFT's LoRA) that stand between the weights, or
-    beside them as ``generator_lora``; they are merged.
+    Original and diffusers' names are understood, and adapters (PEFT's LoRA) that stand between the weights,
+    or beside them as ``generator_lora``; they are merged.
 
     Args:
         path: The file, or a folder with safetensors.
@@ -114,8 +114,8 @@ def merge_adapter(
 
     Args:
         transformer: Changed in place.
-        adapter: ``MODULE.lora_A.weight`` [rank, in] and ``MODULE.lora_B.weight`` [out, rank], modules by original
-            names or ours.
+        adapter: ``MODULE.lora_A.weight`` [rank, in] and ``MODULE.lora_B.weight`` [out, rank], modules by
+            original names or ours.
         path: Where it comes from, for messages.
         scale: What it counts.
 
@@ -130,7 +130,9 @@ def merge_adapter(
     names = _renamed({f"{module}.weight": torch.empty(0) for module in parts}, path)
     for (module, pair), name in zip(parts.items(), names, strict=True):
         if set(pair) != {"lora_A", "lora_B"} or name not in own:
-            raise CheckpointError(f"the adapter in {path} does not fit: {module} has {', '.join(sorted(pair))}")
+            raise CheckpointError(
+                f"the adapter in {path} does not fit: {module} has {', '.join(sorted(pair))}"
+            )
         down, up, weight = pair["lora_A"].float(), pair["lora_B"].float(), own[name]
         if (up.shape[0], down.shape[1]) != tuple(weight.shape) or up.shape[1] != down.shape[0]:
             raise CheckpointError(
@@ -177,7 +179,6 @@ def _umt5_config(weights: Mapping[str, Tensor], path: Path) -> UMT5Config:
         num_heads=heads,
         relative_attention_num_buckets=buckets,
         feed_forward_proj="gated-gelu",
-        tie_word_embeddings=False,
     )
 
 
@@ -191,7 +192,9 @@ def load_autoencoder(path: Path) -> AutoencoderKLWan:
     if "conv1.weight" in weights:
         weights = convert_wan_vae_to_diffusers(dict(weights))
     if "decoder.conv_in.weight" not in weights:
-        raise CheckpointError(f"{path} is no autoencoder of Wan 2.1; give Wan2.1_VAE.pth or diffusers' vae folder")
+        raise CheckpointError(
+            f"{path} is no autoencoder of Wan 2.1; give Wan2.1_VAE.pth or diffusers' vae folder"
+        )
     base = weights["encoder.conv_in.weight"].shape[0]
     with torch.device("meta"):
         vae = AutoencoderKLWan(base_dim=base)

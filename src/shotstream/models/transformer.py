@@ -7,7 +7,7 @@ L caption length in tokens.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as functional
@@ -114,7 +114,9 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         self.gradient_checkpointing = False
 
     @classmethod
-    def from_single_file(cls, path: str | Path, network: str | None = None, **config: Any) -> Self:
+    def from_single_file(
+        cls, path: str | Path, network: str | None = None, **config: Any
+    ) -> CausalWanTransformer3DModel:
         """Load from a published weight file; see `shotstream.models.published.load_transformer`."""
         from shotstream.models.published import load_transformer
 

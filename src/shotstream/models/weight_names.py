@@ -1,7 +1,7 @@
 """Weight names: those of the original Wan and the released ShotStream checkpoints, and ours (diffusers').
 
-Released checkpoints may put ``model.`` before every name; that prefix is taken off. Wan also has names of its own
-for umT5, whose are transformers' here.
+Released checkpoints may put ``model.`` before every name; that prefix is taken off. Wan has its own names for
+umT5, too; here it has transformers'.
 """
 
 from __future__ import annotations
@@ -88,9 +88,7 @@ def umt5_from_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _rename(
-    name: str, outer: Mapping[str, str], block: Mapping[str, str], *, to: str = "blocks."
-) -> str:
+def _rename(name: str, outer: Mapping[str, str], block: Mapping[str, str], *, to: str = "blocks.") -> str:
     prefix, module, names = "", name, outer
     if name.startswith("blocks."):
         _, layer, module = [*name.split(".", 2), ""][:3]
@@ -101,6 +99,6 @@ def _rename(
     if module in names and leaf in ("weight", "bias"):
         return f"{prefix}{names[module]}.{leaf}"
     raise ValueError(
-        f"weight {name!r} belongs to no part of the model; is this a checkpoint of Wan's text-to-video model, "
-        "and in the names that the direction of the conversion expects?"
+        f"weight {name!r} belongs to no part of the model; is this a checkpoint of Wan's text-to-video "
+        "model, and in the names that the direction of the conversion expects?"
     )

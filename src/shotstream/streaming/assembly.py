@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from diffusers.loaders import WanLoraLoaderMixin
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from shotstream.diffusion.schedule import FlowSchedule
@@ -22,6 +22,8 @@ from shotstream.models.published import (
 )
 from shotstream.streaming.loading import shorten
 from shotstream.streaming.pipeline import ShotStreamPipeline
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Parts(NamedTuple):
@@ -87,7 +89,8 @@ def assemble(
         checkpoint: ShotStream's released weights, instead of Wan's transformer.
         wrapper: Which network of the checkpoint; None for its generator, averaged where there is one.
         loras: Merged into the transformer, in order.
-        dtype: Of the transformer and the text encoder; the autoencoder stays as it is published.
+        dtype: Of the transformer (but its norms and modulations, which stay float32) and of the text encoder
+            (bfloat16 instead of float16); the autoencoder stays as it is published.
         transformer: Entries of the transformer's config that weights do not tell, as a mapping.
         pipeline: Settings of the pipeline other than Wan 2.1's (``fps``, ``height``, ...), as a mapping.
 
@@ -97,14 +100,22 @@ def assemble(
     network = load_transformer(checkpoint or parts.transformer, wrapper, **(transformer or {}))
     for lora in loras:
         merge_adapter(network, read_lora(lora.path), lora.path, lora.scale)
+    text_dtype = torch.bfloat16 if dtype == torch.float16 else dtype  # umT5 overflows float16
     return ShotStreamPipeline(
-        transformer=network.to(dtype),
+        transformer=_cast(network, dtype, network._keep_in_fp32_modules),
         vae=load_autoencoder(parts.vae),
-        text_encoder=load_text_encoder_file(parts.text_encoder).to(dtype),
+        text_encoder=_cast(load_text_encoder_file(parts.text_encoder), text_dtype),
         tokenizer=_load_tokenizer(parts.tokenizer),
         scheduler=FlowSchedule(),
         **(pipeline or {}),
     )
+
+
+def _cast(network: Network, dtype: torch.dtype, kept: Sequence[str] | None = None) -> Network:
+    """Change the weights' number format, except for modules that are kept in float32."""
+    for name, values in network.named_parameters():
+        values.data = values.data.to(torch.float32 if {*name.split(".")} & {*(kept or ())} else dtype)
+    return network
 
 
 def read_lora(path: Path) -> dict[str, Tensor]:
@@ -132,5 +143,3 @@ def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # transformers raises many kinds
         raise CheckpointError(f"the tokenizer in {folder} cannot be read: {shorten(error)}") from error
-
-
