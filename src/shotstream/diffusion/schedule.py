@@ -65,6 +65,8 @@ class FlowSchedule(SchedulerMixin, ConfigMixin):
         self.sigmas = self._sigma_grid(num_train_timesteps)
         self.timesteps = num_train_timesteps * self.sigmas
         self.training_weight = self._bump(self.sigmas)
+        nominal = torch.tensor(student_timesteps)
+        self._student_steps = {torch.device("cpu"): self.timesteps[num_train_timesteps - nominal]}
         self._tables: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def _sigma_grid(self, steps: int) -> Tensor:
@@ -79,10 +81,12 @@ class FlowSchedule(SchedulerMixin, ConfigMixin):
         weight = weight - weight.min()
         return weight / weight.mean()
 
-    def student_steps(self) -> Tensor:
-        """Return the student's warped timesteps, float32 on the CPU, e.g. 1000, 957.93, 888.89, 737.59."""
-        nominal = torch.tensor(self.config["student_timesteps"])
-        return self.timesteps[self.config["num_train_timesteps"] - nominal]
+    def student_steps(self, device: torch.device | str = "cpu") -> Tensor:
+        """Return the student's warped timesteps, float32, e.g. 1000, 957.93, 888.89, 737.59."""
+        device = torch.device(device)
+        if device not in self._student_steps:
+            self._student_steps[device] = self.student_steps().to(device)
+        return self._student_steps[device]
 
     def ode_timesteps(self, steps: int) -> Tensor:
         """Return ``steps`` warped timesteps from pure noise down, float32 on the CPU, for an ODE sampler."""

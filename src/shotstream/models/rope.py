@@ -2,7 +2,8 @@
 
 A head's channel pairs are turned by angles: the first by time, then by row, then by column. A cut adds
 ``shot_index * shot_theta`` to every time angle (method: RoPE discontinuity indicator). A turn is a complex
-number of length 1, so the table is complex and applying it is one multiplication.
+number of length 1, so the table is complex and applying it is one multiplication. Tables are made once and
+sliced: while a story runs, none is worked out or brought to the device.
 
 Legend: B batch, F latent frames, N tokens of one frame, H heads, d head size, P = d / 2 channel pairs.
 """
@@ -27,7 +28,13 @@ def _turns(positions: range, channels: int, base: float) -> Tensor:
     return torch.polar(torch.ones_like(angles), angles)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
+def _time_table(head_dim: int, base: float, reach: int, device: torch.device) -> Tensor:
+    """Turns of the positions from -reach to reach - 1."""
+    with torch.inference_mode(False):
+        return _turns(range(-reach, reach), 2 * time_pairs(head_dim), base).to(device, torch.complex64)
+
+
 def time_turns(head_dim: int, base: float, first_frame: int, frames: int, device: torch.device) -> Tensor:
     """Return the turns by time, complex64 [F, time pairs], worked out in float64.
 
@@ -38,9 +45,8 @@ def time_turns(head_dim: int, base: float, first_frame: int, frames: int, device
         frames: Number F of frames.
         device: Where the table lives.
     """
-    with torch.inference_mode(False):
-        turns = _turns(range(first_frame, first_frame + frames), 2 * time_pairs(head_dim), base)
-        return turns.to(device, torch.complex64)
+    reach = max(1024, 1 << max(first_frame + frames, -first_frame).bit_length())
+    return _time_table(head_dim, base, reach, device)[reach + first_frame :][:frames]
 
 
 @lru_cache(maxsize=16)
@@ -94,6 +100,11 @@ def rotate(x: Tensor, turns: Tensor) -> Tensor:
         Rotated ``x`` in its own dtype.
     """
     channels = 2 * turns.shape[-1]
-    pairs = torch.view_as_complex(x[..., :channels].float().unflatten(-1, (-1, 2)))
-    turned = torch.view_as_real(pairs * turns).flatten(-2).type_as(x)
+    pairs = x[..., :channels].float().unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():  # compilers fuse real numbers only
+        (real, imaginary), (cosine, sine) = pairs.unbind(-1), torch.view_as_real(turns).unbind(-1)
+        turned = torch.stack([real * cosine - imaginary * sine, real * sine + imaginary * cosine], -1)
+    else:
+        turned = torch.view_as_real(torch.view_as_complex(pairs) * turns)
+    turned = turned.flatten(-2).type_as(x)
     return turned if channels == x.shape[-1] else torch.cat([turned, x[..., channels:]], -1)

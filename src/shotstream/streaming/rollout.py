@@ -81,7 +81,7 @@ class ShotRollout:
         Returns:
             The predicted clean latents ``[B, F, C, h, w]``.
         """
-        timesteps = self.schedule.student_steps()[:steps]
+        timesteps = self.schedule.student_steps(self.transformer.device)[:steps]
         records = iter([False] * (len(timesteps) - 1) + [torch.is_grad_enabled()])
 
         def predict(x: Tensor, timestep: Tensor) -> Tensor:
