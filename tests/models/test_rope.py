@@ -28,7 +28,7 @@ def test_angles_are_those_of_the_method():
     time = [frame * 1e4 ** (-2 * j / 8) + shot * theta for j in range(4)]
     space = [p * 1e4 ** (-2 * j / 8) for p in (row, column) for j in range(4)]
     expected = torch.tensor([complex(math.cos(a), math.sin(a)) for a in time + space], dtype=torch.complex64)
-    torch.testing.assert_close(table[0, row * 3 + column, 0], expected)
+    torch.testing.assert_close(table[0, 0, row * 3 + column, 0], expected)
 
 
 @given(st.integers(0, 40), st.integers(1, 5), st.sampled_from([8, 16, 24]))

@@ -19,9 +19,14 @@ from shotstream.models.rope import rotate
 
 
 class AttentionChoice:
-    """What diffusers sets on a model's attentions: ``set_attention_backend`` and context parallelism."""
+    """What diffusers sets on a model's attentions by ``set_attention_backend``."""
 
     _attention_backend: Any = None
+
+
+class SharedAttentionChoice(AttentionChoice):
+    """Attention whose tokens devices may share out among themselves (``enable_parallelism`` sets how)."""
+
     _parallel_config: Any = None
 
 
@@ -51,12 +56,16 @@ class Attention(nn.Module, AttentionModuleMixin):
             key.type_as(query),
             value.type_as(query),
             backend=self.processor._attention_backend,
-            parallel_config=self.processor._parallel_config,
+            parallel_config=getattr(self.processor, "_parallel_config", None),
         )
 
 
 class SelfAttention(Attention):
     """Attention over the tokens of all frames: bidirectional, block-causal, or through a cache."""
+
+    def __init__(self, heads: int, head_dim: int, eps: float):
+        super().__init__(heads, head_dim, eps)
+        self.processor = SharedAttentionChoice()
 
     def forward(
         self, x: Tensor, rotary: Tensor, stops: tuple[int, ...] | None = None, slot: CacheSlot | None = None
@@ -65,7 +74,7 @@ class SelfAttention(Attention):
 
         Args:
             x: Tokens [B, F, N, D].
-            rotary: Turns from ``rope.rotary_table``, complex64 [1 or B, F * N, 1, d / 2].
+            rotary: Turns from ``rope.rotary_table``, complex64 [1 or B, F, N, 1, d / 2].
             stops: For the block-causal form: where each block of tokens ends. Tokens of a block see
                 everything up to their block's end; that is one attention over a prefix per block, which needs
                 no mask, runs on every back end and skips the work a mask would throw away.
@@ -74,8 +83,8 @@ class SelfAttention(Attention):
         Returns:
             [B, F, N, D].
         """
-        key = rotate(self._split(self.norm_k(self.to_k(x)).flatten(1, 2)), rotary)  # [B, F * N, H, d]
-        query = rotate(self._split(self.norm_q(self.to_q(x)).flatten(1, 2)), rotary)
+        key = rotate(self._split(self.norm_k(self.to_k(x))), rotary).flatten(1, 2)  # [B, F * N, H, d]
+        query = rotate(self._split(self.norm_q(self.to_q(x))), rotary).flatten(1, 2)
         value = self._split(self.to_v(x).flatten(1, 2))
         if slot is not None:
             key, value = slot.extend(key, value)

@@ -104,14 +104,25 @@ class DualCache:
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> DualCache:
-        """Allocate a cache for a model; None takes the model's own setting."""
-        config = transformer.config
+        """Allocate a cache for a model; None takes the model's own setting.
+
+        Where devices share out the tokens of a frame, each keeps its share.
+
+        Raises:
+            ValueError: If they cannot be shared out evenly.
+        """
+        config, shares = transformer.config, transformer.token_shares
+        if tokens_per_frame % shares:
+            raise ValueError(
+                f"{tokens_per_frame} tokens per frame cannot be shared out among {shares} devices; "
+                "choose another picture size or number of devices"
+            )
         return cls(
             layers=config["num_layers"],
             batch=batch,
             heads=config["num_attention_heads"],
             head_dim=config["attention_head_dim"],
-            tokens_per_frame=tokens_per_frame,
+            tokens_per_frame=tokens_per_frame // shares,
             context_frames=config["context_frames"] if context_frames is None else context_frames,
             chunk_frames=config["chunk_frames"],
             window_chunks=config["window_chunks"] if window_chunks is None else window_chunks,

@@ -33,13 +33,19 @@ class CacheSlot(NamedTuple):
     def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Put a pass's own keys and values [B, tokens, H, d] in, and return all that it attends to."""
         if self.in_place:
-            self.keys[:, self.start : self.stop] = key
-            self.values[:, self.start : self.stop] = value
+            self.keys[:, self.start : self.stop] = in_range(key, self.keys.dtype)
+            self.values[:, self.start : self.stop] = in_range(value, self.values.dtype)
             return self.keys[:, : self.end], self.values[:, : self.end]
         return self._joined(self.keys, key), self._joined(self.values, value)
 
     def _joined(self, stored: Tensor, own: Tensor) -> Tensor:
         return torch.cat([stored[:, : self.start], own, stored[:, self.stop : self.end]], 1)
+
+
+def in_range(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Bring numbers into the range of an 8-bit format, beyond which there is none; leave others as they are."""
+    largest = torch.finfo(dtype).max
+    return x.clamp(-largest, largest) if dtype.itemsize == 1 else x
 
 
 class Span(NamedTuple):

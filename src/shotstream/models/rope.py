@@ -71,7 +71,7 @@ def rotary_table(
         shot_theta: Shift per shot in radians; None for no shift.
 
     Returns:
-        complex64 [1 or B, F * N, 1, P].
+        complex64 [1 or B, F, N, 1, P].
     """
     if shot_theta is not None and shot_index is not None:
         time = time * _shot_turn(shot_index, shot_theta)
@@ -79,7 +79,7 @@ def rotary_table(
     batch, frames, tokens = time.shape[0], time.shape[1], space.shape[0]
     time = time.unsqueeze(2).expand(-1, -1, tokens, -1)
     space = space.expand(batch, frames, -1, -1)
-    return torch.cat([time, space], -1).flatten(1, 2).unsqueeze(2)
+    return torch.cat([time, space], -1).unsqueeze(3)
 
 
 def _shot_turn(shot_index: Tensor | int, shot_theta: float) -> Tensor | complex:

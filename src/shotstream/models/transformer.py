@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as functional
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.loaders import PeftAdapterMixin
+from diffusers.models._modeling_parallel import ContextParallelInput, ContextParallelOutput
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.normalization import FP32LayerNorm
@@ -62,6 +63,11 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
     _repeated_blocks = ["CausalWanBlock"]  # noqa: RUF012
     _skip_keys = ["captions", "cache"]  # noqa: RUF012
     _skip_layerwise_casting_patterns = ["patch_embedding", "condition_embedder", "norm"]  # noqa: RUF012
+    _cp_plan = {  # noqa: RUF012 - devices share out the tokens of every frame
+        "blocks.0": {"x": ContextParallelInput(split_dim=2, expected_dims=4)},
+        "blocks.*": {"rotary": ContextParallelInput(split_dim=2, expected_dims=5)},
+        "proj_out": ContextParallelOutput(gather_dim=2, expected_dims=4),
+    }
     _keep_in_fp32_modules = [  # noqa: RUF012
         "time_embedder",
         "time_proj",
@@ -121,6 +127,12 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         from shotstream.models.published import load_transformer
 
         return load_transformer(Path(path), network, **config)
+
+    @property
+    def token_shares(self) -> int:
+        """Devices that share out the tokens of every frame (``enable_parallelism``); 1 for one alone."""
+        parallel = getattr(self._parallel_config, "context_parallel_config", None)
+        return 1 if parallel is None else parallel.ulysses_degree * parallel.ring_degree
 
     @apply_forward_hook
     def encode_captions(self, text: Tensor) -> Captions:
@@ -275,7 +287,7 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             )
         if cache is None:
             return
-        tokens = (height // rows) * (width // columns)
+        tokens = (height // rows) * (width // columns) // self.token_shares
         if (cache.batch, cache.tokens_per_frame) != (batch, tokens):
             raise ValueError(
                 f"the cache holds batch {cache.batch} of {cache.tokens_per_frame} tokens per frame, the "

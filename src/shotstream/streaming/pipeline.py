@@ -220,7 +220,7 @@ class ShotStreamPipeline(DiffusionPipeline):
         Raises:
             ValueError: If the model cannot make pictures of that size.
         """
-        height, width = self._picture_size(height, width)
+        height, width = self.picture_size(height, width)
         return StorySession(
             self, setting, seed, height=height, width=width, history_shots=history_shots, select=select
         )
@@ -240,7 +240,7 @@ class ShotStreamPipeline(DiffusionPipeline):
                 f"shots {shots[0]} to {shots[1]} are not all in the story; it has {len(story.shots)}, "
                 "numbered from 0"
             )
-        self._picture_size(height, width)
+        self.picture_size(height, width)
 
     # ---- what sessions need ----
 
@@ -288,7 +288,12 @@ class ShotStreamPipeline(DiffusionPipeline):
                 if number >= first:
                     yield chunk
 
-    def _picture_size(self, height: int | None, width: int | None) -> tuple[int, int]:
+    def picture_size(self, height: int | None, width: int | None) -> tuple[int, int]:
+        """Check a picture size; None takes the trained one.
+
+        Raises:
+            ValueError: If the model cannot make pictures of that size.
+        """
         picture_height = int(self.config["height"]) if height is None else height
         picture_width = int(self.config["width"]) if width is None else width
         _, rows, columns = self.transformer.config["patch_size"]
