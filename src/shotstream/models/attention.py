@@ -74,7 +74,7 @@ class SelfAttention(Attention):
 
         Args:
             x: Tokens [B, F, N, D].
-            rotary: Turns from ``rope.rotary_table``, complex64 [1 or B, F, N, 1, d / 2].
+            rotary: Turns from ``rope.rotary_table``, float32 [1 or B, F, N, 1, d / 2, 2].
             stops: For the block-causal form: where each block of tokens ends. Tokens of a block see
                 everything up to their block's end; that is one attention over a prefix per block, which needs
                 no mask, runs on every back end and skips the work a mask would throw away.

@@ -322,6 +322,8 @@ class DualCache:
             self._pristine_offset_frames = self._layout.offset_frames
         self._layout.offset_frames += frames
         shift = self._layout.offset_frames - self._pristine_offset_frames
-        turns = time_turns(self._keys.shape[-1], self._rope_theta, shift, 1, self._keys.device)
+        turns = torch.view_as_real(
+            time_turns(self._keys.shape[-1], self._rope_theta, shift, 1, self._keys.device)
+        )
         for layer, pristine in zip(self._keys, self._pristine, strict=True):
             layer[:, :pinned_frames] = rotate(pristine[:, :pinned_frames], turns)

@@ -43,7 +43,7 @@ class CacheSlot(NamedTuple):
 
 
 def in_range(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Bring numbers into the range of an 8-bit format, beyond which there is none; leave others as they are."""
+    """Bring numbers into the range of an 8-bit format, beyond which there are none."""
     largest = torch.finfo(dtype).max
     return x.clamp(-largest, largest) if dtype.itemsize == 1 else x
 

@@ -71,7 +71,7 @@ def rotary_table(
         shot_theta: Shift per shot in radians; None for no shift.
 
     Returns:
-        complex64 [1 or B, F, N, 1, P].
+        Cosines and sines, float32 [1 or B, F, N, 1, P, 2].
     """
     if shot_theta is not None and shot_index is not None:
         time = time * _shot_turn(shot_index, shot_theta)
@@ -79,7 +79,7 @@ def rotary_table(
     batch, frames, tokens = time.shape[0], time.shape[1], space.shape[0]
     time = time.unsqueeze(2).expand(-1, -1, tokens, -1)
     space = space.expand(batch, frames, -1, -1)
-    return torch.cat([time, space], -1).unsqueeze(3)
+    return torch.view_as_real(torch.cat([time, space], -1).unsqueeze(3))
 
 
 def _shot_turn(shot_index: Tensor | int, shot_theta: float) -> Tensor | complex:
@@ -94,17 +94,18 @@ def rotate(x: Tensor, turns: Tensor) -> Tensor:
 
     Args:
         x: [..., d].
-        turns: complex64, broadcastable to [..., pairs]; channels beyond its pairs stay as they are.
+        turns: Cosines and sines, float32, broadcastable to [..., pairs, 2]; channels beyond its pairs stay as
+            they are.
 
     Returns:
         Rotated ``x`` in its own dtype.
     """
-    channels = 2 * turns.shape[-1]
+    channels = 2 * turns.shape[-2]
     pairs = x[..., :channels].float().unflatten(-1, (-1, 2))
     if torch.compiler.is_compiling():  # compilers fuse real numbers only
-        (real, imaginary), (cosine, sine) = pairs.unbind(-1), torch.view_as_real(turns).unbind(-1)
+        (real, imaginary), (cosine, sine) = pairs.unbind(-1), turns.unbind(-1)
         turned = torch.stack([real * cosine - imaginary * sine, real * sine + imaginary * cosine], -1)
     else:
-        turned = torch.view_as_real(torch.view_as_complex(pairs) * turns)
+        turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turns))
     turned = turned.flatten(-2).type_as(x)
     return turned if channels == x.shape[-1] else torch.cat([turned, x[..., channels:]], -1)

@@ -65,7 +65,7 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
     _skip_layerwise_casting_patterns = ["patch_embedding", "condition_embedder", "norm"]  # noqa: RUF012
     _cp_plan = {  # noqa: RUF012 - devices share out the tokens of every frame
         "blocks.0": {"x": ContextParallelInput(split_dim=2, expected_dims=4)},
-        "blocks.*": {"rotary": ContextParallelInput(split_dim=2, expected_dims=5)},
+        "blocks.*": {"rotary": ContextParallelInput(split_dim=2, expected_dims=6)},
         "proj_out": ContextParallelOutput(gather_dim=2, expected_dims=4),
     }
     _keep_in_fp32_modules = [  # noqa: RUF012

@@ -71,6 +71,8 @@ class ShotStreamPipeline(DiffusionPipeline):
             scheduler=scheduler,
         )
         self.register_to_config(fps=fps, height=height, width=width, caption_template=caption_template)
+        self.cache_dtype: torch.dtype | None = None
+        """Number format of keys and values in new sessions; None for the transformer's."""
         self._check_parts()
 
     # ---- loading and saving ----

@@ -42,7 +42,11 @@ class Stage:
         _, rows, columns = pipeline.transformer.config["patch_size"]
         tokens = (height // ratio // rows) * (width // ratio // columns)
         self._cache = DualCache.for_transformer(
-            pipeline.transformer, batch=1, tokens_per_frame=tokens, device=self.device
+            pipeline.transformer,
+            batch=1,
+            tokens_per_frame=tokens,
+            dtype=pipeline.cache_dtype,
+            device=self.device,
         )
         self.stills = StillEncoder(self._autoencoder, pipeline.vae.dtype, self.device)
         self._captions: dict[str, Captions] = {}
