@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 
 from shotstream.models.checkpoints import CheckpointError, read_weights
-from shotstream.models.published import load_autoencoder, load_text_encoder_file, load_transformer
-from shotstream.models.weight_names import to_original
+from shotstream.models.published import (
+    load_autoencoder,
+    load_text_encoder_file,
+    load_transformer,
+    read_sizes,
+)
+from shotstream.models.transformer import CausalWanTransformer3DModel
+from shotstream.models.weight_names import from_original, to_original, umt5_from_original
 
 from .conftest import tiny_transformer
-from .published_files import original_umt5, original_vae, write
+from .published_files import original_umt5, original_vae, original_vae_names, write
 
 pytestmark = pytest.mark.cpu
 
@@ -193,3 +201,42 @@ def test_several_files_without_an_index_are_not_guessed(tmp_path, original):
         save_file(original, tmp_path / f"{name}.safetensors")
     with pytest.raises(CheckpointError, match="has 2 weight files and no index; name the file"):
         read_weights(tmp_path)
+
+
+def test_the_names_and_sizes_of_wan_1_3b():
+    with torch.device("meta"):
+        ours = CausalWanTransformer3DModel().state_dict()
+    original = to_original(ours)
+    assert len(original) == 825  # 27 in each of 30 blocks and 15 around them
+    for name, shape in {
+        "patch_embedding.weight": (1536, 16, 1, 2, 2),
+        "text_embedding.0.weight": (1536, 4096),
+        "time_embedding.0.weight": (1536, 256),
+        "time_projection.1.bias": (9216,),
+        "blocks.29.self_attn.norm_q.weight": (1536,),
+        "blocks.29.cross_attn.o.bias": (1536,),
+        "blocks.29.norm3.weight": (1536,),
+        "blocks.0.ffn.0.weight": (8960, 1536),
+        "blocks.0.modulation": (1, 6, 1536),
+        "head.head.weight": (64, 1536),
+        "head.modulation": (1, 2, 1536),
+    }.items():
+        assert original[name].shape == shape
+    assert sum(value.numel() for value in original.values()) == 1_418_996_800
+    sizes = read_sizes(from_original(original), Path("a file"))
+    with torch.device("meta"):
+        again = CausalWanTransformer3DModel(**sizes).state_dict()
+    assert {n: v.shape for n, v in again.items()} == {n: v.shape for n, v in ours.items()}
+
+
+def test_the_names_of_umt5_xxl():
+    encoder, original = original_umt5(layers=24)
+    assert len(original) == 242  # 10 in each of 24 blocks and 2 around them
+    names = umt5_from_original(original).keys()
+    assert {*names, "encoder.embed_tokens.weight"} == encoder.state_dict().keys()
+
+
+def test_the_names_of_wans_autoencoder():
+    with torch.device("meta"):
+        expected = AutoencoderKLWan().state_dict()
+    assert len(list(original_vae_names())) == len(expected) == 194

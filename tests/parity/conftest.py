@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -17,7 +18,6 @@ from torch import Tensor
 
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.models.weight_names import from_original
 
 TOLERANCE = 1e-4
 
@@ -42,28 +42,23 @@ class Golden:
 
     @cached_property
     def transformer(self) -> CausalWanTransformer3DModel:
+        """The model, loaded as users load a released checkpoint: from a file with the original names."""
         config = self.facts["config"]
-        model = CausalWanTransformer3DModel(
-            patch_size=tuple(config["patch_size"]),
-            num_attention_heads=config["num_heads"],
-            attention_head_dim=config["dim"] // config["num_heads"],
-            in_channels=config["in_dim"],
-            out_channels=config["out_dim"],
-            text_dim=config["text_dim"],
-            text_length=config["text_len"],
-            freq_dim=config["freq_dim"],
-            ffn_dim=config["ffn_dim"],
-            num_layers=config["num_layers"],
-            cross_attn_norm=config["cross_attn_norm"],
-            eps=config["eps"],
-            shot_theta=self.facts["theta"],
-            context_frames=self.facts["context_frames"],
-            chunk_frames=self.facts["frames_per_chunk"],
-            window_chunks=self.facts["chunks"],
-        )
         weights = {name: value for name, value in self.tensors.items() if name.startswith("model.")}
-        model.load_state_dict(from_original(weights), strict=True)
-        return model.eval()
+        with TemporaryDirectory() as folder:
+            checkpoint = Path(folder, "released.pt")
+            torch.save({"generator": weights}, checkpoint)
+            return CausalWanTransformer3DModel.from_single_file(
+                checkpoint,
+                num_attention_heads=config["num_heads"],
+                attention_head_dim=config["dim"] // config["num_heads"],
+                text_length=config["text_len"],
+                eps=config["eps"],
+                shot_theta=self.facts["theta"],
+                context_frames=self.facts["context_frames"],
+                chunk_frames=self.facts["frames_per_chunk"],
+                window_chunks=self.facts["chunks"],
+            )
 
     @property
     def shot_index(self) -> Tensor:

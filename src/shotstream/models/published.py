@@ -215,4 +215,4 @@ def _fill(network: torch.nn.Module, weights: dict[str, Tensor], path: Path) -> N
     check_fit(weights, network.state_dict(), path)
     check_finite(weights, path)
     network.load_state_dict(weights, assign=True)
-    network.requires_grad_(False).eval()
+    network.eval()
