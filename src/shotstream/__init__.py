@@ -17,6 +17,7 @@ _EXPORTS = {
     "Story": "shotstream.story",
     "StorySession": "shotstream.streaming.session",
     "TinyVideoAutoencoder": "shotstream.models.autoencoder_tiny",
+    "TinyWanDecoder": "shotstream.models.autoencoder_taew",
 }
 
 # diffusers looks beside a component's class for the base class that says how to load it.

@@ -81,8 +81,8 @@ class Interrupted:
     def __init__(self, pipeline) -> None:
         self.pipeline = pipeline
 
-    def stream(self, story):
-        chunks = self.pipeline.stream(story)
+    def stream(self, story, **settings):
+        chunks = self.pipeline.stream(story, **settings)
         yield next(chunks)
         yield next(chunks)
         raise KeyboardInterrupt

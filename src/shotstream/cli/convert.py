@@ -29,6 +29,10 @@ def convert(
     lora: Annotated[
         list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="Merge a LoRA; may be given again.")
     ] = None,
+    tiny_decoder: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Tiny decoder for watching live (taew2_1), for --decoder tiny."),
+    ] = None,
     dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
 ) -> None:
     """Put published weights together as a folder that `shotstream generate --model` opens."""
@@ -42,7 +46,12 @@ def convert(
     loras = [parse_lora(text) for text in lora or []]
     with console.status("reading the weights"):
         pipeline = assemble(
-            find_parts(wan), checkpoint, wrapper=network, loras=loras, dtype=getattr(torch, dtype)
+            find_parts(wan),
+            checkpoint,
+            wrapper=network,
+            loras=loras,
+            tiny_decoder=tiny_decoder,
+            dtype=getattr(torch, dtype),
         )
     with console.status(f"writing {output}"), whole_folder(output) as folder:
         pipeline.save_pretrained(folder)

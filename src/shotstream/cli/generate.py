@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +37,9 @@ def generate(
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the story's seed.")] = None,
     shots: Annotated[str | None, typer.Option(metavar="A-B", help="Write these shots only.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    decoder: Annotated[
+        str, typer.Option(help="full, or tiny: makes frames to watch sooner; files have the full one's.")
+    ] = "full",
     scale: Annotated[str, typer.Option(metavar="auto|N", help="Enlarge the pictures N times.")] = "auto",
 ) -> None:
     """Generate a story: story.mp4, shots/NN.mp4, contact_sheet.png and story.json."""
@@ -49,38 +52,51 @@ def generate(
     pipeline, facts = load(model, device)
     with StoryFolder(output or Path("out") / story_file.stem, enlargement) as folder:
         folder.facts |= facts | {"title": story.title, "setting": story.setting, "seed": story.seed}
+        folder.facts["decoder"] = decoder
         if first > 1:
             console.print(f"Shots 1-{first - 1} are made but not written: shot {first} remembers them.")
-        finished = tell(pipeline, story, folder, first)
+        finished = tell(pipeline, story, folder, first, decoder)
     if not finished:
         console.print(f"[yellow]Stopped.[/yellow] {kept(folder)}")
         raise typer.Exit(130)
     console.print(f"Wrote {folder.folder}/: story.mp4, shots/, contact_sheet.png, story.json")
 
 
-def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, first: int = 1) -> bool:
+def tell(
+    pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, first: int = 1, decoder: str = "full"
+) -> bool:
     """Generate `story` into `folder`, from shot number `first` on (counted from 1), and show how it goes.
 
     Returns:
         False if Ctrl-C ended it early; what was made until then is in the folder.
     """
-    pace = Pace()
+    pace, shown = Pace(), []
     try:
         with show_warnings(), console.status("starting") as status:
-            for chunk in pace.watch(pipeline.stream(story)):
+            for chunk in pace.watch(pipeline.stream(story, decoder=decoder)):
                 status.update(
                     f"shot {chunk.shot + 1}/{len(story.shots)} · chunk {chunk.index + 1} · {pace.summary()}"
                 )
                 if chunk.shot + 1 >= first:
-                    folder.add(chunk)
+                    shown.append(chunk)
+                if chunk.last or chunk.full is None:
+                    write(shown, folder)
                 if chunk.last:
                     console.print(f"shot {chunk.shot + 1}/{len(story.shots)}  {escape(chunk.prompt)}")
     except KeyboardInterrupt:
         return False
     finally:
+        write(shown, folder)
         folder.facts |= pace.facts()
     console.print(pace.summary())
     return True
+
+
+def write(chunks: list[Chunk], folder: StoryFolder) -> None:
+    """Write chunks in full quality, waiting for it if need be, and take them off the list."""
+    while chunks:
+        chunk = chunks.pop(0)
+        folder.add(replace(chunk, frames=chunk.full_frames()))
 
 
 @dataclass

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,11 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 
-class MemoryBlock(nn.Module):
+class Remembering(nn.Module):
+    """A layer that also sees the time step before: ``(x, frames, past) -> (output, what it leaves)``."""
+
+
+class MemoryBlock(Remembering):
     """Residual block whose first convolution sees this time step and the one before.
 
     A convolution over the pair is the sum of two, so each time step is convolved once and handed on: what is
@@ -56,24 +61,23 @@ class TimeSplit(nn.Module):
 
 
 class Stack(nn.Sequential):
-    """Layers in order; memory blocks get their past from, and leave it to, a list kept by the caller."""
+    """Layers in order; what `Remembering` ones saw and leave is in lists kept by the caller."""
 
     def forward(self, x: Tensor, frames: int, pasts: Sequence[Tensor | None]) -> tuple[Tensor, list[Tensor]]:
-        """Run over `x [B*frames, C, h, w]`; return the output and one remembered tensor per memory block."""
-        queue, left = list(pasts), []
+        """Run over `x [B*frames, C, h, w]`; return the output and one remembered tensor per such layer."""
+        queue, left, batch = list(pasts), [], x.shape[0] // frames
         for layer in self:
-            if isinstance(layer, MemoryBlock):
-                x, remembered = layer(x, frames, queue.pop(0))
+            if isinstance(layer, Remembering):
+                x, remembered = layer(x, x.shape[0] // batch, queue.pop(0))
                 left.append(remembered)
             else:
                 x = layer(x)
-                frames = frames * 2 if isinstance(layer, TimeSplit) else frames
         return x, left
 
     @property
     def memory_blocks(self) -> int:
         """How many remembered tensors a run takes and leaves."""
-        return sum(isinstance(layer, MemoryBlock) for layer in self)
+        return sum(isinstance(layer, Remembering) for layer in self)
 
 
 def _encoder(widths: Sequence[int], blocks: int, latent_channels: int, group: int) -> Stack:
@@ -102,10 +106,20 @@ def _decoder(widths: Sequence[int], blocks: int, latent_channels: int) -> Stack:
     return Stack(*layers, nn.SiLU(), nn.Conv2d(full, 4 * 3, 3, padding=1), nn.PixelShuffle(2))
 
 
+class RememberingDecoder(Protocol):
+    """A decoder whose memory is kept by the caller."""
+
+    temporal_ratio: int
+
+    def decode(self, latents: Tensor, pasts: Sequence[Tensor] = ()) -> tuple[Tensor, list[Tensor]]:
+        """Decode ``[B, F, C, h, w]`` to ``[B, rF, 3, H, W]``; return also what is `pasts` next time."""
+        ...
+
+
 class TinyDecoderSession:
     """Decodes a shot piece by piece, carrying what each memory block remembers (a `StreamingDecoder`)."""
 
-    def __init__(self, autoencoder: TinyVideoAutoencoder):
+    def __init__(self, autoencoder: RememberingDecoder):
         self._autoencoder = autoencoder
         self._pasts: list[Tensor] = []
 

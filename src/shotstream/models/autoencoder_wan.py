@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
@@ -84,7 +86,7 @@ class WanStreamingDecoder:
         """Go on exactly from where `state` was taken."""
         self._begun = bool(state)
         self._cache = _empty_cache(self._vae, "decoder")
-        self._cache[: len(state)] = [entry if entry.numel() else _FIRST_FRAME_MARK for entry in state]
+        self._cache[: len(state)] = [entry.clone() if entry.numel() else _FIRST_FRAME_MARK for entry in state]
 
     def _decode_frame(self, frame: Tensor) -> Tensor:
         first, self._begun = not self._begun, True
@@ -94,10 +96,16 @@ class WanStreamingDecoder:
 def latent_statistics(vae: AutoencoderKLWan, like: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of the latent channels, ``[1, C, 1, 1, 1]``, on the device of `like`."""
     mean, deviation = (
-        torch.tensor(values, device=like.device, dtype=vae.dtype).view(1, -1, 1, 1, 1)
-        for values in (vae.config["latents_mean"], vae.config["latents_std"])
+        _per_channel(tuple(vae.config[name]), like.device, vae.dtype)
+        for name in ("latents_mean", "latents_std")
     )
     return mean, deviation
+
+
+@lru_cache(maxsize=16)
+def _per_channel(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Put numbers on a device, once: copying them there waits for all that the device still has to do."""
+    return torch.tensor(values, device=device, dtype=dtype).view(1, -1, 1, 1, 1)
 
 
 def _empty_cache(vae: AutoencoderKLWan, part: str) -> list[Tensor | str | None]:

@@ -16,6 +16,7 @@ from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 from torch import Tensor
 from transformers import UMT5Config, UMT5EncoderModel
 
+from shotstream.models.autoencoder_taew import TinyWanDecoder, tiny_decoder_sizes
 from shotstream.models.checkpoints import (
     CheckpointError,
     check_finite,
@@ -200,6 +201,30 @@ def load_autoencoder(path: Path) -> AutoencoderKLWan:
         vae = AutoencoderKLWan(base_dim=base)
     _fill(vae, weights, path)
     return vae
+
+
+def load_tiny_decoder(path: Path) -> TinyWanDecoder:
+    """Load the public tiny decoder of Wan 2.1's latents (``taew2_1``); the encoder beside it is left out.
+
+    Raises:
+        CheckpointError: If it cannot be used.
+    """
+    found = pick_network(read_weights(path), path)
+    weights = {name: value for name, value in found.items() if name.startswith("decoder.")}
+    try:
+        with torch.device("meta"):
+            decoder = TinyWanDecoder(**tiny_decoder_sizes(weights))
+    except (KeyError, IndexError) as error:
+        raise CheckpointError(
+            f"{path} is no tiny decoder of Wan 2.1 (no proper {error.args[0]}); give taew2_1.pth"
+        ) from error
+    for name, value in decoder.state_dict().items():
+        if (
+            name.endswith(".conv.weight") and name in weights
+        ):  # relatives that make more frames: the last count
+            weights[name] = weights[name][-value.shape[0] :]
+    _fill(decoder, weights, path)
+    return decoder
 
 
 def _renamed(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:

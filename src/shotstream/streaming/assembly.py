@@ -16,6 +16,7 @@ from shotstream.models.checkpoints import CheckpointError, read_weights
 from shotstream.models.published import (
     load_autoencoder,
     load_text_encoder_file,
+    load_tiny_decoder,
     load_transformer,
     merge_adapter,
     split_adapter,
@@ -78,6 +79,7 @@ def assemble(
     *,
     wrapper: str | None = None,
     loras: Sequence[Lora] = (),
+    tiny_decoder: Path | None = None,
     dtype: torch.dtype = torch.bfloat16,
     transformer: Any = None,
     pipeline: Any = None,
@@ -89,8 +91,9 @@ def assemble(
         checkpoint: ShotStream's released weights, instead of Wan's transformer.
         wrapper: Which network of the checkpoint; None for its generator, averaged where there is one.
         loras: Merged into the transformer, in order.
-        dtype: Of the transformer (but its norms and modulations, which stay float32) and of the text encoder
-            (bfloat16 instead of float16); the autoencoder stays as it is published.
+        tiny_decoder: File of the public tiny decoder (``taew2_1``), for watching live.
+        dtype: Of the transformer (but its norms and modulations, which stay float32), of the tiny decoder and
+            of the text encoder (bfloat16 instead of float16); the autoencoder stays as it is published.
         transformer: Entries of the transformer's config that weights do not tell, as a mapping.
         pipeline: Settings of the pipeline other than Wan 2.1's (``fps``, ``height``, ...), as a mapping.
 
@@ -107,6 +110,7 @@ def assemble(
         text_encoder=_cast(load_text_encoder_file(parts.text_encoder), text_dtype),
         tokenizer=_load_tokenizer(parts.tokenizer),
         scheduler=FlowSchedule(),
+        live_decoder=_cast(load_tiny_decoder(tiny_decoder), dtype) if tiny_decoder else None,
         **(pipeline or {}),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +36,12 @@ class Chunk:
     """The clean latents ``[1, F, C, h, w]`` behind the frames, on the CPU."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time spent: ``denoise`` (with the context or clean pass due before it), ``decode`` and ``total``."""
+    full: Future[np.ndarray] | None = field(default=None, repr=False)
+    """Where a quicker decoder is shown live: the same frames by the full one, once they are made."""
+
+    def full_frames(self) -> np.ndarray:
+        """The frames in full quality, uint8 ``[T, H, W, 3]``; waits for them if need be."""
+        return self.frames if self.full is None else self.full.result()
 
 
 def to_pictures(pixels: Tensor) -> np.ndarray:

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder, as_video_autoencoder
+from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.models.text import CaptionEncoder
@@ -41,6 +42,7 @@ class ShotStreamPipeline(DiffusionPipeline):
         text_encoder: umT5, or mini's small CLIP text encoder.
         tokenizer: Its tokenizer.
         scheduler: The path between data and noise, and the student's steps on it.
+        live_decoder: Decodes quickly and roughly, to be watched (``decoder="tiny"``); a model may lack it.
         fps: Frames per second that the model was trained at.
         height: Height of the pictures that it was trained on.
         width: Their width.
@@ -49,6 +51,8 @@ class ShotStreamPipeline(DiffusionPipeline):
     """
 
     model_cpu_offload_seq = "text_encoder->transformer->vae"
+    _optional_components = ("live_decoder",)
+    _exclude_from_cpu_offload = ("live_decoder",)  # small, and needed with every chunk
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class ShotStreamPipeline(DiffusionPipeline):
         text_encoder: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         scheduler: FlowSchedule,
+        live_decoder: TinyWanDecoder | None = None,
         fps: float = 16.0,
         height: int = 480,
         width: int = 832,
@@ -69,6 +74,7 @@ class ShotStreamPipeline(DiffusionPipeline):
             text_encoder=text_encoder,
             tokenizer=tokenizer,
             scheduler=scheduler,
+            live_decoder=live_decoder,
         )
         self.register_to_config(fps=fps, height=height, width=width, caption_template=caption_template)
         self.cache_dtype: torch.dtype | None = None
@@ -138,6 +144,7 @@ class ShotStreamPipeline(DiffusionPipeline):
         height: int | None = None,
         width: int | None = None,
         select: Selection = select_frames,
+        decoder: str = "full",
     ) -> Iterator[Chunk]:
         """Tell a story and yield its chunks as they are decoded.
 
@@ -149,13 +156,14 @@ class ShotStreamPipeline(DiffusionPipeline):
             height: Picture height in pixels; the trained one if None.
             width: Picture width in pixels; the trained one if None.
             select: The rule by which remembered frames are chosen.
+            decoder: "full", or "tiny" for frames of the tiny decoder; see `Chunk.full_frames`.
 
         Raises:
             ValueError: If anything asked for is impossible.
         """
         self.check_inputs(story, shots, height, width)
         seed = story.seed if seed is None else seed
-        session = self.open(story.setting, seed, height, width, select=select)
+        session = self.open(story.setting, seed, height, width, select=select, decoder=decoder)
         return self._stream(session, story, shots)
 
     @torch.no_grad()
@@ -208,6 +216,7 @@ class ShotStreamPipeline(DiffusionPipeline):
         *,
         history_shots: int = 16,
         select: Selection = select_frames,
+        decoder: str = "full",
     ) -> StorySession:
         """Open a session, to tell a story shot by shot as it comes to mind.
 
@@ -218,13 +227,21 @@ class ShotStreamPipeline(DiffusionPipeline):
             width: Picture width in pixels; the trained one if None.
             history_shots: How many of the newest shots can be retaken or branched from.
             select: The rule by which remembered frames are chosen.
+            decoder: "full", or "tiny" to be shown what the model's tiny decoder makes.
 
         Raises:
-            ValueError: If the model cannot make pictures of that size.
+            ValueError: If the model cannot make pictures of that size, or has no such decoder.
         """
         height, width = self.picture_size(height, width)
         return StorySession(
-            self, setting, seed, height=height, width=width, history_shots=history_shots, select=select
+            self,
+            setting,
+            seed,
+            height=height,
+            width=width,
+            history_shots=history_shots,
+            select=select,
+            decoder=decoder,
         )
 
     def check_inputs(
@@ -325,6 +342,12 @@ class ShotStreamPipeline(DiffusionPipeline):
             raise ModelError(
                 f"the transformer reads {config['in_channels']} latent channels, the autoencoder makes "
                 f"{autoencoder.latent_channels}; take both from one model"
+            )
+        live = self.live_decoder
+        if live is not None and live.config["latent_channels"] != autoencoder.latent_channels:
+            raise ModelError(
+                f"the live decoder reads {live.config['latent_channels']} latent channels, the autoencoder "
+                f"makes {autoencoder.latent_channels}; take the tiny decoder of the same autoencoder"
             )
         if config["text_dim"] != width:
             raise ModelError(

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.memory import Memory, RememberedFrame, Selection, fit_picture, select_frames
-from shotstream.streaming.stage import Stage
+from shotstream.streaming.stage import MadeChunk, Stage
 from shotstream.streaming.take import Take, TakeRecord, TakeState
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ class Snapshot:
     """A story at one moment, mid-shot too; see `StorySession.snapshot`."""
 
     size: tuple[int, int]
+    decoder: str
     setting: str
     seed: int
     script: list[TakeRecord]
@@ -61,6 +61,8 @@ class StorySession:
         width: Picture width in pixels.
         history_shots: How many of the newest shots can be retaken or branched from.
         select: The rule by which remembered frames are chosen; pins come before it.
+        decoder: "full", or "tiny" to show what the model's tiny decoder makes. Memory is fed by the full one
+            all the same, in the background; what needs its frames (a cut, a pin, a branch, a snapshot) waits.
     """
 
     def __init__(
@@ -73,16 +75,18 @@ class StorySession:
         width: int,
         history_shots: int = 16,
         select: Selection = select_frames,
+        decoder: str = "full",
     ) -> None:
         self.pipeline = pipeline
         self.setting = setting
         self.seed = seed
         self.height = height
         self.width = width
+        self.decoder = decoder
         self.script: list[TakeRecord] = []
         """The shots so far, each as its newest take."""
         self.memory = Memory(pipeline.transformer.config["context_frames"], history_shots, select)
-        self._stage = Stage(pipeline, height, width)
+        self._stage = Stage(pipeline, height, width, decoder)
         self._take: Take | None = None
         self._report_unknown_words("the setting", setting)
 
@@ -128,14 +132,15 @@ class StorySession:
     def next_chunk(self) -> Chunk | None:
         """Make the next chunk of the open take; None if it is complete or there is none."""
         take = self._take
-        if take is None or take.complete:
+        if take is None:
+            return None
+        if take.complete:
+            self._look_ahead()
             return None
         remembered = [] if take.rollout else self.memory.choose(take.record.shot)
-        latents, pictures, seconds = self._stage.make_chunk(take, self.setting, remembered)
-        chunk = self._take_in(take, latents, pictures, seconds)
-        if chunk.last:  # encode what the next shot will ask for, while the caller still watches this one
-            self._remember_take()
-            self._stage.stills.request(self.memory.choose(len(self.script)))
+        chunk = self._take_in(take, self._stage.make_chunk(take, self.setting, remembered))
+        if chunk.last and not take.pending:
+            self._look_ahead()
         return chunk
 
     def redirect(self, prompt: str) -> None:
@@ -200,7 +205,7 @@ class StorySession:
             ValueError: If the frame is not kept (the message names those that are), or all places are pinned.
         """
         take = self._take
-        if take and take.record.shot == shot and 0 <= frame < len(take.pictures):
+        if take and take.record.shot == shot and 0 <= frame < len(take.prompts):
             pinned = RememberedFrame(take.pictures[frame].copy(), shot, frame, take.prompts[frame])
         else:
             pinned = self.memory.find(shot, frame)
@@ -251,6 +256,7 @@ class StorySession:
             self.seed if seed is None else seed,
             height=self.height,
             width=self.width,
+            decoder=self.decoder,
         )
         branch.memory = self.memory.branch(at + 1)
         branch.script = deepcopy(self.script[: at + 1])
@@ -260,6 +266,7 @@ class StorySession:
         """Copy the state of the story, mid-shot too. It stays valid however the story goes on."""
         return Snapshot(
             (self.height, self.width),
+            self.decoder,
             self.setting,
             self.seed,
             deepcopy(self.script),
@@ -271,16 +278,23 @@ class StorySession:
         """Go on bit for bit from a snapshot of this session, or of one of the same model and size.
 
         Raises:
-            ValueError: If it is of another picture size.
+            ValueError: If it is of another picture size, or mid-shot and shown by another decoder.
         """
         if snapshot.size != (self.height, self.width):
             raise ValueError(
                 f"the snapshot is of a story of {snapshot.size[0]}x{snapshot.size[1]} pixels, this one has "
                 f"{self.height}x{self.width}; restore it into a session of its own size"
             )
+        if snapshot.take and snapshot.decoder != self.decoder:
+            raise ValueError(
+                f"the snapshot is of a shot shown by the {snapshot.decoder} decoder, this session uses the "
+                f"{self.decoder} one; restore it into a session with decoder={snapshot.decoder!r}"
+            )
         self.setting, self.seed = snapshot.setting, snapshot.seed
         self.script = deepcopy(snapshot.script)
         self.memory = snapshot.memory.copy()
+        if self._take:
+            self._take.wait()
         self._take = None
         if snapshot.take:
             self._take = take = self._stage.restore(snapshot.take, self.setting)
@@ -296,9 +310,14 @@ class StorySession:
     def _remember_take(self) -> None:
         """Let memory have what the open take has made."""
         take = self._take
-        if take and len(take.pictures) > take.remembered_frames:
+        if take and len(take.prompts) > take.remembered_frames:
             self.memory.remember(take.record.shot, take.pictures, take.prompts)
-            take.remembered_frames = len(take.pictures)
+            take.remembered_frames = len(take.prompts)
+
+    def _look_ahead(self) -> None:
+        """Begin to encode what the next shot will ask for, while the caller still watches this one."""
+        self._remember_take()
+        self._stage.stills.request(self.memory.choose(len(self.script)))
 
     def _running_take(self) -> Take:
         if self._take is None:
@@ -309,17 +328,19 @@ class StorySession:
         while (chunk := self.next_chunk()) is not None:
             yield chunk
 
-    def _take_in(self, take: Take, latents: Tensor, pictures: np.ndarray, seconds: dict[str, float]) -> Chunk:
+    def _take_in(self, take: Take, made: MadeChunk) -> Chunk:
         """Note a new chunk in the take and in the script."""
-        record, first_frame = take.record, len(take.pictures)
+        record, first_frame = take.record, len(take.prompts)
         prompt = record.prompt_at(record.chunks)
-        pictures.flags.writeable = False  # the caller sees the very frames that are remembered
-        take.pictures += list(pictures)
-        take.prompts += [prompt] * len(pictures)
+        if made.full is None:
+            take.made += list(made.pictures)
+        else:
+            take.pending.append(made.full)
+        take.prompts += [prompt] * len(made.pictures)
         record.chunks += 1
         self.script[record.shot : record.shot + 1] = [record]
         return Chunk(
-            frames=pictures,
+            frames=made.pictures,
             shot=record.shot,
             take=record.take,
             seed=record.seed,
@@ -328,8 +349,9 @@ class StorySession:
             last=take.complete,
             prompt=prompt,
             fps=self.pipeline.tempo.fps,
-            latents=latents,
-            seconds=seconds,
+            latents=made.latents,
+            seconds=made.seconds,
+            full=made.full,
         )
 
     # ---- checks ----

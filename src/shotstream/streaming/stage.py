@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from torch import Tensor
 from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.streaming.chunk import to_pictures
+from shotstream.streaming.decoding import SOON, WITH_STREAMS, BackgroundDecoder, Moment, SideStream
 from shotstream.streaming.memory import RememberedFrame
 from shotstream.streaming.noise import noise
 from shotstream.streaming.rollout import ShotRollout
@@ -21,19 +24,43 @@ from shotstream.streaming.stills import StillEncoder
 from shotstream.streaming.take import Take, TakeRecord, TakeState
 
 if TYPE_CHECKING:
+    from shotstream.models.autoencoder_taew import TinyWanDecoder
     from shotstream.streaming.pipeline import ShotStreamPipeline
+
+
+@dataclass(frozen=True)
+class MadeChunk:
+    """What `Stage.make_chunk` gives."""
+
+    latents: Tensor
+    """Clean latents ``[1, F, C, h, w]``, on the CPU."""
+    pictures: np.ndarray
+    """The frames to be shown, uint8 ``[T, H, W, 3]``."""
+    full: Future[np.ndarray] | None
+    """The same in full quality, if these are not."""
+    seconds: dict[str, float]
+    """See `Chunk.seconds`."""
 
 
 class Stage:
     """Makes the chunks of one take at a time.
 
+    Where a device works on several streams at once, a chunk is decoded on one of its own, beside the clean
+    pass over it on the main one. On a CPU that would only delay the frames, so there the pass is made when
+    another chunk is asked for (`commits_early`); what is told is the same.
+
     Args:
         pipeline: The networks.
         height: Picture height in pixels.
         width: Picture width in pixels.
+        decoder: "full", or "tiny": frames are shown as the tiny decoder makes them, and made in full quality,
+            as memory needs them, in the background.
+
+    Raises:
+        ValueError: If there is no such decoder.
     """
 
-    def __init__(self, pipeline: ShotStreamPipeline, height: int, width: int) -> None:
+    def __init__(self, pipeline: ShotStreamPipeline, height: int, width: int, decoder: str = "full") -> None:
         self.pipeline = pipeline
         self.device: torch.device = pipeline._execution_device
         self._autoencoder = pipeline.autoencoder
@@ -49,48 +76,63 @@ class Stage:
             device=self.device,
         )
         self.stills = StillEncoder(self._autoencoder, pipeline.vae.dtype, self.device)
+        self._live = _live_network(pipeline, decoder)
+        self._shown = self._live or pipeline.vae
+        self._beside = SideStream(self.device, SOON)
+        self._background = BackgroundDecoder(self.device, pipeline.vae.dtype)
+        self._in_turns = hasattr(pipeline.vae, "_hf_hook")
+        """Offloaded networks take turns on the device, so nothing may go on beside something else."""
+        self.commits_early = self.device.type in WITH_STREAMS and not self._in_turns
         self._captions: dict[str, Captions] = {}
         """Those that the running shot was opened with, and since; most of them serve the next shot too."""
 
     def open(self, record: TakeRecord, length_chunks: int) -> Take:
         """Open a take; nothing is computed before its first chunk."""
-        return Take(record, length_chunks, self._autoencoder.open_decoder())
+        full = self._autoencoder.open_decoder()
+        return Take(record, length_chunks, self._live.open_decoder() if self._live else full, full)
 
     @torch.no_grad()
-    def make_chunk(
-        self, take: Take, setting: str, remembered: list[RememberedFrame]
-    ) -> tuple[Tensor, np.ndarray, dict[str, float]]:
+    def make_chunk(self, take: Take, setting: str, remembered: list[RememberedFrame]) -> MadeChunk:
         """Make the take's next chunk, and before it what is due: the context, a redirection, the clean pass.
 
         Args:
             take: The open take.
             setting: Who and where.
             remembered: The frames that the shot is made from.
-
-        Returns:
-            Clean latents ``[1, F, C, h, w]`` on the CPU, pictures uint8 ``[T, H, W, 3]``, and the seconds
-            that went into ``denoise``, ``decode`` and in ``total``.
         """
         started = time.perf_counter()
         self.stills.wait()
+        if self._in_turns:
+            take.wait()
         rollout = self._prepare(take, setting, remembered)
         x0 = rollout.denoise(partial(self._noise, take.record))
-        latents = x0.cpu()
-        denoised = time.perf_counter()
-        pictures = to_pictures(take.decoder.decode(x0.to(self.pipeline.vae.dtype))[0])
-        take.uncommitted = x0
-        decoded = time.perf_counter()
-        seconds = {"denoise": denoised - started, "decode": decoded - denoised, "total": decoded - started}
-        return latents, pictures, seconds
+        denoised = Moment(self.device)
+        with self._beside.after(denoised, x0):
+            pixels = take.decoder.decode(x0.to(self._shown.dtype))[0]
+        take.newest, take.window_before = x0, None
+        if self.commits_early and take.record.chunks + 1 < take.length_chunks:
+            self._commit(take, rollout)
+        with self._beside.inside():
+            latents, pictures = x0.cpu(), to_pictures(pixels)
+            decoding = denoised.seconds_until(Moment(self.device))
+        full = self._background.submit(take.full_decoder, x0, denoised) if self._live else None
+        pictures.flags.writeable = False  # the caller sees the very frames that are remembered
+        total = time.perf_counter() - started
+        return MadeChunk(
+            latents, pictures, full, {"denoise": total - decoding, "decode": decoding, "total": total}
+        )
 
     @torch.no_grad()
     def restore(self, state: TakeState, setting: str) -> Take:
         """Open a take that goes on exactly from `state`."""
         self.stills.wait()
         take = self.open(deepcopy(state.record), state.length_chunks)
-        take.decoder.restore(state.decoder)
-        take.uncommitted = state.uncommitted
-        take.pictures, take.prompts = list(state.pictures), list(state.prompts)
+        streams = (self._beside, self._background.stream)
+        for decoder, stream, tensors in zip(take.decoders, streams, state.decoders, strict=False):
+            with stream.after(Moment(self.device), *tensors):
+                decoder.restore(tensors)
+        take.newest, take.window_before = state.newest, state.window_before
+        take.made, take.prompts = list(state.pictures), list(state.prompts)
         if state.cache is not None:
             take.rollout = self._new_rollout(take.record, setting, max(take.record.chunks - 1, 0))
             take.rollout.window = list(state.window)
@@ -103,12 +145,21 @@ class Stage:
             rollout = self._new_rollout(record, setting, 0)
             self._fill_context(rollout, record, setting, remembered)
             take.rollout = rollout
-        elif take.uncommitted is not None:
-            if any(first == record.chunks for first, _ in record.prompts):
-                take.rollout.redirect(self._caption_of(record, setting, record.chunks))
-            take.rollout.commit(take.uncommitted)
-            take.uncommitted = None
-        return take.rollout
+            return rollout
+        rollout = take.rollout
+        if any(first == record.chunks for first, _ in record.prompts):
+            if take.window_before is not None:  # the newest chunk was passed under the former prompt
+                rollout.window, take.window_before = take.window_before, None
+            rollout.redirect(self._caption_of(record, setting, record.chunks))
+        if take.newest is not None and take.window_before is None:
+            self._commit(take, rollout)
+        return rollout
+
+    def _commit(self, take: Take, rollout: ShotRollout) -> None:
+        """Make the clean pass over the newest chunk."""
+        assert take.newest is not None
+        take.window_before = list(rollout.window)
+        rollout.commit(take.newest)
 
     def _new_rollout(self, record: TakeRecord, setting: str, chunk: int) -> ShotRollout:
         captions = self._caption_of(record, setting, chunk)
@@ -156,3 +207,15 @@ class Stage:
         key = (record.seed, record.shot, record.take, record.chunks, step)
         frames = self.pipeline.tempo.chunk_frames
         return noise(key, (1, frames, *self._latent_shape), device=self.device)
+
+
+def _live_network(pipeline: ShotStreamPipeline, decoder: str) -> TinyWanDecoder | None:
+    """The network that makes the frames that are shown, if it is not the full autoencoder."""
+    if decoder not in ("full", "tiny"):
+        raise ValueError(f"the decoder {decoder!r} is unknown; use 'full' or 'tiny'")
+    if decoder == "tiny" and pipeline.live_decoder is None:
+        raise ValueError(
+            "this model has no tiny decoder; use the full one, or put it in with "
+            "`shotstream convert ... --tiny-decoder taew2_1.pth`"
+        )
+    return pipeline.live_decoder if decoder == "tiny" else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,16 +51,43 @@ class Take:
     length_chunks: int
     """How many chunks it is to have."""
     decoder: StreamingDecoder
+    """Makes the frames that are shown."""
+    full_decoder: StreamingDecoder
+    """Makes those that are kept: the same one, unless a quicker one is shown live."""
     rollout: ShotRollout | None = None
     """None until the first chunk is made."""
-    uncommitted: Tensor | None = None
-    """Clean latents of the newest chunk, whose clean pass is made when another chunk is asked for."""
-    pictures: list[np.ndarray] = field(default_factory=list)
-    """Every frame so far, uint8 ``[H, W, 3]``: which of them to remember is known when the shot ends."""
+    newest: Tensor | None = None
+    """Clean latents of the newest chunk."""
+    window_before: list[Tensor] | None = None
+    """The rollout's window before the newest chunk's clean pass; None while that pass is still due."""
+    made: list[np.ndarray] = field(default_factory=list)
+    """The frames so far, uint8 ``[H, W, 3]``, but for those of `pending`; see `pictures`."""
+    pending: list[Future[np.ndarray]] = field(default_factory=list)
+    """Chunks that the full decoder is still at, in order."""
     prompts: list[str] = field(default_factory=list)
     """The prompt of every frame."""
     remembered_frames: int = 0
     """How many frames it had when memory last took it in."""
+
+    @property
+    def pictures(self) -> list[np.ndarray]:
+        """Every frame so far, in full quality: which of them to remember is known when the shot ends.
+
+        See `wait`.
+        """
+        self.wait()
+        return self.made
+
+    def wait(self) -> None:
+        """Wait for the frames that are still being made; raise what went wrong with them."""
+        while self.pending:
+            self.made += list(self.pending[0].result())
+            del self.pending[0]
+
+    @property
+    def decoders(self) -> list[StreamingDecoder]:
+        """The one or two decoders at work."""
+        return [self.decoder] if self.full_decoder is self.decoder else [self.decoder, self.full_decoder]
 
     @property
     def complete(self) -> bool:
@@ -73,24 +101,26 @@ class TakeState:
 
     record: TakeRecord
     length_chunks: int
-    decoder: list[Tensor]
+    decoders: list[list[Tensor]]
     cache: dict[str, Any] | None
     window: list[Tensor]
-    uncommitted: Tensor | None
+    window_before: list[Tensor] | None
+    newest: Tensor | None
     pictures: list[np.ndarray]
     prompts: list[str]
 
     @classmethod
     def of(cls, take: Take) -> TakeState:
         """Copy the state of `take`; tensors that nobody writes to are shared."""
-        rollout = take.rollout
+        rollout, pictures = take.rollout, list(take.pictures)  # the full decoder stands still after that
         return cls(
             record=deepcopy(take.record),
             length_chunks=take.length_chunks,
-            decoder=take.decoder.state(),
+            decoders=[decoder.state() for decoder in take.decoders],
             cache=rollout.cache.state_dict() if rollout else None,
             window=list(rollout.window) if rollout else [],
-            uncommitted=take.uncommitted,
-            pictures=list(take.pictures),
+            window_before=take.window_before,
+            newest=take.newest,
+            pictures=pictures,
             prompts=list(take.prompts),
         )

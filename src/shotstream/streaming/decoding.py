@@ -1,0 +1,109 @@
+"""Decoding beside other work: a device's stream of its own, and a thread for what nobody waits for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shotstream.models.autoencoder import StreamingDecoder
+from shotstream.streaming.chunk import to_pictures
+
+WITH_STREAMS = ("cuda", "xpu")
+"""Devices that work on several streams at once; on others all is done in the order of the calls."""
+SOON = -1
+"""Priority of a stream whose results somebody waits for (0 for others)."""
+
+
+class SideStream:
+    """A stream beside the main one of a device. Without streams, work in its blocks is simply done.
+
+    Args:
+        device: Where it runs.
+        priority: `SOON` or 0.
+    """
+
+    def __init__(self, device: torch.device, priority: int = 0) -> None:
+        self._real = device.type in WITH_STREAMS
+        self._streams: Any = torch.get_device_module(device) if self._real else torch.cpu
+        self._stream: Any = (
+            self._streams.Stream(device, priority=priority) if self._real else torch.cpu.Stream()
+        )
+
+    @contextmanager
+    def after(self, moment: Moment, *read: Tensor) -> Iterator[None]:
+        """Work in the block begins after `moment`, and reads tensors that were made on the main stream."""
+        with self.inside():
+            if self._real:
+                self._stream.wait_event(moment.event)
+                for tensor in read:  # their memory may be used again only when this stream is done too
+                    if tensor.device.type in WITH_STREAMS:
+                        tensor.record_stream(self._stream)
+            yield
+
+    def inside(self) -> AbstractContextManager:
+        """Work in the block goes on after what this stream does already."""
+        return self._streams.stream(self._stream)
+
+
+class Moment:
+    """What was issued so far on the current stream of a device: to wait for, and to measure from.
+
+    Taking a moment stops nothing. On a device without streams it is simply now.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.event: Any = None
+        if device.type in WITH_STREAMS:
+            streams = torch.get_device_module(device)
+            self.event = streams.Event(enable_timing=True)
+            self.event.record(streams.current_stream(device))
+        self._seconds = time.perf_counter()
+
+    def seconds_until(self, later: Moment) -> float:
+        """Wait for `later` and say how long after this it was."""
+        if self.event is None:
+            return later._seconds - self._seconds
+        later.event.synchronize()
+        return self.event.elapsed_time(later.event) / 1000
+
+
+class BackgroundDecoder:
+    """One thread that decodes chunks in the order they are given, while the caller goes on.
+
+    Args:
+        device: Where it runs.
+        dtype: Data type that the decoder reads.
+    """
+
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self._device = device
+        self._dtype = dtype
+        self.stream = SideStream(device)
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="shotstream-decode")
+
+    def submit(self, decoder: StreamingDecoder, latents: Tensor, made: Moment) -> Future[np.ndarray]:
+        """Begin to decode a shot's next chunk.
+
+        Args:
+            decoder: The shot's decoder, which is left alone until the result is there.
+            latents: Of the chunk, ``[1, F, C, h, w]``.
+            made: When they are there.
+
+        Returns:
+            What will be its pictures, uint8 ``[T, H, W, 3]``.
+        """
+        return self._worker.submit(self._decode, decoder, latents, made)
+
+    @torch.no_grad()
+    def _decode(self, decoder: StreamingDecoder, latents: Tensor, made: Moment) -> np.ndarray:
+        with self.stream.after(made, latents):
+            pictures = to_pictures(decoder.decode(latents.to(self._dtype))[0])
+        pictures.flags.writeable = False
+        return pictures
