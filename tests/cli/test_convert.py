@@ -14,7 +14,7 @@ from shotstream import CausalWanTransformer3DModel, ShotStreamPipeline
 from shotstream.cli.main import app
 from shotstream.models.text import make_tokenizer
 from shotstream.models.weight_names import to_original
-from tests.models.published_files import original_umt5, original_vae, write
+from tests.models.published_files import original_tiny_decoder, original_umt5, original_vae, write
 
 pytestmark = pytest.mark.cpu
 
@@ -84,6 +84,29 @@ def test_it_generates(model, tmp_path):
     result = run("generate", story, "--model", model, "-o", tmp_path / "film", "--device", "cpu")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "film" / "story.mp4").stat().st_size > 0
+
+
+def test_the_tiny_decoder_is_put_in_and_the_film_is_of_the_full_one(model, wan, tmp_path):
+    weights = original_tiny_decoder(16, (4, 4, 4, 4))
+    tiny = write(tmp_path / "taew2_1.pth", {name: value.half() for name, value in weights.items()})
+    result = run("convert", wan, "-o", tmp_path / "model", "--tiny-decoder", tiny, "--dtype", "float32")
+    assert result.exit_code == 0, result.output
+    index = tmp_path / "model" / "model_index.json"
+    facts = json.loads(index.read_text())
+    assert facts["live_decoder"] == ["shotstream", "TinyWanDecoder"]
+    index.write_text(json.dumps(facts | {"height": 16, "width": 32}))
+    story = tmp_path / "story.yaml"
+    story.write_text("setting: a fox\nshots:\n- {prompt: runs, chunks: 2}\n- {prompt: runs, chunks: 1}\n")
+    common = ("generate", story, "--model", tmp_path / "model", "--device", "cpu")
+    for decoder in ("tiny", "full"):
+        result = run(*common, "-o", tmp_path / decoder, "--decoder", decoder)
+        assert result.exit_code == 0, result.output
+        assert json.loads((tmp_path / decoder / "story.json").read_text())["decoder"] == decoder
+    films = [(tmp_path / decoder / "story.mp4").read_bytes() for decoder in ("tiny", "full")]
+    assert films[0] == films[1]
+    result = run("generate", story, "--model", model, "-o", tmp_path / "no", "--decoder", "tiny")
+    assert result.exit_code == 1
+    assert "this model has no tiny decoder" in result.output
 
 
 def test_diffusers_layout_gives_the_same_model(model, wan, tmp_path):

@@ -98,6 +98,27 @@ def original_umt5(layers: int = 2) -> tuple[UMT5EncoderModel, dict[str, Tensor]]
     return encoder, original
 
 
+def original_tiny_decoder(
+    channels: int = 16, widths: tuple[int, ...] = (256, 128, 64, 64)
+) -> dict[str, Tensor]:
+    """Random weights of the decoder half of taew2_1.pth, by their names there."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "1.weight": (widths[0], channels, 3, 3),
+        "1.bias": (widths[0],),
+        "22.weight": (3, widths[3], 3, 3),
+        "22.bias": (3,),
+    }
+    for level, (width, growth) in enumerate(zip(widths, (1, 2, 2), strict=False)):
+        for block in range(3 + 6 * level, 6 + 6 * level):
+            for layer, inputs in ((0, 2 * width), (2, width), (4, width)):
+                shapes[f"{block}.conv.{layer}.weight"] = (width, inputs, 3, 3)
+                shapes[f"{block}.conv.{layer}.bias"] = (width,)
+        shapes[f"{7 + 6 * level}.conv.weight"] = (growth * width, width, 1, 1)
+        shapes[f"{8 + 6 * level}.weight"] = (widths[level + 1], width, 3, 3)
+    torch.manual_seed(2)
+    return {f"decoder.{name}": torch.randn(shape) for name, shape in shapes.items()}
+
+
 def write(path: Path, value: object) -> Path:
     """Write what `torch.save` can."""
     path.parent.mkdir(parents=True, exist_ok=True)

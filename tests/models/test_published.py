@@ -14,6 +14,7 @@ from shotstream.models.checkpoints import CheckpointError, read_weights
 from shotstream.models.published import (
     load_autoencoder,
     load_text_encoder_file,
+    load_tiny_decoder,
     load_transformer,
     read_sizes,
 )
@@ -21,7 +22,13 @@ from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.models.weight_names import from_original, to_original, umt5_from_original
 
 from .conftest import tiny_transformer
-from .published_files import original_umt5, original_vae, original_vae_names, write
+from .published_files import (
+    original_tiny_decoder,
+    original_umt5,
+    original_vae,
+    original_vae_names,
+    write,
+)
 
 pytestmark = pytest.mark.cpu
 
@@ -111,6 +118,44 @@ def test_the_autoencoder_from_wans_file_and_diffusers_folder(tmp_path):
     vae.save_pretrained(tmp_path / "vae")
     for path in (write(tmp_path / "Wan2.1_VAE.pth", original), tmp_path / "vae"):
         assert same(load_autoencoder(path), vae)
+
+
+@pytest.fixture
+def tiny_decoder():
+    return original_tiny_decoder(4, (8, 6, 4, 4))
+
+
+def test_the_tiny_decoder_from_either_kind_of_file(tmp_path, tiny_decoder):
+    whole = tiny_decoder | {"encoder.0.weight": torch.zeros(64, 3, 3, 3)}  # never encoded with
+    save_file(whole, tmp_path / "taew2_1.safetensors")
+    for path in (write(tmp_path / "taew2_1.pth", whole), tmp_path / "taew2_1.safetensors"):
+        loaded = load_tiny_decoder(path)
+        assert (loaded.config["latent_channels"], tuple(loaded.config["widths"])) == (4, (8, 6, 4, 4))
+        weights = loaded.state_dict()
+        assert weights.keys() == tiny_decoder.keys()
+        assert all(torch.equal(weights[name], value) for name, value in tiny_decoder.items())
+
+
+def test_of_a_tiny_decoder_that_makes_more_frames_the_last_ones_count(tmp_path, tiny_decoder):
+    grown = torch.randn(16, 8, 1, 1)
+    loaded = load_tiny_decoder(write(tmp_path / "a.pth", tiny_decoder | {"decoder.7.conv.weight": grown}))
+    assert torch.equal(loaded.state_dict()["decoder.7.conv.weight"], grown[8:])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"decoder.1.weight": None}, r"no tiny decoder of Wan 2.1 \(no proper decoder.1.weight\)"),
+        ({"decoder.3.conv.2.bias": None}, r"lacks decoder.3.conv.2.bias \[8\]"),
+        ({"decoder.22.weight": torch.zeros(12, 4, 3, 3)}, r"shape \[12, 4, 3, 3\] where \[3, 4, 3, 3\]"),
+        ({"decoder.99.weight": torch.zeros(1)}, "holds decoder.99.weight, which the model does not have"),
+        ({"decoder.22.bias": torch.full((3,), torch.nan)}, "decoder.22.bias is not a finite number"),
+    ],
+)
+def test_bad_tiny_decoders_are_refused_in_a_sentence(tmp_path, tiny_decoder, change, message):
+    weights = {name: value for name, value in (tiny_decoder | change).items() if value is not None}
+    with pytest.raises(CheckpointError, match=message):
+        load_tiny_decoder(write(tmp_path / "taew2_1.pth", weights))
 
 
 class Hostile:

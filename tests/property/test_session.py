@@ -85,6 +85,14 @@ def test_the_same_calls_give_the_same_bytes_however_long_one_waits(pipeline, ste
 
 
 @settings(max_examples=12, deadline=None)
+@given(tellings)
+def test_when_clean_passes_are_made_changes_nothing(pipeline, steps: list[Step]) -> None:
+    late, early = pipeline.open("a fox", seed=1), pipeline.open("a fox", seed=1)
+    early._stage.commits_early = not late._stage.commits_early
+    assert tell(late, steps) == tell(early, steps)
+
+
+@settings(max_examples=12, deadline=None)
 @given(tellings, st.data())
 def test_a_snapshot_at_any_moment_goes_on_bit_for_bit(pipeline, steps: list[Step], data) -> None:
     """In another session, and in the same one after it went on; taking it disturbs nothing."""

@@ -51,8 +51,8 @@ class ShotStreamPipeline(DiffusionPipeline):
     """
 
     model_cpu_offload_seq = "text_encoder->transformer->vae"
-    _optional_components = ("live_decoder",)
-    _exclude_from_cpu_offload = ("live_decoder",)  # small, and needed with every chunk
+    _optional_components = ["live_decoder"]  # noqa: RUF012
+    _exclude_from_cpu_offload = ["live_decoder"]  # noqa: RUF012 (small, and needed with every chunk)
 
     def __init__(
         self,

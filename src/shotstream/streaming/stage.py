@@ -149,7 +149,7 @@ class Stage:
         rollout = take.rollout
         if any(first == record.chunks for first, _ in record.prompts):
             if take.window_before is not None:  # the newest chunk was passed under the former prompt
-                rollout.window, take.window_before = take.window_before, None
+                rollout.window, take.window_before = list(take.window_before), None
             rollout.redirect(self._caption_of(record, setting, record.chunks))
         if take.newest is not None and take.window_before is None:
             self._commit(take, rollout)
