@@ -67,6 +67,26 @@ def test_a_range_writes_those_shots_only_and_the_same_ones(model, story_file):
     assert frames(part / "story.mp4") == 5
 
 
+def test_a_released_text_encoder_makes_the_same_film(model, story_file, monkeypatch):
+    monkeypatch.setenv("SHOTSTREAM_CACHE", "off")
+    result, output = generate(model, story_file)
+    whole = (output / "story.mp4").read_bytes()
+    assert "text encoder" not in result.stdout
+    result, output = generate(model, story_file, "--text", "release")
+    assert "text encoder: release, asked for" in result.stdout
+    assert (output / "story.mp4").read_bytes() == whole
+    assert json.loads((output / "story.json").read_text())["text"] == "release"
+
+
+def test_a_number_format_can_be_asked_for(model, story_file):
+    _, output = generate(model, story_file, "--dtype", "bfloat16")
+    assert json.loads((output / "story.json").read_text())["dtype"] == "torch.bfloat16"
+    for option in ("--dtype", "--text"):
+        result, _ = generate(model, story_file, option, "small")
+        assert result.exit_code == 1
+        assert "'small'" in result.output
+
+
 def test_another_seed_is_another_film(model, story_file):
     _, output = generate(model, story_file, "--shots", "1")
     first = (output / "story.mp4").read_bytes()

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from shotstream.data.next_shot import NextShot
+from shotstream.models.text import CaptionEncoder
 from shotstream.story import Story
 from shotstream.streaming.noise import noise
 from shotstream.streaming.whole_shot import WholeShotPipeline
@@ -42,7 +43,7 @@ def test_its_shots_are_those_of_the_teacher_in_training(teacher):
     stills = session._stage.stills.latents(remembered)
     (chunk,) = session.shoot(STORY.shots[1].prompt)
 
-    text = teacher._caption_encoder
+    text = CaptionEncoder(teacher.tokenizer, teacher.text_encoder, teacher.transformer.config["text_length"])
     captions = [
         teacher.caption(STORY.setting, number, shot.prompt) for number, shot in enumerate(STORY.shots)
     ]

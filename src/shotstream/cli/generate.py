@@ -40,6 +40,10 @@ def generate(
     decoder: Annotated[
         str, typer.Option(help="full, or tiny: makes frames to watch sooner; files have the full one's.")
     ] = "full",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    text: Annotated[
+        str, typer.Option(help="Where the text encoder lives: auto, resident, cpu, int8 or release.")
+    ] = "auto",
     scale: Annotated[str, typer.Option(metavar="auto|N", help="Enlarge the pictures N times.")] = "auto",
 ) -> None:
     """Generate a story: story.mp4, shots/NN.mp4, contact_sheet.png and story.json."""
@@ -49,7 +53,7 @@ def generate(
     if seed is not None:
         story = story.model_copy(update={"seed": seed})
     enlargement = parse_scale(scale)
-    pipeline, facts = load(model, device)
+    pipeline, facts = load(model, device, dtype, text)
     with StoryFolder(output or Path("out") / story_file.stem, enlargement) as folder:
         folder.facts |= facts | {"title": story.title, "setting": story.setting, "seed": story.seed}
         folder.facts["decoder"] = decoder
@@ -141,30 +145,43 @@ class Pace:
         )
 
 
-def load(model: str, device_name: str) -> tuple[ShotStreamPipeline, dict[str, Any]]:
-    """Load a model.
+def load(
+    model: str, device_name: str, dtype_name: str = "auto", text_name: str = "auto"
+) -> tuple[ShotStreamPipeline, dict[str, Any]]:
+    """Load a model, and say what was chosen for a big one.
 
     Returns:
         The pipeline, and what story.json tells of it.
+
+    Raises:
+        ValueError: If there is no such model, device, number format or place for the text encoder.
     """
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    from shotstream.models.device import choose_device, choose_dtype
-    from shotstream.models.fingerprint import hash_weights
-    from shotstream.streaming.loading import locate_model
+    from shotstream.models.device import choose_device, choose_dtype, choose_text_place
+    from shotstream.models.fingerprint import count_weights, hash_weights, weight_files
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     device = choose_device(device_name).value
-    dtype = choose_dtype(device).value
     with console.status(f"loading {escape(model)}"):
-        place = locate_model(model)
-        pipeline = ShotStreamPipeline.from_pretrained(model, dtype=dtype).to(device)
-    weights = hash_weights(Path(place)) if Path(place).is_dir() else None
-    facts = {"model": model, "weights_sha256": weights, "device": str(device), "dtype": str(dtype)}
-    return pipeline, {"shotstream": __version__, **facts}
+        folder = ShotStreamPipeline.fetch(model)
+        stored_bytes = sum(path.stat().st_size for path in weight_files(folder))
+        dtype = choose_dtype(device, dtype_name, stored_bytes)
+        text = choose_text_place(device, text_name, count_weights(folder) * dtype.value.itemsize)
+        pipeline = ShotStreamPipeline.from_pretrained(folder, text=text.value, dtype=dtype.value).to(device)
+    if text.value != "resident":
+        console.print(f"computing in {str(dtype.value).removeprefix('torch.')}: {dtype.reason}")
+        console.print(f"text encoder: {text.value}, {text.reason}")
+    facts = {"device": str(device), "dtype": str(dtype.value), "text": text.value}
+    return pipeline, {
+        "shotstream": __version__,
+        "model": model,
+        "weights_sha256": hash_weights(folder),
+        **facts,
+    }
 
 
 @contextmanager

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Generic, Literal, TypeVar, get_args
 
 import torch
 from diffusers.utils.constants import DIFFUSERS_ATTN_BACKEND
 
 Value = TypeVar("Value")
+
+TextPlace = Literal["resident", "cpu", "int8", "release"]
+"""Where a text encoder lives: with the other parts, on the CPU, with them in 8 bits, or on the disk."""
+TEXT_PLACES: tuple[TextPlace, ...] = get_args(TextPlace)
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_BIG_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True)
@@ -41,13 +49,75 @@ def choose_device(name: str = "auto") -> Choice[torch.device]:
     return Choice(device, "asked for")
 
 
-def choose_dtype(device: torch.device) -> Choice[torch.dtype]:
-    """Choose the number format of weights and activations on `device`."""
+def choose_dtype(device: torch.device, name: str = "auto", stored_bytes: int = 0) -> Choice[torch.dtype]:
+    """Choose the number format of weights and activations on `device`.
+
+    Args:
+        device: Where is computed.
+        name: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        stored_bytes: Size of the model's weights on disk, if it is known.
+
+    Raises:
+        ValueError: If `name` is none of these.
+    """
+    if name != "auto":
+        if name not in _DTYPES:
+            raise ValueError(f"There is no number format {name!r} here; give auto, {', '.join(_DTYPES)}.")
+        return Choice(_DTYPES[name], "asked for")
+    if device.type != "cuda" and stored_bytes > _BIG_BYTES:
+        size = f"{stored_bytes / 2**30:.1f} GiB"
+        return Choice(torch.bfloat16, f"with weights of {size} memory counts for more than speed")
     if device.type != "cuda":
         return Choice(torch.float32, "fastest for small models without a GPU")
     if torch.cuda.get_device_capability(device) >= (8, 0):
         return Choice(torch.bfloat16, "native on this GPU, half the memory")
     return Choice(torch.float32, "this GPU has no native bfloat16, and float16 overflows in these models")
+
+
+def choose_text_place(device: torch.device, name: str, model_bytes: int) -> Choice[TextPlace]:
+    """Choose where the text encoder lives (see ``ShotStreamPipeline.from_pretrained``).
+
+    Args:
+        device: Where the rest of the model is.
+        name: ``auto`` or one of `TEXT_PLACES`.
+        model_bytes: What all of the model's weights take in memory.
+
+    Raises:
+        ValueError: If there is no such place.
+    """
+    if name != "auto":
+        return Choice(check_text_place(name), "asked for")
+    free = free_memory(device)
+    if free is None or 2 * model_bytes <= free:
+        return Choice("resident", "the whole model fits the memory")
+    return Choice(
+        "release",
+        f"with it the model takes {model_bytes / 2**30:.1f} GiB, of {free / 2**30:.1f} GiB that are free on "
+        f"{device}, and half of them are for the making",
+    )
+
+
+def check_text_place(name: str) -> TextPlace:
+    """Return `name` if it is one of `TEXT_PLACES`.
+
+    Raises:
+        ValueError: If not.
+    """
+    if name not in TEXT_PLACES:
+        raise ValueError(f"A text encoder cannot live in {name!r}; give one of {', '.join(TEXT_PLACES)}.")
+    return name
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that a program may still take on `device`; None where that cannot be told."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    kilobytes = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
+    return None if kilobytes is None or device.type != "cpu" else int(kilobytes) * 1024
 
 
 def choose_attention() -> Choice[str]:

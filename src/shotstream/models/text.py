@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -32,40 +33,17 @@ except ImportError:
 _SPECIAL = _PAD, _END, _UNKNOWN = "<pad>", "</s>", "<unk>"
 
 
-class CaptionEncoder:
-    """A tokenizer and a text encoder, used together.
-
-    Captions are cleaned, cut at `max_length` tokens, encoded, and set to zero after their last token: the
-    transformer pads them with zeros to its text length, as Wan does.
+class CaptionTokenizer:
+    """Captions to token numbers, and what of a caption these leave out.
 
     Args:
         tokenizer: Any transformers tokenizer, or one from `make_tokenizer`.
-        text_encoder: umT5, or one from `make_text_encoder`.
         max_length: Most tokens of a caption, the closing ``</s>`` included.
     """
 
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, text_encoder: PreTrainedModel, max_length: int = 512
-    ) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int = 512) -> None:
         self.tokenizer = tokenizer
-        self.text_encoder = text_encoder
         self.max_length = max_length
-
-    @torch.no_grad()
-    def encode(self, captions: Sequence[str], device: torch.device | str | None = None) -> Tensor:
-        """Encode captions for generation.
-
-        Every caption goes through the encoder by itself, so that its numbers do not depend on its neighbours.
-
-        Args:
-            captions: S texts, at least one.
-            device: Where the result goes; the text encoder's device if None.
-
-        Returns:
-            ``[S, L, D]`` in the text encoder's dtype, zero after each caption's tokens.
-        """
-        encoded = [self.embed(*self.tokenize([caption]))[0] for caption in captions]  # [L_s, D] each
-        return nn.utils.rnn.pad_sequence(encoded, batch_first=True).to(device)
 
     def tokenize(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Clean captions and turn them into token numbers.
@@ -82,20 +60,6 @@ class CaptionEncoder:
             return_tensors="pt",
         )
         return batch["input_ids"], batch["attention_mask"]
-
-    def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Encode tokens; differentiable, for training the text encoder along.
-
-        Args:
-            ids: Token numbers ``[S, L]``.
-            mask: 1 for tokens, 0 for padding ``[S, L]``.
-
-        Returns:
-            ``[S, L, D]`` on the text encoder's device, zero where the mask is 0.
-        """
-        ids, mask = ids.to(self.text_encoder.device), mask.to(self.text_encoder.device)
-        hidden = self.text_encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [S, L, D]
-        return hidden * mask.unsqueeze(-1).to(hidden)  # where an offload hook has put it
 
     def unknown_words(self, caption: str) -> dict[str, list[str]]:
         """Words that the vocabulary does not have, each with at most 3 near ones that it has.
@@ -124,6 +88,55 @@ class CaptionEncoder:
             text, truncation=False, add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )["offset_mapping"]
         return text[spans[room][0] :] if len(spans) > room else ""
+
+
+class CaptionEncoder(CaptionTokenizer):
+    """A tokenizer and a text encoder, used together.
+
+    Captions are cleaned, cut at `max_length` tokens, encoded, and set to zero after their last token: the
+    transformer pads them with zeros to its text length, as Wan does.
+
+    Args:
+        tokenizer: Any transformers tokenizer, or one from `make_tokenizer`.
+        text_encoder: umT5, or one from `make_text_encoder`.
+        max_length: Most tokens of a caption, the closing ``</s>`` included.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, text_encoder: PreTrainedModel, max_length: int = 512
+    ) -> None:
+        super().__init__(tokenizer, max_length)
+        self.text_encoder = text_encoder
+
+    @torch.no_grad()
+    def encode(self, captions: Sequence[str], device: torch.device | str | None = None) -> Tensor:
+        """Encode captions for generation.
+
+        Every caption goes through the encoder by itself, so that its numbers do not depend on its neighbours.
+
+        Args:
+            captions: S texts, at least one.
+            device: Where the result goes; the text encoder's device if None.
+
+        Returns:
+            ``[S, L, D]`` in the text encoder's dtype, zero after each caption's tokens.
+        """
+        encoded = [self.embed(*self.tokenize([caption]))[0] for caption in captions]  # [L_s, D] each
+        return nn.utils.rnn.pad_sequence(encoded, batch_first=True).to(device)
+
+    def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Encode tokens; differentiable, for training the text encoder along.
+
+        Args:
+            ids: Token numbers ``[S, L]``.
+            mask: 1 for tokens, 0 for padding ``[S, L]``.
+
+        Returns:
+            ``[S, L, D]`` on the text encoder's device, zero where the mask is 0.
+        """
+        ids, mask = ids.to(self.text_encoder.device), mask.to(self.text_encoder.device)
+        hidden = self.text_encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [S, L, D]
+        return hidden * mask.unsqueeze(-1).to(hidden)  # where an offload hook has put it
 
 
 def clean_caption(caption: str) -> str:
@@ -195,8 +208,13 @@ def make_text_encoder(
     return encoder
 
 
-def load_text_encoder(folder: Path) -> PreTrainedModel:
-    """Load a saved text encoder of whichever class it is: umT5, or one from `make_text_encoder`."""
+def load_text_encoder(folder: Path, **settings: Any) -> PreTrainedModel:
+    """Load a saved text encoder of whichever class it is: umT5, or one from `make_text_encoder`.
+
+    Args:
+        folder: Where it was saved.
+        **settings: As for any transformers model (``dtype``, ``variant``, ...).
+    """
     architectures = AutoConfig.from_pretrained(folder).architectures
     assert architectures, f"{folder} was not written by save_pretrained"
-    return getattr(transformers, architectures[0]).from_pretrained(folder)
+    return getattr(transformers, architectures[0]).from_pretrained(folder, **settings)

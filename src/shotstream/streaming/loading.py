@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ctypes
+import mmap
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
-from torch import nn
+from torch import Tensor, nn
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 """Models that come with the package."""
+
+
+_MADV_PAGEOUT = 21
+_SMALL_BYTES = 2**20
 
 
 class ModelError(ValueError):
@@ -42,6 +50,24 @@ def locate_model(name: str | Path) -> str:
     )
 
 
+@contextmanager
+def load_errors(name: str | Path) -> Iterator[None]:
+    """Turn what libraries raise while a model is loaded into one sentence.
+
+    Raises:
+        ModelError: In place of any other error.
+    """
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:  # diffusers, transformers, safetensors and the hub each raise their own
+        raise ModelError(
+            f"the model {str(name)!r} cannot be loaded: {shorten(error)}; "
+            "check the folder or name, or fetch or export the model again"
+        ) from error
+
+
 def check_weights(place: str, components: Mapping[str, Any]) -> None:
     """Refuse weights that are missing (libraries only warn, and go on with random ones) or no finite numbers.
 
@@ -58,7 +84,7 @@ def check_weights(place: str, components: Mapping[str, Any]) -> None:
         if missing:
             raise ModelError(f"the model {place!r} lacks {missing[0]} of its {part}; export it again")
         for weight, values in module.named_parameters():
-            if not torch.isfinite(values.detach().sum(dtype=torch.float32)):
+            if values.numel() and not torch.stack(values.detach().aminmax()).isfinite().all():  # no copy
                 raise ModelError(
                     f"the model {place!r} is damaged: {weight} of its {part} is not a finite number; "
                     "use an earlier checkpoint or fetch it again"
@@ -80,11 +106,24 @@ def align_weights(components: Mapping[str, Any]) -> None:
     """Move weights that lie across cache lines, as they do in a mapped file, to memory of their own.
 
     Kernels round differently there (and may be slower), so the same weights would not give the same bytes.
+    The file's pages are given back one weight after the other, so that a network is not in memory twice.
     """
     for module in components.values():
         for values in module.parameters() if isinstance(module, nn.Module) else ():
             if values.device.type == "cpu" and values.data_ptr() % 64:
-                values.data = values.data.clone()
+                mapped, values.data = values.data, values.data.clone()
+                if mapped.nbytes > _SMALL_BYTES:
+                    _page_out(mapped)
+
+
+def _page_out(values: Tensor) -> None:
+    """Tell Linux that this memory will not be read soon; a file's pages leave it, nothing is ever lost."""
+    if sys.platform != "linux":
+        return
+    start = -(-values.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+    size = values.data_ptr() + values.nbytes - start
+    if size > 0:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_PAGEOUT)
 
 
 def shorten(error: Exception) -> str:

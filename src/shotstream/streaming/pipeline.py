@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-import torch.nn.functional as functional
-from diffusers import DiffusionPipeline
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from shotstream.diffusion.schedule import FlowSchedule
@@ -17,19 +15,22 @@ from shotstream.models.autoencoder import VideoAutoencoder, as_video_autoencoder
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
-from shotstream.models.text import CaptionEncoder
+from shotstream.models.device import check_text_place
+from shotstream.models.eight_bit import to_eight_bit
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.story import Story
+from shotstream.streaming.captioned import CaptionedPipeline
 from shotstream.streaming.chunk import Chunk
-from shotstream.streaming.loading import ModelError, align_weights, check_weights, locate_model, shorten
+from shotstream.streaming.loading import ModelError, align_weights, check_weights, load_errors, locate_model
 from shotstream.streaming.memory import Selection, select_frames
 from shotstream.streaming.output import StoryOutput, gather
 from shotstream.streaming.rollout import ShotRollout
 from shotstream.streaming.session import StorySession
 from shotstream.streaming.tempo import Tempo
+from shotstream.streaming.text_source import TextSource
 
 
-class ShotStreamPipeline(DiffusionPipeline):
+class ShotStreamPipeline(CaptionedPipeline):
     """Tells stories shot by shot.
 
     >>> pipe = ShotStreamPipeline.from_pretrained("mini")
@@ -39,7 +40,7 @@ class ShotStreamPipeline(DiffusionPipeline):
     Args:
         transformer: The causal student.
         vae: ``AutoencoderKLWan`` or ``TinyVideoAutoencoder``.
-        text_encoder: umT5, or mini's small CLIP text encoder.
+        text_encoder: umT5, or mini's small CLIP text encoder; None if it is read when needed.
         tokenizer: Its tokenizer.
         scheduler: The path between data and noise, and the student's steps on it.
         live_decoder: Decodes quickly and roughly, to be watched (``decoder="tiny"``); a model may lack it.
@@ -58,7 +59,7 @@ class ShotStreamPipeline(DiffusionPipeline):
         self,
         transformer: CausalWanTransformer3DModel,
         vae: nn.Module,
-        text_encoder: PreTrainedModel,
+        text_encoder: PreTrainedModel | None,
         tokenizer: PreTrainedTokenizerBase,
         scheduler: FlowSchedule,
         live_decoder: TinyWanDecoder | None = None,
@@ -84,30 +85,75 @@ class ShotStreamPipeline(DiffusionPipeline):
     # ---- loading and saving ----
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "mini", **settings: Any) -> Self:
+    def from_pretrained(
+        cls,
+        name: str | Path = "mini",
+        *,
+        text: str = "resident",
+        cache: str | Path | None = None,
+        **settings: Any,
+    ) -> Self:
         """Load a model.
+
+        Wan's text encoder is four times as big as all else, and a story needs it for moments. It can live:
+
+        - ``resident``: with the other parts, wherever those are moved;
+        - ``cpu``: on the CPU, also when the pipeline is moved; its embeddings travel;
+        - ``int8``: with the other parts, in 8 bits: six tenths of the memory, and embeddings some 3 % off;
+        - ``release``: on the disk; read when a caption is needed that is not in the cache, and freed again.
+
+        The last and ``cpu`` encode on the CPU. On the same device all but ``int8`` make the same embeddings.
+
+        Embeddings are kept in a cache folder if the text encoder is big or released (see
+        `shotstream.models.embedding_cache`). Weights that are changed in place afterwards do not count there.
 
         Args:
             name: "mini" (the model that comes with the package), a folder, or a name on the hub.
+            text: Where the text encoder lives.
+            cache: Folder for embeddings of captions, or "off"; if None, ``SHOTSTREAM_CACHE`` (the same) or
+                ``~/.cache/shotstream``, for big and released text encoders.
             **settings: As for any diffusers pipeline (``dtype``, ``variant``, ``revision``, ...).
 
         Raises:
             ModelError: If it is not there, or its weights do not fit or are not numbers; in one sentence.
+            ValueError: If a text encoder cannot live there.
+        """
+        place = check_text_place(text)
+        settings = {"use_safetensors": True, "dtype": torch.float32, **settings}
+        if settings.keys() & {"text_encoder", "tokenizer"}:
+            cache = "off"  # it would be keyed by the folder's
+        if place == "release":
+            settings["text_encoder"] = None
+        folder = cls.fetch(name, **settings)
+        with load_errors(name):
+            pipeline = super().from_pretrained(str(folder), **settings)
+        align_weights(pipeline.components)
+        check_weights(str(folder), pipeline.components)
+        if place == "int8":
+            to_eight_bit(pipeline.text_encoder)
+        with load_errors(name):
+            source = TextSource.find(folder, place, cache, settings["dtype"], settings.get("variant"))
+            if place == "release":
+                pipeline._check_text_width(source.width)
+        pipeline._text = source
+        return pipeline
+
+    @classmethod
+    def fetch(cls, name: str | Path, **settings: Any) -> Path:
+        """Return the folder of a model; one on the hub is downloaded, unless it has been before.
+
+        Args:
+            name: "mini" (the model that comes with the package), a folder, or a name on the hub.
+            **settings: See `from_pretrained`.
+
+        Raises:
+            ModelError: If it is not there; in one sentence.
         """
         place = locate_model(name)
-        try:
-            defaults = {"use_safetensors": True, "dtype": torch.float32}
-            pipeline = super().from_pretrained(place, **{**defaults, **settings})
-        except ModelError:
-            raise
-        except Exception as error:  # diffusers, transformers, safetensors and the hub each raise their own
-            raise ModelError(
-                f"the model {str(name)!r} cannot be loaded: {shorten(error)}; "
-                "check the folder or name, or fetch or export the model again"
-            ) from error
-        check_weights(place, pipeline.components)
-        align_weights(pipeline.components)
-        return pipeline
+        if Path(place).is_dir():
+            return Path(place)
+        with load_errors(name):
+            return Path(cls.download(place, **settings))
 
     @classmethod
     def from_single_file(cls, checkpoint: str | Path, wan: str | Path, **settings: Any) -> ShotStreamPipeline:
@@ -282,26 +328,11 @@ class ShotStreamPipeline(DiffusionPipeline):
         """What the text encoder reads for shot `index` (from 0)."""
         return self.config["caption_template"].format(setting=setting, index=index, prompt=prompt)
 
-    def embed(self, caption: str) -> Tensor:
-        """Embed a caption, padded with zeros to the model's text length: ``[1, 1, L, D]``."""
-        embedding = self._caption_encoder.encode([caption], self._execution_device)  # [1, L, D]
-        missing = self.transformer.config["text_length"] - embedding.shape[1]
-        return functional.pad(embedding, (0, 0, 0, missing)).to(self.transformer.dtype).unsqueeze(0)
-
-    def unknown_words(self, text: str) -> dict[str, list[str]]:
-        """Words of `text` that the model does not know, each with the nearest it knows; they do no harm."""
-        return self._caption_encoder.unknown_words(text)
-
-    def cut_off(self, caption: str) -> str:
-        """The end of a caption that the model does not read, because it has no room for it."""
-        return self._caption_encoder.cut_off(caption)
-
-    @property
-    def _caption_encoder(self) -> CaptionEncoder:
-        return CaptionEncoder(self.tokenizer, self.text_encoder, self.transformer.config["text_length"])
-
     def _stream(self, session: StorySession, story: Story, shots: tuple[int, int] | None) -> Iterator[Chunk]:
         first, last = shots or (0, len(story.shots) - 1)
+        if self.text_encoder is None:
+            told = enumerate(story.shots[: last + 1])
+            self._embed_all([self.caption(story.setting, number, shot.prompt) for number, shot in told])
         for number, shot in enumerate(story.shots[: last + 1]):
             for chunk in session.shoot(shot.prompt, shot.seconds, chunks=shot.chunks, seed=shot.seed):
                 if number >= first:
@@ -337,7 +368,6 @@ class ShotStreamPipeline(DiffusionPipeline):
                 "use a CausalWanTransformer3DModel"
             )
         config, autoencoder = self.transformer.config, self.autoencoder
-        width = self.text_encoder.config.hidden_size
         if config["in_channels"] != autoencoder.latent_channels:
             raise ModelError(
                 f"the transformer reads {config['in_channels']} latent channels, the autoencoder makes "
@@ -349,8 +379,5 @@ class ShotStreamPipeline(DiffusionPipeline):
                 f"the live decoder reads {live.config['latent_channels']} latent channels, the autoencoder "
                 f"makes {autoencoder.latent_channels}; take the tiny decoder of the same autoencoder"
             )
-        if config["text_dim"] != width:
-            raise ModelError(
-                f"the transformer reads captions of width {config['text_dim']}, the text encoder makes "
-                f"{width}; take both from one model"
-            )
+        if self.text_encoder is not None:
+            self._check_text_width(self.text_encoder.config.hidden_size)

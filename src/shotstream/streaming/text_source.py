@@ -1,0 +1,135 @@
+"""Where a loaded model's text encoder is, and the embeddings that it made before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, PreTrainedModel
+
+from shotstream.models.device import TextPlace
+from shotstream.models.embedding_cache import EmbeddingCache, embedding_key, find_cache
+from shotstream.models.fingerprint import sample_weights, weight_files
+from shotstream.models.text import CaptionEncoder, CaptionTokenizer, clean_caption, load_text_encoder
+from shotstream.streaming.loading import align_weights, check_weights, load_errors
+
+_BIG_BYTES = 2**28
+"""Embeddings of text encoders with files of this size are kept."""
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """The text encoder in a model's folder.
+
+    Embeddings are cached under all that they depend on: the text encoder's and tokenizer's files, the most
+    tokens of a caption, the device and precision it was encoded in, and the cleaned caption.
+    """
+
+    model: Path
+    """The model's folder, with ``text_encoder`` and ``tokenizer``."""
+    place: TextPlace
+    """Where the text encoder lives while the model is loaded."""
+    dtype: torch.dtype | None
+    """Number format that a released one is read in; as it is stored if None."""
+    variant: str | None
+    """Which of the folder's weight files are read."""
+    cache: EmbeddingCache | None
+    """None if every caption is encoded anew."""
+    fingerprint: str = ""
+    """Of the text encoder and the tokenizer; empty without a cache."""
+
+    @classmethod
+    def find(
+        cls,
+        model: Path,
+        place: TextPlace,
+        asked: str | Path | None,
+        dtype: Any = None,
+        variant: str | None = None,
+    ) -> TextSource:
+        """Find the text encoder of a model, and the cache.
+
+        Args:
+            model: The model's folder.
+            place: Where its text encoder is to live.
+            asked: Folder of the cache, or "off"; None for the usual one, if it pays.
+            dtype: As diffusers takes it: a dtype, or a mapping of parts to dtypes.
+            variant: Which of the folder's weight files are read.
+        """
+        if isinstance(dtype, dict):
+            dtype = dtype.get("text_encoder", dtype.get("default", torch.float32))
+        size = sum(path.stat().st_size for path in weight_files(model / "text_encoder"))
+        folder = find_cache(asked)
+        pays = asked is not None or size >= _BIG_BYTES
+        if place != "release" and (folder is None or not pays):
+            return cls(model, place, dtype, variant, None)
+        parts = [sample_weights(model / part) for part in ("text_encoder", "tokenizer")]
+        return cls(model, place, dtype, variant, EmbeddingCache(folder), embedding_key(*parts, variant or ""))
+
+    @property
+    def width(self) -> int:
+        """Width of its embeddings, from its config."""
+        return AutoConfig.from_pretrained(self.model / "text_encoder").hidden_size
+
+    def embed(
+        self,
+        captions: Sequence[str],
+        text: CaptionTokenizer,
+        encoder: PreTrainedModel | None,
+        device: torch.device,
+    ) -> list[Tensor]:
+        """Take embeddings from the cache, or make and keep them; a released text encoder is read once.
+
+        Args:
+            captions: S captions.
+            text: The tokenizer.
+            encoder: The text encoder; None if it was released.
+            device: Where the model computes.
+
+        Returns:
+            S times ``[L, D]`` on any device, as encoded.
+        """
+        keys = [self._key(caption, text, encoder, device) for caption in captions]
+        found = [None if self.cache is None else self.cache.read(key) for key in keys]
+        whole = [embedding for embedding in found if embedding is not None]
+        if len(whole) == len(found):
+            return whole
+        captioner = CaptionEncoder(
+            text.tokenizer, self.read() if encoder is None else encoder, text.max_length
+        )
+        return [
+            self._make(captioner, caption, key) if embedding is None else embedding
+            for caption, key, embedding in zip(captions, keys, found, strict=True)
+        ]
+
+    def read(self) -> PreTrainedModel:
+        """Read the text encoder from the folder to the CPU.
+
+        Raises:
+            ModelError: If it cannot be read or used.
+        """
+        with load_errors(self.model):
+            encoder = load_text_encoder(
+                self.model / "text_encoder", dtype=self.dtype, variant=self.variant, use_safetensors=True
+            )
+        align_weights({"text_encoder": encoder})
+        check_weights(str(self.model), {"text_encoder": encoder})
+        return encoder
+
+    def _make(self, captioner: CaptionEncoder, caption: str, key: str) -> Tensor:
+        embedding = captioner.encode([caption])[0]  # [L, D]
+        if self.cache is not None:
+            self.cache.write(key, embedding)
+        return embedding
+
+    def _key(
+        self, caption: str, text: CaptionTokenizer, encoder: PreTrainedModel | None, device: torch.device
+    ) -> str:
+        where = "cpu" if self.place in ("cpu", "release") else device.type
+        dtype = self.dtype if encoder is None else encoder.dtype
+        precision = f"{dtype} int8" if self.place == "int8" else str(dtype)
+        return embedding_key(self.fingerprint, text.max_length, where, precision, clean_caption(caption))
