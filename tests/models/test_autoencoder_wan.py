@@ -6,6 +6,7 @@ from diffusers import AutoencoderKLWan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch._dynamo.utils import counters
 
 from shotstream.models.autoencoder import StreamingDecoder, VideoAutoencoder, as_video_autoencoder
 
@@ -90,3 +91,20 @@ def test_stills_do_not_see_one_another(wrapped: VideoAutoencoder) -> None:
     stills = wrapped.encode_stills(frames)
     assert stills.shape == (2, 3, 4, 2, 2)
     assert torch.allclose(stills[1, 2], wrapped.encode_clip(frames[1:, 2:])[0, 0], atol=1e-9)
+
+
+@torch.no_grad()
+def test_its_decoder_compiles_whole_and_once_for_all_shots() -> None:
+    """In three graphs (a shot's first frame, its second, all others) and no more after that."""
+    torch.manual_seed(0)
+    sizes = {"dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}
+    vae = AutoencoderKLWan(base_dim=4, z_dim=4, latents_mean=[0.0] * 4, latents_std=[1.0] * 4, **sizes).eval()
+    wrapped, latents = as_video_autoencoder(vae), torch.randn(1, 5, 4, 2, 3)
+    plain = wrapped.open_decoder().decode(latents)
+    torch._dynamo.reset()
+    counters.clear()
+    vae.decoder.compile(fullgraph=True, backend="eager")
+    wrapped.open_decoder().decode(latents)
+    assert counters["stats"]["unique_graphs"] == 3
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        assert torch.allclose(wrapped.open_decoder().decode(latents), plain, atol=1e-5)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.memory import Memory, RememberedFrame, Selection, fit_picture, select_frames
 from shotstream.streaming.stage import MadeChunk, Stage
-from shotstream.streaming.take import Take, TakeRecord, TakeState
+from shotstream.streaming.take import Snapshot, Take, TakeRecord, TakeState
 
 if TYPE_CHECKING:
     from shotstream.streaming.pipeline import ShotStreamPipeline
@@ -25,19 +24,6 @@ MOST_PICTURE_BYTES = 4 * 2**30
 
 class PromptWarning(UserWarning):
     """A prompt has words that the model does not know, or is too long to be read; it is told all the same."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A story at one moment, mid-shot too; see `StorySession.snapshot`."""
-
-    size: tuple[int, int]
-    decoder: str
-    setting: str
-    seed: int
-    script: list[TakeRecord]
-    memory: Memory
-    take: TakeState | None
 
 
 class StorySession:

@@ -1,4 +1,4 @@
-"""A take: one attempt at a shot, and the state it needs while it is being made."""
+"""A take: one attempt at a shot, the state it needs while it is being made, and copies of that."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from shotstream.models.autoencoder import StreamingDecoder
+from shotstream.streaming.memory import Memory
 from shotstream.streaming.rollout import ShotRollout
 
 
@@ -124,3 +125,16 @@ class TakeState:
             pictures=pictures,
             prompts=list(take.prompts),
         )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A story at one moment, mid-shot too; see `StorySession.snapshot`."""
+
+    size: tuple[int, int]
+    decoder: str
+    setting: str
+    seed: int
+    script: list[TakeRecord]
+    memory: Memory
+    take: TakeState | None
