@@ -61,6 +61,19 @@ def test_the_tiny_decoder_is_shown_and_the_full_one_is_remembered(live) -> None:
     assert np.abs(levels - shown).max() < 0.51, "pieces are the whole"
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("decoder", ["full", "tiny"])
+def test_streams_beside_one_another_change_nothing(make_pipeline, decoder: str) -> None:
+    pipeline = make_pipeline()
+    pipeline.register_modules(live_decoder=TinyWanDecoder(latent_channels=4, widths=(8, 8, 8, 8)).eval())
+    pipeline.to("cuda")
+    late, early = pipeline.open("a fox"), pipeline.open("a fox", decoder=decoder)
+    assert early._stage.commits_early
+    late._stage.commits_early = False
+    assert same(telling(late), telling(early))
+
+
 @pytest.mark.parametrize("decoder", ["full", "tiny"])
 def test_an_early_clean_pass_changes_nothing(live, decoder: str) -> None:
     late, early = live.open("a fox", decoder=decoder), live.open("a fox", decoder=decoder)
