@@ -1,4 +1,4 @@
-"""The public tiny decoder of Wan 2.1's latents (TAEHV, MIT: weights ``taew2_1``).
+"""The public tiny decoder of Wan 2.1's latents (TAEHV, weights ``taew2_1``).
 
 Written from the names and shapes of its weights, which are kept: what is saved here is a file in that layout.
 Legend: B batch, F latent frames, C latent channels, n features of a level, h and w latent height and width.
