@@ -49,3 +49,24 @@ def test_the_command_prints_it_all():
     result = CliRunner().invoke(app, ["doctor", "--device", "cpu"])
     assert result.exit_code == 0
     assert "float32" in result.stdout
+
+
+def test_the_plan_says_what_fits_and_how():
+    result = CliRunner().invoke(app, ["doctor", "--plan"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    assert "mini at 64x96 in bfloat16" in result.stdout
+    assert "8 GB: shotstream generate STORY --model mini --text resident" in result.stdout
+    assert "--decoder tiny" not in result.stdout  # mini has none
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--height", "100"), "pictures of 100x96 cannot be made; the height must be a multiple of 16"),
+        (("--model", "nobody/nothing"), "the model 'nobody/nothing' is not here"),
+    ],
+)
+def test_what_cannot_be_planned_is_said(words, message):
+    result = CliRunner().invoke(app, ["doctor", "--plan", *words], env={"COLUMNS": "200"})
+    assert result.exit_code == 1
+    assert message in result.output

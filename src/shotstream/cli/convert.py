@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    import torch
+
+    from shotstream.streaming.pipeline import ShotStreamPipeline
 
 app = typer.Typer(add_completion=False)
 console = Console(highlight=False, soft_wrap=True)
@@ -36,13 +41,10 @@ def convert(
     dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
 ) -> None:
     """Put published weights together as a folder that `shotstream generate --model` opens."""
-    import torch
-
-    from shotstream.media.files import whole_folder
     from shotstream.streaming.assembly import assemble, find_parts
 
-    if dtype not in ("bfloat16", "float16", "float32"):
-        raise ValueError(f"--dtype is {dtype!r}; give bfloat16, float16 or float32.")
+    number_format = parse_dtype(dtype)
+    check_output(output)
     loras = [parse_lora(text) for text in lora or []]
     with console.status("reading the weights"):
         pipeline = assemble(
@@ -51,16 +53,59 @@ def convert(
             wrapper=network,
             loras=loras,
             tiny_decoder=tiny_decoder,
-            dtype=getattr(torch, dtype),
+            dtype=number_format,
         )
-    with console.status(f"writing {output}"), whole_folder(output) as folder:
-        pipeline.save_pretrained(folder)
-    console.print(f"Wrote {output}/: shotstream generate STORY --model {output}")
+    save(pipeline, output)
     if checkpoint is None:
         console.print(
             "[yellow]This is Wan 2.1 itself, which has not learnt to tell stories in four steps: train "
             "from it (base: in a recipe), or give --checkpoint.[/yellow]"
         )
+
+
+def check_output(folder: Path) -> None:
+    """Refuse a folder whose contents a new model would not simply replace.
+
+    Raises:
+        ValueError: If there is something in it that is no model.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "model_index.json").is_file():
+        raise ValueError(
+            f"{folder} holds something other than a model, which would be lost; choose a new folder."
+        )
+
+
+def save(pipeline: ShotStreamPipeline, output: Path, record: str | None = None) -> None:
+    """Write a model's folder, whole or not at all, and say how to use it.
+
+    Args:
+        pipeline: The model.
+        output: The folder.
+        record: Where its parts come from, JSON; kept in it as sources.json.
+
+    Raises:
+        MediaError: If it cannot be written.
+    """
+    from shotstream.media.files import whole_folder, write_text
+
+    with console.status(f"writing {output}"), whole_folder(output) as folder:
+        pipeline.save_pretrained(folder)
+        if record is not None:
+            write_text(folder / "sources.json", record)
+    console.print(f"Wrote {output}/: shotstream generate STORY --model {output}")
+
+
+def parse_dtype(name: str) -> torch.dtype:
+    """Read the name of a number format.
+
+    Raises:
+        ValueError: If weights cannot be kept in it.
+    """
+    import torch
+
+    if name not in ("bfloat16", "float16", "float32"):
+        raise ValueError(f"--dtype is {name!r}; give bfloat16, float16 or float32.")
+    return getattr(torch, name)
 
 
 def parse_lora(text: str):

@@ -6,7 +6,7 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -16,6 +16,11 @@ from shotstream import __version__
 
 app = typer.Typer(add_completion=False)
 
+if TYPE_CHECKING:
+    from shotstream.streaming.memory_plan import Sizes
+
+_BUDGETS_GIB = (8, 12, 16, 24)
+"""Of graphics cards; what is sold as 8 GB has 8 GiB."""
 _ENCODERS = ("libx264", "h264_nvenc", "libvpx-vp9", "libsvtav1")
 
 
@@ -31,8 +36,16 @@ class Finding(NamedTuple):
 def doctor(
     model: Annotated[str, typer.Option(help="mini, a model folder, or a name on the hub.")] = "mini",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what memory a model (also: wan-1.3b) takes, and what fits.")
+    ] = False,
+    height: Annotated[int | None, typer.Option(min=16, help="Of the pictures, for --plan.")] = None,
+    width: Annotated[int | None, typer.Option(min=16, help="Of the pictures, for --plan.")] = None,
 ) -> None:
     """Show device, number format, attention back end, codecs, extras and model, and why each."""
+    if plan:
+        show_plan(model, height, width)
+        return
     table = Table("what", "found", "why, or what to do", title=f"ShotStream {__version__}")
     for finding in [*computing(device), *machine(), video(), *extras(), weights(model)]:
         table.add_row(*finding)
@@ -64,10 +77,12 @@ def machine() -> list[Finding]:
     """Cores and memory."""
     import torch
 
+    from shotstream.streaming.room import all_memory
+
     threads = f"torch uses {torch.get_num_threads()} threads; OMP_NUM_THREADS sets another number"
     findings = [Finding("cores", str(os.cpu_count()), threads)]
-    if hasattr(os, "sysconf"):
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = all_memory()
+    if memory is not None:
         findings.append(Finding("memory", f"{memory / 2**30:.1f} GiB", "of the whole machine"))
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
@@ -120,6 +135,75 @@ def weights(model: str) -> Finding:
         return Finding(f"model {model}", "on the hub", "fetched when it is first used")
     size = sum(path.stat().st_size for path in weight_files(folder)) / 2**20
     return Finding(f"model {model}", f"{size:.1f} MiB", f"sha256 {hash_weights(folder)[:16]}, {folder}")
+
+
+def show_plan(model: str, height: int | None, width: int | None) -> None:
+    """Print what a model takes, the ways to run it, and what fits how much memory.
+
+    Raises:
+        ValueError: If the model is not here, or cannot make pictures of that size.
+    """
+    from shotstream.streaming.memory_sizes import measure
+
+    console = Console(highlight=False)
+    with console.status("working it out"):
+        sizes, height, width = measure(model, height, width)
+    parts = Table("part, or the most its work takes", "GiB", title=f"{model} at {height}x{width} in bfloat16")
+    for name, size in vars(sizes).items():
+        parts.add_row(name.replace("_", " "), f"{size / 2**30:.2f}")
+    console.print(parts)
+    console.print(ways_table(sizes))
+    for budget in _BUDGETS_GIB:
+        console.print(f"{budget} GB: {advise(sizes, model, height, width, budget)}", soft_wrap=True)
+
+
+def ways_table(sizes: Sizes) -> Table:
+    """Ways to run a model: what each takes, and whether that fits."""
+    import torch
+
+    from shotstream.streaming.memory_plan import RESERVED_BYTES, WAYS
+    from shotstream.streaming.room import GIB, all_memory
+
+    gpu = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
+    here = gpu or all_memory() or 0
+    title = f"Peak in GiB; it fits if {RESERVED_BYTES / GIB:.2f} more are left for CUDA and its libraries"
+    budgets = [f"{budget} GB" for budget in _BUDGETS_GIB]
+    found = f"here: {'GPU' if gpu else 'no GPU'}, {here / GIB:.0f}"
+    table = Table("options of generate", "GPU", "and machine", *budgets, found, title=title)
+    for way in WAYS:
+        if way.decoder == "tiny" and not sizes.live_decoder:
+            continue
+        device, host = sizes.device_bytes(way), sizes.host_bytes(way)
+        answers = [yes_or_no(device, budget * GIB) for budget in _BUDGETS_GIB]
+        if gpu:
+            answers.append(yes_or_no(device, gpu))
+        else:
+            answers.append("-" if way.offload else yes_or_no(sizes.machine_bytes(way), here))
+        table.add_row(str(way), f"{device / GIB:.2f}", f"{host / GIB:.2f}", *answers)
+    return table
+
+
+def advise(sizes: Sizes, model: str, height: int, width: int, budget_gib: int) -> str:
+    """Tell how to run a model on a GPU of so many GiB."""
+    from shotstream.streaming.memory_plan import WAYS, recommend, shrink
+    from shotstream.streaming.room import GIB
+
+    way, size = recommend(sizes, budget_gib * GIB), ""
+    if way is None:
+        smaller = shrink(sizes, height, width, budget_gib * GIB)
+        if smaller is None:
+            return "not even the weights fit"
+        way, size = WAYS[-1], f" and pipe.stream(story, height={smaller[0]}, width={smaller[1]})"
+    if way.offload:
+        return f"in Python, with what {way.options()} stand for, pipe.enable_model_cpu_offload(){size}"
+    return f"shotstream generate STORY --model {'DIR' if model == 'wan-1.3b' else model} {way.options()}"
+
+
+def yes_or_no(taken_bytes: int, offered_bytes: int) -> str:
+    """A cell of the table."""
+    from shotstream.streaming.memory_plan import RESERVED_BYTES
+
+    return "[green]yes[/green]" if taken_bytes + RESERVED_BYTES <= offered_bytes else "no"
 
 
 def _installed(name: str) -> bool:

@@ -44,6 +44,12 @@ def generate(
     text: Annotated[
         str, typer.Option(help="Where the text encoder lives: auto, resident, cpu, int8 or release.")
     ] = "auto",
+    mode: Annotated[
+        str, typer.Option(help="auto, plain, exact (fast attention, compiled), fast (8-bit layers, too).")
+    ] = "auto",
+    kv_cache: Annotated[
+        str, typer.Option(help="auto, or float8: half the memory for keys and values.")
+    ] = "auto",
     scale: Annotated[str, typer.Option(metavar="auto|N", help="Enlarge the pictures N times.")] = "auto",
 ) -> None:
     """Generate a story: story.mp4, shots/NN.mp4, contact_sheet.png and story.json."""
@@ -54,6 +60,7 @@ def generate(
         story = story.model_copy(update={"seed": seed})
     enlargement = parse_scale(scale)
     pipeline, facts = load(model, device, dtype, text)
+    facts |= make_fast(pipeline, mode, kv_cache)
     with StoryFolder(output or Path("out") / story_file.stem, enlargement) as folder:
         folder.facts |= facts | {"title": story.title, "setting": story.setting, "seed": story.seed}
         folder.facts["decoder"] = decoder
@@ -182,6 +189,29 @@ def load(
         "weights_sha256": hash_weights(folder),
         **facts,
     }
+
+
+def make_fast(pipeline: ShotStreamPipeline, mode: str, kv_cache: str) -> dict[str, Any]:
+    """Choose the ways to compute, and say why.
+
+    Returns:
+        What story.json tells of them.
+
+    Raises:
+        ValueError: If there is no such mode or cache.
+    """
+    import torch
+
+    from shotstream.streaming.speed import choose_speed, prepare
+
+    if kv_cache not in ("auto", "float8"):
+        raise ValueError(f"--kv-cache is {kv_cache!r}; give auto or float8.")
+    pipeline.cache_dtype = torch.float8_e4m3fn if kv_cache == "float8" else None
+    with console.status("choosing the fastest ways to compute"):
+        chosen = prepare(pipeline, choose_speed(mode, pipeline._execution_device).value)
+    for what, choice in chosen:
+        console.print(f"{what}: {choice.value} ({choice.reason})")
+    return {"kv_cache": kv_cache, "computing": {what: choice.value for what, choice in chosen}}
 
 
 @contextmanager

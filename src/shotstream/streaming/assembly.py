@@ -105,17 +105,17 @@ def assemble(
         merge_adapter(network, read_lora(lora.path), lora.path, lora.scale)
     text_dtype = torch.bfloat16 if dtype == torch.float16 else dtype  # umT5 overflows float16
     return ShotStreamPipeline(
-        transformer=_cast(network, dtype, network._keep_in_fp32_modules),
+        transformer=cast_weights(network, dtype, network._keep_in_fp32_modules),
         vae=load_autoencoder(parts.vae),
-        text_encoder=_cast(load_text_encoder_file(parts.text_encoder), text_dtype),
+        text_encoder=cast_weights(load_text_encoder_file(parts.text_encoder), text_dtype),
         tokenizer=_load_tokenizer(parts.tokenizer),
         scheduler=FlowSchedule(),
-        live_decoder=_cast(load_tiny_decoder(tiny_decoder), dtype) if tiny_decoder else None,
+        live_decoder=cast_weights(load_tiny_decoder(tiny_decoder), dtype) if tiny_decoder else None,
         **(pipeline or {}),
     )
 
 
-def _cast(network: Network, dtype: torch.dtype, kept: Sequence[str] | None = None) -> Network:
+def cast_weights(network: Network, dtype: torch.dtype, kept: Sequence[str] | None = None) -> Network:
     """Change the weights' number format, except for modules that are kept in float32."""
     for name, values in network.named_parameters():
         values.data = values.data.to(torch.float32 if {*name.split(".")} & {*(kept or ())} else dtype)

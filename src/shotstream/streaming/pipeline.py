@@ -53,7 +53,6 @@ class ShotStreamPipeline(CaptionedPipeline):
 
     model_cpu_offload_seq = "text_encoder->transformer->vae"
     _optional_components = ["live_decoder"]  # noqa: RUF012
-    _exclude_from_cpu_offload = ["live_decoder"]  # noqa: RUF012 (small, and needed with every chunk)
 
     def __init__(
         self,
@@ -355,6 +354,11 @@ class ShotStreamPipeline(CaptionedPipeline):
                 f"multiple of {ratio * rows} and the width of {ratio * columns}"
             )
         return picture_height, picture_width
+
+    @property
+    def _exclude_from_cpu_offload(self) -> list[str]:
+        """The live decoder is small, and needed with every chunk."""
+        return [*super()._exclude_from_cpu_offload, "live_decoder"]
 
     def _check_parts(self) -> None:
         """Parts of different models cannot be put together.

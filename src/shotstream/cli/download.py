@@ -1,0 +1,128 @@
+"""`shotstream download`: published weights are fetched and become one model folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shotstream.cli.convert import check_output, parse_dtype, save
+
+if TYPE_CHECKING:
+    from shotstream.streaming.published import Part, Standing
+
+app = typer.Typer(add_completion=False)
+console = Console(highlight=False, soft_wrap=True)
+
+
+@app.command()
+def download(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to fetch: wan-1.3b.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The new model's folder.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    decoder: Annotated[
+        bool, typer.Option("--decoder", help="The tiny decoder too, to watch live with.")
+    ] = False,
+    revision: Annotated[
+        str | None, typer.Option(metavar="COMMIT", help="Of ShotStream's repository; else its newest.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
+) -> None:
+    """Fetch a published model from the hub and put it together; files that are here are not fetched again."""
+    from huggingface_hub import constants
+
+    from shotstream.streaming.assembly import assemble
+    from shotstream.streaming.published import fetch, locate_parts, look_up, record
+    from shotstream.streaming.room import check_disk, check_memory
+
+    number_format, cache = parse_dtype(dtype), Path(constants.HF_HUB_CACHE)
+    check_output(output)
+    with console.status("asking the hub"):
+        standings = [look_up(part) for part in choose_parts(name, revision, decoder)]
+    show(standings)
+    check_disk(
+        {
+            cache: sum(standing.missing_bytes for standing in standings),
+            output: written_bytes(standings, dtype),
+        }
+    )
+    check_memory(converting_bytes(standings, dtype))
+    if not yes and not agreed():
+        raise typer.Exit(1)
+    try:
+        folders = [fetch(standing) for standing in standings]
+    except KeyboardInterrupt as stop:
+        console.print(
+            f"[yellow]Stopped.[/yellow] Files that were fetched whole are kept in {cache}; "
+            "the same command goes on with the others."
+        )
+        raise typer.Exit(130) from stop
+    with console.status("reading the weights"):
+        parts, tiny_decoder = locate_parts(*folders)
+        pipeline = assemble(parts, tiny_decoder=tiny_decoder, dtype=number_format)
+    save(pipeline, output, json.dumps([record(standing) for standing in standings], indent=2) + "\n")
+
+
+def choose_parts(name: str, revision: str | None, decoder: bool) -> list[Part]:
+    """Name the parts of a model.
+
+    Raises:
+        ValueError: If there is no such model.
+    """
+    from dataclasses import replace
+
+    from shotstream.streaming.published import PUBLISHED, SHOTSTREAM, TINY_DECODER
+
+    if name not in PUBLISHED:
+        raise ValueError(f"there is no published model {name!r}; there is {', '.join(PUBLISHED)}.")
+    parts = [
+        replace(part, revision=revision) if revision and part is SHOTSTREAM else part
+        for part in PUBLISHED[name]
+    ]
+    return [*parts, TINY_DECODER] if decoder else parts
+
+
+def show(standings: Sequence[Standing]) -> None:
+    """Print what will be fetched, under which licence."""
+    table = Table("part", "repository", "revision", "licence", "size", "still to fetch")
+    for standing in standings:
+        part, size = standing.part, sum(standing.sizes.values())
+        revision = standing.commit or part.revision
+        if part.revision != revision:
+            revision += f" ({part.revision})"
+        missing = gibibytes(standing.missing_bytes) if standing.missing else "nothing"
+        table.add_row(part.title, part.repository, revision, part.licence, gibibytes(size), missing)
+    console.print(table)
+
+
+def agreed() -> bool:
+    """Ask whether to go on.
+
+    Raises:
+        ValueError: If nobody can be asked.
+    """
+    if not sys.stdin.isatty():
+        raise ValueError("nobody can be asked here; give --yes to fetch these parts under these licences.")
+    return typer.confirm("Fetch them, under these licences?")
+
+
+def written_bytes(standings: Sequence[Standing], dtype: str) -> int:
+    """Bytes of the new folder, at most: the text encoder is published in bfloat16, the rest in float32."""
+    return sum(sum(standing.sizes.values()) for standing in standings) * (2 if dtype == "float32" else 1)
+
+
+def converting_bytes(standings: Sequence[Standing], dtype: str) -> int:
+    """Memory for weights whose number format changes; others stay in their files until they are written."""
+    wan, student = (sum(standing.sizes.values()) for standing in standings[:2])
+    return 2 * wan if dtype == "float32" else student // 2
+
+
+def gibibytes(size: int) -> str:
+    """Write a number of bytes for people."""
+    return f"{size / 2**30:.2f} GiB"

@@ -1,0 +1,137 @@
+"""Ways to tell stories with a model, what each takes of a device's memory, and which fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from shotstream.streaming.room import GIB
+
+RESERVED_BYTES = 3 * GIB // 4
+"""Left free on a device: what CUDA and its libraries take for themselves, and what allocators round up. Not
+computed; a usual size."""
+_GROWING = (
+    "kv_cache",
+    "kv_cache_float8",
+    "passes",
+    "passes_float8",
+    "decoder_state",
+    "decoding",
+    "live_decoding",
+)
+"""Sizes that grow with the pictures."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to tell stories: options of `shotstream generate`, and whether networks take turns on a GPU."""
+
+    text: str = "resident"
+    decoder: str = "full"
+    kv_cache: str = "auto"
+    offload: bool = False
+
+    def options(self) -> str:
+        """Write it for `shotstream generate`, but for what Python alone can ask for."""
+        options = {"text": self.text, "decoder": self.decoder, "kv-cache": self.kv_cache}
+        usual = {"decoder": "full", "kv-cache": "auto"}
+        return " ".join(f"--{name} {value}" for name, value in options.items() if usual.get(name) != value)
+
+    def __str__(self) -> str:
+        return self.options() + (" + offload" if self.offload else "")
+
+
+WAYS = (
+    Way(),
+    Way(decoder="tiny"),
+    Way("int8"),
+    Way("cpu"),
+    Way("release"),
+    Way("release", decoder="tiny"),
+    Way("release", kv_cache="float8"),
+    Way("release", offload=True),
+    Way("release", kv_cache="float8", offload=True),
+)
+"""From the quickest to the thriftiest; the tiny decoder makes the first frames quicker and takes memory."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes that the parts of a model take, and the most that their work takes beside what stays."""
+
+    transformer: int
+    vae: int
+    live_decoder: int
+    text_encoder: int
+    text_encoder_int8: int
+    kv_cache: int
+    kv_cache_float8: int
+    captions: int
+    """Keys and values of a shot's own caption and of those of all remembered frames."""
+    encoding: int
+    """The longest caption through the text encoder."""
+    passes: int
+    """The transformer over the context, or over a chunk that sees all it can; and encoding a still."""
+    passes_float8: int
+    decoder_state: int
+    """What the full decoder carries from chunk to chunk."""
+    decoding: int
+    """A chunk through the full decoder, beside its state."""
+    live_decoding: int
+    """A chunk through the tiny decoder, its state included."""
+
+    def device_bytes(self, way: Way) -> int:
+        """Most bytes that a way takes on a GPU.
+
+        Work that overlaps is added up: decoding goes on beside the next pass, in memory of its own. With
+        offload nothing overlaps, and only the transformer leaves while others work.
+        """
+        text = {"resident": self.text_encoder, "int8": self.text_encoder_int8}.get(way.text, 0)
+        passes = max(self._passes(way), self.encoding if text else 0)
+        if way.offload:
+            return self._kept(way) + max(text, self.transformer + passes, self.decoding)
+        return self._kept(way) + text + self.transformer + passes + self.decoding
+
+    def host_bytes(self, way: Way) -> int:
+        """Most bytes that a way takes of the machine's memory beside a GPU."""
+        text = self.text_encoder + self.encoding if way.text in ("cpu", "release") else 0
+        return text + (self.transformer if way.offload else 0)
+
+    def machine_bytes(self, way: Way) -> int:
+        """Most bytes that a way takes without a GPU, where one thing is done after the other."""
+        text = self.text_encoder_int8 if way.text == "int8" else self.text_encoder
+        work = max(self._passes(way), self.decoding)
+        if way.text == "release":
+            return self._kept(way) + self.transformer + max(work, text + self.encoding)
+        return self._kept(way) + self.transformer + text + max(work, self.encoding)
+
+    def _passes(self, way: Way) -> int:
+        return self.passes_float8 if way.kv_cache == "float8" else self.passes
+
+    def _kept(self, way: Way) -> int:
+        """What stays all the time but for the text encoder and the transformer."""
+        cache = self.kv_cache_float8 if way.kv_cache == "float8" else self.kv_cache
+        live = self.live_decoder + self.live_decoding if way.decoder == "tiny" else 0
+        return cache + self.captions + self.vae + self.decoder_state + live
+
+
+def recommend(sizes: Sizes, budget_bytes: int) -> Way | None:
+    """The first of `WAYS` that fits a GPU; None if none does."""
+    return next((way for way in WAYS if sizes.device_bytes(way) + RESERVED_BYTES <= budget_bytes), None)
+
+
+def shrink(sizes: Sizes, height: int, width: int, budget_bytes: int) -> tuple[int, int] | None:
+    """Find the largest pictures, of about the same shape, with which the thriftiest way fits a GPU.
+
+    All but weights and captions grows with the area, or with parts of it less; so the answer is on the safe
+    side.
+
+    Returns:
+        Height and width, multiples of 16; None if the weights alone are too much.
+    """
+    way, nothing = WAYS[-1], dict.fromkeys(_GROWING, 0)
+    fixed = replace(sizes, **nothing).device_bytes(way)
+    share = (budget_bytes - RESERVED_BYTES - fixed) / (sizes.device_bytes(way) - fixed)
+    if share <= 0:
+        return None
+    small_height, small_width = (int(side * share**0.5) // 16 * 16 for side in (height, width))
+    return (small_height, small_width) if small_height and small_width else None
