@@ -17,7 +17,7 @@ SOURCE = Path(shotstream.__file__).parent
 LAYERS = [
     {"story", "diffusion", "models", "media", "world", "weights"},
     {"streaming"},
-    {"data", "training", "evaluation", "serving"},
+    {"data", "training", "evaluation", "benchmark", "serving"},
     {"cli"},
 ]
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
@@ -64,7 +64,7 @@ def test_imports_run_downwards(path: Path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_networks_and_training_need_no_media_libraries(path: Path):
-    if part_of(path) in {"models", "diffusion", "training", "streaming"}:
+    if part_of(path) in {"models", "diffusion", "training", "streaming", "benchmark"}:
         assert not {module.split(".")[0] for module, _ in imports(path)} & HEAVY
 
 

@@ -202,13 +202,13 @@ def make_fast(pipeline: ShotStreamPipeline, mode: str, kv_cache: str) -> dict[st
     """
     import torch
 
-    from shotstream.streaming.speed import choose_speed, prepare
+    from shotstream.streaming.speed import MODES, choose_mode, prepare
 
     if kv_cache not in ("auto", "float8"):
         raise ValueError(f"--kv-cache is {kv_cache!r}; give auto or float8.")
     pipeline.cache_dtype = torch.float8_e4m3fn if kv_cache == "float8" else None
     with console.status("choosing the fastest ways to compute"):
-        chosen = prepare(pipeline, choose_speed(mode, pipeline._execution_device).value)
+        chosen = prepare(pipeline, MODES[choose_mode(mode, pipeline._execution_device).value])
     for what, choice in chosen:
         console.print(f"{what}: {choice.value} ({choice.reason})")
     return {"kv_cache": kv_cache, "computing": {what: choice.value for what, choice in chosen}}

@@ -102,7 +102,8 @@ class FlowSchedule(SchedulerMixin, ConfigMixin):
             Sigma of the same shape and device, float64 (float32 on a device without it).
         """
         sigmas, timesteps = self._tables_on(timestep.device)
-        return sigmas[(timestep.to(timesteps.dtype).unsqueeze(-1) - timesteps).abs().argmin(-1)]
+        nearest = (timestep.to(timesteps.dtype).unsqueeze(-1) - timesteps).abs().argmin(-1)
+        return sigmas.take(nearest)  # indexing with one number would wait for the device
 
     def add_noise(self, x0: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
         """Go from data to the noisy state ``(1 - sigma) x0 + sigma noise``.

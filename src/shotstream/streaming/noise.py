@@ -27,6 +27,6 @@ def noise(
     """
     digest = hashlib.blake2b(repr(tuple(int(part) for part in key)).encode(), digest_size=8).digest()
     generator = torch.Generator("cpu").manual_seed(int.from_bytes(digest) >> 1)
-    pinned = torch.device(device).type == "cuda"  # so that the copy waits for nothing
-    values = torch.randn(tuple(shape), generator=generator, pin_memory=pinned)
-    return values.to(device, dtype, non_blocking=pinned)
+    kind = torch.device(device).type
+    values = torch.randn(tuple(shape), generator=generator, pin_memory=kind == "cuda")
+    return values.to(device, dtype, non_blocking=kind not in ("cpu", "mps"))  # the host need not wait

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +14,7 @@ from shotstream.models.device import Choice
 from shotstream.models.float8 import Float8Linear, use_float8
 
 if TYPE_CHECKING:
+    from shotstream.models.transformer import CausalWanTransformer3DModel
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
 LEAST_GAIN = 1.1
@@ -40,25 +41,23 @@ MODES = {
 """``plain`` does nothing; ``exact`` differs by rounding only; ``fast`` computes in fewer bits, too."""
 
 
-def choose_speed(mode: str, device: torch.device) -> Choice[Speed]:
-    """What a mode means on a device.
+def choose_mode(name: str, device: torch.device) -> Choice[str]:
+    """Choose one of `MODES`.
 
     Args:
-        mode: ``auto``, or one of `MODES`.
+        name: ``auto``, or the name of one.
         device: Where the pipeline is.
 
     Raises:
         ValueError: If there is no such mode.
     """
-    if mode not in ("auto", *MODES):
-        raise ValueError(f"there is no mode {mode!r}; give auto, {', '.join(MODES)}")
+    if name not in ("auto", *MODES):
+        raise ValueError(f"there is no mode {name!r}; give auto, {', '.join(MODES)}")
+    if name != "auto":
+        return Choice(name, "asked for")
     if device.type == "cuda":
-        return Choice(MODES["exact" if mode == "auto" else mode], "a GPU")
-    if mode == "auto":
-        return Choice(MODES["plain"], "without a GPU compiling takes longer than it saves")
-    return Choice(
-        replace(MODES[mode], float8=False), "8-bit layers need a GPU" if mode == "fast" else "asked for"
-    )
+        return Choice("exact", "a GPU")
+    return Choice("plain", "without a GPU compiling takes longer than it saves")
 
 
 def prepare(
@@ -86,12 +85,7 @@ def prepare(
         transformer.set_attention_backend(best.value)
         chosen.append(("attention", best))
     if speed.float8:
-        gain = _float8_gain(transformer.blocks[0].get_submodule("ffn.net.2"), chunk_tokens)
-        reason = f"{gain:.2f} times as fast as {transformer.dtype}".replace("torch.", "")
-        pays = gain >= LEAST_GAIN
-        if pays:
-            use_float8(transformer)
-        chosen.append(("linear layers", Choice("float8" if pays else "as they are", reason)))
+        chosen.append(("linear layers", _try_float8(transformer, chunk_tokens)))
     if speed.compile:
         started = time.perf_counter()
         transformer.compile_repeated_blocks(fullgraph=True)
@@ -117,6 +111,17 @@ def _warm_up(pipeline: ShotStreamPipeline, height: int | None, width: int | None
     for chunks in (1, 1, 1, None):
         for _ in session.shoot("a", chunks=chunks):
             pass
+
+
+def _try_float8(transformer: CausalWanTransformer3DModel, tokens: int) -> Choice[str]:
+    """Use 8-bit layers if they are faster."""
+    if transformer.dtype != torch.bfloat16:
+        return Choice("as they are", "8-bit layers need a model in bfloat16")
+    gain = _float8_gain(transformer.blocks[0].get_submodule("ffn.net.2"), tokens)
+    if gain >= LEAST_GAIN:
+        use_float8(transformer)
+    name = "float8" if gain >= LEAST_GAIN else "as they are"
+    return Choice(name, f"in 8 bits {gain:.2f} times as fast as in bfloat16")
 
 
 @torch.no_grad()

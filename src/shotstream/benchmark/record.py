@@ -1,0 +1,163 @@
+"""What a benchmark writes down: figures, and everything that decides what they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class RecordError(ValueError):
+    """A file holds no record of a benchmark."""
+
+
+class Part(BaseModel):
+    """Base of all parts of a record: unknown entries are refused."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class Machine(Part):
+    """What computed."""
+
+    hardware: str
+    """GPU if one was used, processor, cores, torch, as `shotstream.evaluation.origin.hardware` says."""
+    driver: str | None
+    """Version of the GPU's driver."""
+    torch: str
+
+
+class Settings(Part):
+    """What was run; figures of different settings are not compared."""
+
+    model: str
+    weights: str
+    """"random weights", or the hash of the model's weights."""
+    parameters: int
+    """Of the transformer."""
+    text_encoder: str
+    transformer_only: bool
+    """Whether captions, stills and decoding are left out."""
+    mode: str
+    """exact or fast."""
+    decoder: str | None
+    """Which decoder makes the live frames; None for the model's only one."""
+    shots: int
+    chunks: int
+    """Of a shot."""
+    height: int
+    width: int
+    device: str
+    """Type of the device: cpu, cuda."""
+    dtype: str
+    film_fps: float
+    """Frames per second at which the film is shown."""
+
+    @property
+    def case(self) -> str:
+        """Name of the case, for the file of its baseline."""
+        parts = [
+            self.model.strip("/").replace("/", "-"),
+            f"{self.height}x{self.width}",
+            self.device,
+            self.dtype,
+            self.mode,
+            self.decoder,
+        ]
+        return "-".join([part for part in parts if part] + ["loop"] * self.transformer_only)
+
+    @property
+    def labels(self) -> list[str]:
+        """What a reader must know beside the figures."""
+        labels = [self.weights] if self.weights == RANDOM_WEIGHTS else []
+        if self.transformer_only:
+            labels.append("transformer only: no captions, no decoding")
+        elif self.text_encoder == RANDOM_TEXT_ENCODER:
+            labels.append(f"captions go through {RANDOM_TEXT_ENCODER}")
+        return labels
+
+
+RANDOM_WEIGHTS = "random weights"
+RANDOM_TEXT_ENCODER = "a small random text encoder, not umT5"
+
+
+class Figures(Part):
+    """How fast it went. Everything but `first_frame_cold_seconds` is taken after the warm-up."""
+
+    frames_per_second: float
+    """Frames of all shots by the seconds from the story's first prompt to its last frame."""
+    times_film_pace: float
+    """The same in multiples of the pace at which the film is shown."""
+    first_frame_cold_seconds: float
+    """From the first prompt after loading to its first frames, opening the session included."""
+    first_frame_warm_seconds: float
+    """The same for a later story."""
+    next_shot_seconds: float | None
+    """Median time from the last frames of a shot to the first of the next; None for a single shot."""
+    chunk_p50_seconds: float
+    """Median time from the frames of one chunk to those of the next, first chunks of shots included."""
+    chunk_p95_seconds: float
+    chunk_p99_seconds: float
+    chunk_p99_over_p50: float
+    peak_memory_bytes: int
+    """Most that was allocated on the GPU; on a CPU, most that was resident since the process began."""
+    device_allocations: int | None
+    """How often memory was asked of the GPU itself; None on a CPU."""
+    graph_breaks: int
+    recompilations: int
+    stage_seconds: dict[str, float]
+    """Over all shots, as far as chunks tell; what is left of the time is under ``rest``."""
+    chunk_seconds: list[list[float]]
+    """The raw times, per shot."""
+
+
+class LoopCounts(Part):
+    """What the chunk loop did that it should not, after a warm-up shot; exact on any machine."""
+
+    operations_per_chunk: int
+    """Operations that torch dispatched for the last watched chunk: denoising and clean pass."""
+    synchronising: dict[str, int]
+    """Calls that make the host wait for the device, by place."""
+    cache_copies: dict[str, int]
+    """Copies of at least half of a layer's keys, by place."""
+    growth_in_shot_bytes: int
+    """Live tensors after the last chunk, less those after the second; latents kept for redirects apart."""
+    growth_over_shots_bytes: int
+    """Live tensors after the last watched shot, less those after the first."""
+    cache_moves: int
+    """How often the cache's storage was found in another place."""
+
+
+class Record(Part):
+    """One benchmark."""
+
+    date: str
+    """When it was run, ISO 8601."""
+    commit: str | None
+    machine: Machine
+    settings: Settings
+    labels: list[str] = Field(default_factory=list)
+    figures: Figures
+    loop: LoopCounts | None = None
+    """Only where the loop was watched."""
+
+    def write(self, path: Path) -> None:
+        """Write the record as JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Record:
+        """Read a record.
+
+        Raises:
+            RecordError: If the file is not there or holds no record.
+        """
+        if not path.is_file():
+            raise RecordError(f"there is no record {path}; make it with shotstream bench -o {path}")
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(step) for step in first["loc"]) or "the file"
+            raise RecordError(f"{path} is no record of a benchmark: {place}: {first['msg']}") from error

@@ -1,0 +1,201 @@
+"""`shotstream bench`: how fast stories are told, from prompt to decoded frames in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    import torch
+
+    from shotstream.benchmark.record import Record, Settings
+    from shotstream.streaming.pipeline import ShotStreamPipeline
+
+app = typer.Typer(add_completion=False)
+console = Console(highlight=False)
+
+
+@app.callback(invoke_without_command=True)
+def bench(
+    context: typer.Context,
+    model: Annotated[str, typer.Option(help="mini, a model folder, or a name on the hub.")] = "mini",
+    random: Annotated[
+        str | None, typer.Option(help="Random weights instead, of the size of tiny, mini or wan-1.3b.")
+    ] = None,
+    shots: Annotated[int, typer.Option(min=1, help="Shots of the story that counts.")] = 5,
+    seconds: Annotated[float | None, typer.Option(help="Of a shot \\[default: as trained]")] = None,
+    height: Annotated[int | None, typer.Option(help="Of the pictures \\[default: as trained]")] = None,
+    width: Annotated[int | None, typer.Option(help="Of the pictures \\[default: as trained]")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    mode: Annotated[str, typer.Option(help="auto, plain, exact or fast, as for generate.")] = "auto",
+    decoder: Annotated[str | None, typer.Option(help="full or tiny, where the model has both.")] = None,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="The transformer only: no captions, no pixels.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Count waiting, cache copies and growth in the chunk loop too.")
+    ] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="JSON.")] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="OLD NEW", help="Compare two records; OLD may be a folder of baselines."),
+    ] = None,
+    allowed: Annotated[float, typer.Option(min=0, help="Share by which NEW may be slower.")] = 0.15,
+    counts: Annotated[bool, typer.Option("--counts", help="Compare counts only, not times.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Compare even other settings and machines.")] = False,
+) -> None:
+    """Tell a story, take the time, and show it beside the film's own pace and the goals."""
+    if context.invoked_subcommand:
+        return
+    if compare:
+        _compare(*compare, allowed=allowed, counts_only=counts, force=force)
+        return
+    from shotstream.benchmark.tables import record_table
+    from shotstream.streaming.speed import choose_mode
+
+    pipeline, settings = _make(random or model, random is not None, device, dtype)
+    chunks = pipeline.transformer.config["window_chunks"]
+    settings = settings.model_copy(
+        update={
+            "shots": shots,
+            "chunks": chunks if seconds is None else pipeline.tempo.chunks(seconds),
+            "height": height or int(pipeline.config["height"]),
+            "width": width or int(pipeline.config["width"]),
+            "mode": choose_mode(mode, pipeline._execution_device).value,
+            "decoder": decoder,
+            "transformer_only": loop,
+        }
+    )
+    record = _run(pipeline, settings, watch)
+    console.print(record_table(record))
+    if output:
+        record.write(output)
+        console.print(f"Wrote {output}")
+
+
+@app.command()
+def cache(
+    chunks: Annotated[int, typer.Option(min=3, help="Longest shot, in chunks.")] = 21,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of every way.")] = 3,
+    layers: Annotated[int, typer.Option(min=1, help="Of the network, which is 256 wide.")] = 2,
+    tokens: Annotated[int, typer.Option(min=10, help="Of a latent frame, about.")] = 60,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="JSON.")] = None,
+) -> None:
+    """Compare the cached chunk loop with no cache and with a cache that clones and concatenates."""
+    from shotstream.benchmark.cache_timing import compare_ways, ways_table
+    from shotstream.evaluation import origin
+
+    record = compare_ways(
+        chunks=chunks,
+        repeats=repeats,
+        layers=layers,
+        tokens=tokens,
+        date=origin.now(),
+        commit=origin.commit(),
+        hardware=origin.hardware("cpu"),
+    )
+    console.print(ways_table(record))
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        console.print(f"Wrote {output}")
+
+
+def _make(model: str, random: bool, device_name: str, dtype_name: str) -> tuple[ShotStreamPipeline, Settings]:
+    """Load a model or make one up; what the command line says of the story is not in the settings yet."""
+    from shotstream.benchmark import record
+    from shotstream.models.device import choose_device, choose_dtype
+
+    device = choose_device(device_name).value
+    dtype = choose_dtype(device, dtype_name).value
+    if random:
+        from shotstream.benchmark.random_models import make_random_pipeline
+
+        pipeline, weights = make_random_pipeline(model, device, dtype), record.RANDOM_WEIGHTS
+    else:
+        pipeline, weights = _load(model, device, dtype)
+    settings = record.Settings(
+        model=model,
+        weights=weights,
+        parameters=sum(values.numel() for values in pipeline.transformer.parameters()),
+        text_encoder=record.RANDOM_TEXT_ENCODER if random else type(pipeline.text_encoder).__name__,
+        transformer_only=False,
+        mode="plain",
+        decoder=None,
+        shots=1,
+        chunks=1,
+        height=0,
+        width=0,
+        device=device.type,
+        dtype=str(dtype).removeprefix("torch."),
+        film_fps=float(pipeline.config["fps"]),
+    )
+    return pipeline, settings
+
+
+def _load(model: str, device: torch.device, dtype: torch.dtype) -> tuple[ShotStreamPipeline, str]:
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    from shotstream.models.fingerprint import hash_weights
+    from shotstream.streaming.pipeline import ShotStreamPipeline
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    folder = ShotStreamPipeline.fetch(model)
+    pipeline = ShotStreamPipeline.from_pretrained(folder, dtype=dtype).to(device)
+    return pipeline, f"sha256 {hash_weights(folder)}"
+
+
+def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool) -> Record:
+    import torch
+
+    from shotstream.benchmark.chunk_loop import ChunkLoop, cell_of
+    from shotstream.benchmark.machine import gpu_driver
+    from shotstream.benchmark.measure import measure
+    from shotstream.benchmark.record import Machine, Record
+    from shotstream.benchmark.watch import watch_loop
+    from shotstream.evaluation import origin
+    from shotstream.streaming.speed import MODES, prepare
+
+    speed = MODES[settings.mode]
+    if watch and speed.compile:
+        raise ValueError(
+            f"--watch sees single operations, which mode {settings.mode} does not run; use --mode plain"
+        )
+    for what, choice in prepare(pipeline, speed, settings.height, settings.width):
+        console.print(f"{what}: {choice.value} ({choice.reason})")
+    figures = measure(pipeline, settings)
+    counts = None
+    if watch:
+        cell = cell_of(pipeline, settings.height, settings.width)
+        counts = watch_loop(ChunkLoop(pipeline.transformer, pipeline.scheduler, cell), settings.chunks)
+    device = pipeline._execution_device
+    driver = gpu_driver() if device.type == "cuda" else None
+    return Record(
+        date=origin.now(),
+        commit=origin.commit(),
+        machine=Machine(hardware=origin.hardware(device), driver=driver, torch=torch.__version__),
+        settings=settings,
+        labels=settings.labels,
+        figures=figures,
+        loop=counts,
+    )
+
+
+def _compare(old: Path, new: Path, *, allowed: float, counts_only: bool, force: bool) -> None:
+    from shotstream.benchmark.compare import compare, find_baseline
+    from shotstream.benchmark.record import Record
+    from shotstream.benchmark.tables import comparison_table
+
+    record = Record.read(new)
+    baseline = find_baseline(old, record.settings.case)
+    rows = compare(baseline, record, allowed=allowed, counts_only=counts_only, force=force)
+    console.print(comparison_table(rows))
+    worse = [row.name for row in rows if row.worse]
+    if worse:
+        raise ValueError(f"worse than {old} by more than is allowed: {', '.join(worse)}")

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import shotstream
+from shotstream.benchmark.record import Record
+from shotstream.benchmark.tables import goals
+from shotstream.cli.main import app
+
+pytestmark = pytest.mark.cpu
+
+BASELINES = Path(shotstream.__file__).parents[2] / "benchmarks" / "baselines"
+
+
+def bench(*words: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["bench", *map(str, words)])
+    return result.exit_code, " ".join(result.output.split())
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory) -> Path:
+    """The case of the baseline, measured here."""
+    path = tmp_path_factory.mktemp("bench") / "tiny.json"
+    code, output = bench("--random", "tiny", "--device", "cpu", "--watch", "-o", path)
+    assert code == 0, output
+    return path
+
+
+def test_the_loop_is_as_clean_as_its_baseline(watched):
+    record = Record.read(watched)
+    baseline = Record.read(BASELINES / f"{record.settings.case}.json")
+    if baseline.machine.torch.partition("+")[0] != record.machine.torch.partition("+")[0]:
+        pytest.skip(f"the baseline was counted with torch {baseline.machine.torch}")
+    code, output = bench("--compare", BASELINES, watched, "--counts")
+    assert code == 0, output
+
+
+def test_a_slower_record_is_an_error(watched, tmp_path):
+    record = Record.read(watched)
+    record.figures.frames_per_second *= 2
+    record.write(tmp_path / "faster.json")
+    assert bench("--compare", watched, watched)[0] == 0
+    code, output = bench("--compare", tmp_path / "faster.json", watched)
+    assert code == 1
+    assert "worse than" in output
+    assert "frames_per_second" in output
+
+
+def test_a_case_without_baseline_is_an_error(watched, tmp_path):
+    code, output = bench("--compare", tmp_path, watched)
+    assert code == 1
+    assert "has no baseline" in output
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--random", "huge"], "there is no random model 'huge'"),
+        (["--random", "tiny", "--mode", "odd"], "there is no mode 'odd'"),
+        (["--random", "tiny", "--dtype", "int4"], "--dtype is 'int4'"),
+        (["--random", "tiny", "--height", "33"], "cannot be made"),
+        (["--random", "tiny", "--mode", "fast", "--watch"], "--watch"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_a_sentence(words, sentence):
+    code, output = bench("--device", "cpu", *words)
+    assert code == 1
+    assert sentence in output
+
+
+def test_the_table_shows_labels_and_the_case():
+    code, output = bench("--random", "tiny", "--device", "cpu", "--shots", 2, "--seconds", 2, "--loop")
+    assert code == 0, output
+    assert "2 shots of 2 chunks" in output
+    assert "random weights; transformer only" in output
+
+
+def test_goals_are_shown_for_the_gpu_case_only(watched):
+    settings = Record.read(watched).settings
+    assert goals(settings) == {}
+    gpu = settings.model_copy(update={"mode": "exact", "device": "cuda", "height": 480, "width": 832})
+    assert goals(gpu)["frames_per_second"].met(24)
+    fast = goals(gpu.model_copy(update={"mode": "fast"}))
+    assert not fast["frames_per_second"].met(39.9)
+    assert fast["next_shot_seconds"].met(0.45)
+    assert not fast["recompilations"].met(1)
