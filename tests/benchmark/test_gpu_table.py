@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def test_the_script_makes_the_table_without_video_and_server_libraries(tmp_path)
     absent.mkdir()
     for library in ("av", "fastapi", "skia", "uvicorn", "cv2"):
         (absent / f"{library}.py").write_text(f"raise ImportError('{library} is not here')\n")
-    places = {"OUT": str(tmp_path), "PYTHONPATH": str(absent), "MODES": "plain"}
+    places = {"OUT": str(tmp_path), "PYTHONPATH": str(absent), "MODES": "plain", "PYTHON": sys.executable}
     done = subprocess.run([SCRIPT, "--tiny"], env=os.environ | places, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     table = (tmp_path / "table.txt").read_text()

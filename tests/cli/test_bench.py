@@ -60,7 +60,7 @@ def test_a_case_without_baseline_is_an_error(watched, tmp_path):
     [
         (["--random", "huge"], "there is no random model 'huge'"),
         (["--random", "tiny", "--mode", "odd"], "there is no mode 'odd'"),
-        (["--random", "tiny", "--dtype", "int4"], "--dtype is 'int4'"),
+        (["--random", "tiny", "--dtype", "int4"], "no number format 'int4'"),
         (["--random", "tiny", "--height", "33"], "cannot be made"),
         (["--random", "tiny", "--mode", "fast", "--watch"], "--watch"),
     ],
