@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from shotstream.models.attention_choice import fastest_attention
 from shotstream.models.device import Choice
 from shotstream.models.float8 import Float8Linear, use_float8
+from shotstream.streaming.session import PromptWarning
 
 if TYPE_CHECKING:
     from shotstream.models.transformer import CausalWanTransformer3DModel
@@ -106,11 +108,21 @@ def _tokens(pipeline: ShotStreamPipeline, height: int | None, width: int | None)
 
 
 def _warm_up(pipeline: ShotStreamPipeline, height: int | None, width: int | None) -> None:
-    """Tell a story that has every shape: contexts of one, two and three captions, and a whole shot."""
-    session = pipeline.open("", 0, height, width)
-    for chunks in (1, 1, 1, None):
-        for _ in session.shoot("a", chunks=chunks):
-            pass
+    """Tell a story that has every shape: contexts of one, two and three captions, and a whole shot.
+
+    Its captions are blank, so that no text encoder has to be read for it.
+    """
+    config = pipeline.transformer.config
+    blank = torch.zeros(1, 1, config["text_length"], config["text_dim"], device=pipeline._execution_device)
+    vars(pipeline)["embed"] = lambda _: blank.to(pipeline.transformer.dtype)
+    try:
+        with warnings.catch_warnings(action="ignore", category=PromptWarning):
+            session = pipeline.open("", 0, height, width)
+            for number, chunks in enumerate((1, 1, 1, None)):
+                for _ in session.shoot(str(number), chunks=chunks):
+                    pass
+    finally:
+        del vars(pipeline)["embed"]
 
 
 def _try_float8(transformer: CausalWanTransformer3DModel, tokens: int) -> Choice[str]:
