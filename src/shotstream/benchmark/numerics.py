@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from shotstream.models.attention_choice import use_attention
 from shotstream.models.float8 import use_float8
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.streaming.speed import Speed, prepare
@@ -16,7 +17,7 @@ Change = Callable[[ShotStreamPipeline], object]
 
 
 def _use_backend(pipeline: ShotStreamPipeline) -> None:
-    pipeline.transformer.set_attention_backend("_native_flash")
+    use_attention(pipeline.transformer, "_native_flash")
 
 
 def _use_float8_cache(pipeline: ShotStreamPipeline) -> None:

@@ -105,6 +105,22 @@ def cache(
         console.print(f"Wrote {output}")
 
 
+@app.command()
+def numerics() -> None:
+    """Measure how far every faster or smaller way to compute is from float32 (docs/numerics.md)."""
+    from rich.table import Table
+
+    from shotstream.benchmark.numerics import WAYS, measure
+
+    table = Table("way", "cosine", "largest error", "cosine at least", "error at most")
+    for way in WAYS.values():
+        with console.status(way.title):
+            found = measure(way)
+        bounds = (str(way.least_cosine), str(way.largest_error))
+        table.add_row(way.title, f"{found.cosine:.6f}", f"{found.error:.5f}", *bounds)
+    console.print(table)
+
+
 def _make(model: str, random: bool, device_name: str, dtype_name: str) -> tuple[ShotStreamPipeline, Settings]:
     """Load a model or make one up; what the command line says of the story is not in the settings yet."""
     from shotstream.benchmark import record

@@ -146,10 +146,12 @@ class Pace:
     def summary(self) -> str:
         """The facts in a line."""
         facts = self.facts()
-        return (
-            f"{facts['frames_per_second']:.1f} frames/s ({facts['times_real_time']:.1f}x real time), "
-            f"first frame after {facts['first_frame_seconds']:.2f} s"
-        )
+        speed, times = facts["frames_per_second"], facts["times_real_time"]
+        if speed < 1:
+            pace = f"{self.generating_seconds / self.frames:.1f} s a frame"
+        else:
+            pace = f"{speed:.1f} frames/s ({times:.1f}x real time)"
+        return f"{pace}, first frame after {facts['first_frame_seconds']:.2f} s"
 
 
 def load(

@@ -6,6 +6,8 @@ import time
 
 import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils import logging
 from torch import Tensor
 
 from shotstream.models.device import Choice, choose_attention
@@ -62,6 +64,16 @@ def fastest_attention(
     measured = ", ".join(f"{name} {1000 * value:.2f} ms" for name, value in seconds.items())
     lacking = f"; not here: {', '.join(failed)}" if failed else ""
     return Choice(name, f"{measured} for {query_tokens} x {key_tokens} tokens{lacking}")
+
+
+def use_attention(network: ModelMixin, name: str) -> None:
+    """Have a network use a back end, without diffusers' warning that its interface may change."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        network.set_attention_backend(name)
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _time(

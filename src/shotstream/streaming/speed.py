@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from shotstream.models.attention_choice import fastest_attention
+from shotstream.models.attention_choice import fastest_attention, use_attention
 from shotstream.models.device import Choice
 from shotstream.models.float8 import Float8Linear, use_float8
 from shotstream.streaming.session import PromptWarning
@@ -84,7 +84,7 @@ def prepare(
     if speed.attention:
         heads, size = transformer.config["num_attention_heads"], transformer.config["attention_head_dim"]
         best = fastest_attention(chunk_tokens, seen_tokens, heads, size, transformer.dtype, device)
-        transformer.set_attention_backend(best.value)
+        use_attention(transformer, best.value)
         chosen.append(("attention", best))
     if speed.float8:
         chosen.append(("linear layers", _try_float8(transformer, chunk_tokens)))
