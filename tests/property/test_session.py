@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.session import StorySession
 
 pytestmark = pytest.mark.cpu
@@ -106,6 +108,28 @@ def test_a_snapshot_at_any_moment_goes_on_bit_for_bit(pipeline, steps: list[Step
     assert tell(elsewhere, steps[moment:]) == after
     session.restore(snapshot)
     assert tell(session, steps[moment:]) == after
+
+
+@settings(max_examples=12, deadline=None)
+@given(tellings, st.data())
+def test_a_story_told_again_from_its_latents_goes_on_bit_for_bit(pipeline, steps: list[Step], data) -> None:
+    chunks = chunks_of(pipeline.open("a fox", seed=1), steps, [])
+    known = [chunk.latents for chunk in chunks[: data.draw(st.integers(0, len(chunks)))]]
+    again = chunks_of(pipeline.open("a fox", seed=1), steps, known)
+    for chunk, expected in zip(again, chunks, strict=True):
+        assert np.array_equal(chunk.frames, expected.frames)
+        assert torch.equal(chunk.latents, expected.latents)
+
+
+def chunks_of(session: StorySession, steps: list[Step], known: list[torch.Tensor]) -> list[Chunk]:
+    """What is made, the first chunks from latents that are known."""
+    chunks: list[Chunk] = []
+    for step in steps:
+        if step is not make:
+            step(session)
+        elif (chunk := session.next_chunk(*known[len(chunks) :][:1])) is not None:
+            chunks.append(chunk)
+    return chunks
 
 
 @settings(max_examples=12, deadline=None)

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.rollout import ShotRollout
 from shotstream.streaming.session import StorySession
 
 pytestmark = pytest.mark.cpu
@@ -285,3 +286,18 @@ def test_shots_too_far_back_cannot_be_retaken(pipeline) -> None:
     film(session.retake(2))
     with pytest.raises(ValueError, match="shot 1 is too far back: only shots from 2 on are kept"):
         session.retake(1)
+
+
+def test_latents_of_another_size_are_no_chunk(pipeline) -> None:
+    session = pipeline.open("a fox")
+    session.cut("runs")
+    with pytest.raises(ValueError, match="are no chunk of this story"):
+        session.next_chunk(torch.zeros(1, 2, 4, 3, 4))
+
+
+def test_known_latents_are_not_denoised(pipeline, monkeypatch) -> None:
+    session, again = pipeline.open("a fox"), pipeline.open("a fox")
+    [latents] = [chunk.latents for chunk in session.shoot("runs", chunks=1)]
+    again.cut("runs", chunks=1)
+    monkeypatch.delattr(ShotRollout, "denoise")
+    assert again.next_chunk(latents) is not None

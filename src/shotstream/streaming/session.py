@@ -16,6 +16,8 @@ from shotstream.streaming.stage import MadeChunk, Stage
 from shotstream.streaming.take import Snapshot, Take, TakeRecord, TakeState
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
 MOST_PICTURE_BYTES = 4 * 2**30
@@ -115,16 +117,30 @@ class StorySession:
         seed = self.seed if seed is None else seed
         self._take = self._stage.open(TakeRecord(len(self.script), 0, seed, [(0, prompt)]), length)
 
-    def next_chunk(self) -> Chunk | None:
-        """Make the next chunk of the open take; None if it is complete or there is none."""
+    def next_chunk(self, known: Tensor | None = None) -> Chunk | None:
+        """Make the next chunk of the open take; None if it is complete or there is none.
+
+        Args:
+            known: Its clean latents ``[1, F, C, h, w]``, if it was made before. Nothing is denoised then, and
+                all else goes as it went: a session that is told the same again, with the latents of its
+                chunks, stands where the first one stood, bit for bit.
+
+        Raises:
+            ValueError: If latents are of another shape than this model makes.
+        """
         take = self._take
         if take is None:
             return None
         if take.complete:
             self._look_ahead()
             return None
+        if known is not None and known.shape != self._stage.chunk_shape:
+            raise ValueError(
+                f"latents of shape {tuple(known.shape)} are no chunk of this story, whose chunks have "
+                f"{self._stage.chunk_shape}; give those that this model made at this picture size"
+            )
         remembered = [] if take.rollout else self.memory.choose(take.record.shot)
-        chunk = self._take_in(take, self._stage.make_chunk(take, self.setting, remembered))
+        chunk = self._take_in(take, self._stage.make_chunk(take, self.setting, remembered, known))
         if chunk.last and not take.pending:
             self._look_ahead()
         return chunk

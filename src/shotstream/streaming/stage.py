@@ -86,26 +86,34 @@ class Stage:
         self._captions: dict[str, Captions] = {}
         """Those that the running shot was opened with, and since; most of them serve the next shot too."""
 
+    @property
+    def chunk_shape(self) -> tuple[int, ...]:
+        """Shape of a chunk's latents, ``(1, F, C, h, w)``."""
+        return 1, self.pipeline.tempo.chunk_frames, *self._latent_shape
+
     def open(self, record: TakeRecord, length_chunks: int) -> Take:
         """Open a take; nothing is computed before its first chunk."""
         full = self._autoencoder.open_decoder()
         return Take(record, length_chunks, self._live.open_decoder() if self._live else full, full)
 
     @torch.no_grad()
-    def make_chunk(self, take: Take, setting: str, remembered: list[RememberedFrame]) -> MadeChunk:
+    def make_chunk(
+        self, take: Take, setting: str, remembered: list[RememberedFrame], known: Tensor | None = None
+    ) -> MadeChunk:
         """Make the take's next chunk, and before it what is due: the context, a redirection, the clean pass.
 
         Args:
             take: The open take.
             setting: Who and where.
             remembered: The frames that the shot is made from.
+            known: The chunk's clean latents, if it was made before; then nothing is denoised.
         """
         started = time.perf_counter()
         self.stills.wait()
         if self._in_turns:
             take.wait()
         rollout = self._prepare(take, setting, remembered)
-        x0 = rollout.denoise(partial(self._noise, take.record))
+        x0 = rollout.denoise(partial(self._noise, take.record)) if known is None else known.to(self.device)
         denoised = Moment(self.device)
         with self._beside.after(denoised, x0):
             pixels = take.decoder.decode(x0.to(self._shown.dtype))[0]
@@ -205,8 +213,7 @@ class Stage:
 
     def _noise(self, record: TakeRecord, step: int) -> Tensor:
         key = (record.seed, record.shot, record.take, record.chunks, step)
-        frames = self.pipeline.tempo.chunk_frames
-        return noise(key, (1, frames, *self._latent_shape), device=self.device)
+        return noise(key, self.chunk_shape, device=self.device)
 
 
 def _live_network(pipeline: ShotStreamPipeline, decoder: str) -> TinyWanDecoder | None:
