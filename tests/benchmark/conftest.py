@@ -70,6 +70,7 @@ def make_record(make_settings: Callable[..., Settings]) -> Callable[..., Record]
             settings=make_settings(**settings),
             figures=Figures(
                 **pace(told, 8.0),
+                prepare_seconds=0.0,
                 first_frame_cold_seconds=seconds,
                 peak_memory_bytes=1000,
                 device_allocations=None,

@@ -93,7 +93,7 @@ def _circumstances(record: Record, counts_only: bool) -> dict[str, Any]:
     machine = record.machine.model_dump()
     if counts_only:
         machine = {"torch": record.machine.torch.partition("+")[0]}
-    return record.settings.model_dump() | machine
+    return record.settings.model_dump() | {"computing": record.computing} | machine
 
 
 def _figures(old: Record, new: Record, allowed: float) -> Iterator[Row]:

@@ -17,7 +17,7 @@ Change = Callable[[ShotStreamPipeline], object]
 
 
 def _use_backend(pipeline: ShotStreamPipeline) -> None:
-    use_attention(pipeline.transformer, "_native_flash")
+    use_attention(pipeline.transformer, "_native_math")
 
 
 def _use_float8_cache(pipeline: ShotStreamPipeline) -> None:

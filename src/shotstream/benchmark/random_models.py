@@ -18,6 +18,7 @@ from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.models.text import make_tokenizer
 from shotstream.models.transformer import CausalWanTransformer3DModel
+from shotstream.streaming.assembly import cast_weights
 from shotstream.streaming.loading import SHIPPED
 from shotstream.streaming.pipeline import ShotStreamPipeline
 
@@ -59,9 +60,7 @@ def make_random_pipeline(size: str, device: torch.device, dtype: torch.dtype) ->
             vocab_size=len(tokenizer), d_model=text_width, d_kv=8, d_ff=8, num_layers=1, num_heads=1
         )
         text_encoder = UMT5EncoderModel(text)
-    for name, values in transformer.named_parameters():
-        if {*name.split(".")} & {*transformer._keep_in_fp32_modules}:
-            values.data = values.data.float()
+    cast_weights(transformer, dtype, transformer._keep_in_fp32_modules)
     parts = (transformer.eval(), vae.eval(), text_encoder.eval(), tokenizer, FlowSchedule(**sizes.schedule))
     return ShotStreamPipeline(*parts, live_decoder=live, **sizes.pipeline)
 

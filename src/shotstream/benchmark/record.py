@@ -39,7 +39,7 @@ class Settings(Part):
     transformer_only: bool
     """Whether captions, stills and decoding are left out."""
     mode: str
-    """exact or fast."""
+    """plain, exact or fast: what was done is in the record under ``computing``."""
     decoder: str | None
     """Which decoder makes the live frames; None for the model's only one."""
     shots: int
@@ -88,10 +88,12 @@ class Figures(Part):
     """Frames of all shots by the seconds from the story's first prompt to its last frame."""
     times_film_pace: float
     """The same in multiples of the pace at which the film is shown."""
+    prepare_seconds: float
+    """Choosing and compiling ways to compute, and the passes that warm them up."""
     first_frame_cold_seconds: float
-    """From the first prompt after loading to its first frames, opening the session included."""
+    """From the end of loading to the first frames: preparing, opening the session and its first chunk."""
     first_frame_warm_seconds: float
-    """The same for a later story."""
+    """From the first prompt of a later story to its first frames, opening the session included."""
     next_shot_seconds: float | None
     """Median time from the last frames of a shot to the first of the next; None for a single shot."""
     chunk_p50_seconds: float
@@ -105,6 +107,7 @@ class Figures(Part):
     """How often memory was asked of the GPU itself; None on a CPU."""
     graph_breaks: int
     recompilations: int
+    """While the story is told: what would be compiled if that were not forbidden after the warm-up."""
     stage_seconds: dict[str, float]
     """Over all shots, as far as chunks tell; what is left of the time is under ``rest``."""
     chunk_seconds: list[list[float]]
@@ -137,6 +140,8 @@ class Record(Part):
     machine: Machine
     settings: Settings
     labels: list[str] = Field(default_factory=list)
+    computing: dict[str, str] = Field(default_factory=dict)
+    """What the mode chose here, e.g. the attention back end and whether layers are in 8 bits."""
     figures: Figures
     loop: LoopCounts | None = None
     """Only where the loop was watched."""

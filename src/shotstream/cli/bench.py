@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -183,9 +184,12 @@ def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool) -> Recor
         raise ValueError(
             f"--watch sees single operations, which mode {settings.mode} does not run; use --mode plain"
         )
-    for what, choice in prepare(pipeline, speed, settings.height, settings.width):
+    started = time.perf_counter()
+    chosen = prepare(pipeline, speed, settings.height, settings.width)
+    prepare_seconds = time.perf_counter() - started
+    for what, choice in chosen:
         console.print(f"{what}: {choice.value} ({choice.reason})")
-    figures = measure(pipeline, settings)
+    figures = measure(pipeline, settings, prepare_seconds)
     counts = None
     if watch:
         cell = cell_of(pipeline, settings.height, settings.width)
@@ -198,6 +202,7 @@ def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool) -> Recor
         machine=Machine(hardware=origin.hardware(device), driver=driver, torch=torch.__version__),
         settings=settings,
         labels=settings.labels,
+        computing={what: choice.value for what, choice in chosen},
         figures=figures,
         loop=counts,
     )

@@ -67,6 +67,10 @@ def generate(
         if first > 1:
             console.print(f"Shots 1-{first - 1} are made but not written: shot {first} remembers them.")
         finished = tell(pipeline, story, folder, first, decoder)
+        if finished:  # not before: it reads all of the weights
+            from shotstream.models.fingerprint import hash_weights
+
+            folder.facts["weights_sha256"] = hash_weights(pipeline.fetch(model))
     if not finished:
         console.print(f"[yellow]Stopped.[/yellow] {kept(folder)}")
         raise typer.Exit(130)
@@ -169,7 +173,7 @@ def load(
     from transformers.utils import logging as transformers_logging
 
     from shotstream.models.device import choose_device, choose_dtype, choose_text_place
-    from shotstream.models.fingerprint import count_weights, hash_weights, weight_files
+    from shotstream.models.fingerprint import count_weights, weight_files
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
     diffusers_logging.disable_progress_bar()
@@ -185,12 +189,7 @@ def load(
         console.print(f"computing in {str(dtype.value).removeprefix('torch.')}: {dtype.reason}")
         console.print(f"text encoder: {text.value}, {text.reason}")
     facts = {"device": str(device), "dtype": str(dtype.value), "text": text.value}
-    return pipeline, {
-        "shotstream": __version__,
-        "model": model,
-        "weights_sha256": hash_weights(folder),
-        **facts,
-    }
+    return pipeline, {"shotstream": __version__, "model": model, **facts}
 
 
 def make_fast(pipeline: ShotStreamPipeline, mode: str, kv_cache: str) -> dict[str, Any]:

@@ -87,9 +87,8 @@ class DualCache:
         self._rope_theta = rope_theta
         shape = (layers, batch, context_frames + self.window_frames, tokens_per_frame, heads, head_dim)
         with torch.inference_mode(False):
-            self._keys = torch.empty(
-                shape, dtype=dtype, device=device
-            )  # on a CPU it takes memory as it fills
+            # never read before it is written; on a CPU it takes memory as it fills
+            self._keys = torch.empty(shape, dtype=dtype, device=device)
             self._values = torch.empty(shape, dtype=dtype, device=device)
         self.open_shot()
 

@@ -40,7 +40,14 @@ class Float8Linear(nn.Module):
         rows, scale = to_float8(x.flatten(0, -2))
         row_wise = functional.ScalingType.RowWise
         out = functional.scaled_mm(
-            rows, self.weight.T, scale, row_wise, self.weight_scale, row_wise, output_dtype=torch.bfloat16
+            rows,
+            self.weight.T,
+            scale,
+            row_wise,
+            self.weight_scale,
+            row_wise,
+            output_dtype=torch.bfloat16,
+            use_fast_accum=x.is_cuda,
         )
         out = out if self.bias is None else out + self.bias
         return out.unflatten(0, x.shape[:-1]).type_as(x)

@@ -319,6 +319,19 @@ class ShotStreamPipeline(CaptionedPipeline):
         frames = self.transformer.config["chunk_frames"]
         return Tempo(self.config["fps"], self.autoencoder.temporal_ratio, frames)
 
+    def new_cache(self, height: int, width: int) -> DualCache:
+        """Allocate keys and values for pictures of a size in pixels."""
+        _, rows, columns = self.transformer.config["patch_size"]
+        ratio = self.autoencoder.spatial_ratio
+        tokens = (height // ratio // rows) * (width // ratio // columns)
+        return DualCache.for_transformer(
+            self.transformer,
+            batch=1,
+            tokens_per_frame=tokens,
+            dtype=self.cache_dtype,
+            device=self._execution_device,
+        )
+
     def new_rollout(self, cache: DualCache, captions: Captions, shot_index: int) -> ShotRollout:
         """Make what rolls out one shot, chunk by chunk."""
         return ShotRollout(self.transformer, self.scheduler, cache, captions, shot_index)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-import warnings
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from shotstream.models.attention_choice import fastest_attention, use_attention
+from shotstream.models.captions import Captions
 from shotstream.models.device import Choice
 from shotstream.models.float8 import Float8Linear, use_float8
-from shotstream.streaming.session import PromptWarning
 
 if TYPE_CHECKING:
     from shotstream.models.transformer import CausalWanTransformer3DModel
@@ -79,15 +80,14 @@ def prepare(
         What was chosen for what, and why.
     """
     transformer, device = pipeline.transformer, pipeline._execution_device
-    chunk_tokens, seen_tokens = _tokens(pipeline, height, width)
     chosen: list[tuple[str, Choice[str]]] = []
     if speed.attention:
-        heads, size = transformer.config["num_attention_heads"], transformer.config["attention_head_dim"]
-        best = fastest_attention(chunk_tokens, seen_tokens, heads, size, transformer.dtype, device)
-        use_attention(transformer, best.value)
-        chosen.append(("attention", best))
+        choice = _choose_attention(transformer, *_tokens(pipeline, height, width), device)
+        use_attention(transformer, choice.value)
+        chosen.append(("attention", choice))
     if speed.float8:
-        chosen.append(("linear layers", _try_float8(transformer, chunk_tokens)))
+        chunk_tokens, _ = _tokens(pipeline, height, width)
+        chosen.append(("linear layers", _try_float8(transformer, chunk_tokens, device, speed.compile)))
     if speed.compile:
         started = time.perf_counter()
         transformer.compile_repeated_blocks(fullgraph=True)
@@ -107,29 +107,46 @@ def _tokens(pipeline: ShotStreamPipeline, height: int | None, width: int | None)
     return chunk, config["context_frames"] * frame + config["window_chunks"] * chunk
 
 
+@torch.no_grad()
 def _warm_up(pipeline: ShotStreamPipeline, height: int | None, width: int | None) -> None:
-    """Tell a story that has every shape: contexts of one, two and three captions, and a whole shot.
+    """Roll out a shot that has every shape: contexts of one, two and three captions, and a whole window."""
+    transformer, device, ratio = (
+        pipeline.transformer,
+        pipeline._execution_device,
+        pipeline.autoencoder.spatial_ratio,
+    )
+    config, (picture_height, picture_width) = transformer.config, pipeline.picture_size(height, width)
+    cell = (config["in_channels"], picture_height // ratio, picture_width // ratio)
+    cache = pipeline.new_cache(picture_height, picture_width)
+    blank = torch.zeros(1, 1, config["text_length"], config["text_dim"], device=device)
+    caption = transformer.encode_captions(blank.to(transformer.dtype))
+    rollout, frames = pipeline.new_rollout(cache, caption, 1), config["context_frames"]
+    for count in (1, 2, 3):
+        index = torch.arange(frames, device=device) * count // max(frames, 1)
+        stills = torch.zeros((1, frames, *cell), device=device)
+        rollout.fill_context(stills, Captions.join([caption] * count), index if count > 1 else None, 0)
+    noise = torch.zeros((1, config["chunk_frames"], *cell), device=device)
+    for _ in range(config["window_chunks"]):
+        rollout.commit(rollout.denoise(lambda _: noise))
 
-    Its captions are blank, so that no text encoder has to be read for it.
-    """
-    config = pipeline.transformer.config
-    blank = torch.zeros(1, 1, config["text_length"], config["text_dim"], device=pipeline._execution_device)
-    vars(pipeline)["embed"] = lambda _: blank.to(pipeline.transformer.dtype)
-    try:
-        with warnings.catch_warnings(action="ignore", category=PromptWarning):
-            session = pipeline.open("", 0, height, width)
-            for number, chunks in enumerate((1, 1, 1, None)):
-                for _ in session.shoot(str(number), chunks=chunks):
-                    pass
-    finally:
-        del vars(pipeline)["embed"]
+
+def _choose_attention(
+    transformer: CausalWanTransformer3DModel, chunk_tokens: int, seen_tokens: int, device: torch.device
+) -> Choice[str]:
+    if transformer.token_shares > 1:
+        return Choice("native", "devices share out the tokens, and must all do the same")
+    heads, size = transformer.config["num_attention_heads"], transformer.config["attention_head_dim"]
+    return fastest_attention(chunk_tokens, seen_tokens, heads, size, transformer.dtype, device)
 
 
-def _try_float8(transformer: CausalWanTransformer3DModel, tokens: int) -> Choice[str]:
-    """Use 8-bit layers if they are faster."""
+def _try_float8(
+    transformer: CausalWanTransformer3DModel, tokens: int, device: torch.device, compiled: bool
+) -> Choice[str]:
+    """Use 8-bit layers if they are faster, compiled if they will be."""
     if transformer.dtype != torch.bfloat16:
         return Choice("as they are", "8-bit layers need a model in bfloat16")
-    gain = _float8_gain(transformer.blocks[0].get_submodule("ffn.net.2"), tokens)
+    block = deepcopy(transformer.blocks[0]).to(device)  # where it will run, which offloading may hide
+    gain = _float8_gain(block, tokens, compiled)
     if gain >= LEAST_GAIN:
         use_float8(transformer)
     name = "float8" if gain >= LEAST_GAIN else "as they are"
@@ -137,17 +154,22 @@ def _try_float8(transformer: CausalWanTransformer3DModel, tokens: int) -> Choice
 
 
 @torch.no_grad()
-def _float8_gain(linear: nn.Module, tokens: int) -> float:
-    """How many times as fast a linear layer is in 8 bits; 0 if this device or format cannot."""
-    assert isinstance(linear, nn.Linear)
-    x = torch.randn(tokens, linear.in_features, device=linear.weight.device, dtype=linear.weight.dtype)
-    try:
-        return _seconds(linear, x) / _seconds(Float8Linear(linear), x)
-    except (RuntimeError, NotImplementedError):
-        return 0.0
+def _float8_gain(block: nn.Module, tokens: int, compiled: bool) -> float:
+    """How many times as fast a block's linear layers are in 8 bits; 0 if this device cannot."""
+    seconds = {Float8Linear: 0.0, nn.Linear: 0.0}
+    for name in ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "ffn.net.0.proj", "ffn.net.2"):
+        linear = block.get_submodule(name)
+        assert isinstance(linear, nn.Linear)
+        x = torch.randn(tokens, linear.in_features, device=linear.weight.device, dtype=linear.weight.dtype)
+        try:
+            for layer in (linear, Float8Linear(linear)):
+                seconds[type(layer)] += _seconds(torch.compile(layer) if compiled else layer, x)
+        except (RuntimeError, NotImplementedError):
+            return 0.0
+    return seconds[nn.Linear] / seconds[Float8Linear]
 
 
-def _seconds(layer: nn.Module, x: Tensor, repeats: int = 10) -> float:
+def _seconds(layer: Callable[[Tensor], Tensor], x: Tensor, repeats: int = 10) -> float:
     device = torch.get_device_module(x.device)
     layer(x)
     device.synchronize()
