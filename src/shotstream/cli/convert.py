@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,8 +46,9 @@ def convert(
     from shotstream.streaming.assembly import assemble, find_parts
 
     number_format = parse_dtype(dtype)
-    check_output(output)
     loras = [parse_lora(text) for text in lora or []]
+    sources = (wan, checkpoint, tiny_decoder, *(given.path for given in loras))
+    check_output(output, [source for source in sources if source is not None])
     with console.status("reading the weights"):
         pipeline = assemble(
             find_parts(wan),
@@ -63,16 +66,41 @@ def convert(
         )
 
 
-def check_output(folder: Path) -> None:
-    """Refuse a folder whose contents a new model would not simply replace.
+def check_output(folder: Path, sources: Iterable[Path]) -> None:
+    """Refuse a folder that a new model cannot simply be put in the place of.
+
+    Args:
+        folder: The folder, which need not exist.
+        sources: Files and folders that the model is made from.
 
     Raises:
-        ValueError: If there is something in it that is no model.
+        ValueError: If it is no folder, if there is something in it that is no model, or if it is, holds or
+            lies in one of the sources.
     """
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "model_index.json").is_file():
+    place = folder.resolve()
+    found = next(path for path in (place, *place.parents) if path.exists())
+    if not found.is_dir():
+        raise ValueError(f"{folder} cannot be a folder, because {found} is a file; choose a new folder.")
+    if found == place and {entry.name for entry in place.iterdir()} - _names_in_model(place):
         raise ValueError(
             f"{folder} holds something other than a model, which would be lost; choose a new folder."
         )
+    for source in sources:
+        input_place = source.resolve()
+        if place in (input_place, *input_place.parents) or input_place in place.parents:
+            raise ValueError(
+                f"{folder} is, holds or lies in {source}, which the model is made from; choose a new folder."
+            )
+
+
+def _names_in_model(folder: Path) -> set[str]:
+    """What may lie in a model's folder; nothing if its index cannot be read."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        parts = {name for name, value in index.items() if isinstance(value, list)}
+    except (OSError, ValueError, AttributeError):
+        return set()
+    return parts | {"model_index.json", "sources.json", "README.md"}
 
 
 def save(pipeline: ShotStreamPipeline, output: Path, record: str | None = None) -> None:
@@ -88,7 +116,7 @@ def save(pipeline: ShotStreamPipeline, output: Path, record: str | None = None) 
     """
     from shotstream.media.files import whole_folder, write_text
 
-    with console.status(f"writing {output}"), whole_folder(output) as folder:
+    with console.status(f"writing {output}"), whole_folder(output.resolve()) as folder:
         pipeline.save_pretrained(folder)
         if record is not None:
             write_text(folder / "sources.json", record)

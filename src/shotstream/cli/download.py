@@ -42,7 +42,7 @@ def download(
     from shotstream.streaming.room import check_disk, check_memory
 
     number_format, cache = parse_dtype(dtype), Path(constants.HF_HUB_CACHE)
-    check_output(output)
+    check_output(output, [cache])
     with console.status("asking the hub"):
         standings = [look_up(part) for part in choose_parts(name, revision, decoder)]
     show(standings)

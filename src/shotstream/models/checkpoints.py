@@ -10,15 +10,25 @@ from typing import Any
 from zipfile import is_zipfile
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 WRAPPERS = ("generator_ema", "generator", "model_ema", "model", "state_dict")
 """Names under which training code keeps a network's weights; the first that is there is taken."""
 PREFIX = re.compile(
-    r"(model|module|_fsdp_wrapped_module|_orig_mod|generator|diffusion_model|base_model\.model)\."
+    r"(?:^|(?<=\.))(model|module|_fsdp_wrapped_module|_orig_mod|generator|diffusion_model|base_model\.model)\."
 )
 """What wrappers put before, or between, the names of weights."""
+_NUMBERS = (
+    torch.float64,
+    torch.float32,
+    torch.bfloat16,
+    torch.float16,
+    torch.float8_e4m3fn,
+    torch.float8_e5m2,
+)
+_SHARD = re.compile(r"[^/\\\0]+\.safetensors")
 _SIGNS = {
     b"version https://git-lfs": "a Git LFS pointer, not the weights; fetch them with `git lfs pull`",
     b"<!doctype html": "a web page, not weights; download the file itself",
@@ -55,6 +65,20 @@ def read_weights(path: Path) -> dict[str, Any]:
         if start.lower().startswith(sign):
             raise CheckpointError(f"{path} is {what}")
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What the headers of safetensors files tell beside their weights.
+
+    Args:
+        path: A file or folder that `read_weights` has read; other kinds of file tell nothing.
+    """
+    told: dict[str, str] = {}
+    for file in path.glob("*.safetensors") if path.is_dir() else [path]:
+        if file.suffix == ".safetensors":
+            with safe_open(file, framework="pt") as weights:
+                told |= weights.metadata() or {}
+    return told
 
 
 def pick_network(found: Mapping[str, Any], path: Path, wanted: str | None = None) -> dict[str, Tensor]:
@@ -105,8 +129,64 @@ def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
             )
 
 
+def check_numbers(name: str, value: Tensor, path: Path) -> None:
+    """Refuse a weight whose values are not stored one by one as floating-point numbers.
+
+    Raises:
+        CheckpointError: With what it is instead.
+    """
+    if value.is_nested or value.is_meta or value.layout != torch.strided or value.dtype not in _NUMBERS:
+        kinds = {"nested": value.is_nested, "empty": value.is_meta, "sparse": value.layout != torch.strided}
+        kind = next((kind for kind, true in kinds.items() if true), str(value.dtype).removeprefix("torch."))
+        raise CheckpointError(
+            f"{path} holds {name} as {kind} values where plain floating-point numbers are expected; "
+            "get the weights in bfloat16, float16 or float32"
+        )
+
+
+def shape_of(weights: Mapping[str, Tensor], name: str, dims: int, path: Path) -> torch.Size:
+    """The shape of a weight that tells sizes of its network.
+
+    Args:
+        weights: What a file holds.
+        name: The weight's name among them.
+        dims: How many sizes the shape has.
+        path: The file.
+
+    Raises:
+        CheckpointError: If the weight is not there, or such a network cannot have it.
+    """
+    if name not in weights:
+        raise CheckpointError(f"{path} lacks {name}; is it cut off, or of another model?")
+    check_numbers(name, weights[name], path)
+    shape = weights[name].shape
+    if len(shape) != dims or 0 in shape:
+        raise CheckpointError(
+            f"{path} holds {name} of shape {list(shape)} where {dims} sizes above 0 are expected; "
+            "it is damaged, or of another model"
+        )
+    return shape
+
+
+def count_layers(weights: Mapping[str, Tensor], prefix: str, path: Path) -> int:
+    """Count the layers whose weights are named `prefix` and a number, from 0 to the last without gaps.
+
+    Raises:
+        CheckpointError: If they are not.
+    """
+    found = {name.removeprefix(prefix).split(".")[0] for name in weights if name.startswith(prefix)}
+    wanted = {str(layer) for layer in range(max(len(found), 1))}
+    if found != wanted:
+        strange = f" and holds {prefix}{min(found - wanted)}" if found else ""
+        raise CheckpointError(
+            f"{path} lacks {prefix}{min(wanted - found, key=int)}{strange}; "
+            "is it cut off, or of another model?"
+        )
+    return len(found)
+
+
 def check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
-    """Compare names and shapes with those of a network.
+    """Compare names and shapes with those of a network, whose weights are floating-point numbers.
 
     Args:
         weights: What a file holds, by the network's own names.
@@ -114,13 +194,15 @@ def check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], pat
         path: The file.
 
     Raises:
-        CheckpointError: With the first name that is missing or unknown, or the first shape that is not right.
+        CheckpointError: With the first name that is missing or unknown, or the first shape or kind of number
+            that is not right.
     """
     for name, value in expected.items():
         if name not in weights:
             raise CheckpointError(
                 f"{path} lacks {name} {list(value.shape)}; is it cut off, or of another model?"
             )
+        check_numbers(name, weights[name], path)
         if weights[name].shape != value.shape:
             found = list(weights[name].shape)
             raise CheckpointError(
@@ -141,7 +223,7 @@ def _read_folder(folder: Path) -> dict[str, Any]:
             names = sorted(set(json.loads(indices[0].read_text(encoding="utf-8"))["weight_map"].values()))
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise CheckpointError(f"{indices[0]} is no index of weight files; download it again") from error
-        if any(Path(name).name != name for name in names):
+        if any(not _SHARD.fullmatch(str(name)) for name in names):
             raise CheckpointError(f"{indices[0]} names files outside its folder, so it is not trusted")
         files = [folder / name for name in names]
     elif len(files) != 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from torch import Tensor
 
 _LIMIT_BYTES = 2 * 2**30
 _CAPTIONS_IN_MEMORY = 256
+_DAY_SECONDS = 24 * 60 * 60
 
 
 def find_cache(asked: str | Path | None = None) -> Path | None:
@@ -44,6 +46,7 @@ class EmbeddingCache:
     Prompts are private: nobody else may enter the folder, and the files hold numbers and the hash of those,
     not the captions. (Who has the files and guesses a caption can tell that it was used.) Entries are whole
     or absent; damaged ones count as absent. Beyond the limit, those not used for longest are dropped.
+    Processes may share a folder; what one that was killed left half-written goes after a day.
 
     Args:
         folder: Where the files are; made when it is first written to. None keeps the newest in memory.
@@ -102,8 +105,14 @@ class EmbeddingCache:
         return self.folder / f"{key}.safetensors"
 
     def _drop_oldest(self, folder: Path) -> None:
+        found: list[tuple[os.stat_result, str]] = []
         with os.scandir(folder) as entries:
-            found = [(entry.stat(), entry.path) for entry in entries if entry.name.endswith(".safetensors")]
+            for entry in entries:
+                with suppress(FileNotFoundError):  # another process dropped or renamed it just now
+                    if entry.name.endswith(".safetensors"):
+                        found.append((entry.stat(), entry.path))
+                    elif entry.name.endswith(".part") and time.time() - entry.stat().st_mtime > _DAY_SECONDS:
+                        os.unlink(entry.path)
         taken = sum(status.st_size for status, _ in found)
         for status, path in sorted(found, key=lambda file: file[0].st_mtime_ns):
             if taken <= self.limit_bytes:

@@ -5,8 +5,9 @@ The sizes of a network are read off the shapes of its weights; only what shapes 
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,15 @@ from shotstream.models.checkpoints import (
     CheckpointError,
     check_finite,
     check_fit,
+    count_layers,
     pick_network,
     read_weights,
+    shape_of,
 )
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.models.weight_names import from_original, umt5_from_original
+
+Weights = Mapping[str, Tensor]
 
 HEAD_SIZE = 128
 """Channels of an attention head in all of Wan's models."""
@@ -38,7 +43,8 @@ def load_transformer(path: Path, wrapper: str | None = None, **config: Any) -> C
     """Load Wan's transformer, or a ShotStream checkpoint, from a file or folder.
 
     Original and diffusers' names are understood, and adapters (PEFT's LoRA) that stand between the weights,
-    or beside them as ``generator_lora``; they are merged.
+    or beside them as ``generator_lora``; they are merged. A checkpoint does not tell their alpha: it is taken
+    to be their rank, so that they count in full.
 
     Args:
         path: The file, or a folder with safetensors.
@@ -49,67 +55,90 @@ def load_transformer(path: Path, wrapper: str | None = None, **config: Any) -> C
         CheckpointError: If it cannot be used.
     """
     found = read_weights(path)
-    weights, adapter = split_adapter(pick_network(found, path, wrapper))
+    weights, inside = split_adapter(pick_network(found, path, wrapper), path)
+    adapters = [inside]
     if isinstance(found.get("generator_lora"), Mapping):
-        adapter |= split_adapter(pick_network(found, path, "generator_lora"))[1]
+        adapters.append(only_adapter(pick_network(found, path, "generator_lora"), path))
     weights = _renamed(weights, path)
     with torch.device("meta"):
         transformer = CausalWanTransformer3DModel(**{**read_sizes(weights, path), **config})
     _fill(transformer, weights, path)
-    if adapter:
+    for adapter in adapters:
         merge_adapter(transformer, adapter, path)
     return transformer
 
 
-def split_adapter(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Separate PEFT's adapters from the weights they stand between.
+def split_adapter(weights: Weights, path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Separate PEFT's adapter from the weights it stands between.
 
     Returns:
-        The weights under their plain names, and the adapters as ``MODULE.lora_A.weight``.
+        The weights under their plain names, and the adapter as ``MODULE.lora_A.weight`` and ``lora_B``.
+
+    Raises:
+        CheckpointError: If there are several adapters.
     """
     plain: dict[str, Tensor] = {}
     adapter: dict[str, Tensor] = {}
     for name, value in weights.items():
         match = _ADAPTER.fullmatch(name)
         if match:
-            adapter[f"{match[1]}.{match[2]}.weight"] = value
+            part = f"{match[1]}.{match[2]}.weight"
+            if part in adapter:
+                raise CheckpointError(
+                    f"{path} holds several adapters, one of them with {name}; give a file with one of them"
+                )
+            adapter[part] = value
         else:
             plain[name.replace(".base_layer.", ".")] = value
     return plain, adapter
 
 
-def read_sizes(weights: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
+def only_adapter(weights: Weights, path: Path) -> dict[str, Tensor]:
+    """Give an adapter as `split_adapter` does, where there is to be nothing else.
+
+    Raises:
+        CheckpointError: With the first weight that is of no plain LoRA (of a DoRA, say, or a changed bias).
+    """
+    others, adapter = split_adapter(weights, path)
+    if others:
+        raise CheckpointError(
+            f"{path} holds {next(iter(others))}, which is no part of a plain LoRA and would be lost; "
+            "only lora_A and lora_B of Wan's layers can be merged"
+        )
+    return adapter
+
+
+def read_sizes(weights: Weights, path: Path) -> dict[str, Any]:
     """Read a transformer's config off its weights, by our names.
 
     Raises:
         CheckpointError: If they are not those of a text-to-video Wan.
     """
-
-    def shape(name: str) -> torch.Size:
-        if name not in weights:
-            raise CheckpointError(f"{path} lacks {name}; it is no text-to-video model of Wan, or cut off")
-        return weights[name].shape
-
-    width, channels, *patch = shape("patch_embedding.weight")
-    layers = {int(name.split(".")[1]) for name in weights if name.startswith("blocks.")}
     if any("image_embedder" in name or "add_k_proj" in name for name in weights):
         raise CheckpointError(f"{path} is an image-to-video model; give the text-to-video model Wan 2.1 T2V")
+    width, channels, *patch = shape_of(weights, "patch_embedding.weight", 5, path)
+    if patch[0] != 1:
+        raise CheckpointError(f"{path} has patches of {patch[0]} frames; only models with 1 can be streamed")
+
+    def size(name: str, axis: int) -> int:
+        return shape_of(weights, f"{name}.weight", 2, path)[axis]
+
     return {
         "patch_size": tuple(patch),
         "num_attention_heads": max(width // HEAD_SIZE, 1),
         "attention_head_dim": min(HEAD_SIZE, width),
         "in_channels": channels,
-        "out_channels": shape("proj_out.weight")[0] // (patch[1] * patch[2]),
-        "text_dim": shape("condition_embedder.text_embedder.linear_1.weight")[1],
-        "freq_dim": shape("condition_embedder.time_embedder.linear_1.weight")[1],
-        "ffn_dim": shape("blocks.0.ffn.net.0.proj.weight")[0],
-        "num_layers": max(layers) + 1,
+        "out_channels": max(size("proj_out", 0) // math.prod(patch), 1),
+        "text_dim": size("condition_embedder.text_embedder.linear_1", 1),
+        "freq_dim": size("condition_embedder.time_embedder.linear_1", 1),
+        "ffn_dim": size("blocks.0.ffn.net.0.proj", 0),
+        "num_layers": count_layers(weights, "blocks.", path),
         "cross_attn_norm": "blocks.0.norm2.weight" in weights,
     }
 
 
 def merge_adapter(
-    transformer: CausalWanTransformer3DModel, adapter: Mapping[str, Tensor], path: Path, scale: float = 1.0
+    transformer: CausalWanTransformer3DModel, adapter: Weights, path: Path, scale: float = 1.0
 ) -> None:
     """Add a LoRA to the weights: ``W + scale B A``.
 
@@ -121,12 +150,14 @@ def merge_adapter(
         scale: What it counts.
 
     Raises:
-        CheckpointError: If it does not fit.
+        CheckpointError: If it does not fit, or holds no finite numbers.
     """
     parts: dict[str, dict[str, Tensor]] = {}
     for name, value in adapter.items():
+        shape_of(adapter, name, 2, path)
         module, part, _ = name.rsplit(".", 2)
         parts.setdefault(module, {})[part] = value
+    check_finite(adapter, path)
     own = dict(transformer.named_parameters())
     names = _renamed({f"{module}.weight": torch.empty(0) for module in parts}, path)
     for (module, pair), name in zip(parts.items(), names, strict=True):
@@ -152,7 +183,7 @@ def load_text_encoder_file(path: Path) -> UMT5EncoderModel:
     """
     weights = pick_network(read_weights(path), path)
     if "token_embedding.weight" in weights:
-        weights = umt5_from_original(weights)
+        weights = _converted(umt5_from_original, weights, path)
     weights.setdefault("encoder.embed_tokens.weight", weights.get("shared.weight", torch.empty(0)))
     with torch.device("meta"):
         encoder = UMT5EncoderModel(_umt5_config(weights, path))
@@ -160,23 +191,22 @@ def load_text_encoder_file(path: Path) -> UMT5EncoderModel:
     return encoder
 
 
-def _umt5_config(weights: Mapping[str, Tensor], path: Path) -> UMT5Config:
-    first = "encoder.block.0.layer."
-    try:
-        words, width = weights["shared.weight"].shape
-        buckets, heads = weights[f"{first}0.SelfAttention.relative_attention_bias.weight"].shape
-        inner, hidden = (
-            weights[f"{first}{name}.weight"].shape[0]
-            for name in ("0.SelfAttention.q", "1.DenseReluDense.wi_0")
-        )
-    except KeyError as error:
-        raise CheckpointError(f"{path} lacks {error.args[0]}; it is no umT5 encoder, or cut off") from error
+def _umt5_config(weights: Weights, path: Path) -> UMT5Config:
+    def shape(name: str) -> torch.Size:
+        return shape_of(weights, f"{name}.weight", 2, path)
+
+    attention = "encoder.block.0.layer.0.SelfAttention"
+    words, width = shape("shared")
+    buckets, heads = shape(f"{attention}.relative_attention_bias")
+    inner, hidden = shape(f"{attention}.q")[0], shape("encoder.block.0.layer.1.DenseReluDense.wi_0")[0]
+    if inner % heads:
+        raise CheckpointError(f"{path} has {inner} channels for {heads} heads of umT5; it is damaged")
     return UMT5Config(
         vocab_size=words,
         d_model=width,
         d_kv=inner // heads,
         d_ff=hidden,
-        num_layers=1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.block.")),
+        num_layers=count_layers(weights, "encoder.block.", path),
         num_heads=heads,
         relative_attention_num_buckets=buckets,
         feed_forward_proj="gated-gelu",
@@ -191,12 +221,12 @@ def load_autoencoder(path: Path) -> AutoencoderKLWan:
     """
     weights = pick_network(read_weights(path), path)
     if "conv1.weight" in weights:
-        weights = convert_wan_vae_to_diffusers(dict(weights))
+        weights = _converted(convert_wan_vae_to_diffusers, weights, path)
     if "decoder.conv_in.weight" not in weights:
         raise CheckpointError(
             f"{path} is no autoencoder of Wan 2.1; give Wan2.1_VAE.pth or diffusers' vae folder"
         )
-    base = weights["encoder.conv_in.weight"].shape[0]
+    base = shape_of(weights, "encoder.conv_in.weight", 5, path)[0]
     with torch.device("meta"):
         vae = AutoencoderKLWan(base_dim=base)
     _fill(vae, weights, path)
@@ -211,10 +241,13 @@ def load_tiny_decoder(path: Path) -> TinyWanDecoder:
     """
     found = pick_network(read_weights(path), path)
     weights = {name: value for name, value in found.items() if name.startswith("decoder.")}
+    for name in weights:
+        if name.endswith(".weight"):  # all are convolutions
+            shape_of(weights, name, 4, path)
     try:
         with torch.device("meta"):
             decoder = TinyWanDecoder(**tiny_decoder_sizes(weights))
-    except (KeyError, IndexError) as error:
+    except KeyError as error:
         raise CheckpointError(
             f"{path} is no tiny decoder of Wan 2.1 (no proper {error.args[0]}); give taew2_1.pth"
         ) from error
@@ -227,11 +260,15 @@ def load_tiny_decoder(path: Path) -> TinyWanDecoder:
     return decoder
 
 
-def _renamed(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+def _renamed(weights: Weights, path: Path) -> dict[str, Tensor]:
     if any(any(sign in name for sign in _OURS) for name in weights):
         return dict(weights)
+    return _converted(from_original, weights, path)
+
+
+def _converted(convert: Callable[[dict], dict], weights: Weights, path: Path) -> dict[str, Tensor]:
     try:
-        return from_original(weights)
+        return convert(dict(weights))
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
 

@@ -30,6 +30,7 @@ _BLOCK = {
     "ffn.2": "ffn.net.2",
     "modulation": "scale_shift_table",
 }
+_WAN = "Wan's text-to-video model"
 _UMT5 = {
     "token_embedding": "shared",
     "norm": "encoder.final_layer_norm",
@@ -57,7 +58,10 @@ def from_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: If a name belongs to no part of the model.
     """
-    return {_rename(name.removeprefix("model."), _OUTER, _BLOCK): value for name, value in state_dict.items()}
+    return {
+        _rename(name.removeprefix("model."), _OUTER, _BLOCK, _WAN): value
+        for name, value in state_dict.items()
+    }
 
 
 def to_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -74,7 +78,7 @@ def to_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     outer = {ours: original for original, ours in _OUTER.items()}
     block = {ours: original for original, ours in _BLOCK.items()}
-    return {_rename(name, outer, block): value for name, value in state_dict.items()}
+    return {_rename(name, outer, block, _WAN): value for name, value in state_dict.items()}
 
 
 def umt5_from_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -84,11 +88,14 @@ def umt5_from_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ValueError: If a name belongs to no part of it.
     """
     return {
-        _rename(name, _UMT5, _UMT5_BLOCK, to="encoder.block."): value for name, value in state_dict.items()
+        _rename(name, _UMT5, _UMT5_BLOCK, "Wan's umT5 encoder", to="encoder.block."): value
+        for name, value in state_dict.items()
     }
 
 
-def _rename(name: str, outer: Mapping[str, str], block: Mapping[str, str], *, to: str = "blocks.") -> str:
+def _rename(
+    name: str, outer: Mapping[str, str], block: Mapping[str, str], model: str, *, to: str = "blocks."
+) -> str:
     prefix, module, names = "", name, outer
     if name.startswith("blocks."):
         _, layer, module = [*name.split(".", 2), ""][:3]
@@ -99,6 +106,6 @@ def _rename(name: str, outer: Mapping[str, str], block: Mapping[str, str], *, to
     if module in names and leaf in ("weight", "bias"):
         return f"{prefix}{names[module]}.{leaf}"
     raise ValueError(
-        f"weight {name!r} belongs to no part of the model; is this a checkpoint of Wan's text-to-video "
-        "model, and in the names that the direction of the conversion expects?"
+        f"weight {name!r} belongs to no part of the model; is this a checkpoint of {model}, and in the names "
+        "that the direction of the conversion expects?"
     )

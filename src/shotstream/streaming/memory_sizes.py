@@ -31,7 +31,7 @@ from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.assembly import cast_weights
 from shotstream.streaming.live_bytes import peak_bytes, storage_bytes
-from shotstream.streaming.loading import ModelError, locate_model
+from shotstream.streaming.loading import ModelError, load_errors, locate_model
 from shotstream.streaming.memory_plan import Sizes
 
 UMT5_XXL = {
@@ -175,19 +175,26 @@ def _build_from(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ModelError(
             f"the model {str(folder)!r} is not here; plan for wan-1.3b, or fetch it and give its folder"
         )
-    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    with load_errors(folder):
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        parts = {name: _build_part(folder, index, name) for name in ("transformer", "vae", "live_decoder")}
+        if not isinstance(parts["transformer"], CausalWanTransformer3DModel):
+            raise ModelError(
+                f"the folder {folder} holds no model that ShotStream knows; `convert` makes those"
+            )
+        as_video_autoencoder(parts["vae"])  # or says that it is none
+        if "text_encoder" not in index or not (folder / "text_encoder" / "config.json").is_file():
+            raise ModelError(f"the model {str(folder)!r} lacks its text_encoder; fetch or export it again")
+        config = AutoConfig.from_pretrained(folder / "text_encoder", local_files_only=True)
+        return {**parts, "text_encoder": getattr(transformers, index["text_encoder"][1])(config)}, index
 
-    def part(name: str) -> nn.Module | None:
-        library, class_name = index.get(name) or (None, None)
-        if class_name is None:
-            return None
-        network: Any = getattr(shotstream if library == "shotstream" else diffusers, class_name)
-        return network.from_config(network.load_config(folder / name))
 
-    config = AutoConfig.from_pretrained(folder / "text_encoder")
-    text_encoder = getattr(transformers, index["text_encoder"][1])(config)
-    parts: dict[str, Any] = {name: part(name) for name in ("transformer", "vae", "live_decoder")}
-    return {**parts, "text_encoder": text_encoder}, index
+def _build_part(folder: Path, index: dict[str, Any], name: str) -> Any:
+    library, class_name = index.get(name) or (None, None)
+    if class_name is None:
+        return None
+    network: Any = getattr(shotstream if library == "shotstream" else diffusers, class_name)
+    return network.from_config(network.load_config(folder / name))
 
 
 def _make_captions(transformer: CausalWanTransformer3DModel) -> Captions:
