@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -120,6 +121,48 @@ def test_diffusers_layout_gives_the_same_model(model, wan, tmp_path):
     for name in ("transformer", "vae", "text_encoder"):
         weights = second[name].state_dict()
         assert all(torch.equal(value, weights[key]) for key, value in first[name].state_dict().items())
+
+
+def files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("words", "output", "message"),
+    [
+        (("{model}",), "{model}", "is, holds or lies in .*, which the model is made from"),
+        (("{model}",), "{model}/../model", "is, holds or lies in"),
+        (("{model}",), "{model}/again", "is, holds or lies in"),
+        (("{wan}", "--checkpoint", "{model}/transformer/x.safetensors"), "{model}", "is, holds or lies in"),
+        (("{wan}", "--tiny-decoder", "{model}/vae/x.safetensors"), "{model}", "is, holds or lies in"),
+        (("{wan}", "--lora", "{model}/vae/x.safetensors:2"), "{model}", "is, holds or lies in"),
+        (("{wan}",), "{diary}", "holds something other than a model"),
+        (("{wan}",), "{broken}", "holds something other than a model"),
+        (("{wan}",), "{diary}/note.txt", "cannot be a folder, because .*note.txt is a file"),
+        (("{wan}",), "{diary}/note.txt/model", "cannot be a folder, because .*note.txt is a file"),
+    ],
+)
+def test_nothing_that_is_needed_is_written_over(model, wan, tmp_path, words, output, message):
+    places = {name: tmp_path / name for name in ("model", "diary", "broken")} | {"wan": wan}
+    shutil.copytree(model, places["model"])
+    shutil.copytree(model, places["diary"])
+    (places["diary"] / "note.txt").write_text("Dear diary")
+    places["broken"].mkdir()
+    (places["broken"] / "model_index.json").write_text("[]")
+    before = files(tmp_path)
+    result = run("convert", *(word.format(**places) for word in words), "-o", output.format(**places))
+    assert result.exit_code == 1
+    assert re.search(message, result.output), result.output
+    assert files(tmp_path) == before
+
+
+def test_an_earlier_model_is_replaced_also_behind_a_link(model, wan, tmp_path):
+    shutil.copytree(model, tmp_path / "earlier")
+    (tmp_path / "earlier" / "transformer" / "config.json").unlink()
+    (tmp_path / "link").symlink_to(tmp_path / "earlier")
+    result = run("convert", wan, "-o", tmp_path / "link", "--dtype", "float32")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "earlier" / "transformer" / "config.json").is_file()
 
 
 NAMINGS = {

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import re
+import shutil
 import sys
 
 import pytest
@@ -9,6 +12,7 @@ from typer.testing import CliRunner
 
 from shotstream.cli.doctor import computing, extras, machine, video, weights
 from shotstream.cli.main import app
+from shotstream.streaming.loading import SHIPPED
 
 pytestmark = pytest.mark.cpu
 
@@ -57,6 +61,38 @@ def test_the_plan_says_what_fits_and_how():
     assert "mini at 64x96 in bfloat16" in result.stdout
     assert "8 GB: shotstream generate STORY --model mini --text resident" in result.stdout
     assert "--decoder tiny" not in result.stdout  # mini has none
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("no text encoder", "lacks its text_encoder; fetch or export it again"),
+        ("foreign", "holds no model that ShotStream knows"),
+        ("no transformer", "holds no model that ShotStream knows"),
+        ("unknown class", "cannot be loaded: .*Nonsense"),
+        ("no vae", "is no video autoencoder that ShotStream knows"),
+        ("no index", "cannot be loaded: "),
+    ],
+)
+def test_a_folder_that_cannot_be_planned_is_said_in_a_sentence(tmp_path, damage, message):
+    folder = tmp_path / "model"
+    shutil.copytree(SHIPPED / "mini", folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    if damage == "no text encoder":
+        shutil.rmtree(folder / "text_encoder")
+        del index["text_encoder"]
+    changes = {
+        "foreign": {"transformer": ["diffusers", "AutoencoderKLWan"]},
+        "no transformer": {"transformer": [None, None]},
+        "unknown class": {"transformer": ["diffusers", "Nonsense"]},
+        "no vae": {"vae": [None, None]},
+    }
+    text = "[" if damage == "no index" else json.dumps(index | changes.get(damage, {}))
+    (folder / "model_index.json").write_text(text)
+    result = CliRunner().invoke(app, ["doctor", "--plan", "--model", str(folder)], env={"COLUMNS": "400"})
+    assert result.exit_code == 1
+    assert re.search(message, result.output), result.output
+    assert "Repo id" not in result.output
 
 
 @pytest.mark.parametrize(

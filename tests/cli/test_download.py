@@ -132,6 +132,14 @@ def test_what_is_no_model_is_not_written_over(repositories, offline, tmp_path):
     assert (tmp_path / "diary.txt").read_text() == "Dear diary"
 
 
+def test_a_model_is_not_written_into_the_cache_that_it_is_made_from(repositories, offline, tmp_path):
+    fill_cache(offline, repositories)
+    result = run("wan-1.3b", "-o", offline / "model", "--yes")
+    assert result.exit_code == 1
+    assert "is, holds or lies in" in result.output
+    assert not (offline / "model").exists()
+
+
 def test_nobody_is_asked_where_nobody_is(repositories, offline, tmp_path):
     fill_cache(offline, repositories)
     result = run("wan-1.3b", "-o", tmp_path / "model")

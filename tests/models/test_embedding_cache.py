@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import stat
+import time
+import warnings
 
 import pytest
 import torch
@@ -72,6 +74,23 @@ def test_what_was_not_used_for_longest_is_dropped(tmp_path):
     small = EmbeddingCache(tmp_path, limit_bytes=3 * size)
     small.write("d", caption(1.0))
     assert {path.stem for path in tmp_path.iterdir()} == {"a", "c", "d"}
+
+
+def test_an_entry_that_another_process_just_removed_does_no_harm(tmp_path):
+    (tmp_path / "gone.safetensors").symlink_to(tmp_path / "nowhere")  # is listed, and cannot be looked at
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        EmbeddingCache(tmp_path).write("a", caption(1.0))
+    assert torch.equal(EmbeddingCache(tmp_path).read("a"), caption(1.0))
+
+
+def test_what_was_left_half_written_long_ago_is_removed(tmp_path):
+    for name, age_hours in (("old", 25), ("young", 23)):
+        part = tmp_path / f"{name}.123.part"
+        part.write_bytes(b"half")
+        os.utime(part, (time.time() - age_hours * 3600,) * 2)
+    EmbeddingCache(tmp_path).write("a", caption(1.0))
+    assert {path.name for path in tmp_path.iterdir()} == {"young.123.part", "a.safetensors"}
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_does_no_harm(tmp_path):

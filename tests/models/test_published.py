@@ -148,7 +148,10 @@ def test_of_a_tiny_decoder_that_makes_more_frames_the_last_ones_count(tmp_path, 
         ({"decoder.1.weight": None}, r"no tiny decoder of Wan 2.1 \(no proper decoder.1.weight\)"),
         ({"decoder.3.conv.2.bias": None}, r"lacks decoder.3.conv.2.bias \[8\]"),
         ({"decoder.22.weight": torch.zeros(12, 4, 3, 3)}, r"shape \[12, 4, 3, 3\] where \[3, 4, 3, 3\]"),
-        ({"decoder.99.weight": torch.zeros(1)}, "holds decoder.99.weight, which the model does not have"),
+        (
+            {"decoder.99.weight": torch.zeros(1, 1, 1, 1)},
+            "holds decoder.99.weight, which the model does not have",
+        ),
         ({"decoder.22.bias": torch.full((3,), torch.nan)}, "decoder.22.bias is not a finite number"),
     ],
 )
@@ -156,6 +159,135 @@ def test_bad_tiny_decoders_are_refused_in_a_sentence(tmp_path, tiny_decoder, cha
     weights = {name: value for name, value in (tiny_decoder | change).items() if value is not None}
     with pytest.raises(CheckpointError, match=message):
         load_tiny_decoder(write(tmp_path / "taew2_1.pth", weights))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"decoder.1.weight": torch.zeros(8)}, r"decoder.1.weight of shape \[8\] where 4 sizes above 0"),
+        ({"decoder.7.conv.weight": torch.tensor(1.0)}, r"decoder.7.conv.weight of shape \[\] where 4 sizes"),
+        ({"decoder.8.weight": torch.zeros(0, 8, 3, 3)}, r"decoder.8.weight of shape \[0, 8, 3, 3\]"),
+    ],
+)
+def test_a_tiny_decoder_of_no_proper_sizes_is_refused(tmp_path, tiny_decoder, change, message):
+    with pytest.raises(CheckpointError, match=message):
+        load_tiny_decoder(write(tmp_path / "taew2_1.pth", tiny_decoder | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"patch_embedding.weight": torch.zeros(32, 4)},
+            r"patch_embedding.weight of shape \[32, 4\] where 5",
+        ),
+        (
+            {"patch_embedding.weight": torch.zeros(32, 4, 1, 0, 2)},
+            r"shape \[32, 4, 1, 0, 2\] where 5 sizes above 0",
+        ),
+        ({"patch_embedding.weight": torch.zeros(4)}, r"patch_embedding.weight of shape \[4\]"),
+        ({"patch_embedding.weight": torch.zeros(32, 4, 2, 2, 2)}, "patches of 2 frames"),
+        ({"head.head.weight": torch.tensor(0.5)}, r"proj_out.weight of shape \[\] where 2 sizes"),
+        ({"head.head.weight": torch.zeros(1, 32)}, r"proj_out.weight of shape \[1, 32\] where \[4, 32\]"),
+        ({"text_embedding.0.weight": torch.zeros(12)}, r"text_embedder.linear_1.weight of shape \[12\]"),
+        (
+            {"time_embedding.0.weight": torch.zeros(2, 2, 2)},
+            r"time_embedder.linear_1.weight of shape \[2, 2, 2\]",
+        ),
+        ({"blocks.0.ffn.0.weight": torch.tensor(1.0)}, r"blocks.0.ffn.net.0.proj.weight of shape \[\]"),
+        ({"blocks.x.self_attn.q.weight": torch.zeros(1)}, "lacks blocks.2 and holds blocks.x;"),
+        ({"blocks.9999999.self_attn.q.weight": torch.zeros(1)}, "lacks blocks.2 and holds blocks.9999999;"),
+        (
+            {"blocks.1.ffn.2.bias": torch.zeros(32, dtype=torch.int64)},
+            "blocks.1.ffn.net.2.bias as int64 values",
+        ),
+        ({"blocks.1.ffn.2.bias": torch.zeros(32, dtype=torch.complex64)}, "net.2.bias as complex64 values"),
+        (
+            {"blocks.1.ffn.2.weight": torch.zeros(32, 48).to_sparse()},
+            "net.2.weight as sparse or nested values",
+        ),
+        ({"blocks.1.ffn.2.bias": torch.zeros(32, device="meta")}, "net.2.bias is not a finite number"),
+    ],
+)
+def test_a_transformer_of_no_proper_sizes_is_refused(tmp_path, original, change, message):
+    with pytest.raises(CheckpointError, match=message):
+        load_transformer(write(tmp_path / "model.pt", original | change), **SIZES)
+
+
+def test_layers_are_counted_by_our_names_too(tmp_path, transformer):
+    weights = transformer.state_dict() | {"blocks.9999999.attn1.to_q.weight": torch.zeros(1)}
+    with pytest.raises(CheckpointError, match=r"lacks blocks\.2 and holds blocks\.9999999;"):
+        load_transformer(write(tmp_path / "model.pt", weights), **SIZES)
+    without = {name: value for name, value in weights.items() if not name.startswith("blocks.")}
+    with pytest.raises(CheckpointError, match=r"lacks blocks\.0"):
+        load_transformer(write(tmp_path / "model.pt", without), **SIZES)
+
+
+BIAS = "blocks.0.pos_embedding.embedding.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {BIAS: torch.zeros(8, 0)},
+            r"relative_attention_bias.weight of shape \[8, 0\] where 2 sizes above 0",
+        ),
+        ({BIAS: torch.zeros(8, 3)}, "8 channels for 3 heads of umT5"),
+        ({BIAS: torch.tensor(1.0)}, r"relative_attention_bias.weight of shape \[\]"),
+        ({"token_embedding.weight": torch.zeros(20)}, r"shared.weight of shape \[20\]"),
+        ({"nonsense.weight": torch.zeros(1)}, "t5.pth: weight 'nonsense.weight' .* of Wan's umT5 encoder"),
+        ({"blocks.7.norm1.weight": torch.zeros(16)}, "lacks encoder.block.2 and holds encoder.block.7"),
+        ({"norm.weight": torch.ones(16, dtype=torch.int32)}, "final_layer_norm.weight as int32 values"),
+    ],
+)
+def test_bad_umt5_files_are_refused_in_a_sentence(tmp_path, change, message):
+    with pytest.raises(CheckpointError, match=message):
+        load_text_encoder_file(write(tmp_path / "t5.pth", original_umt5()[1] | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder.conv1.weight": None}, "lacks encoder.conv_in.weight"),
+        ({"encoder.conv1.weight": torch.tensor(1.0)}, r"encoder.conv_in.weight of shape \[\] where 5 sizes"),
+        ({"decoder.upsamples.x.residual.0.gamma": torch.zeros(1)}, "vae.pth: "),
+    ],
+)
+def test_bad_autoencoders_are_refused_in_a_sentence(tmp_path, change, message):
+    weights = {name: value for name, value in (original_vae()[1] | change).items() if value is not None}
+    with pytest.raises(CheckpointError, match=message):
+        load_autoencoder(write(tmp_path / "vae.pth", weights))
+
+
+LOW, HIGH = "blocks.1.self_attn.q.lora_A", "blocks.1.self_attn.q.lora_B"
+
+
+@pytest.mark.parametrize(
+    ("adapter", "message"),
+    [
+        (
+            {f"{LOW}.one.weight": (3, 32), f"{LOW}.two.weight": (3, 32)},
+            "holds several adapters, one of them with",
+        ),
+        (
+            {f"{LOW}.weight": (3, 32), f"{HIGH}.bias": (32,)},
+            f"holds {HIGH}.bias, which is no part of a plain LoRA",
+        ),
+        ({f"{LOW}.weight": (96,), f"{HIGH}.weight": (32, 3)}, r"lora_A.weight of shape \[96\] where 2 sizes"),
+        ({f"{LOW}.weight": (3, 32)}, "does not fit: blocks.1.self_attn.q has lora_A"),
+    ],
+)
+def test_adapters_that_would_be_merged_wrongly_are_refused(tmp_path, original, adapter, message):
+    found = {"generator": original, "generator_lora": {n: torch.zeros(shape) for n, shape in adapter.items()}}
+    with pytest.raises(CheckpointError, match=message):
+        load_transformer(write(tmp_path / "lora.pt", found), **SIZES)
+
+
+def test_an_adapter_of_no_finite_numbers_is_refused(tmp_path, original):
+    pair = {f"{LOW}.weight": torch.full((3, 32), torch.inf), f"{HIGH}.weight": torch.zeros(32, 3)}
+    with pytest.raises(CheckpointError, match=r"lora_A\.weight is not a finite number"):
+        load_transformer(write(tmp_path / "a.pt", {"generator": original, "generator_lora": pair}), **SIZES)
 
 
 class Hostile:

@@ -117,13 +117,13 @@ def pick_network(found: Mapping[str, Any], path: Path, wanted: str | None = None
 
 
 def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse weights that are no finite numbers.
+    """Refuse weights that are no finite numbers, or whose values are not in the file.
 
     Raises:
         CheckpointError: With the first of them.
     """
     for name, value in weights.items():
-        if value.is_floating_point() and not torch.isfinite(value.sum(dtype=torch.float32)):
+        if value.is_meta or not torch.isfinite(value.sum(dtype=torch.float32)):
             raise CheckpointError(
                 f"{path} is damaged: {name} is not a finite number; download it again, or use another one"
             )
@@ -135,9 +135,9 @@ def check_numbers(name: str, value: Tensor, path: Path) -> None:
     Raises:
         CheckpointError: With what it is instead.
     """
-    if value.is_nested or value.is_meta or value.layout != torch.strided or value.dtype not in _NUMBERS:
-        kinds = {"nested": value.is_nested, "empty": value.is_meta, "sparse": value.layout != torch.strided}
-        kind = next((kind for kind, true in kinds.items() if true), str(value.dtype).removeprefix("torch."))
+    if value.is_nested or value.layout != torch.strided or value.dtype not in _NUMBERS:
+        dense = value.layout == torch.strided and not value.is_nested
+        kind = str(value.dtype).removeprefix("torch.") if dense else "sparse or nested"
         raise CheckpointError(
             f"{path} holds {name} as {kind} values where plain floating-point numbers are expected; "
             "get the weights in bfloat16, float16 or float32"
