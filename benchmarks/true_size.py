@@ -1,10 +1,10 @@
-"""Write a model folder of Wan 2.1 T2V 1.3B's true size with random weights, umT5-xxl's encoder included: 14 GiB.
+"""Write a model folder of Wan 2.1 T2V 1.3B's true size with random weights, umT5-xxl included: 14 GiB.
 
     python benchmarks/true_size.py FOLDER
     shotstream generate STORY --model FOLDER
 
-It shows that a machine can carry the model, not what the model can do: its pictures are noise. The tokenizer is a small
-one that knows the words of the examples in stories/, because umT5's cannot be made up.
+It shows that a machine can carry the model, not what the model can do: its pictures are noise. The tokenizer is
+a small one that knows the words of the examples in stories/, because umT5's cannot be made up.
 """
 
 from __future__ import annotations
