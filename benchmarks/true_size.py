@@ -3,8 +3,8 @@
     python benchmarks/true_size.py FOLDER
     shotstream generate STORY --model FOLDER
 
-It shows that a machine can carry the model, not what the model can do: its pictures are noise. The tokenizer is
-a small one that knows the words of the examples in stories/, because umT5's cannot be made up.
+It shows that a machine can carry the model, not what the model can do: its pictures are noise. The tokenizer
+is a small one that knows the words of the examples in stories/, because umT5's cannot be made up.
 """
 
 from __future__ import annotations
