@@ -132,7 +132,7 @@ def test_a_failure_in_the_background_is_raised_where_frames_are_needed(live) -> 
     session = live.open("a fox", decoder="tiny")
     session.cut("runs", chunks=2)
     session._take.full_decoder.restore([torch.zeros(7)])  # of no shape that fits
-    session.next_chunk()
+    shown = session.next_chunk()
     for _ in range(2):
         with pytest.raises((RuntimeError, IndexError)):
             session.pin(0, 0)

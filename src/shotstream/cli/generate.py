@@ -83,40 +83,49 @@ def tell(
     """Generate `story` into `folder`, from shot number `first` on (counted from 1), and show how it goes.
 
     Returns:
-        False if Ctrl-C ended it early; what was made until then is in the folder.
+        False if Ctrl-C ended it early; what was made until then, in full quality, is in the folder.
     """
-    pace, shown = Pace(), []
+    pace = Pace()
+    waiting: list[Chunk] = []
     try:
         with show_warnings(), console.status("starting") as status:
             for chunk in pace.watch(pipeline.stream(story, decoder=decoder)):
                 status.update(
                     f"shot {chunk.shot + 1}/{len(story.shots)} · chunk {chunk.index + 1} · {pace.summary()}"
                 )
-                if chunk.shot + 1 >= first:
-                    shown.append(chunk)
+                waiting.append(chunk)
                 if chunk.last or chunk.full is None:
-                    write(shown, folder)
+                    pace.wait(waiting)
+                    write(waiting, folder, first)
                 if chunk.last:
                     console.print(f"shot {chunk.shot + 1}/{len(story.shots)}  {escape(chunk.prompt)}")
     except KeyboardInterrupt:
+        write(waiting, folder, first)
+        left_out = sum(chunk.shot + 1 >= first for chunk in waiting)
+        if left_out:
+            console.print(f"Left out: the last {left_out} chunks, not yet made in full quality.")
+        pace.frames -= sum(len(chunk.frames) for chunk in waiting)
         return False
     finally:
-        write(shown, folder)
+        for chunk in waiting:
+            if chunk.full is not None:
+                chunk.full.cancel()  # or leaving would wait for it
         folder.facts |= pace.facts()
     console.print(pace.summary())
     return True
 
 
-def write(chunks: list[Chunk], folder: StoryFolder) -> None:
-    """Write chunks in full quality, waiting for it if need be, and take them off the list."""
-    while chunks:
+def write(chunks: list[Chunk], folder: StoryFolder, first: int = 1) -> None:
+    """Take the chunks that are there in full quality off the list, and write those from shot `first` on."""
+    while chunks and chunks[0].ready:
         chunk = chunks.pop(0)
-        folder.add(replace(chunk, frames=chunk.full_frames()))
+        if chunk.shot + 1 >= first:
+            folder.add(replace(chunk, frames=chunk.full_frames()))
 
 
 @dataclass
 class Pace:
-    """How fast chunks come: only the time of making them counts, not that of writing files."""
+    """How fast chunks come: the time of making them in full quality counts, not that of writing files."""
 
     frames: int = 0
     generating_seconds: float = 0.0
@@ -135,6 +144,15 @@ class Pace:
             self.fps = chunk.fps
             yield chunk
             started = time.perf_counter()
+
+    def wait(self, chunks: list[Chunk]) -> None:
+        """Wait for chunks in full quality: the next shot needs them, so that this time counts too."""
+        started = time.perf_counter()
+        try:
+            for chunk in chunks:
+                chunk.full_frames()
+        finally:
+            self.generating_seconds += time.perf_counter() - started
 
     def facts(self) -> dict[str, float]:
         """First-frame time, frames per second, and how many times faster than the film is shown."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
+
+
+class FullFramesError(RuntimeError):
+    """Frames that were shown could not be made in full quality; the message says which, why, and what is left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +43,31 @@ class Chunk:
     full: Future[np.ndarray] | None = field(default=None, repr=False)
     """Where a quicker decoder is shown live: the same frames by the full one, once they are made."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether `full_frames` has them, without waiting."""
+        full = self.full
+        return full is None or (full.done() and not full.cancelled() and full.exception() is None)
+
     def full_frames(self) -> np.ndarray:
-        """The frames in full quality, uint8 ``[T, H, W, 3]``; waits for them if need be."""
-        return self.frames if self.full is None else self.full.result()
+        """The frames in full quality, uint8 ``[T, H, W, 3]``; waits for them if need be.
+
+        Raises:
+            FullFramesError: If they were not made: the full decoder failed, or the story was stopped before.
+        """
+        if self.full is None:
+            return self.frames
+        try:
+            failure = self.full.exception()  # a raised one would keep its callers, and so the session, alive
+        except CancelledError as cancelled:
+            failure = cancelled
+        if failure is None:
+            return self.full.result()
+        why = "was stopped" if isinstance(failure, CancelledError) else f"failed ({failure!r})"
+        raise FullFramesError(
+            f"the full decoder {why} before it had made chunk {self.index + 1} of shot {self.shot + 1}; from "
+            "there on the shot has only the frames that the tiny decoder showed; retake it to have all anew"
+        ) from failure
 
 
 def to_pictures(pixels: Tensor) -> np.ndarray:

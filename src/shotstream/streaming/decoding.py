@@ -88,21 +88,37 @@ class BackgroundDecoder:
         self.stream = SideStream(device)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="shotstream-decode")
 
-    def submit(self, decoder: StreamingDecoder, latents: Tensor, made: Moment) -> Future[np.ndarray]:
+    def submit(
+        self,
+        decoder: StreamingDecoder,
+        latents: Tensor,
+        made: Moment,
+        former: Future[np.ndarray] | None = None,
+    ) -> Future[np.ndarray]:
         """Begin to decode a shot's next chunk.
 
         Args:
             decoder: The shot's decoder, which is left alone until the result is there.
             latents: Of the chunk, ``[1, F, C, h, w]``.
             made: When they are there.
+            former: The shot's chunk before, if it may not be decoded yet. Without it this one fails too, for
+                the decoder goes on from where that one left it.
 
         Returns:
             What will be its pictures, uint8 ``[T, H, W, 3]``.
         """
-        return self._worker.submit(self._decode, decoder, latents, made)
+        return self._worker.submit(self._decode, decoder, latents, made, former)
+
+    def close(self) -> None:
+        """Cancel what was not begun, and return at once; the thread ends with the chunk that it is at."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
 
     @torch.no_grad()
-    def _decode(self, decoder: StreamingDecoder, latents: Tensor, made: Moment) -> np.ndarray:
+    def _decode(
+        self, decoder: StreamingDecoder, latents: Tensor, made: Moment, former: Future[np.ndarray] | None
+    ) -> np.ndarray:
+        if former and (former.cancelled() or former.exception()):
+            raise RuntimeError("the chunk before it was not made")
         with self.stream.after(made, latents):
             pictures = to_pictures(decoder.decode(latents.to(self._dtype))[0])
         pictures.flags.writeable = False

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.chunk import Chunk, FullFramesError
 from shotstream.streaming.memory import Memory, RememberedFrame, Selection, fit_picture, select_frames
-from shotstream.streaming.stage import MadeChunk, Stage
+from shotstream.streaming.stage import Stage
 from shotstream.streaming.take import Snapshot, Take, TakeRecord, TakeState
 
 if TYPE_CHECKING:
@@ -140,7 +141,9 @@ class StorySession:
                 f"{self._stage.chunk_shape}; give those that this model made at this picture size"
             )
         remembered = [] if take.rollout else self.memory.choose(take.record.shot)
-        chunk = self._take_in(take, self._stage.make_chunk(take, self.setting, remembered, known))
+        chunk = self._stage.make_chunk(take, self.setting, remembered, known)
+        take.add(chunk)
+        self.script[chunk.shot : chunk.shot + 1] = [take.record]
         if chunk.last and not take.pending:
             self._look_ahead()
         return chunk
@@ -282,32 +285,40 @@ class StorySession:
         Raises:
             ValueError: If it is of another picture size, or mid-shot and shown by another decoder.
         """
-        if snapshot.size != (self.height, self.width):
-            raise ValueError(
-                f"the snapshot is of a story of {snapshot.size[0]}x{snapshot.size[1]} pixels, this one has "
-                f"{self.height}x{self.width}; restore it into a session of its own size"
-            )
-        if snapshot.take and snapshot.decoder != self.decoder:
-            raise ValueError(
-                f"the snapshot is of a shot shown by the {snapshot.decoder} decoder, this session uses the "
-                f"{self.decoder} one; restore it into a session with decoder={snapshot.decoder!r}"
-            )
+        snapshot.check_fits((self.height, self.width), self.decoder)
+        self._drop_take()
+        take = self._stage.restore(snapshot.take, snapshot.setting) if snapshot.take else None
         self.setting, self.seed = snapshot.setting, snapshot.seed
         self.script = deepcopy(snapshot.script)
         self.memory = snapshot.memory.copy()
+        self._take = take
+        if take and take.record.chunks:
+            self.script[take.record.shot] = take.record
+
+    def close(self) -> None:
+        """End the story and stop what goes on in the background, without waiting for it.
+
+        What the running shot has is remembered, as it was shown where full frames were not made yet. Branches
+        and snapshots can still be taken, but no shots be made. A session that is merely let go of makes the
+        full frames of the chunks it handed out, and then ends by itself.
+        """
+        self._stage.close()
         if self._take:
-            self._take.wait()
-        self._take = None
-        if snapshot.take:
-            self._take = take = self._stage.restore(snapshot.take, self.setting)
-            if take.record.chunks:
-                self.script[take.record.shot] = take.record
+            self._take.keep_shown()
+        self._close_take()
 
     # ---- the open take ----
 
     def _close_take(self) -> None:
         self._remember_take()
         self._take = None
+
+    def _drop_take(self) -> None:
+        """Close the take, whatever went wrong with it; who asks its chunks for full frames is told."""
+        if self._take:
+            with suppress(FullFramesError):
+                self._take.wait()
+        self._close_take()
 
     def _remember_take(self) -> None:
         """Let memory have what the open take has made."""
@@ -329,32 +340,6 @@ class StorySession:
     def _remaining_chunks(self) -> Iterator[Chunk]:
         while (chunk := self.next_chunk()) is not None:
             yield chunk
-
-    def _take_in(self, take: Take, made: MadeChunk) -> Chunk:
-        """Note a new chunk in the take and in the script."""
-        record, first_frame = take.record, len(take.prompts)
-        prompt = record.prompt_at(record.chunks)
-        if made.full is None:
-            take.made += list(made.pictures)
-        else:
-            take.pending.append(made.full)
-        take.prompts += [prompt] * len(made.pictures)
-        record.chunks += 1
-        self.script[record.shot : record.shot + 1] = [record]
-        return Chunk(
-            frames=made.pictures,
-            shot=record.shot,
-            take=record.take,
-            seed=record.seed,
-            index=record.chunks - 1,
-            first_frame=first_frame,
-            last=take.complete,
-            prompt=prompt,
-            fps=self.pipeline.tempo.fps,
-            latents=made.latents,
-            seconds=made.seconds,
-            full=made.full,
-        )
 
     # ---- checks ----
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
-from shotstream.streaming.chunk import to_pictures
+from shotstream.streaming.chunk import Chunk, to_pictures
 from shotstream.streaming.decoding import SOON, WITH_STREAMS, BackgroundDecoder, Moment, SideStream
 from shotstream.streaming.memory import RememberedFrame
 from shotstream.streaming.noise import noise
@@ -26,20 +23,6 @@ from shotstream.streaming.take import Take, TakeRecord, TakeState
 if TYPE_CHECKING:
     from shotstream.models.autoencoder_taew import TinyWanDecoder
     from shotstream.streaming.pipeline import ShotStreamPipeline
-
-
-@dataclass(frozen=True)
-class MadeChunk:
-    """What `Stage.make_chunk` gives."""
-
-    latents: Tensor
-    """Clean latents ``[1, F, C, h, w]``, on the CPU."""
-    pictures: np.ndarray
-    """The frames to be shown, uint8 ``[T, H, W, 3]``."""
-    full: Future[np.ndarray] | None
-    """The same in full quality, if these are not."""
-    seconds: dict[str, float]
-    """See `Chunk.seconds`."""
 
 
 class Stage:
@@ -83,6 +66,7 @@ class Stage:
         self._in_turns = hasattr(pipeline.vae, "_hf_hook")
         """Offloaded networks take turns on the device, so nothing may go on beside something else."""
         self.commits_early = self.device.type in WITH_STREAMS and not self._in_turns
+        self._closed = False
         self._captions: dict[str, Captions] = {}
         """Those that the running shot was opened with, and since; most of them serve the next shot too."""
 
@@ -92,14 +76,28 @@ class Stage:
         return 1, self.pipeline.tempo.chunk_frames, *self._latent_shape
 
     def open(self, record: TakeRecord, length_chunks: int) -> Take:
-        """Open a take; nothing is computed before its first chunk."""
+        """Open a take; nothing is computed before its first chunk.
+
+        Raises:
+            ValueError: If the stage is closed.
+        """
+        if self._closed:
+            raise ValueError(
+                "this session is closed; open another, which can go on from a branch or snapshot of this one"
+            )
         full = self._autoencoder.open_decoder()
         return Take(record, length_chunks, self._live.open_decoder() if self._live else full, full)
+
+    def close(self) -> None:
+        """Stop what goes on in the background, and return at once; no take can be opened after."""
+        self._closed = True
+        self._background.close()
+        self.stills.close()
 
     @torch.no_grad()
     def make_chunk(
         self, take: Take, setting: str, remembered: list[RememberedFrame], known: Tensor | None = None
-    ) -> MadeChunk:
+    ) -> Chunk:
         """Make the take's next chunk, and before it what is due: the context, a redirection, the clean pass.
 
         Args:
@@ -107,6 +105,9 @@ class Stage:
             setting: Who and where.
             remembered: The frames that the shot is made from.
             known: The chunk's clean latents, if it was made before; then nothing is denoised.
+
+        Returns:
+            The chunk, which the take is still to be given; see `Take.add`.
         """
         started = time.perf_counter()
         self.stills.wait()
@@ -123,18 +124,35 @@ class Stage:
         with self._beside.inside():
             latents, pictures = x0.cpu(), to_pictures(pixels)
             decoding = denoised.seconds_until(Moment(self.device))
-        full = self._background.submit(take.full_decoder, x0, denoised) if self._live else None
+        full = None
+        if take.full_decoder is not take.decoder:
+            former = take.pending[-1].full if take.pending else None
+            full = self._background.submit(take.full_decoder, x0, denoised, former)
         pictures.flags.writeable = False  # the caller sees the very frames that are remembered
         total = time.perf_counter() - started
-        return MadeChunk(
-            latents, pictures, full, {"denoise": total - decoding, "decode": decoding, "total": total}
+        record = take.record
+        return Chunk(
+            frames=pictures,
+            shot=record.shot,
+            take=record.take,
+            seed=record.seed,
+            index=record.chunks,
+            first_frame=len(take.prompts),
+            last=record.chunks + 1 == take.length_chunks,
+            prompt=record.prompt_at(record.chunks),
+            fps=self.pipeline.tempo.fps,
+            latents=latents,
+            seconds={"denoise": total - decoding, "decode": decoding, "total": total},
+            full=full,
         )
 
     @torch.no_grad()
     def restore(self, state: TakeState, setting: str) -> Take:
         """Open a take that goes on exactly from `state`."""
-        self.stills.wait()
         take = self.open(deepcopy(state.record), state.length_chunks)
+        self.stills.wait()
+        if len(state.decoders) == 1:  # the full one had failed, if another was shown
+            take.full_decoder = take.decoder
         streams = (self._beside, self._background.stream)
         for decoder, stream, tensors in zip(take.decoders, streams, state.decoders, strict=False):
             with stream.after(Moment(self.device), *tensors):

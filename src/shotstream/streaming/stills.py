@@ -51,6 +51,11 @@ class StillEncoder:
         self.wait()
         return torch.stack([frame.latent for frame in frames if frame.latent is not None]).unsqueeze(0)
 
+    def close(self) -> None:
+        """Cancel what was not begun, and return at once; nothing can be requested after."""
+        self._pending = None
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
     @torch.no_grad()
     def _encode(self, frames: Sequence[RememberedFrame]) -> None:
         for frame in frames:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from shotstream.models.autoencoder import StreamingDecoder
+from shotstream.streaming.chunk import Chunk, FullFramesError
 from shotstream.streaming.memory import Memory
 from shotstream.streaming.rollout import ShotRollout
 
@@ -54,7 +54,7 @@ class Take:
     decoder: StreamingDecoder
     """Makes the frames that are shown."""
     full_decoder: StreamingDecoder
-    """Makes those that are kept: the same one, unless a quicker one is shown live."""
+    """Makes those that are kept: the same one, unless a quicker one is shown live and this has not failed."""
     rollout: ShotRollout | None = None
     """None until the first chunk is made."""
     newest: Tensor | None = None
@@ -63,12 +63,21 @@ class Take:
     """The rollout's window before the newest chunk's clean pass; None while that pass is still due."""
     made: list[np.ndarray] = field(default_factory=list)
     """The frames so far, uint8 ``[H, W, 3]``, but for those of `pending`; see `pictures`."""
-    pending: list[Future[np.ndarray]] = field(default_factory=list)
+    pending: list[Chunk] = field(default_factory=list)
     """Chunks that the full decoder is still at, in order."""
     prompts: list[str] = field(default_factory=list)
     """The prompt of every frame."""
     remembered_frames: int = 0
     """How many frames it had when memory last took it in."""
+
+    def add(self, chunk: Chunk) -> None:
+        """Take in the next chunk."""
+        self.record.chunks += 1
+        self.prompts += [chunk.prompt] * len(chunk.frames)
+        if chunk.full is None:
+            self.made += list(chunk.frames)
+        else:
+            self.pending.append(chunk)
 
     @property
     def pictures(self) -> list[np.ndarray]:
@@ -80,10 +89,28 @@ class Take:
         return self.made
 
     def wait(self) -> None:
-        """Wait for the frames that are still being made; raise what went wrong with them."""
+        """Wait for the frames that are still being made.
+
+        Raises:
+            FullFramesError: Once, if some could not be made; the take goes on after, see `keep_shown`.
+        """
         while self.pending:
-            self.made += list(self.pending[0].result())
+            try:
+                self.made += list(self.pending[0].full_frames())
+            except FullFramesError:
+                self.keep_shown()
+                raise
             del self.pending[0]
+
+    def keep_shown(self) -> None:
+        """Do without the full frames that are not there yet: those that were shown stand in for them.
+
+        So they do from now on: the full decoder has lost its place in the shot.
+        """
+        for chunk in self.pending:
+            self.made += list(chunk.full_frames() if chunk.ready else chunk.frames)
+        self.pending.clear()
+        self.full_decoder = self.decoder
 
     @property
     def decoders(self) -> list[StreamingDecoder]:
@@ -138,3 +165,20 @@ class Snapshot:
     script: list[TakeRecord]
     memory: Memory
     take: TakeState | None
+
+    def check_fits(self, size: tuple[int, int], decoder: str) -> None:
+        """Complain if a session of pictures of `size`, shown by `decoder`, cannot go on from here.
+
+        Raises:
+            ValueError: If it is of another picture size, or mid-shot and shown by another decoder.
+        """
+        if self.size != size:
+            raise ValueError(
+                f"the snapshot is of a story of {self.size[0]}x{self.size[1]} pixels, this one has "
+                f"{size[0]}x{size[1]}; restore it into a session of its own size"
+            )
+        if self.take and self.decoder != decoder:
+            raise ValueError(
+                f"the snapshot is of a shot shown by the {self.decoder} decoder, this session uses the "
+                f"{decoder} one; restore it into a session with decoder={self.decoder!r}"
+            )
