@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from shotstream import TinyWanDecoder
 from shotstream.cli.generate import Pace, kept, parse_scale, parse_shots, tell
 from shotstream.cli.main import app
 from shotstream.media.story_folder import StoryFolder
@@ -95,16 +99,42 @@ def test_another_seed_is_another_film(model, story_file):
     assert json.loads((output / "story.json").read_text())["seed"] == 4
 
 
-class Interrupted:
-    """A pipeline whose user presses Ctrl-C after two chunks."""
+@pytest.fixture
+def live(make_pipeline):
+    """A model with a tiny decoder, whose full one can be held up: `live.before_decoding(chunk number)`."""
+    pipeline, chunks = make_pipeline(), []
+    torch.manual_seed(3)
+    pipeline.register_modules(live_decoder=TinyWanDecoder(latent_channels=4, widths=(8, 8, 8, 8)).eval())
+    open_decoder = pipeline.vae.open_decoder
 
-    def __init__(self, pipeline) -> None:
-        self.pipeline = pipeline
+    def open_slow_decoder():
+        decoder = open_decoder()
+        decode = decoder.decode
+
+        def decode_later(latents):
+            chunks.append(latents)
+            pipeline.before_decoding(len(chunks))
+            return decode(latents)
+
+        decoder.decode = decode_later
+        return decoder
+
+    pipeline.vae.open_decoder = open_slow_decoder
+    return pipeline
+
+
+class Interrupted:
+    """A pipeline whose user presses Ctrl-C after some chunks, when `ready` are there in full quality."""
+
+    def __init__(self, pipeline, chunks: int = 2, ready: int = 0) -> None:
+        self.pipeline, self.chunks, self.ready = pipeline, chunks, ready
 
     def stream(self, story, **settings):
         chunks = self.pipeline.stream(story, **settings)
-        yield next(chunks)
-        yield next(chunks)
+        self.told = [next(chunks) for _ in range(self.chunks)]
+        yield from self.told
+        for chunk in self.told[: self.ready]:
+            chunk.full_frames()
         raise KeyboardInterrupt
 
 
@@ -114,6 +144,48 @@ def test_ctrl_c_keeps_what_was_made(pipeline, story_file, tmp_path):
     assert not finished
     assert frames(tmp_path / "out" / "story.mp4") == 13
     assert kept(folder).endswith("13 frames, 1 whole shots of 1 begun.")
+
+
+@pytest.mark.parametrize(("first", "message"), [(1, "the last 3 chunks"), (2, "")])
+def test_ctrl_c_waits_for_no_full_frames(live, tmp_path, capsys, first, message):
+    """Those that are there are kept, the one being made is left out, and the others are never begun."""
+    go_on = threading.Event()
+    live.before_decoding = lambda chunk: chunk < 2 or go_on.wait(5)
+    story = Story.model_validate({"setting": "a fox", "shots": [{"prompt": "runs", "chunks": 5}]})
+    interrupted, started = Interrupted(live, chunks=4, ready=1), time.perf_counter()
+    with StoryFolder(tmp_path / "out") as folder:
+        assert not tell(interrupted, story, folder, first, decoder="tiny")
+    assert time.perf_counter() - started < 5
+    assert (tmp_path / "out" / "story.mp4").exists() == (first == 1)
+    if first == 1:
+        assert frames(tmp_path / "out" / "story.mp4") == sum(shot["frames"] for shot in folder.shots) == 5
+        speed = 5 / folder.facts["first_frame_seconds"]  # all were told before the first was seen
+        assert folder.facts["frames_per_second"] <= 1.02 * speed, "of frames that are written"
+    assert message in capsys.readouterr().out
+    assert [chunk.full.cancelled() for chunk in interrupted.told] == [False, False, True, True]
+    go_on.set()
+    interrupted.told[1].full_frames()
+
+
+class SlowFolder(StoryFolder):
+    """Takes its time over every chunk."""
+
+    seconds = 0.0
+
+    def add(self, chunk) -> None:
+        started = time.perf_counter()
+        super().add(chunk)
+        time.sleep(0.1)
+        self.seconds += time.perf_counter() - started
+
+
+def test_waiting_for_full_frames_counts_and_writing_them_does_not(live, story_file, tmp_path):
+    live.before_decoding = lambda chunk: time.sleep(0.1)
+    started = time.perf_counter()
+    with SlowFolder(tmp_path / "out") as folder:
+        assert tell(live, Story.read(story_file), folder, decoder="tiny")
+        made_seconds = time.perf_counter() - started - folder.seconds
+    assert 18 / made_seconds - 0.01 <= folder.facts["frames_per_second"] < 18 / 0.3
 
 
 def test_pace_counts_the_time_of_making_only(pipeline, story_file):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
 import torch
 
-from shotstream import Chunk, ShotStreamPipeline, StorySession, TinyWanDecoder
+from shotstream import Chunk, ShotStreamPipeline, Story, StorySession, TinyWanDecoder
+from shotstream.streaming.chunk import FullFramesError
 from shotstream.streaming.decoding import BackgroundDecoder, Moment
 from shotstream.streaming.loading import ModelError
 
@@ -133,9 +136,153 @@ def test_a_failure_in_the_background_is_raised_where_frames_are_needed(live) -> 
     session.cut("runs", chunks=2)
     session._take.full_decoder.restore([torch.zeros(7)])  # of no shape that fits
     shown = session.next_chunk()
+    with pytest.raises(FullFramesError, match=r"decoder failed \(.*\) before it had made chunk 1 of shot 1"):
+        session.pin(0, 0)
+    assert np.array_equal(session.pin(0, 0).pixels, shown.frames[0]), "what was shown stands in, from then on"
+
+
+def broken(live, **length: int) -> tuple[StorySession, list[Chunk]]:
+    """A story whose second shot has failed in the background at its second chunk."""
+    session = live.open("a fox", decoder="tiny")
+    list(session.shoot("cat", chunks=2))
+    session.cut("runs", chunks=4)
+    decode, calls = session._take.full_decoder.decode, []
+
+    def fail_once(latents: torch.Tensor) -> torch.Tensor:
+        calls.append(latents)
+        if len(calls) == 2:
+            raise RuntimeError("out of memory")
+        return decode(latents)
+
+    session._take.full_decoder.decode = fail_once
+    return session, [session.next_chunk() for _ in range(3)]
+
+
+WAYS_ON = {
+    "cut": lambda session: session.cut("sleeps"),
+    "retake": lambda session: session.retake(1),
+    "snapshot": lambda session: session.snapshot(),
+    "branch": lambda session: session.branch(),
+    "pin": lambda session: session.pin(1, 0),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_ON.values(), ids=WAYS_ON)
+def test_a_failure_in_the_background_is_told_once_and_the_story_goes_on(live, way) -> None:
+    session, chunks = broken(live)
+    with pytest.raises(FullFramesError, match=r"out of memory.* chunk 2 of shot 2; .* retake it"):
+        way(session)
+    assert [record.prompt for record in session.script] == ["cat", "runs"], "nothing else has happened"
+    way(session)
+    assert chunks[0].ready
+    for chunk in chunks[1:]:  # the third is decodable, but not from where the second should have left off
+        assert not chunk.ready
+        with pytest.raises(FullFramesError):
+            chunk.full_frames()
+    again = list(session.retake(1))
+    for chunk in again:
+        assert not np.array_equal(chunk.frames, chunk.full_frames()), "the retake is in full quality"
+
+
+def test_a_shot_that_failed_in_the_background_goes_on_as_it_is_shown(live) -> None:
+    session, chunks = broken(live)
+    with pytest.raises(FullFramesError):
+        session.snapshot()
+    snapshot = session.snapshot()
     for _ in range(2):
-        with pytest.raises((RuntimeError, IndexError)):
-            session.pin(0, 0)
+        last = session.next_chunk()
+        assert last.full is None
+        assert last.last
+        pictures = np.stack(session._take.pictures)
+        kept = [chunks[0].full_frames(), chunks[1].frames, chunks[2].frames, last.frames]
+        assert np.array_equal(pictures, np.concatenate(kept))
+        session.restore(snapshot)
+
+
+def test_a_failure_in_the_background_does_not_stop_a_restore(live) -> None:
+    whole = live.open("a fox", decoder="tiny")
+    list(whole.shoot("cat", chunks=2))
+    snapshot = whole.snapshot()
+    session, _ = broken(live)
+    session.restore(snapshot)
+    assert same(list(session.shoot("sleeps")), list(whole.shoot("sleeps")))
+
+
+def held_up(live, chunks: int) -> tuple[StorySession, list[Chunk], threading.Event]:
+    """A story whose full decoder stands still at its first chunk until the event is set."""
+    session, go_on = live.open("a fox", decoder="tiny"), threading.Event()
+    session.cut("runs", chunks=chunks)
+    decode = session._take.full_decoder.decode
+    session._take.full_decoder.decode = lambda latents: (go_on.wait(10), decode(latents))[1]
+    return session, [session.next_chunk() for _ in range(3)], go_on
+
+
+def workers() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("shotstream")}
+
+
+@pytest.mark.parametrize("chunks", [3, 4], ids=["complete", "mid-shot"])
+def test_a_closed_session_waits_for_nothing_and_can_be_gone_on_from(live, chunks: int) -> None:
+    before = workers()
+    session, told, go_on = held_up(live, chunks)
+    session.close()
+    session.close()
+    assert not told[0].full.done(), "nobody waited"
+    for chunk in told[1:]:
+        with pytest.raises(FullFramesError, match=r"was stopped before it had made chunk [23] of shot 1"):
+            chunk.full_frames()
+    with pytest.raises(ValueError, match="this session is closed; open another"):
+        session.cut("sleeps")
+    assert session.next_chunk() is None
+    assert session.memory.shot_frames == [21]
+    go_on.set()
+    assert told[0].full_frames().shape == told[0].frames.shape
+    for worker in workers() - before:
+        worker.join(10)
+    assert workers() <= before
+    other = live.open("a fox", decoder="tiny")
+    other.restore(session.snapshot())
+    assert same(list(other.shoot("sleeps")), list(session.branch().shoot("sleeps")))
+
+
+def test_full_frames_that_are_cancelled_stop_no_story(live) -> None:
+    session, told, go_on = held_up(live, chunks=4)
+    assert told[1].full.cancel()
+    go_on.set()
+    with pytest.raises(FullFramesError, match="was stopped before it had made chunk 2"):
+        session.cut("sleeps")
+    session.cut("sleeps")
+    assert session.memory.shot_frames == [21]
+
+
+@pytest.mark.parametrize("decoder", ["full", "tiny"])
+def test_a_story_that_is_dropped_half_way_leaves_nothing_behind(live, decoder: str) -> None:
+    """Neither the session nor its threads; a chunk that is kept still gets its full frames."""
+    before = workers()
+    story = Story.model_validate(
+        {"setting": "a fox", "shots": [{"prompt": "runs", "chunks": 2}, {"prompt": "cat", "chunks": 6}]}
+    )
+    chunks = live.stream(story, decoder=decoder)
+    kept = [next(chunks) for _ in range(5)][-1]
+    session = weakref.ref(chunks.gi_frame.f_locals["session"])
+    chunks.close()
+    gc.collect()
+    assert session() is None
+    assert kept.full_frames().shape == kept.frames.shape
+    for worker in workers() - before:
+        worker.join(10)
+    assert workers() <= before
+
+
+@pytest.mark.parametrize("way", ["pin", "full_frames"])
+def test_a_failure_in_the_background_keeps_no_session_alive(live, way: str) -> None:
+    session, chunks = broken(live)
+    with pytest.raises(FullFramesError):
+        session.pin(1, 0) if way == "pin" else chunks[1].full_frames()
+    alive = weakref.ref(session)
+    del session
+    gc.collect()
+    assert alive() is None, "chunks that were handed out are all that is left"
 
 
 def test_decoders_that_are_not_there(pipeline, live) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class FullFramesError(RuntimeError):
-    """Frames that were shown could not be made in full quality; the message says which, why, and what is left."""
+    """Frames that were shown could not be made in full quality; the message says which, and what is left."""
 
 
 @dataclass(frozen=True, eq=False)
