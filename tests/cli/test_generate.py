@@ -146,7 +146,7 @@ def test_ctrl_c_keeps_what_was_made(pipeline, story_file, tmp_path):
     assert kept(folder).endswith("13 frames, 1 whole shots of 1 begun.")
 
 
-@pytest.mark.parametrize(("first", "message"), [(1, "the last 3 chunks"), (2, "")])
+@pytest.mark.parametrize(("first", "message"), [(1, "the last 24 frames"), (2, "")])
 def test_ctrl_c_waits_for_no_full_frames(live, tmp_path, capsys, first, message):
     """Those that are there are kept, the one being made is left out, and the others are never begun."""
     go_on = threading.Event()
@@ -185,6 +185,7 @@ def test_waiting_for_full_frames_counts_and_writing_them_does_not(live, story_fi
     with SlowFolder(tmp_path / "out") as folder:
         assert tell(live, Story.read(story_file), folder, decoder="tiny")
         made_seconds = time.perf_counter() - started - folder.seconds
+    assert frames(tmp_path / "out" / "story.mp4") == 18
     assert 18 / made_seconds - 0.01 <= folder.facts["frames_per_second"] < 18 / 0.3
 
 

@@ -209,34 +209,40 @@ def test_a_failure_in_the_background_does_not_stop_a_restore(live) -> None:
 
 
 def held_up(live, chunks: int) -> tuple[StorySession, list[Chunk], threading.Event]:
-    """A story whose full decoder stands still at its first chunk until the event is set."""
+    """A story whose full decoder stands still at chunk 2 of shot 2 until the event is set."""
     session, go_on = live.open("a fox", decoder="tiny"), threading.Event()
+    list(session.shoot("cat", chunks=1))
     session.cut("runs", chunks=chunks)
     decode = session._take.full_decoder.decode
+    told = [session.next_chunk()]
+    told[0].full_frames()
     session._take.full_decoder.decode = lambda latents: (go_on.wait(10), decode(latents))[1]
-    return session, [session.next_chunk() for _ in range(3)], go_on
+    return session, [*told, *(session.next_chunk() for _ in range(3))], go_on
 
 
 def workers() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name.startswith("shotstream")}
 
 
-@pytest.mark.parametrize("chunks", [3, 4], ids=["complete", "mid-shot"])
+@pytest.mark.parametrize("chunks", [4, 5], ids=["complete", "mid-shot"])
 def test_a_closed_session_waits_for_nothing_and_can_be_gone_on_from(live, chunks: int) -> None:
     before = workers()
     session, told, go_on = held_up(live, chunks)
     session.close()
     session.close()
-    assert not told[0].full.done(), "nobody waited"
-    for chunk in told[1:]:
-        with pytest.raises(FullFramesError, match=r"was stopped before it had made chunk [23] of shot 1"):
+    assert not told[1].full.done(), "nobody waited"
+    for chunk in told[2:]:
+        with pytest.raises(FullFramesError, match=r"was stopped before it had made chunk [34] of shot 2"):
             chunk.full_frames()
     with pytest.raises(ValueError, match="this session is closed; open another"):
         session.cut("sleeps")
     assert session.next_chunk() is None
-    assert session.memory.shot_frames == [21]
+    assert session.memory.shot_frames == [5, 29]
+    pictures = {frame.key: frame.pixels for frame in session.memory.frames}
+    assert np.array_equal(pictures[1, 0], told[0].full_frames()[0])
+    assert np.array_equal(pictures[1, 28], told[3].frames[-1]), "as it was shown"
     go_on.set()
-    assert told[0].full_frames().shape == told[0].frames.shape
+    assert told[1].full_frames().shape == told[1].frames.shape
     for worker in workers() - before:
         worker.join(10)
     assert workers() <= before
@@ -246,13 +252,13 @@ def test_a_closed_session_waits_for_nothing_and_can_be_gone_on_from(live, chunks
 
 
 def test_full_frames_that_are_cancelled_stop_no_story(live) -> None:
-    session, told, go_on = held_up(live, chunks=4)
-    assert told[1].full.cancel()
+    session, told, go_on = held_up(live, chunks=5)
+    assert told[2].full.cancel()
     go_on.set()
-    with pytest.raises(FullFramesError, match="was stopped before it had made chunk 2"):
+    with pytest.raises(FullFramesError, match="was stopped before it had made chunk 3"):
         session.cut("sleeps")
     session.cut("sleeps")
-    assert session.memory.shot_frames == [21]
+    assert session.memory.shot_frames == [5, 29]
 
 
 @pytest.mark.parametrize("decoder", ["full", "tiny"])

@@ -101,9 +101,9 @@ def tell(
                     console.print(f"shot {chunk.shot + 1}/{len(story.shots)}  {escape(chunk.prompt)}")
     except KeyboardInterrupt:
         write(waiting, folder, first)
-        left_out = sum(chunk.shot + 1 >= first for chunk in waiting)
+        left_out = sum(len(chunk.frames) for chunk in waiting if chunk.shot + 1 >= first)
         if left_out:
-            console.print(f"Left out: the last {left_out} chunks, not yet made in full quality.")
+            console.print(f"Left out: the last {left_out} frames, not yet made in full quality.")
         pace.frames -= sum(len(chunk.frames) for chunk in waiting)
         return False
     finally:

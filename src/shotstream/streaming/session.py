@@ -52,6 +52,8 @@ class StorySession:
         select: The rule by which remembered frames are chosen; pins come before it.
         decoder: "full", or "tiny" to show what the model's tiny decoder makes. Memory is fed by the full one
             all the same, in the background; what needs its frames (a cut, a pin, a branch, a snapshot) waits.
+            Should it fail, the first of these to ask raises `FullFramesError` and does nothing else; asked
+            again, it goes on with what was shown in place of the rest of the shot.
     """
 
     def __init__(
