@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.streaming.chunk import Chunk, to_pictures
 from shotstream.streaming.decoding import SOON, WITH_STREAMS, BackgroundDecoder, Moment, SideStream
@@ -49,15 +48,7 @@ class Stage:
         self._autoencoder = pipeline.autoencoder
         ratio = self._autoencoder.spatial_ratio
         self._latent_shape = (self._autoencoder.latent_channels, height // ratio, width // ratio)
-        _, rows, columns = pipeline.transformer.config["patch_size"]
-        tokens = (height // ratio // rows) * (width // ratio // columns)
-        self._cache = DualCache.for_transformer(
-            pipeline.transformer,
-            batch=1,
-            tokens_per_frame=tokens,
-            dtype=pipeline.cache_dtype,
-            device=self.device,
-        )
+        self._cache = pipeline.new_cache(height, width)
         self.stills = StillEncoder(self._autoencoder, pipeline.vae.dtype, self.device)
         self._live = _live_network(pipeline, decoder)
         self._shown = self._live or pipeline.vae
