@@ -151,7 +151,8 @@ def compilations() -> tuple[int, int]:
 
 
 def _storage_bytes(tensors: Any) -> int:
-    storages = {storage._cdata: storage.nbytes() for storage in (t.untyped_storage() for t in tensors)}
+    plain = (tensor for tensor in tensors if tensor.layout == torch.strided)  # sparse ones have no storage
+    storages = {storage._cdata: storage.nbytes() for storage in (t.untyped_storage() for t in plain)}
     return sum(storages.values())
 
 

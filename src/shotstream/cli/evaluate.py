@@ -110,14 +110,14 @@ def evaluate(
         if model == DRAWN:
             source, facts = sources.from_drawing(asked), {"shotstream": __version__, "model": DRAWN}
         else:
-            pipeline, facts = load(model or "mini", device)
+            pipeline, facts = load_known(model or "mini", device)
             source = sources.from_model(pipeline, asked)
     else:
         say_useless(options, "with stories from files")
         tasks, used = suites.from_files(Path(suite)), tools(False)
         if model == DRAWN:
             raise ValueError(f"--model {DRAWN} draws held-out stories only; leave --suite out.")
-        pipeline, facts = load(model or "mini", device)
+        pipeline, facts = load_known(model or "mini", device)
         source = sources.from_files(pipeline, Path(suite), tasks)
     if not measure(source, output, facts, used)[1]:
         raise typer.Exit(130)
@@ -251,7 +251,7 @@ def compare(
 
     if page is not None:
         insert(page.read_text(encoding="utf-8"), "")  # complains now if it has no place for them
-    pipeline, facts = load(model, device)
+    pipeline, facts = load_known(model, device)
     reports: dict[str, Any] = {}
     for variant in VARIANTS:
         try:
@@ -268,6 +268,14 @@ def compare(
     write_tables(output, reports, page)
     console.print(f"Wrote {output}/: tables.md, ablations.json, and a folder for every variant")
     return True
+
+
+def load_known(model: str, device: str) -> tuple[ShotStreamPipeline, dict[str, Any]]:
+    """Load a model, and tell its weights' hash: what was measured belongs to these weights alone."""
+    from shotstream.models.fingerprint import hash_weights
+
+    pipeline, facts = load(model, device)
+    return pipeline, facts | {"weights_sha256": hash_weights(pipeline.fetch(model))}
 
 
 def say_useless(options: Mapping[str, Any], where: str) -> None:
