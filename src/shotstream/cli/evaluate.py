@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shotstream.evaluation.results import Results
     from shotstream.evaluation.sources import Assignment, HeldOut, Source
     from shotstream.evaluation.tools import Tools
+    from shotstream.streaming.pipeline import ShotStreamPipeline
 
 app = typer.Typer(add_completion=False)
 
