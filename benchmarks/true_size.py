@@ -18,16 +18,8 @@ from transformers import UMT5Config, UMT5EncoderModel
 
 from shotstream.benchmark.random_models import make_random_pipeline
 from shotstream.models.text import make_tokenizer
+from shotstream.streaming.memory_sizes import UMT5_XXL
 
-UMT5_XXL = UMT5Config(
-    vocab_size=256384,
-    d_model=4096,
-    d_kv=64,
-    d_ff=10240,
-    num_layers=24,
-    num_heads=64,
-    feed_forward_proj="gated-gelu",
-)
 STORIES = Path(__file__).parents[1] / "stories"
 
 
@@ -50,7 +42,7 @@ def write(folder: Path) -> None:
     pipeline.save_pretrained(folder)
     del pipeline
     torch.set_default_dtype(torch.bfloat16)
-    encoder = UMT5EncoderModel(UMT5_XXL)
+    encoder = UMT5EncoderModel(UMT5Config(**UMT5_XXL))
     fill(encoder)
     encoder.save_pretrained(folder / "text_encoder")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from shotstream.benchmark.cache_ways import CloningCache
-from shotstream.benchmark.chunk_loop import ChunkLoop, Opening, cell_of, make_opening
+from shotstream.benchmark.chunk_loop import ChunkLoop, Opening, make_opening
 from shotstream.benchmark.random_models import make_random_pipeline
 from shotstream.benchmark.record import LoopCounts
 from shotstream.benchmark.watch import LoopWatch, compilations, layer_elements, watch_loop
@@ -21,7 +21,7 @@ TRAINED, SLIDING = 4, 6
 
 
 def make_loop(pipeline, kind: type[ChunkLoop] = ChunkLoop) -> ChunkLoop:
-    return kind(pipeline.transformer, pipeline.scheduler, cell_of(pipeline, 32, 48))
+    return kind(pipeline.transformer, pipeline.scheduler, pipeline.latent_shape(32, 48))
 
 
 @pytest.fixture(scope="module")

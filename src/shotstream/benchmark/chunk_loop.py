@@ -16,7 +16,6 @@ from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.noise import noise
-from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.streaming.rollout import ShotRollout
 
 
@@ -35,13 +34,6 @@ class Opening:
     own_caption: Captions
     own_index: int
     """The shot's number in the rotary phase shift."""
-
-
-def cell_of(pipeline: ShotStreamPipeline, height: int, width: int) -> tuple[int, int, int]:
-    """Latent channels, height and width of pictures of a size in pixels."""
-    autoencoder = pipeline.autoencoder
-    ratio = autoencoder.spatial_ratio
-    return autoencoder.latent_channels, height // ratio, width // ratio
 
 
 def make_opening(transformer: CausalWanTransformer3DModel, cell: tuple[int, int, int], shot: int) -> Opening:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from shotstream.benchmark.chunk_loop import ChunkLoop, cell_of, make_opening
+from shotstream.benchmark.chunk_loop import ChunkLoop, make_opening
 from shotstream.benchmark.record import Figures, Settings
 from shotstream.benchmark.story import SETTING, prompt
 from shotstream.benchmark.watch import compilations
@@ -108,7 +108,8 @@ def _teller(pipeline: ShotStreamPipeline, settings: Settings) -> Teller:
 
 
 def _group(chunks: Iterator[TimedChunk], lengths: Sequence[int]) -> list[list[TimedChunk]]:
-    return [[next(chunks) for _ in range(length)] for length in lengths]
+    told = iter(list(chunks))  # to the end, so that nothing of this story goes on behind the next
+    return [[next(told) for _ in range(length)] for length in lengths]
 
 
 def _story(pipeline: ShotStreamPipeline, settings: Settings, lengths: Sequence[int]) -> Iterator[TimedChunk]:
@@ -126,7 +127,7 @@ def _story(pipeline: ShotStreamPipeline, settings: Settings, lengths: Sequence[i
 
 def _loop(pipeline: ShotStreamPipeline, settings: Settings, lengths: Sequence[int]) -> Iterator[TimedChunk]:
     """Run the transformer's part, and wait for the device after each stage."""
-    tempo, cell = pipeline.tempo, cell_of(pipeline, settings.height, settings.width)
+    tempo, cell = pipeline.tempo, pipeline.latent_shape(settings.height, settings.width)
     clock = _StageClock(pipeline._execution_device)
     loop = ChunkLoop(pipeline.transformer, pipeline.scheduler, cell)
     for shot, length in enumerate(lengths):

@@ -171,7 +171,7 @@ def _load(model: str, device: torch.device, dtype: torch.dtype) -> tuple[ShotStr
 def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool) -> Record:
     import torch
 
-    from shotstream.benchmark.chunk_loop import ChunkLoop, cell_of
+    from shotstream.benchmark.chunk_loop import ChunkLoop
     from shotstream.benchmark.machine import gpu_driver
     from shotstream.benchmark.measure import measure
     from shotstream.benchmark.record import Machine, Record
@@ -192,7 +192,7 @@ def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool) -> Recor
     figures = measure(pipeline, settings, prepare_seconds)
     counts = None
     if watch:
-        cell = cell_of(pipeline, settings.height, settings.width)
+        cell = pipeline.latent_shape(settings.height, settings.width)
         counts = watch_loop(ChunkLoop(pipeline.transformer, pipeline.scheduler, cell), settings.chunks)
     device = pipeline._execution_device
     driver = gpu_driver() if device.type == "cuda" else None

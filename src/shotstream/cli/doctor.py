@@ -61,15 +61,18 @@ def computing(device_name: str) -> list[Finding]:
     import torch
 
     from shotstream.models.device import choose_attention, choose_device, choose_dtype
+    from shotstream.streaming.speed import choose_mode
 
     device = choose_device(device_name)
     dtype, attention = choose_dtype(device.value), choose_attention()
+    mode = choose_mode("auto", device.value)
     return [
         Finding("python", platform.python_version(), platform.platform()),
         Finding("torch", torch.__version__, f"built for CUDA {torch.version.cuda or '(none)'}"),
         Finding("device", str(device.value), device.reason),
         Finding("number format", str(dtype.value).removeprefix("torch."), dtype.reason),
         Finding("attention", attention.value, attention.reason),
+        Finding("mode", mode.value, f"{mode.reason}; generate --mode sets another"),
     ]
 
 

@@ -6,8 +6,10 @@ h and w latent height and width, H and W pixel height and width.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 
@@ -65,6 +67,13 @@ class VideoAutoencoder(Protocol):
     def open_decoder(self) -> StreamingDecoder:
         """Open a decoder for one shot."""
         ...
+
+
+@lru_cache(maxsize=32)
+def per_channel(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Put numbers of the latent channels on a device ``[C]``, once: each copy there would wait for it."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device, dtype=dtype)
 
 
 def as_video_autoencoder(vae: nn.Module) -> VideoAutoencoder:

@@ -18,6 +18,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
+from shotstream.models.autoencoder import per_channel
+
 
 class Remembering(nn.Module):
     """A layer that also sees the time step before: ``(x, frames, past) -> (output, what it leaves)``."""
@@ -194,7 +196,8 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
 
     def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         mean, std = (
-            latents.new_tensor(self.config[name]).view(-1, 1, 1) for name in ("latents_mean", "latents_std")
+            per_channel(tuple(self.config[name]), latents.device, latents.dtype).view(-1, 1, 1)
+            for name in ("latents_mean", "latents_std")
         )
         return mean, std
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
+
+from shotstream.models.autoencoder import per_channel
 
 _FIRST_FRAME_MARK = (
     "Rep"  # what diffusers' temporal upsampling keeps instead of features after the first frame
@@ -96,16 +96,10 @@ class WanStreamingDecoder:
 def latent_statistics(vae: AutoencoderKLWan, like: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of the latent channels, ``[1, C, 1, 1, 1]``, on the device of `like`."""
     mean, deviation = (
-        _per_channel(tuple(vae.config[name]), like.device, vae.dtype)
+        per_channel(tuple(vae.config[name]), like.device, vae.dtype).view(1, -1, 1, 1, 1)
         for name in ("latents_mean", "latents_std")
     )
     return mean, deviation
-
-
-@lru_cache(maxsize=16)
-def _per_channel(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Put numbers on a device, once: copying them there waits for all that the device still has to do."""
-    return torch.tensor(values, device=device, dtype=dtype).view(1, -1, 1, 1, 1)
 
 
 def _empty_cache(vae: AutoencoderKLWan, part: str) -> list[Tensor | str | None]:

@@ -319,15 +319,24 @@ class ShotStreamPipeline(CaptionedPipeline):
         frames = self.transformer.config["chunk_frames"]
         return Tempo(self.config["fps"], self.autoencoder.temporal_ratio, frames)
 
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """Channels, height and width ``(C, h, w)`` of a latent frame of pictures of a size in pixels."""
+        autoencoder = self.autoencoder
+        ratio = autoencoder.spatial_ratio
+        return autoencoder.latent_channels, height // ratio, width // ratio
+
+    def tokens_per_frame(self, height: int, width: int) -> int:
+        """Tokens N of a latent frame of pictures of a size in pixels."""
+        _, rows, columns = self.transformer.config["patch_size"]
+        _, latent_height, latent_width = self.latent_shape(height, width)
+        return (latent_height // rows) * (latent_width // columns)
+
     def new_cache(self, height: int, width: int) -> DualCache:
         """Allocate keys and values for pictures of a size in pixels."""
-        _, rows, columns = self.transformer.config["patch_size"]
-        ratio = self.autoencoder.spatial_ratio
-        tokens = (height // ratio // rows) * (width // ratio // columns)
         return DualCache.for_transformer(
             self.transformer,
             batch=1,
-            tokens_per_frame=tokens,
+            tokens_per_frame=self.tokens_per_frame(height, width),
             dtype=self.cache_dtype,
             device=self._execution_device,
         )

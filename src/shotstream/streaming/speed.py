@@ -99,10 +99,8 @@ def prepare(
 
 def _tokens(pipeline: ShotStreamPipeline, height: int | None, width: int | None) -> tuple[int, int]:
     """Tokens of a chunk, and what the last chunk of a trained shot sees."""
-    config, ratio = pipeline.transformer.config, pipeline.autoencoder.spatial_ratio
-    _, rows, columns = config["patch_size"]
-    picture_height, picture_width = pipeline.picture_size(height, width)
-    frame = (picture_height // ratio // rows) * (picture_width // ratio // columns)
+    config = pipeline.transformer.config
+    frame = pipeline.tokens_per_frame(*pipeline.picture_size(height, width))
     chunk = config["chunk_frames"] * frame
     return chunk, config["context_frames"] * frame + config["window_chunks"] * chunk
 
@@ -110,14 +108,9 @@ def _tokens(pipeline: ShotStreamPipeline, height: int | None, width: int | None)
 @torch.no_grad()
 def _warm_up(pipeline: ShotStreamPipeline, height: int | None, width: int | None) -> None:
     """Roll out a shot that has every shape: contexts of one, two and three captions, and a whole window."""
-    transformer, device, ratio = (
-        pipeline.transformer,
-        pipeline._execution_device,
-        pipeline.autoencoder.spatial_ratio,
-    )
-    config, (picture_height, picture_width) = transformer.config, pipeline.picture_size(height, width)
-    cell = (config["in_channels"], picture_height // ratio, picture_width // ratio)
-    cache = pipeline.new_cache(picture_height, picture_width)
+    transformer, device = pipeline.transformer, pipeline._execution_device
+    config, size = transformer.config, pipeline.picture_size(height, width)
+    cell, cache = pipeline.latent_shape(*size), pipeline.new_cache(*size)
     blank = torch.zeros(1, 1, config["text_length"], config["text_dim"], device=device)
     caption = transformer.encode_captions(blank.to(transformer.dtype))
     rollout, frames = pipeline.new_rollout(cache, caption, 1), config["context_frames"]

@@ -46,8 +46,7 @@ class Stage:
         self.pipeline = pipeline
         self.device: torch.device = pipeline._execution_device
         self._autoencoder = pipeline.autoencoder
-        ratio = self._autoencoder.spatial_ratio
-        self._latent_shape = (self._autoencoder.latent_channels, height // ratio, width // ratio)
+        self._latent_shape = pipeline.latent_shape(height, width)
         self._cache = pipeline.new_cache(height, width)
         self.stills = StillEncoder(self._autoencoder, pipeline.vae.dtype, self.device)
         self._live = _live_network(pipeline, decoder)
