@@ -1,0 +1,29 @@
+import type { ReactNode } from "react";
+import { Icon } from "./Icon";
+import type { Theme } from "./useTheme";
+
+/** The line on top: where the library is, what the story does, how the page looks. */
+export function Header({ theme, onHelp, children }: { theme: Theme; onHelp(): void; children?: ReactNode }) {
+  return (
+    <header className="header">
+      <a className="wordmark" href="#/">
+        <img src="/icon.svg" alt="" />
+        <span>ShotStream</span>
+        <span className="unseen">, all stories</span>
+      </a>
+      <div className="header-middle">{children}</div>
+      <button
+        type="button"
+        className="quiet round"
+        onClick={theme.next}
+        aria-label={`Colours: ${theme.name}. Change.`}
+        title={`Colours: ${theme.name}`}
+      >
+        <Icon name={theme.name} />
+      </button>
+      <button type="button" className="quiet round" onClick={onHelp} aria-label="Help and keys" title="Help and keys (?)">
+        ?
+      </button>
+    </header>
+  );
+}

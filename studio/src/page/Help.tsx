@@ -1,0 +1,62 @@
+import { useEffect, useRef, useState } from "react";
+import { KEYS, keysAreOn, switchKeys } from "./useKeys";
+
+/** How to direct, and every key. */
+export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [keys, setKeys] = useState(keysAreOn);
+  useEffect(() => {
+    if (open) dialog.current?.showModal();
+    else dialog.current?.close();
+  }, [open]);
+  const change = (on: boolean) => {
+    setKeys(on);
+    switchKeys(on);
+  };
+  return (
+    <dialog className="panel help" ref={dialog} onClose={onClose} aria-labelledby="help">
+      <h2 id="help">How to direct</h2>
+      <p>
+        Write what happens in a shot and press <kbd>Enter</kbd>: it plays while it is being made. Write the next one
+        whenever you like; it cuts in. The memory strip shows which frames keep the cast and the place the same.
+      </p>
+      <dl className="keys">
+        <div>
+          <dt>
+            <kbd>Enter</kbd>
+          </dt>
+          <dd>Shoot what is written</dd>
+        </div>
+        <div>
+          <dt>
+            <kbd>Ctrl</kbd> <kbd>Enter</kbd>
+          </dt>
+          <dd>Redirect the running shot by what is written</dd>
+        </div>
+        {KEYS.map(({ key, says }) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key.toUpperCase()}</kbd>
+            </dt>
+            <dd>{says}</dd>
+          </div>
+        ))}
+        <div>
+          <dt>
+            <kbd>Esc</kbd>
+          </dt>
+          <dd>Leave the text, so that the keys above work</dd>
+        </div>
+      </dl>
+      <div className="row end">
+        <label className="inline">
+          <input type="checkbox" checked={keys} onChange={(event) => change(event.target.checked)} /> Single keys
+        </label>
+        <span className="gap" />
+        <button type="button" className="primary" onClick={onClose}>
+          Close
+        </button>
+      </div>
+    </dialog>
+  );
+}

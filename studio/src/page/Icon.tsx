@@ -1,0 +1,34 @@
+/** Line drawings on a 24 x 24 field; always beside words or inside a labelled button. */
+
+const PATHS = {
+  shoot: "M5 4v16l14-8z",
+  cut: "M6 6l12 12M6 18L18 6M4.5 4.5a2 2 0 1 0 3 3 2 2 0 0 0-3-3zM4.5 16.500a2 2 0 1 0 3 3 2 2 0 0 0-3-3z",
+  hold: "M8 11V5.500a1.5 1.5 0 0 1 3 0V11m0-6.500a1.5 1.5 0 0 1 3 0V11m0-5a1.5 1.5 0 0 1 3 0v8a6 6 0 0 1-11 3.300L4 14.500a1.6 1.6 0 0 1 2.5-2L8 14v-3",
+  pause: "M8 5v14M16 5v14",
+  stop: "M6 6h12v12H6z",
+  undo: "M9 7H15a5 5 0 0 1 0 10H7M9 7l3-3M9 7l3 3",
+  redirect: "M4 18v-4a5 5 0 0 1 5-5h11m0 0l-4-4m4 4l-4 4",
+  retake: "M20 12a8 8 0 1 1-2.5-5.800M20 4v5h-5",
+  branch: "M6 4v16M6 14c0-4 12-2 12-8m0 0l-3 3m3-3l3 3",
+  edit: "M4 20l1-5L16 4l4 4L9 19z",
+  pin: "M12 21v-7m-5 0h10l-2-4V4H9v6z",
+  trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
+  picture: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9.500h.01",
+  play: "M7 5v14l11-7z",
+  more: "M5 12h.01M12 12h.01M19 12h.01",
+  close: "M6 6l12 12M18 6L6 18",
+  system: "M4 5h16v11H4zM9 20h6",
+  light: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2v2m0 16v2M2 12h2m16 0h2M5 5l1.4 1.400m11.2 11.200L19 19M5 19l1.4-1.400M17.6 6.400L19 5",
+  dark: "M20 14A8.5 8.5 0 0 1 10 4a8.5 8.5 0 1 0 10 10z",
+  library: "M4 5h5v14H4zM9 5h5v14H9zM15 6l4-1 2 14-4 .6z",
+} as const;
+
+export type IconName = keyof typeof PATHS;
+
+export function Icon({ name }: { name: IconName }) {
+  return (
+    <svg className="icon" viewBox="0 0 24 24" aria-hidden="true">
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}

@@ -1,0 +1,24 @@
+import type { StoryState } from "../story/state";
+
+const WORDS = {
+  idle: "Ready",
+  shooting: "Shooting",
+  holding: "Holding",
+  cutting: "Cutting",
+  paused: "Paused",
+  failed: "Halted",
+} as const;
+
+/** What the story does, in one word. */
+export function StateBadge({ state }: { state: StoryState }) {
+  const lost = state.link !== "open";
+  const waiting = !lost && state.figures?.waiting && state.telling !== "idle" && state.telling !== "paused";
+  const word = state.link === "connecting" ? "Connecting" : lost ? "Not connected" : WORDS[state.telling];
+  return (
+    <p className="badge" data-state={lost ? "lost" : state.telling} role="status">
+      <span className="dot" aria-hidden="true" />
+      {word}
+      {waiting && <span className="dim"> · waits for you to watch</span>}
+    </p>
+  );
+}

@@ -1,0 +1,42 @@
+/** Words that the model does not know, and what it knows instead. */
+
+/** A stretch of text; `unknown` if it is a word outside the vocabulary. */
+export interface Stretch {
+  text: string;
+  unknown: boolean;
+}
+
+/** The text in stretches, in order; together they are the text. */
+export function stretches(text: string, known: ReadonlySet<string> | undefined): Stretch[] {
+  if (!known) return text ? [{ text, unknown: false }] : [];
+  return text
+    .split(/([a-zA-Z]+)/)
+    .filter(Boolean)
+    .map((part) => ({ text: part, unknown: /^[a-zA-Z]/.test(part) && !known.has(part.toLowerCase()) }));
+}
+
+/** The known words that are written most alike, best first; none if nothing is near. */
+export function suggestions(word: string, known: ReadonlySet<string>, most = 3): string[] {
+  const wanted = word.toLowerCase();
+  const reach = Math.max(1, Math.floor(wanted.length / 2));
+  return [...known]
+    .map((candidate) => ({ candidate, distance: editDistance(wanted, candidate) }))
+    .filter(({ distance }) => distance <= reach)
+    .sort((one, other) => one.distance - other.distance || one.candidate.localeCompare(other.candidate))
+    .slice(0, most)
+    .map(({ candidate }) => candidate);
+}
+
+/** How many letters must be put in, taken out or changed (Levenshtein). */
+export function editDistance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j++) {
+      const change = row[j - 1]! + (one[i - 1] === other[j - 1] ? 0 : 1);
+      next.push(Math.min(change, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[other.length]!;
+}

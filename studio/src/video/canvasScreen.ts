@@ -1,0 +1,59 @@
+/** A screen that decodes with WebCodecs and paints on a canvas. */
+
+import { type Decoded, type Decoder, H264Decoder, positionOf } from "./decoder";
+import { Pace } from "./pace";
+import { KIND, type Packet, type Position } from "./packet";
+import { RawDecoder } from "./rawDecoder";
+import type { Screen } from "./screen";
+
+const MOST_BEFORE_DUE = 8;
+
+export class CanvasScreen implements Screen {
+  private readonly pace: Pace<Decoded>;
+  private readonly decoders = new Map<number, Decoder>();
+
+  /** @param failed told when frames could not be decoded; the next keyframe goes on. */
+  constructor(
+    private readonly canvas: HTMLCanvasElement,
+    fps: number,
+    failed: (message: string) => void,
+  ) {
+    this.pace = new Pace(fps);
+    const decoded = (picture: Decoded) => this.pace.push(picture);
+    this.decoders.set(KIND.h264, new H264Decoder(decoded, failed));
+    if (__RAW_FRAMES__) this.decoders.set(KIND.rawForDevelopment, new RawDecoder(decoded));
+  }
+
+  wantsMore(): boolean {
+    const undecoded = [...this.decoders.values()].reduce((sum, decoder) => sum + decoder.backlog, 0);
+    return this.pace.length + undecoded < MOST_BEFORE_DUE;
+  }
+
+  show(packet: Packet): void {
+    this.decoders.get(packet.kind)?.decode(packet);
+  }
+
+  paint(nowMs: number): Position | undefined {
+    const due = this.pace.due(nowMs);
+    const newest = due.at(-1);
+    if (newest) this.draw(newest);
+    for (const picture of due) picture.close();
+    return newest && positionOf(newest);
+  }
+
+  clear(): void {
+    for (const decoder of this.decoders.values()) decoder.reset();
+    for (const picture of this.pace.clear()) picture.close();
+  }
+
+  close(): void {
+    this.clear();
+    for (const decoder of this.decoders.values()) decoder.close();
+  }
+
+  private draw({ image, width, height }: Decoded): void {
+    const { canvas } = this;
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    canvas.getContext("2d")?.drawImage(image, 0, 0);
+  }
+}
