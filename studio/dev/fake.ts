@@ -2,9 +2,9 @@
 
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { type RawData, type WebSocket, WebSocketServer } from "ws";
-import type { Command, HelloCommand, ServerEvent } from "../src/protocol";
-import { toPng } from "./drawing";
-import { Telling, type Viewer } from "./telling";
+import type { Command, HelloCommand, ServerEvent } from "../src/protocol.ts";
+import { toPng } from "./drawing.ts";
+import { Telling, type Viewer } from "./telling.ts";
 
 const TICK_MS = 500;
 const SETTING = "An orange cat wearing a top hat is in a meadow on a sunny day.";

@@ -1,8 +1,8 @@
 /** A story as the fake server tells it: the protocol's rules in short, with drawn frames for a model. */
 
-import type { ChunkOfShot, Command, MemoryFrame, ReceiptEvent, ServerEvent, ShotEntry, TellingState } from "../src/protocol";
-import { KIND, type Position, writePacket } from "../src/video/packet";
-import { HEIGHT, WIDTH, drawFrame } from "./drawing";
+import type { ChunkOfShot, Command, MemoryFrame, ReceiptEvent, ServerEvent, ShotEntry, TellingState } from "../src/protocol.ts";
+import { KIND, type Position, writePacket } from "../src/video/packet.ts";
+import { HEIGHT, WIDTH, drawFrame } from "./drawing.ts";
 
 export const FPS = 12;
 const CHUNK_FRAMES = 12;

@@ -1,7 +1,7 @@
 import type { Server } from "node:http";
 import react from "@vitejs/plugin-react";
 import { type Connect, type Plugin, defineConfig } from "vite";
-import { fakeServer } from "./fake";
+import { fakeServer } from "./fake.ts";
 
 /** What the real server sends with the page; `vite preview` shows that the built page lives with it. */
 const POLICY =

@@ -20,7 +20,7 @@ export function Controls({ open: { state, order, onScreen } }: { open: OpenStory
     <div className="controls" role="toolbar" aria-label="Direct the running shot">
       {button("Cut", "cut", { type: "cut" }, "C", running && state.telling !== "cutting")}
       {button("Hold", "hold", { type: "hold" }, "H", running && state.telling !== "holding")}
-      {button(`+${EXTEND_SECONDS} s`, "shoot", { type: "extend", seconds: EXTEND_SECONDS }, "", running)}
+      {button(`+${EXTEND_SECONDS} s`, "longer", { type: "extend", seconds: EXTEND_SECONDS }, "", running)}
       {halted
         ? button("Resume", "shoot", { type: "resume" }, "P", true)
         : button("Pause", "pause", { type: "pause" }, "P", running)}

@@ -8,6 +8,7 @@ const PATHS = {
   stop: "M6 6h12v12H6z",
   undo: "M9 7H15a5 5 0 0 1 0 10H7M9 7l3-3M9 7l3 3",
   redirect: "M4 18v-4a5 5 0 0 1 5-5h11m0 0l-4-4m4 4l-4 4",
+  longer: "M4 12h16m-4-4l4 4-4 4M4 7v10",
   retake: "M20 12a8 8 0 1 1-2.5-5.800M20 4v5h-5",
   branch: "M6 4v16M6 14c0-4 12-2 12-8m0 0l-3 3m3-3l3 3",
   edit: "M4 20l1-5L16 4l4 4L9 19z",

@@ -1,12 +1,17 @@
 /** What became of commands, and what stands in the way. */
 
+import { useEffect } from "react";
+import type { Notice } from "../story/state";
 import type { OpenStory } from "../story/useStory";
 import { Icon } from "./Icon";
 
-export function Notices({ open: { state, happen, retry, order } }: { open: OpenStory }) {
+const PASSES_AFTER_MS = 6000;
+
+/** What stays until it is over: no server, no such story, a failure. */
+export function Obstacles({ open: { state, retry, order } }: { open: OpenStory }) {
   const waiting = state.unanswered.length;
   return (
-    <div className="notices" aria-live="polite">
+    <div className="obstacles" role="alert">
       {state.link === "lost" && (
         <p className="notice wrong-tone">
           The server does not answer. Nothing is lost: what you type stays here
@@ -29,20 +34,36 @@ export function Notices({ open: { state, happen, retry, order } }: { open: OpenS
           </button>
         </p>
       )}
-      {state.notices.map(({ number, tone, text, story }) => (
-        <p key={number} className={`notice ${tone === "wrong" ? "wrong-tone" : ""}`}>
-          {text}
-          {story && <a href={`#/${story}`}>Open it</a>}
-          <button
-            type="button"
-            className="quiet round small"
-            aria-label="Dismiss"
-            onClick={() => happen({ kind: "dismissed", notice: number })}
-          >
-            <Icon name="close" />
-          </button>
-        </p>
+    </div>
+  );
+}
+
+/** What became of commands; good news passes by itself. */
+export function Notices({ open: { state, happen } }: { open: OpenStory }) {
+  return (
+    <div className="notices" aria-live="polite">
+      {state.notices.map((notice) => (
+        <Toast key={notice.number} notice={notice} onGone={() => happen({ kind: "dismissed", notice: notice.number })} />
       ))}
     </div>
+  );
+}
+
+function Toast({ notice: { tone, text, story }, onGone }: { notice: Notice; onGone(): void }) {
+  const passes = tone === "plain" && !story;
+  useEffect(() => {
+    if (!passes) return;
+    const timer = setTimeout(onGone, PASSES_AFTER_MS);
+    return () => clearTimeout(timer);
+    // Only when it appears: a new `onGone` is the same wish.
+  }, [passes]);
+  return (
+    <p className={`notice ${tone === "wrong" ? "wrong-tone" : ""}`}>
+      {text}
+      {story && <a href={`#/${story}`}>Open it</a>}
+      <button type="button" className="quiet round small" aria-label="Dismiss" onClick={onGone}>
+        <Icon name="close" />
+      </button>
+    </p>
   );
 }

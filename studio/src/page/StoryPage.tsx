@@ -10,7 +10,7 @@ import { Figures } from "./Figures";
 import { Header } from "./Header";
 import { Help } from "./Help";
 import { Memory } from "./Memory";
-import { Notices } from "./Notices";
+import { Notices, Obstacles } from "./Notices";
 import { Picture } from "./Picture";
 import { Storyboard } from "./Storyboard";
 import { StateBadge } from "./StateBadge";
@@ -47,7 +47,7 @@ export function StoryPage({ story, vocabulary, theme }: { story: string; vocabul
           <span className="unseen">Setting: </span>
           {state.setting || (state.stage ? "A story without a setting" : "Opening the story …")}
         </h1>
-        <Notices open={open} />
+        <Obstacles open={open} />
         <div className="stage">
           <Picture open={open} canvas={setCanvas} />
           <Controls open={open} />
@@ -59,6 +59,7 @@ export function StoryPage({ story, vocabulary, theme }: { story: string; vocabul
           <Figures state={state} />
         </aside>
       </main>
+      <Notices open={open} />
       <Help open={helping} onClose={() => setHelping(false)} />
     </>
   );

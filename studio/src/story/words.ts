@@ -18,7 +18,7 @@ export function stretches(text: string, known: ReadonlySet<string> | undefined):
 /** The known words that are written most alike, best first; none if nothing is near. */
 export function suggestions(word: string, known: ReadonlySet<string>, most = 3): string[] {
   const wanted = word.toLowerCase();
-  const reach = Math.max(1, Math.floor(wanted.length / 2));
+  const reach = Math.max(1, Math.floor(wanted.length / 3));
   return [...known]
     .map((candidate) => ({ candidate, distance: editDistance(wanted, candidate) }))
     .filter(({ distance }) => distance <= reach)

@@ -1,0 +1,177 @@
+// @vitest-environment happy-dom
+import { act, createRef } from "react";
+import { type Root, createRoot } from "react-dom/client";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { Card } from "../src/page/Card";
+import { Composer } from "../src/page/Composer";
+import { Memory } from "../src/page/Memory";
+import { useKeys } from "../src/page/useKeys";
+import type { ShotEntry } from "../src/protocol";
+import type { Order } from "../src/story/link";
+import { type StoryState, nothingYet } from "../src/story/state";
+import type { OpenStory } from "../src/story/useStory";
+
+const limits = { prompt_characters: 2000, setting_characters: 2000, shot_seconds: 10, shots: 200, open_stories: 8, queued_commands: 32, upload_bytes: 1 };
+const stage = { story: "abcdefghijkl", model: "mini", size: [160, 96] as [number, number], fps: 12, chunkSeconds: 1, limits };
+const shot: ShotEntry = {
+  number: 0,
+  prompt: "The cat waves.",
+  prompts: [[0, "The cat waves."]],
+  length_seconds: 3,
+  seed: 5,
+  take: 0,
+  takes: 1,
+  state: "done",
+  chunks: 3,
+  frames: 33,
+};
+const vocabulary = { words: ["the", "cat", "waves", "jumps"], prompts: [], settings: [] };
+
+let root: Root;
+let orders: Order[];
+const show = (element: React.ReactNode) => act(() => root.render(element));
+const open = (state: Partial<StoryState> = {}): OpenStory => ({
+  state: { ...nothingYet, link: "open", stage, ...state },
+  happen: () => undefined,
+  order: (order) => void orders.push(order),
+  onScreen: undefined,
+  thumbnails: new Map(),
+  playFrom: () => undefined,
+  follow: () => undefined,
+  retry: () => undefined,
+  canPlay: () => true,
+});
+const type = (text: string) =>
+  act(() => {
+    const field = document.querySelector("textarea")!;
+    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value")!.set!.call(field, text);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+const press = (key: string, more: KeyboardEventInit = {}, on: EventTarget = document.querySelector("textarea") ?? document.body) =>
+  act(() => void on.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...more })));
+const click = (name: string) =>
+  act(() => {
+    const buttons = [...document.querySelectorAll("button")];
+    buttons.find((button) => (button.getAttribute("aria-label") ?? button.textContent)?.includes(name))!.click();
+  });
+
+beforeEach(() => {
+  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", true);
+  sessionStorage.clear();
+  localStorage.clear();
+  orders = [];
+  const place = document.body.appendChild(document.createElement("div"));
+  root = createRoot(place);
+});
+afterEach(() => {
+  act(() => root.unmount());
+  document.body.replaceChildren();
+});
+
+const composer = (state?: Partial<StoryState>) => (
+  <Composer open={open(state)} vocabulary={vocabulary} field={createRef<HTMLTextAreaElement>()} />
+);
+const text = () => document.querySelector("textarea")!.value;
+
+it("Enter shoots what is written and clears the field; nothing written shoots nothing", () => {
+  show(composer());
+  press("Enter");
+  type("  The cat jumps. ");
+  press("Enter", { shiftKey: true });
+  expect(orders).toEqual([]);
+  press("Enter");
+  expect(orders).toEqual([{ type: "shoot", prompt: "The cat jumps." }]);
+  expect(text()).toBe("");
+});
+
+it("Ctrl+Enter redirects a running shot", () => {
+  show(composer({ shots: [{ ...shot, state: "live" }], telling: "shooting" }));
+  type("The cat waves.");
+  press("Enter", { ctrlKey: true });
+  expect(orders).toEqual([{ type: "redirect", prompt: "The cat waves." }]);
+});
+
+it("a refused prompt comes back, but never over newer words", () => {
+  const notices = [{ number: 3, tone: "wrong" as const, text: "Busy.", typed: "The cat jumps." }];
+  show(composer());
+  show(composer({ notices }));
+  expect(text()).toBe("The cat jumps.");
+  type("The cat");
+  show(composer({ notices: [{ ...notices[0]!, number: 4, typed: "Old." }] }));
+  expect(text()).toBe("The cat");
+});
+
+it("typed text outlives a reload", () => {
+  show(composer());
+  type("The cat");
+  act(() => root.unmount());
+  root = createRoot(document.body.appendChild(document.createElement("div")));
+  show(composer());
+  expect(text()).toBe("The cat");
+});
+
+it("an unknown word can be replaced by a known one", () => {
+  show(composer());
+  type("The cat jumpz.");
+  expect(document.querySelector("mark")?.textContent).toBe("jumpz");
+  click("jumps");
+  expect(text()).toBe("The cat jumps.");
+  expect(document.querySelector("mark")).toBeNull();
+});
+
+it("a card orders what its buttons say; only the newest shot can be deleted", () => {
+  show(<Card shot={shot} isLast={false} open={open()} />);
+  click("Retake shot 1");
+  click("Branch off");
+  expect(orders).toEqual([
+    { type: "retake", shot: 0 },
+    { type: "branch", shot: 0 },
+  ]);
+  expect(document.body.textContent).not.toContain("Delete");
+  show(<Card shot={shot} isLast open={open()} />);
+  click("Delete");
+  expect(orders.at(-1)).toEqual({ type: "delete", shot: 0 });
+});
+
+it("words of a card are changed in place; unchanged words order nothing", () => {
+  show(<Card shot={shot} isLast open={open()} />);
+  click("Change the words");
+  click("Keep");
+  expect(orders).toEqual([]);
+  click("Change the words");
+  type("The cat jumps.");
+  press("Enter");
+  expect(orders).toEqual([{ type: "edit", shot: 0, prompt: "The cat jumps." }]);
+});
+
+it("remembered frames are pinned and let go", () => {
+  const frame = { shot: 1, frame: 4, thumbnail: "/a" };
+  const frames = [
+    { ...frame, source: "rule" as const },
+    { ...frame, frame: 9, source: "pin" as const },
+  ];
+  show(<Memory open={open({ memory: { frames, global_used: 2, global_size: 6, local_used: 0, local_size: 21 } })} />);
+  click("Pin: Shot 2, frame 5");
+  click("Let go: Shot 2, frame 10");
+  expect(orders).toEqual([
+    { type: "pin", shot: 1, frame: 4 },
+    { type: "unpin", shot: 1, frame: 9 },
+  ]);
+});
+
+it("single keys work outside of fields only, and can be switched off", () => {
+  const cut = vi.fn();
+  const Keys = () => {
+    useKeys({ cut });
+    return <textarea />;
+  };
+  show(<Keys />);
+  press("c");
+  press("c", { ctrlKey: true }, document.body);
+  expect(cut).not.toHaveBeenCalled();
+  press("c", {}, document.body);
+  expect(cut).toHaveBeenCalledOnce();
+  localStorage.setItem("single keys", "off");
+  press("c", {}, document.body);
+  expect(cut).toHaveBeenCalledOnce();
+});

@@ -1,0 +1,8 @@
+import { readFileSync } from "node:fs";
+import { compileFromFile } from "json-schema-to-typescript";
+import { expect, it } from "vitest";
+
+it("the types are those of the schema (npm run types)", async () => {
+  const generated = await compileFromFile("protocol.schema.json");
+  expect(readFileSync("src/protocol.ts", "utf8")).toBe(generated);
+});

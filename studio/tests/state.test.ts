@@ -1,0 +1,119 @@
+import { describe, expect, it } from "vitest";
+import type { Command, ServerEvent, ShotEntry } from "../src/protocol";
+import { type StoryState, firstStale, liveShot, nothingYet, reduce } from "../src/story/state";
+
+const shot = (number: number, more: Partial<ShotEntry> = {}): ShotEntry => ({
+  number,
+  prompt: `Shot ${number}.`,
+  prompts: [[0, `Shot ${number}.`]],
+  length_seconds: 3,
+  seed: number,
+  take: 0,
+  takes: 1,
+  state: "done",
+  chunks: 3,
+  frames: 33,
+  ...more,
+});
+const said = (state: StoryState, ...events: ServerEvent[]) =>
+  events.reduce((now, event) => reduce(now, { kind: "said", event }), state);
+const sent = (state: StoryState, command: Command) => reduce(state, { kind: "sent", command });
+const shoot: Command = { type: "shoot", id: "a", prompt: "The cat jumps." };
+
+describe("answers", () => {
+  it("a receipt ends the waiting and says where the order applies, counted from one", () => {
+    const state = said(sent(nothingYet, shoot), { type: "receipt", id: "a", applies_from: { shot: 2, frame: 0 } });
+    expect(state.unanswered).toEqual([]);
+    expect(state.notices[0]?.text).toBe("The next shot plays from shot 3, frame 1");
+  });
+
+  it("a refusal gives the typed text back", () => {
+    const state = said(sent(nothingYet, shoot), { type: "refused", id: "a", code: "busy", message: "Too many." });
+    expect(state.unanswered).toEqual([]);
+    expect(state.notices[0]).toMatchObject({ tone: "wrong", text: "Too many.", typed: "The cat jumps." });
+  });
+
+  it("another's answer leaves an order waiting", () => {
+    const state = said(sent(nothingYet, shoot), { type: "receipt", id: "b", applies_from: null });
+    expect(state.unanswered).toEqual([shoot]);
+    expect(state.notices).toEqual([]);
+  });
+
+  it("a branch's receipt names the story to go to", () => {
+    const state = said(nothingYet, { type: "receipt", id: "b", applies_from: null, story: "abcdefghijkl" });
+    expect(state.notices[0]?.story).toBe("abcdefghijkl");
+  });
+
+  it("keeps the newest three notices, each with a number of its own", () => {
+    const errors = ["a", "b", "c", "d"].map((message): ServerEvent => ({ type: "error", message }));
+    const state = said(nothingYet, ...errors);
+    expect(state.notices.map(({ number, text }) => [number, text])).toEqual([
+      [1, "b"],
+      [2, "c"],
+      [3, "d"],
+    ]);
+    expect(reduce(state, { kind: "dismissed", notice: 2 }).notices).toHaveLength(2);
+  });
+});
+
+describe("shots", () => {
+  it("stand in order however they come, and the newest word on a shot counts", () => {
+    const state = said(
+      nothingYet,
+      { type: "shot", shot: shot(1) },
+      { type: "shot", shot: shot(0) },
+      { type: "shot", shot: shot(1, { state: "live", take: 1, takes: 2 }) },
+    );
+    expect(state.shots.map(({ number, take }) => [number, take])).toEqual([
+      [0, 0],
+      [1, 1],
+    ]);
+    expect(liveShot(state)?.number).toBe(1);
+  });
+
+  it("go when removed, and the first stale one is found", () => {
+    const stale = [0, 1, 2].map((n): ServerEvent => ({ type: "shot", shot: shot(n, { state: n ? "stale" : "done" }) }));
+    const state = said(nothingYet, ...stale, { type: "removed", shot: 2 });
+    expect(state.shots).toHaveLength(2);
+    expect(firstStale(state)?.number).toBe(1);
+  });
+});
+
+describe("a welcome", () => {
+  const welcome = (shots: ShotEntry[]): ServerEvent => ({
+    type: "welcome",
+    protocol: 1,
+    story: "abcdefghijkl",
+    model: "mini",
+    size: [160, 96],
+    fps: 12,
+    chunk_seconds: 1,
+    limits: { prompt_characters: 1, setting_characters: 1, shot_seconds: 1, shots: 1, open_stories: 1, queued_commands: 1, upload_bytes: 1 },
+    snapshot: { setting: "A cat.", seed: 4, state: "paused", shots, memory: [] },
+  });
+
+  it("replaces what was known but keeps what is unanswered", () => {
+    const before = reduce(sent(said(nothingYet, { type: "shot", shot: shot(7) }), shoot), { kind: "link", link: "lost" });
+    const state = said(before, welcome([shot(1), shot(0)]));
+    expect(state).toMatchObject({ link: "open", setting: "A cat.", telling: "paused", seed: 4 });
+    expect(state.shots.map(({ number }) => number)).toEqual([0, 1]);
+    expect(state.unanswered).toEqual([shoot]);
+  });
+
+  it("a failure's reason goes when the state does", () => {
+    const failed = said(nothingYet, { type: "state", state: "failed", reason: "Full disk." });
+    expect(failed.reason).toBe("Full disk.");
+    expect(said(failed, { type: "state", state: "idle" }).reason).toBeUndefined();
+  });
+
+  it("adds up what this viewer missed and keeps the newest prompt-to-glass time", () => {
+    const state = said(
+      nothingYet,
+      { type: "dropped", frames: 3 },
+      { type: "dropped", frames: 4 },
+      { type: "shown", id: "a", prompt_to_glass_seconds: 0.4 },
+    );
+    expect(state.droppedFrames).toBe(7);
+    expect(state.promptToGlassSeconds).toBe(0.4);
+  });
+});

@@ -1,0 +1,172 @@
+import { describe, expect, it } from "vitest";
+import type { ShotEntry } from "../src/protocol";
+import { codecOf } from "../src/video/decoder";
+import { Pace } from "../src/video/pace";
+import { type Packet, readPacket, writePacket } from "../src/video/packet";
+import { Playlist } from "../src/video/playlist";
+import { Reel } from "../src/video/reel";
+
+const packet = (shot: number, frame: number, more: Partial<Packet> = {}): Packet => ({
+  kind: 1,
+  shot,
+  take: 0,
+  frame,
+  keyframe: frame === 0,
+  lastOfShot: false,
+  timestampMicroseconds: frame * 100_000,
+  payload: new Uint8Array(10),
+  ...more,
+});
+const takeShot = (shot: number, frames: number, more: Partial<Packet> = {}) =>
+  Array.from({ length: frames }, (_, frame) => packet(shot, frame, more));
+const entry = (number: number, frames: number, chunks: number, take = 0): ShotEntry => ({
+  number,
+  prompt: "",
+  prompts: [],
+  length_seconds: 1,
+  seed: 0,
+  take,
+  takes: take + 1,
+  state: "done",
+  chunks,
+  frames,
+});
+const drain = (list: Playlist) => {
+  const handed: string[] = [];
+  for (let next = list.next(); next; next = list.next()) handed.push(`${next.shot}.${next.frame}`);
+  return handed;
+};
+
+describe("packets", () => {
+  it("are read as the layout says", () => {
+    const bytes = new Uint8Array([1, 2, 0, 0, 0, 3, 0, 0, 0, 0x04, 0x01, 0, 0, 3, 0x40, 0x42, 0x0f, 0, 0, 0, 0, 0, 9, 8]);
+    expect(readPacket(bytes.buffer)).toEqual({
+      kind: 1,
+      shot: 2,
+      take: 3,
+      frame: 260,
+      keyframe: true,
+      lastOfShot: true,
+      timestampMicroseconds: 1_000_000,
+      payload: new Uint8Array([9, 8]),
+    });
+  });
+
+  it("survive the round trip", () => {
+    const one = packet(7, 65_537, { take: 4_000_000_000, timestampMicroseconds: 2 ** 40, lastOfShot: true });
+    expect(readPacket(writePacket(one))).toEqual(one);
+  });
+
+  it("shorter than their header are refused", () => {
+    expect(() => readPacket(new ArrayBuffer(21))).toThrow("21 bytes");
+  });
+});
+
+describe("the playlist", () => {
+  it("never hands out a frame that builds on a missing one", () => {
+    const list = new Playlist(100);
+    for (const one of [...takeShot(0, 5).filter(({ frame }) => frame !== 2), ...takeShot(1, 2)]) list.push(one);
+    expect(drain(list)).toEqual(["0.0", "0.1", "1.0", "1.1"]);
+  });
+
+  it("skips to the newest keyframe when too much waits", () => {
+    const list = new Playlist(4);
+    for (const one of [...takeShot(0, 3), ...takeShot(1, 2)]) list.push(one);
+    expect(drain(list)).toEqual(["1.0", "1.1"]);
+  });
+
+  it("plays again in full however long it is, then goes on", () => {
+    const list = new Playlist(2);
+    list.replay(takeShot(0, 4));
+    list.push(packet(1, 0));
+    expect(list.isReplay).toBe(true);
+    expect(drain(list)).toEqual(["0.0", "0.1", "0.2", "0.3", "1.0"]);
+    expect(list.isReplay).toBe(false);
+  });
+
+  it("follows again from a keyframe, because the decoder was emptied", () => {
+    const list = new Playlist(100);
+    list.replay([...takeShot(0, 3), ...takeShot(1, 3)]);
+    list.next();
+    list.follow();
+    expect(drain(list)).toEqual(["1.0", "1.1", "1.2"]);
+  });
+
+  it("after a decoder's error waits for a keyframe", () => {
+    const list = new Playlist(100);
+    for (const one of [...takeShot(0, 3), ...takeShot(1, 1)]) list.push(one);
+    list.next();
+    list.breakOff();
+    expect(drain(list)).toEqual(["1.0"]);
+  });
+});
+
+describe("the pace", () => {
+  const pace = () => {
+    const made = new Pace<Packet>(10);
+    for (const one of [...takeShot(0, 3), ...takeShot(1, 2)]) made.push(one);
+    return made;
+  };
+  const frames = (due: Packet[]) => due.map(({ shot, frame }) => `${shot}.${frame}`);
+
+  it("keeps the distances of the film, also over a cut", () => {
+    const one = pace();
+    const shown = [0, 50, 100, 199, 200, 300, 400].map((now) => frames(one.due(1000 + now)));
+    expect(shown).toEqual([["0.0"], [], ["0.1"], [], ["0.2"], ["1.0"], ["1.1"]]);
+  });
+
+  it("does not rush after a stall", () => {
+    const one = pace();
+    one.due(1000);
+    expect(frames(one.due(5000))).toEqual(["0.1"]);
+    expect(frames(one.due(5050))).toEqual([]);
+    expect(frames(one.due(5100))).toEqual(["0.2"]);
+  });
+
+  it("catches up on a frame that a slow screen missed", () => {
+    const one = pace();
+    one.due(1000);
+    expect(frames(one.due(1210))).toEqual(["0.1", "0.2"]);
+  });
+
+  it("gives everything back when cleared", () => {
+    const one = pace();
+    one.due(1000);
+    expect(one.clear()).toHaveLength(4);
+    expect(one.due(9000)).toEqual([]);
+  });
+});
+
+describe("the reel", () => {
+  it("keeps a frame once and gives shots back in order", () => {
+    const reel = new Reel();
+    const came = [...takeShot(1, 2).reverse(), ...takeShot(0, 1), packet(1, 0)];
+    expect(came.map((one) => reel.add(one))).toEqual([true, true, true, false]);
+    expect(reel.from([entry(0, 1, 1), entry(1, 2, 1)]).map(({ shot, frame }) => [shot, frame])).toEqual([
+      [0, 0],
+      [1, 0],
+      [1, 1],
+    ]);
+    expect(reel.has(entry(1, 2, 1, 1))).toBe(false);
+  });
+
+  it("forgets the takes that came first when they take too much room", () => {
+    const reel = new Reel(25);
+    for (const one of [...takeShot(0, 2), ...takeShot(1, 1)]) reel.add(one);
+    expect(reel.has(entry(0, 2, 1))).toBe(false);
+    expect(reel.has(entry(1, 1, 1))).toBe(true);
+  });
+
+  it("knows the last chunk that is here whole", () => {
+    const reel = new Reel();
+    for (const one of [...takeShot(0, 9), ...takeShot(1, 4)]) reel.add(one);
+    expect(reel.lastWholeChunk([entry(0, 9, 1), entry(1, 9, 1)])).toEqual({ shot: 0, take: 0, chunk: 0 });
+    expect(reel.lastWholeChunk([entry(0, 9, 1), entry(1, 4, 2)])).toEqual({ shot: 1, take: 0, chunk: 1 });
+    expect(reel.lastWholeChunk([entry(0, 9, 1, 1)])).toBeUndefined();
+  });
+});
+
+it("the codec is read from the parameter set behind any start code", () => {
+  expect(codecOf(new Uint8Array([0, 0, 0, 1, 9, 240, 0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e, 1]))).toBe("avc1.42c01e");
+  expect(codecOf(new Uint8Array([0, 0, 0, 1, 0x65, 1, 2, 3, 4]))).toBeUndefined();
+});

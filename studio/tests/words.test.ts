@@ -1,0 +1,26 @@
+import { expect, it } from "vitest";
+import { editDistance, stretches, suggestions } from "../src/story/words";
+
+const known = new Set(["the", "cat", "dancing", "dances", "walking", "a"]);
+
+it("marks unknown words and leaves the text as it is", () => {
+  const text = "The  Tiger, dancing 2x!";
+  const parts = stretches(text, known);
+  expect(parts.map((part) => part.text).join("")).toBe(text);
+  expect(parts.filter((part) => part.unknown).map((part) => part.text)).toEqual(["Tiger", "x"]);
+});
+
+it("marks nothing for a model that knows any word", () => {
+  expect(stretches("Quixotic.", undefined)).toEqual([{ text: "Quixotic.", unknown: false }]);
+});
+
+it("suggests what is written alike, best first, and nothing far-fetched", () => {
+  expect(suggestions("Dansing", known)).toEqual(["dancing"]);
+  expect(suggestions("hippopotamus", known)).toEqual([]);
+});
+
+it("counts edits", () => {
+  expect(editDistance("kitten", "sitting")).toBe(3);
+  expect(editDistance("", "abc")).toBe(3);
+  expect(editDistance("same", "same")).toBe(0);
+});
