@@ -219,6 +219,7 @@ export class Telling {
       const bytes = this.packet(shot, frame, isLast && frame === shot.frames - 1);
       for (const viewer of this.viewers) viewer.packet(bytes);
     }
+    this.tellMemory();
     if (isLast) this.finish(shot);
   }
 

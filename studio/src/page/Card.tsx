@@ -3,7 +3,7 @@
 import { useState } from "react";
 import type { ShotEntry } from "../protocol";
 import type { OpenStory } from "../story/useStory";
-import { Icon } from "./Icon";
+import { Icon, type IconName } from "./Icon";
 import { WordField } from "./WordField";
 
 interface Props {
@@ -34,6 +34,7 @@ export function Card({ shot, isLast, open, known }: Props) {
           <PromptEditor
             prompt={shot.prompt}
             known={known}
+            most={open.state.stage?.limits.prompt_characters}
             onCancel={() => setEditing(false)}
             onDone={(prompt) => {
               setEditing(false);
@@ -41,13 +42,15 @@ export function Card({ shot, isLast, open, known }: Props) {
             }}
           />
         ) : (
-          <Words shot={shot} />
+          <>
+            <Words shot={shot} />
+            <p className="card-facts dim">
+              {shot.length_seconds.toFixed(1)} s · seed {shot.seed}
+              {shot.takes > 1 && ` · take ${shot.take + 1} of ${shot.takes}`}
+            </p>
+            <Actions shot={shot} isLast={isLast} open={open} onEdit={() => setEditing(true)} />
+          </>
         )}
-        <p className="card-facts dim">
-          {shot.length_seconds.toFixed(1)} s · seed {shot.seed}
-          {shot.takes > 1 && ` · take ${shot.take + 1} of ${shot.takes}`}
-        </p>
-        <Actions shot={shot} isLast={isLast} open={open} onEdit={() => setEditing(true)} />
       </article>
     </li>
   );
@@ -67,12 +70,20 @@ function Words({ shot }: { shot: ShotEntry }) {
   );
 }
 
-function PromptEditor({ prompt, known, onDone, onCancel }: { prompt: string; known?: string[]; onDone(text: string): void; onCancel(): void }) {
+interface EditorProps {
+  prompt: string;
+  known?: string[];
+  most?: number;
+  onDone(text: string): void;
+  onCancel(): void;
+}
+
+function PromptEditor({ prompt, known, most = 2000, onDone, onCancel }: EditorProps) {
   const [text, setText] = useState(prompt);
   const done = () => text.trim() && onDone(text.trim());
   return (
     <div className="card-edit" onKeyDown={(event) => event.key === "Escape" && onCancel()}>
-      <WordField label="New words" value={text} onChange={setText} onEnter={done} known={known} most={2000} placeholder="" />
+      <WordField label="New words" value={text} onChange={setText} onEnter={done} known={known} most={most} placeholder="" />
       <div className="row">
         <button type="button" className="primary" onClick={done}>
           Keep
@@ -87,41 +98,33 @@ function PromptEditor({ prompt, known, onDone, onCancel }: { prompt: string; kno
 
 function Actions({ shot, isLast, open, onEdit }: { shot: ShotEntry; isLast: boolean; open: OpenStory; onEdit(): void }) {
   const { order, playFrom, canPlay } = open;
+  const [more, setMore] = useState(false);
   const { number } = shot;
   const name = `shot ${number + 1}`;
+  const choice = (icon: IconName, words: string, act: () => void) => (
+    <button type="button" onClick={() => (setMore(false), act())}>
+      <Icon name={icon} /> {words}
+    </button>
+  );
   return (
-    <div className="card-actions">
+    <div className="card-actions" onKeyDown={(event) => event.key === "Escape" && setMore(false)}>
       <button type="button" onClick={() => playFrom(number)} disabled={!canPlay(shot)} aria-label={`Play from ${name}`}>
         <Icon name="play" /> Play
       </button>
       <button type="button" onClick={() => order({ type: "retake", shot: number })} aria-label={`Retake ${name}`}>
         <Icon name="retake" /> Retake
       </button>
-      <details className="menu" onClick={closeAfterChoice}>
-        <summary aria-label={`More for ${name}`}>
-          <Icon name="more" />
-        </summary>
-        <div className="menu-list panel">
-          <button type="button" onClick={onEdit}>
-            <Icon name="edit" /> Change the words
-          </button>
-          <button type="button" onClick={() => order({ type: "branch", shot: number })}>
-            <Icon name="branch" /> Branch off here
-          </button>
-          <button type="button" onClick={() => order({ type: "pin", shot: number, frame: 0 })}>
-            <Icon name="pin" /> Remember its first frame
-          </button>
-          {isLast && (
-            <button type="button" onClick={() => order({ type: "delete", shot: number })}>
-              <Icon name="trash" /> Delete
-            </button>
-          )}
+      <button type="button" onClick={() => setMore(!more)} aria-expanded={more} aria-label={`More for ${name}`}>
+        <Icon name="more" />
+      </button>
+      {more && (
+        <div className="menu panel">
+          {choice("edit", "Change the words", onEdit)}
+          {choice("branch", "Branch off here", () => order({ type: "branch", shot: number }))}
+          {choice("pin", "Remember its first frame", () => order({ type: "pin", shot: number, frame: 0 }))}
+          {isLast && choice("trash", "Delete", () => order({ type: "delete", shot: number }))}
         </div>
-      </details>
+      )}
     </div>
   );
-}
-
-function closeAfterChoice(event: React.MouseEvent<HTMLDetailsElement>) {
-  if ((event.target as Element).closest("button")) event.currentTarget.open = false;
 }

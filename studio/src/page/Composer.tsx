@@ -25,6 +25,7 @@ export function Composer({ open: { state, order }, vocabulary, field }: Props) {
   }, [refused?.number, refused?.typed, setText]);
 
   const running = liveShot(state);
+  const ideas = nextIdeas(vocabulary.prompts, state.shots.length);
   const limits = state.stage?.limits;
   const give = (type: "shoot" | "redirect") => {
     const prompt = text.trim();
@@ -46,10 +47,10 @@ export function Composer({ open: { state, order }, vocabulary, field }: Props) {
         onControlEnter={running && (() => give("redirect"))}
         known={vocabulary.words}
         most={limits?.prompt_characters ?? 2000}
-        placeholder={vocabulary.prompts[0] ?? "Wide shot. She opens the door and steps into the rain."}
+        placeholder={ideas[0] ?? "Wide shot. She opens the door and steps into the rain."}
         field={field}
       />
-      <Chips prompts={vocabulary.prompts} onChoose={setText} />
+      <Chips prompts={ideas} onChoose={setText} />
       <div className="row end">
         <label className="inline">
           Length
@@ -80,7 +81,7 @@ function Chips({ prompts, onChoose }: { prompts: string[]; onChoose(text: string
   if (prompts.length === 0) return null;
   return (
     <ul className="chips" aria-label="Ideas">
-      {prompts.slice(0, CHIPS_SHOWN).map((prompt) => (
+      {prompts.map((prompt) => (
         <li key={prompt}>
           <button type="button" className="chip" onClick={() => onChoose(prompt)}>
             {prompt}
@@ -89,6 +90,12 @@ function Chips({ prompts, onChoose }: { prompts: string[]; onChoose(text: string
       ))}
     </ul>
   );
+}
+
+/** Other ideas for every shot, in turn. */
+function nextIdeas(prompts: string[], shots: number): string[] {
+  const start = prompts.length && shots % prompts.length;
+  return [...prompts.slice(start), ...prompts.slice(0, start)].slice(0, CHIPS_SHOWN);
 }
 
 /** Text that outlives a reload of the page. */

@@ -4,10 +4,12 @@ import { KEYS, keysAreOn, switchKeys } from "./useKeys";
 /** How to direct, and every key. */
 export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
   const dialog = useRef<HTMLDialogElement>(null);
+  const heading = useRef<HTMLHeadingElement>(null);
   const [keys, setKeys] = useState(keysAreOn);
   useEffect(() => {
-    if (open) dialog.current?.showModal();
-    else dialog.current?.close();
+    if (!open) return dialog.current?.close();
+    dialog.current?.showModal();
+    heading.current?.focus(); // the first line, not the first button far below
   }, [open]);
   const change = (on: boolean) => {
     setKeys(on);
@@ -15,7 +17,7 @@ export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
   };
   return (
     <dialog className="panel help" ref={dialog} onClose={onClose} aria-labelledby="help">
-      <h2 id="help">How to direct</h2>
+      <h2 id="help" ref={heading} tabIndex={-1}>How to direct</h2>
       <p>
         Write what happens in a shot and press <kbd>Enter</kbd>: it plays while it is being made. Write the next one
         whenever you like; it cuts in. The memory strip shows which frames keep the cast and the place the same.

@@ -6,6 +6,7 @@ import type { OpenStory } from "../story/useStory";
 import { Icon } from "./Icon";
 
 const PASSES_AFTER_MS = 6000;
+const INVITATION_PASSES_AFTER_MS = 20_000;
 
 /** What stays until it is over: no server, no such story, a failure. */
 export function Obstacles({ open: { state, retry, order } }: { open: OpenStory }) {
@@ -50,10 +51,10 @@ export function Notices({ open: { state, happen } }: { open: OpenStory }) {
 }
 
 function Toast({ notice: { tone, text, story }, onGone }: { notice: Notice; onGone(): void }) {
-  const passes = tone === "plain" && !story;
+  const passes = tone === "plain";
   useEffect(() => {
     if (!passes) return;
-    const timer = setTimeout(onGone, PASSES_AFTER_MS);
+    const timer = setTimeout(onGone, story ? INVITATION_PASSES_AFTER_MS : PASSES_AFTER_MS);
     return () => clearTimeout(timer);
     // Only when it appears: a new `onGone` is the same wish.
   }, [passes]);

@@ -26,7 +26,7 @@ export function Picture({ open, canvas }: Props) {
           <span className="caption">{shot?.prompt}</span>
           {onScreen.isReplay && (
             <button type="button" className="chip" onClick={follow}>
-              Playing again · go to now
+              Replay · go to now
             </button>
           )}
         </figcaption>

@@ -13,7 +13,7 @@ const WORDS = {
 export function StateBadge({ state }: { state: StoryState }) {
   const lost = state.link !== "open";
   const waiting = !lost && state.figures?.waiting && state.telling !== "idle" && state.telling !== "paused";
-  const word = state.link === "connecting" ? "Connecting" : lost ? "Not connected" : WORDS[state.telling];
+  const word = state.link === "connecting" ? "Connecting" : lost ? "Offline" : WORDS[state.telling];
   return (
     <p className="badge" data-state={lost ? "lost" : state.telling} role="status">
       <span className="dot" aria-hidden="true" />

@@ -168,6 +168,8 @@ const SAID: Partial<Record<Command["type"], string>> = {
   cut: "The cut falls",
   redirect: "The new words play",
   retake: "The new take plays",
+  pin: "It is remembered",
+  unpin: "It is forgotten",
 };
 
 function answered(state: StoryState, id: string): StoryState {
