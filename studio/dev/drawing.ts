@@ -23,9 +23,21 @@ const PLACES: Record<string, { ground: Colour; hill: Colour }> = {
   meadow: { ground: [112, 170, 82], hill: [78, 138, 74] },
 };
 const SKIES: Record<string, [Colour, Colour, Colour]> = {
-  night: [[18, 22, 52], [52, 58, 104], [236, 236, 214]],
-  sunset: [[112, 76, 132], [248, 168, 110], [255, 224, 150]],
-  day: [[104, 176, 232], [206, 232, 246], [255, 244, 190]],
+  night: [
+    [18, 22, 52],
+    [52, 58, 104],
+    [236, 236, 214],
+  ],
+  sunset: [
+    [112, 76, 132],
+    [248, 168, 110],
+    [255, 224, 150],
+  ],
+  day: [
+    [104, 176, 232],
+    [206, 232, 246],
+    [255, 244, 190],
+  ],
 };
 
 class Sheet {
@@ -37,7 +49,8 @@ class Sheet {
       for (let x = 0; x < WIDTH; x++, at += 3) {
         const cover = Math.min(1, Math.max(0, 0.5 - distance(x, y)));
         if (cover === 0) continue;
-        for (let c = 0; c < 3; c++) this.pixels[at + c] = this.pixels[at + c]! * (1 - cover) + colour[c]! * cover;
+        for (let c = 0; c < 3; c++)
+          this.pixels[at + c] = this.pixels[at + c]! * (1 - cover) + colour[c]! * cover;
       }
     }
   }
@@ -86,8 +99,10 @@ function drawFigure(sheet: Sheet, coat: Colour, does: string, zoom: number, seco
   const look = /look/.test(does) ? Math.sin(seconds * 2) * 2 : 0;
   const wave = /wav|hello/.test(does) ? 6 + beat * 6 : 0;
   const dark: Colour = [36, 28, 30];
-  const at = (x: number, y: number) => [112 + walk + sway + x * zoom, 98 - jump + (zoom > 1.5 ? 46 : 0) + y * zoom] as const;
-  const oval = (colour: Colour, x: number, y: number, rx: number, ry = rx) => sheet.oval(colour, ...at(x, y), rx * zoom, ry * zoom);
+  const at = (x: number, y: number) =>
+    [112 + walk + sway + x * zoom, 98 - jump + (zoom > 1.5 ? 46 : 0) + y * zoom] as const;
+  const oval = (colour: Colour, x: number, y: number, rx: number, ry = rx) =>
+    sheet.oval(colour, ...at(x, y), rx * zoom, ry * zoom);
   oval(coat, -7, 2, 4, 9);
   oval(coat, 7, 2, 4, 9);
   oval(coat, 0, -14, 13, 16);
@@ -117,7 +132,12 @@ export function toPng(pixels: Uint8Array): Buffer {
   header.writeUInt32BE(HEIGHT, 4);
   header.set([8, 2, 0, 0, 0], 8);
   const signature = Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]);
-  return Buffer.concat([signature, part("IHDR", header), part("IDAT", deflateSync(rows)), part("IEND", Buffer.alloc(0))]);
+  return Buffer.concat([
+    signature,
+    part("IHDR", header),
+    part("IDAT", deflateSync(rows)),
+    part("IEND", Buffer.alloc(0)),
+  ]);
 }
 
 function part(name: string, content: Buffer): Buffer {

@@ -81,7 +81,8 @@ export class FakeServer {
     if (path === "/api/vocabulary") return VOCABULARY;
     if (path === "/api/uploads") return { upload: "picture" };
     if (path !== "/api/stories") return undefined;
-    if (request.method === "POST") return { story: this.begin((JSON.parse(body) as { setting: string }).setting).id };
+    if (request.method === "POST")
+      return { story: this.begin((JSON.parse(body) as { setting: string }).setting).id };
     return [...this.tellings.values()].map(({ id, setting, shots, parent }) => {
       return { story: id, setting, shots: shots.length, thumbnail: shots[0]?.thumbnail, parent };
     });
@@ -103,7 +104,12 @@ export class FakeServer {
       const hello = parse(data) as HelloCommand;
       const telling = this.tellings.get(hello.story ?? "");
       if (!telling) {
-        viewer.event({ type: "refused", id: hello.id, code: "not_found", message: "There is no such story here." });
+        viewer.event({
+          type: "refused",
+          id: hello.id,
+          code: "not_found",
+          message: "There is no such story here.",
+        });
         return socket.close();
       }
       telling.join(viewer, hello.after);

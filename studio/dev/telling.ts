@@ -1,6 +1,14 @@
 /** A story as the fake server tells it: the protocol's rules in short, with drawn frames for a model. */
 
-import type { ChunkOfShot, Command, MemoryFrame, ReceiptEvent, ServerEvent, ShotEntry, TellingState } from "../src/protocol.ts";
+import type {
+  ChunkOfShot,
+  Command,
+  MemoryFrame,
+  ReceiptEvent,
+  ServerEvent,
+  ShotEntry,
+  TellingState,
+} from "../src/protocol.ts";
 import { KIND, type Position, writePacket } from "../src/video/packet.ts";
 import { HEIGHT, WIDTH, drawFrame } from "./drawing.ts";
 
@@ -46,7 +54,8 @@ export class Telling {
     viewer.event(this.welcome());
     this.tellMemory();
     for (const shot of this.shots) {
-      if (after && shot.number <= after.shot && shot.take === after.take && shot.chunks <= after.chunk + 1) continue;
+      if (after && shot.number <= after.shot && shot.take === after.take && shot.chunks <= after.chunk + 1)
+        continue;
       for (let frame = 0; frame < shot.frames; frame++) viewer.packet(this.packet(shot, frame));
     }
   }
@@ -76,7 +85,15 @@ export class Telling {
   private welcome(): ServerEvent {
     const { id, setting, parent, reason, state, shots } = this;
     const memory = this.remembered();
-    const snapshot = { setting, seed: 1, state, shots, memory, ...(parent && { parent }), ...(reason && { reason }) };
+    const snapshot = {
+      setting,
+      seed: 1,
+      state,
+      shots,
+      memory,
+      ...(parent && { parent }),
+      ...(reason && { reason }),
+    };
     return {
       type: "welcome",
       protocol: 1,
@@ -101,8 +118,18 @@ export class Telling {
   private answer(command: Command): ServerEvent {
     const shot = this.live;
     const from = shot ? { shot: shot.number, frame: shot.frames } : null;
-    const receipt = (more: Partial<ReceiptEvent> = {}): ServerEvent => ({ type: "receipt", id: command.id, applies_from: from, ...more });
-    const refuse = (message: string): ServerEvent => ({ type: "refused", id: command.id, code: "not_now", message });
+    const receipt = (more: Partial<ReceiptEvent> = {}): ServerEvent => ({
+      type: "receipt",
+      id: command.id,
+      applies_from: from,
+      ...more,
+    });
+    const refuse = (message: string): ServerEvent => ({
+      type: "refused",
+      id: command.id,
+      code: "not_now",
+      message,
+    });
     if ("prompt" in command && /\bdisk\b/.test(command.prompt ?? "")) {
       this.fail("The disk is full: free some space, then try again. Every finished chunk is kept.");
       return receipt({ applies_from: null });
@@ -144,7 +171,9 @@ export class Telling {
         this.edit(command.shot, command.prompt);
         return receipt({ applies_from: null });
       case "reshoot":
-        for (const { number } of this.shots.filter((other) => other.state === "stale" && other.number >= command.from_shot)) {
+        for (const { number } of this.shots.filter(
+          (other) => other.state === "stale" && other.number >= command.from_shot,
+        )) {
           this.enqueue({ type: "retake", id: command.id, shot: number });
         }
         return receipt();
@@ -152,7 +181,10 @@ export class Telling {
         if (command.shot !== this.shots.length - 1) return refuse("Only the newest shot can be deleted.");
         this.deleted.push(this.shots.pop()!);
         this.tell({ type: "removed", shot: command.shot });
-        return receipt({ applies_from: null, note: `Shot ${command.shot + 1} is deleted; undo brings it back` });
+        return receipt({
+          applies_from: null,
+          note: `Shot ${command.shot + 1} is deleted; undo brings it back`,
+        });
       case "undo":
         return this.undo() ? receipt({ applies_from: null }) : refuse("There is nothing to undo.");
       case "branch":
@@ -162,7 +194,12 @@ export class Telling {
         this.pin(command);
         return receipt({ applies_from: { shot: this.shots.length, frame: 0 } });
       case "reference":
-        this.pins.push({ shot: 0, frame: this.pins.length, source: "reference", thumbnail: this.picture(0, 0) });
+        this.pins.push({
+          shot: 0,
+          frame: this.pins.length,
+          source: "reference",
+          thumbnail: this.picture(0, 0),
+        });
         this.tellMemory();
         return receipt({ applies_from: null });
       default:
@@ -177,7 +214,10 @@ export class Telling {
       running.length_seconds = (running.chunks + 1) * CHUNK_SECONDS;
       this.state = "cutting";
     } else this.open();
-    return { shot: command.type === "retake" ? command.shot : this.shots.length - (running ? 0 : 1), frame: 0 };
+    return {
+      shot: command.type === "retake" ? command.shot : this.shots.length - (running ? 0 : 1),
+      frame: 0,
+    };
   }
 
   private open(): void {
@@ -194,7 +234,15 @@ export class Telling {
   private newShot({ prompt, seconds }: Extract<Queued, { type: "shoot" }>): ShotEntry {
     const number = this.shots.length;
     const counts = { take: 0, takes: 1, chunks: 0, frames: 0 };
-    const shot: ShotEntry = { number, prompt, prompts: [[0, prompt]], length_seconds: seconds ?? LEARNT_SECONDS, seed: 40 + number, state: "live", ...counts };
+    const shot: ShotEntry = {
+      number,
+      prompt,
+      prompts: [[0, prompt]],
+      length_seconds: seconds ?? LEARNT_SECONDS,
+      seed: 40 + number,
+      state: "live",
+      ...counts,
+    };
     this.shots.push(shot);
     return shot;
   }
@@ -203,7 +251,13 @@ export class Telling {
     const shot = this.shots[command.shot]!;
     const prompt = command.prompt ?? shot.prompt;
     const counts = { take: shot.takes, takes: shot.takes + 1, chunks: 0, frames: 0 };
-    return Object.assign(shot, { prompt, prompts: [[0, prompt]], seed: shot.seed + 100, state: "live", ...counts });
+    return Object.assign(shot, {
+      prompt,
+      prompts: [[0, prompt]],
+      seed: shot.seed + 100,
+      state: "live",
+      ...counts,
+    });
   }
 
   private makeChunk(shot: ShotEntry): void {
@@ -212,7 +266,8 @@ export class Telling {
     shot.frames += CHUNK_FRAMES;
     shot.thumbnail = this.picture(shot.number, 0);
     this.madeSeconds += CHUNK_SECONDS;
-    if (this.state === "holding") shot.length_seconds = Math.max(shot.length_seconds, (shot.chunks + 1) * CHUNK_SECONDS);
+    if (this.state === "holding")
+      shot.length_seconds = Math.max(shot.length_seconds, (shot.chunks + 1) * CHUNK_SECONDS);
     const isLast = shot.chunks * CHUNK_SECONDS >= shot.length_seconds;
     this.tell({ type: "shot", shot });
     for (let frame = from; frame < shot.frames; frame++) {
@@ -285,13 +340,27 @@ export class Telling {
   private tellMemory(): void {
     const frames = this.remembered();
     const local_used = Math.min(21, (this.live?.chunks ?? 0) * 3);
-    this.tell({ type: "memory", frames, global_used: frames.length, global_size: REMEMBERED, local_used, local_size: 21 });
+    this.tell({
+      type: "memory",
+      frames,
+      global_used: frames.length,
+      global_size: REMEMBERED,
+      local_used,
+      local_size: 21,
+    });
   }
 
   private tellFigures(lookahead_seconds: number): void {
     const waiting = this.live !== undefined && lookahead_seconds >= LOOKAHEAD_SECONDS;
     const frames_per_second = this.live ? 23.7 : 0;
-    this.tell({ type: "figures", frames_per_second, first_frame_seconds: 0.21, lookahead_seconds, waiting, queue: this.queue.length });
+    this.tell({
+      type: "figures",
+      frames_per_second,
+      first_frame_seconds: 0.21,
+      lookahead_seconds,
+      waiting,
+      queue: this.queue.length,
+    });
   }
 
   private packet(shot: ShotEntry, frame: number, lastOfShot = false): ArrayBuffer {
@@ -301,7 +370,16 @@ export class Telling {
     const payload = new Uint8Array([...size, ...this.frame(shot, frame)]);
     const timestampMicroseconds = Math.round((frame / FPS) * 1e6);
     const { number, take } = shot;
-    return writePacket({ kind: KIND.rawForDevelopment, shot: number, take, frame, keyframe: frame === 0, lastOfShot, timestampMicroseconds, payload });
+    return writePacket({
+      kind: KIND.rawForDevelopment,
+      shot: number,
+      take,
+      frame,
+      keyframe: frame === 0,
+      lastOfShot,
+      timestampMicroseconds,
+      payload,
+    });
   }
 
   /** The pixels of a frame. */

@@ -11,8 +11,23 @@ import type { Order } from "../src/story/link";
 import { type StoryState, nothingYet } from "../src/story/state";
 import type { OpenStory } from "../src/story/useStory";
 
-const limits = { prompt_characters: 2000, setting_characters: 2000, shot_seconds: 10, shots: 200, open_stories: 8, queued_commands: 32, upload_bytes: 1 };
-const stage = { story: "abcdefghijkl", model: "mini", size: [160, 96] as [number, number], fps: 12, chunkSeconds: 1, limits };
+const limits = {
+  prompt_characters: 2000,
+  setting_characters: 2000,
+  shot_seconds: 10,
+  shots: 200,
+  open_stories: 8,
+  queued_commands: 32,
+  upload_bytes: 1,
+};
+const stage = {
+  story: "abcdefghijkl",
+  model: "mini",
+  size: [160, 96] as [number, number],
+  fps: 12,
+  chunkSeconds: 1,
+  limits,
+};
 const shot: ShotEntry = {
   number: 0,
   prompt: "The cat waves.",
@@ -47,12 +62,21 @@ const type = (text: string) =>
     Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value")!.set!.call(field, text);
     field.dispatchEvent(new Event("input", { bubbles: true }));
   });
-const press = (key: string, more: KeyboardEventInit = {}, on: EventTarget = document.querySelector("textarea") ?? document.body) =>
-  act(() => void on.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...more })));
+const press = (
+  key: string,
+  more: KeyboardEventInit = {},
+  on: EventTarget = document.querySelector("textarea") ?? document.body,
+) =>
+  act(
+    () =>
+      void on.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...more })),
+  );
 const click = (name: string) =>
   act(() => {
     const buttons = [...document.querySelectorAll("button")];
-    buttons.find((button) => (button.getAttribute("aria-label") ?? button.textContent)?.includes(name))!.click();
+    buttons
+      .find((button) => (button.getAttribute("aria-label") ?? button.textContent)?.includes(name))!
+      .click();
   });
 
 beforeEach(() => {
@@ -122,11 +146,14 @@ it("an unknown word can be replaced by a known one", () => {
 it("a card orders what its buttons say; only the newest shot can be deleted", () => {
   show(<Card shot={shot} isLast={false} open={open()} />);
   click("Retake shot 1");
+  click("More for shot 1");
   click("Branch off");
   expect(orders).toEqual([
     { type: "retake", shot: 0 },
     { type: "branch", shot: 0 },
   ]);
+  click("More for shot 1");
+  expect(document.body.textContent).toContain("Remember");
   expect(document.body.textContent).not.toContain("Delete");
   show(<Card shot={shot} isLast open={open()} />);
   click("Delete");
@@ -135,9 +162,11 @@ it("a card orders what its buttons say; only the newest shot can be deleted", ()
 
 it("words of a card are changed in place; unchanged words order nothing", () => {
   show(<Card shot={shot} isLast open={open()} />);
+  click("More for shot 1");
   click("Change the words");
   click("Keep");
   expect(orders).toEqual([]);
+  click("More for shot 1");
   click("Change the words");
   type("The cat jumps.");
   press("Enter");
@@ -150,7 +179,11 @@ it("remembered frames are pinned and let go", () => {
     { ...frame, source: "rule" as const },
     { ...frame, frame: 9, source: "pin" as const },
   ];
-  show(<Memory open={open({ memory: { frames, global_used: 2, global_size: 6, local_used: 0, local_size: 21 } })} />);
+  show(
+    <Memory
+      open={open({ memory: { frames, global_used: 2, global_size: 6, local_used: 0, local_size: 21 } })}
+    />,
+  );
   click("Pin: Shot 2, frame 5");
   click("Let go: Shot 2, frame 10");
   expect(orders).toEqual([

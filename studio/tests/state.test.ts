@@ -22,13 +22,22 @@ const shoot: Command = { type: "shoot", id: "a", prompt: "The cat jumps." };
 
 describe("answers", () => {
   it("a receipt ends the waiting and says where the order applies, counted from one", () => {
-    const state = said(sent(nothingYet, shoot), { type: "receipt", id: "a", applies_from: { shot: 2, frame: 0 } });
+    const state = said(sent(nothingYet, shoot), {
+      type: "receipt",
+      id: "a",
+      applies_from: { shot: 2, frame: 0 },
+    });
     expect(state.unanswered).toEqual([]);
     expect(state.notices[0]?.text).toBe("The next shot plays from shot 3, frame 1");
   });
 
   it("a refusal gives the typed text back", () => {
-    const state = said(sent(nothingYet, shoot), { type: "refused", id: "a", code: "busy", message: "Too many." });
+    const state = said(sent(nothingYet, shoot), {
+      type: "refused",
+      id: "a",
+      code: "busy",
+      message: "Too many.",
+    });
     expect(state.unanswered).toEqual([]);
     expect(state.notices[0]).toMatchObject({ tone: "wrong", text: "Too many.", typed: "The cat jumps." });
   });
@@ -72,7 +81,10 @@ describe("shots", () => {
   });
 
   it("go when removed, and the first stale one is found", () => {
-    const stale = [0, 1, 2].map((n): ServerEvent => ({ type: "shot", shot: shot(n, { state: n ? "stale" : "done" }) }));
+    const stale = [0, 1, 2].map((n): ServerEvent => ({
+      type: "shot",
+      shot: shot(n, { state: n ? "stale" : "done" }),
+    }));
     const state = said(nothingYet, ...stale, { type: "removed", shot: 2 });
     expect(state.shots).toHaveLength(2);
     expect(firstStale(state)?.number).toBe(1);
@@ -88,12 +100,23 @@ describe("a welcome", () => {
     size: [160, 96],
     fps: 12,
     chunk_seconds: 1,
-    limits: { prompt_characters: 1, setting_characters: 1, shot_seconds: 1, shots: 1, open_stories: 1, queued_commands: 1, upload_bytes: 1 },
+    limits: {
+      prompt_characters: 1,
+      setting_characters: 1,
+      shot_seconds: 1,
+      shots: 1,
+      open_stories: 1,
+      queued_commands: 1,
+      upload_bytes: 1,
+    },
     snapshot: { setting: "A cat.", seed: 4, state: "paused", shots, memory: [] },
   });
 
   it("replaces what was known but keeps what is unanswered", () => {
-    const before = reduce(sent(said(nothingYet, { type: "shot", shot: shot(7) }), shoot), { kind: "link", link: "lost" });
+    const before = reduce(sent(said(nothingYet, { type: "shot", shot: shot(7) }), shoot), {
+      kind: "link",
+      link: "lost",
+    });
     const state = said(before, welcome([shot(1), shot(0)]));
     expect(state).toMatchObject({ link: "open", setting: "A cat.", telling: "paused", seed: 4 });
     expect(state.shots.map(({ number }) => number)).toEqual([0, 1]);

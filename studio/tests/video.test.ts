@@ -39,7 +39,9 @@ const drain = (list: Playlist) => {
 
 describe("packets", () => {
   it("are read as the layout says", () => {
-    const bytes = new Uint8Array([1, 2, 0, 0, 0, 3, 0, 0, 0, 0x04, 0x01, 0, 0, 3, 0x40, 0x42, 0x0f, 0, 0, 0, 0, 0, 9, 8]);
+    const bytes = new Uint8Array([
+      1, 2, 0, 0, 0, 3, 0, 0, 0, 0x04, 0x01, 0, 0, 3, 0x40, 0x42, 0x0f, 0, 0, 0, 0, 0, 9, 8,
+    ]);
     expect(readPacket(bytes.buffer)).toEqual({
       kind: 1,
       shot: 2,
@@ -65,7 +67,8 @@ describe("packets", () => {
 describe("the playlist", () => {
   it("never hands out a frame that builds on a missing one", () => {
     const list = new Playlist(100);
-    for (const one of [...takeShot(0, 5).filter(({ frame }) => frame !== 2), ...takeShot(1, 2)]) list.push(one);
+    for (const one of [...takeShot(0, 5).filter(({ frame }) => frame !== 2), ...takeShot(1, 2)])
+      list.push(one);
     expect(drain(list)).toEqual(["0.0", "0.1", "1.0", "1.1"]);
   });
 
@@ -167,6 +170,8 @@ describe("the reel", () => {
 });
 
 it("the codec is read from the parameter set behind any start code", () => {
-  expect(codecOf(new Uint8Array([0, 0, 0, 1, 9, 240, 0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e, 1]))).toBe("avc1.42c01e");
+  expect(codecOf(new Uint8Array([0, 0, 0, 1, 9, 240, 0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e, 1]))).toBe(
+    "avc1.42c01e",
+  );
   expect(codecOf(new Uint8Array([0, 0, 0, 1, 0x65, 1, 2, 3, 4]))).toBeUndefined();
 });

@@ -83,7 +83,15 @@ function PromptEditor({ prompt, known, most = 2000, onDone, onCancel }: EditorPr
   const done = () => text.trim() && onDone(text.trim());
   return (
     <div className="card-edit" onKeyDown={(event) => event.key === "Escape" && onCancel()}>
-      <WordField label="New words" value={text} onChange={setText} onEnter={done} known={known} most={most} placeholder="" />
+      <WordField
+        label="New words"
+        value={text}
+        onChange={setText}
+        onEnter={done}
+        known={known}
+        most={most}
+        placeholder=""
+      />
       <div className="row">
         <button type="button" className="primary" onClick={done}>
           Keep
@@ -96,7 +104,17 @@ function PromptEditor({ prompt, known, most = 2000, onDone, onCancel }: EditorPr
   );
 }
 
-function Actions({ shot, isLast, open, onEdit }: { shot: ShotEntry; isLast: boolean; open: OpenStory; onEdit(): void }) {
+function Actions({
+  shot,
+  isLast,
+  open,
+  onEdit,
+}: {
+  shot: ShotEntry;
+  isLast: boolean;
+  open: OpenStory;
+  onEdit(): void;
+}) {
   const { order, playFrom, canPlay } = open;
   const [more, setMore] = useState(false);
   const { number } = shot;
@@ -108,13 +126,27 @@ function Actions({ shot, isLast, open, onEdit }: { shot: ShotEntry; isLast: bool
   );
   return (
     <div className="card-actions" onKeyDown={(event) => event.key === "Escape" && setMore(false)}>
-      <button type="button" onClick={() => playFrom(number)} disabled={!canPlay(shot)} aria-label={`Play from ${name}`}>
+      <button
+        type="button"
+        onClick={() => playFrom(number)}
+        disabled={!canPlay(shot)}
+        aria-label={`Play from ${name}`}
+      >
         <Icon name="play" /> Play
       </button>
-      <button type="button" onClick={() => order({ type: "retake", shot: number })} aria-label={`Retake ${name}`}>
+      <button
+        type="button"
+        onClick={() => order({ type: "retake", shot: number })}
+        aria-label={`Retake ${name}`}
+      >
         <Icon name="retake" /> Retake
       </button>
-      <button type="button" onClick={() => setMore(!more)} aria-expanded={more} aria-label={`More for ${name}`}>
+      <button
+        type="button"
+        onClick={() => setMore(!more)}
+        aria-expanded={more}
+        aria-label={`More for ${name}`}
+      >
         <Icon name="more" />
       </button>
       {more && (

@@ -54,7 +54,10 @@ export function Composer({ open: { state, order }, vocabulary, field }: Props) {
       <div className="row end">
         <label className="inline">
           Length
-          <select value={seconds ?? ""} onChange={(event) => setSeconds(Number(event.target.value) || undefined)}>
+          <select
+            value={seconds ?? ""}
+            onChange={(event) => setSeconds(Number(event.target.value) || undefined)}
+          >
             <option value="">as learnt</option>
             {LENGTHS_SECONDS.filter((length) => length <= (limits?.shot_seconds ?? 60)).map((length) => (
               <option key={length} value={length}>
@@ -65,7 +68,11 @@ export function Composer({ open: { state, order }, vocabulary, field }: Props) {
         </label>
         <span className="gap" />
         {running && (
-          <button type="button" onClick={() => give("redirect")} title="The running shot goes on by these words (Ctrl+Enter)">
+          <button
+            type="button"
+            onClick={() => give("redirect")}
+            title="The running shot goes on by these words (Ctrl+Enter)"
+          >
             <Icon name="redirect" /> Redirect
           </button>
         )}

@@ -11,7 +11,12 @@ export function Controls({ open: { state, order, onScreen } }: { open: OpenStory
   const running = liveShot(state) !== undefined && state.telling !== "failed";
   const halted = state.telling === "paused" || state.telling === "failed";
   const button = (name: string, icon: IconName, what: Order, key: string, able = running) => (
-    <button type="button" disabled={!able || !state.stage} onClick={() => order(what)} title={key && `${name} (${key})`}>
+    <button
+      type="button"
+      disabled={!able || !state.stage}
+      onClick={() => order(what)}
+      title={key && `${name} (${key})`}
+    >
       <Icon name={icon} />
       {name}
     </button>

@@ -21,7 +21,13 @@ export function Header({ theme, onHelp, children }: { theme: Theme; onHelp(): vo
       >
         <Icon name={theme.name} />
       </button>
-      <button type="button" className="quiet round" onClick={onHelp} aria-label="Help and keys" title="Help and keys (?)">
+      <button
+        type="button"
+        className="quiet round"
+        onClick={onHelp}
+        aria-label="Help and keys"
+        title="Help and keys (?)"
+      >
         ?
       </button>
     </header>

@@ -17,10 +17,13 @@ export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
   };
   return (
     <dialog className="panel help" ref={dialog} onClose={onClose} aria-labelledby="help">
-      <h2 id="help" ref={heading} tabIndex={-1}>How to direct</h2>
+      <h2 id="help" ref={heading} tabIndex={-1}>
+        How to direct
+      </h2>
       <p>
-        Write what happens in a shot and press <kbd>Enter</kbd>: it plays while it is being made. Write the next one
-        whenever you like; it cuts in. The memory strip shows which frames keep the cast and the place the same.
+        Write what happens in a shot and press <kbd>Enter</kbd>: it plays while it is being made. Write the
+        next one whenever you like; it cuts in. The memory strip shows which frames keep the cast and the
+        place the same.
       </p>
       <dl className="keys">
         <div>
@@ -52,7 +55,8 @@ export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
       </dl>
       <div className="row end">
         <label className="inline">
-          <input type="checkbox" checked={keys} onChange={(event) => change(event.target.checked)} /> Single keys
+          <input type="checkbox" checked={keys} onChange={(event) => change(event.target.checked)} /> Single
+          keys
         </label>
         <span className="gap" />
         <button type="button" className="primary" onClick={onClose}>

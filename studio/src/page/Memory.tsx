@@ -38,7 +38,13 @@ export function Memory({ open }: { open: OpenStory }) {
       )}
       <label className="button">
         <Icon name="picture" /> {busy ? "Sending …" : "Add a picture"}
-        <input className="unseen" type="file" accept="image/png,image/jpeg,image/webp" onChange={chosen} disabled={busy} />
+        <input
+          className="unseen"
+          type="file"
+          accept="image/png,image/jpeg,image/webp"
+          onChange={chosen}
+          disabled={busy}
+        />
       </label>
       {memory && memory.global_size > 0 && (
         <div className="gauges">
@@ -50,18 +56,38 @@ export function Memory({ open }: { open: OpenStory }) {
   );
 }
 
-function Remembered({ frame: { shot, frame, source, thumbnail }, open: { order } }: { frame: MemoryFrame; open: OpenStory }) {
+function Remembered({
+  frame: { shot, frame, source, thumbnail },
+  open: { order },
+}: {
+  frame: MemoryFrame;
+  open: OpenStory;
+}) {
   const where = source === "reference" ? "A picture of yours" : `Shot ${shot + 1}, frame ${frame + 1}`;
   return (
     <li className="remembered" data-source={source}>
       <img src={thumbnail} alt={`${where}, ${SOURCES[source]}`} />
-      <span className="remembered-where">{source === "reference" ? "yours" : `${shot + 1} · ${frame + 1}`}</span>
+      <span className="remembered-where">
+        {source === "reference" ? "yours" : `${shot + 1} · ${frame + 1}`}
+      </span>
       {source === "rule" ? (
-        <button type="button" className="round small" aria-label={`Pin: ${where}`} title="Pin" onClick={() => order({ type: "pin", shot, frame })}>
+        <button
+          type="button"
+          className="round small"
+          aria-label={`Pin: ${where}`}
+          title="Pin"
+          onClick={() => order({ type: "pin", shot, frame })}
+        >
           <Icon name="pin" />
         </button>
       ) : (
-        <button type="button" className="round small" aria-label={`Let go: ${where}`} title="Let go" onClick={() => order({ type: "unpin", shot, frame })}>
+        <button
+          type="button"
+          className="round small"
+          aria-label={`Let go: ${where}`}
+          title="Let go"
+          onClick={() => order({ type: "unpin", shot, frame })}
+        >
           <Icon name="close" />
         </button>
       )}

@@ -16,7 +16,9 @@ export function Obstacles({ open: { state, retry, order } }: { open: OpenStory }
       {state.link === "lost" && (
         <p className="notice wrong-tone">
           The server does not answer. Nothing is lost: what you type stays here
-          {waiting > 0 && `, and ${waiting === 1 ? "one order is" : `${waiting} orders are`} sent when it is back`}.
+          {waiting > 0 &&
+            `, and ${waiting === 1 ? "one order is" : `${waiting} orders are`} sent when it is back`}
+          .
           <button type="button" className="link" onClick={retry}>
             Try now
           </button>
@@ -44,7 +46,11 @@ export function Notices({ open: { state, happen } }: { open: OpenStory }) {
   return (
     <div className="notices" aria-live="polite">
       {state.notices.map((notice) => (
-        <Toast key={notice.number} notice={notice} onGone={() => happen({ kind: "dismissed", notice: notice.number })} />
+        <Toast
+          key={notice.number}
+          notice={notice}
+          onGone={() => happen({ kind: "dismissed", notice: notice.number })}
+        />
       ))}
     </div>
   );

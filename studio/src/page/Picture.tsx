@@ -39,6 +39,8 @@ function Empty({ open: { state } }: { open: OpenStory }) {
   const missing = __RAW_FRAMES__ ? undefined : whyNoVideo();
   const text =
     missing ??
-    (state.shots.length > 0 ? "The first frame is on its way …" : "Nothing shot yet. Write the first shot below and press Enter.");
+    (state.shots.length > 0
+      ? "The first frame is on its way …"
+      : "Nothing shot yet. Write the first shot below and press Enter.");
   return <p className="picture-empty">{text}</p>;
 }

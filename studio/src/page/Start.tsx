@@ -34,7 +34,9 @@ export function Start({ vocabulary, theme }: { vocabulary: Vocabulary; theme: Th
       <Header theme={theme} onHelp={() => setHelping(true)} />
       <main className="start">
         <h1>Tell a story, shot by shot.</h1>
-        <p className="lead">Say who is in it and where. Then direct: every shot plays while it is being made.</p>
+        <p className="lead">
+          Say who is in it and where. Then direct: every shot plays while it is being made.
+        </p>
         <form className="panel begin" onSubmit={begin}>
           <WordField
             label="Who is in the story, and where?"

@@ -17,7 +17,15 @@ import { StateBadge } from "./StateBadge";
 import { useKeys } from "./useKeys";
 import type { Theme } from "./useTheme";
 
-export function StoryPage({ story, vocabulary, theme }: { story: string; vocabulary: Vocabulary; theme: Theme }) {
+export function StoryPage({
+  story,
+  vocabulary,
+  theme,
+}: {
+  story: string;
+  vocabulary: Vocabulary;
+  theme: Theme;
+}) {
   const [canvas, setCanvas] = useState<HTMLCanvasElement | null>(null);
   const [helping, setHelping] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
@@ -30,7 +38,8 @@ export function StoryPage({ story, vocabulary, theme }: { story: string; vocabul
     follow: open.follow,
     pin: () => onScreen && order({ type: "pin", shot: onScreen.shot, frame: onScreen.frame }),
     undo: () => order({ type: "undo" }),
-    pause: () => order({ type: state.telling === "paused" || state.telling === "failed" ? "resume" : "pause" }),
+    pause: () =>
+      order({ type: state.telling === "paused" || state.telling === "failed" ? "resume" : "pause" }),
     ...(liveShot(state) && {
       cut: () => order({ type: "cut" }),
       hold: () => order({ type: "hold" }),

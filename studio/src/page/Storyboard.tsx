@@ -30,11 +30,19 @@ export function Storyboard({ open, vocabulary }: { open: OpenStory; vocabulary: 
         )}
       </div>
       {count === 0 ? (
-        <p className="dim">Every shot becomes a card here: play it, take it again, branch off, or change its words.</p>
+        <p className="dim">
+          Every shot becomes a card here: play it, take it again, branch off, or change its words.
+        </p>
       ) : (
         <ol className="cards" ref={list} tabIndex={-1}>
           {state.shots.map((shot) => (
-            <Card key={shot.number} shot={shot} isLast={shot.number === count - 1} open={open} known={vocabulary.words} />
+            <Card
+              key={shot.number}
+              shot={shot}
+              isLast={shot.number === count - 1}
+              open={open}
+              known={vocabulary.words}
+            />
           ))}
         </ol>
       )}

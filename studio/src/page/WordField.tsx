@@ -47,13 +47,21 @@ export function WordField(props: Props) {
         />
       </div>
       <div id={`${id}-words`} aria-live="polite" className="word-help">
-        {known && unknown.map((word) => <Unknown key={word} word={word} known={known} value={props.value} onChange={props.onChange} />)}
+        {known &&
+          unknown.map((word) => (
+            <Unknown key={word} word={word} known={known} value={props.value} onChange={props.onChange} />
+          ))}
       </div>
     </div>
   );
 }
 
-function Unknown({ word, known, value, onChange }: { word: string; known: Set<string> } & Pick<Props, "value" | "onChange">) {
+function Unknown({
+  word,
+  known,
+  value,
+  onChange,
+}: { word: string; known: Set<string> } & Pick<Props, "value" | "onChange">) {
   const instead = suggestions(word, known);
   const replace = (better: string) => onChange(value.replace(new RegExp(`\\b${word}\\b`, "g"), better));
   return (

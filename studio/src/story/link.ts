@@ -46,6 +46,8 @@ export class Link {
   private ended = false;
   private helloId = "";
   private playheadAt = -Infinity;
+  private playheadTimer?: ReturnType<typeof setTimeout>;
+  private position?: Position;
   private readonly unanswered = new Map<string, Command>();
 
   constructor(
@@ -64,12 +66,12 @@ export class Link {
     return command;
   }
 
-  /** Says what is on the screen; too often, or without a connection, it is not said. */
+  /** Says what is on the screen: at most 20 times a second, the newest always, nothing without a connection. */
   playhead(position: Position): void {
-    const now = performance.now();
-    if (!this.welcome || now - this.playheadAt < PLAYHEAD_EVERY_MS) return;
-    this.playheadAt = now;
-    this.write({ type: "playhead", id: newId(), ...position });
+    this.position = position;
+    if (this.playheadTimer !== undefined) return;
+    const waitMs = Math.max(0, this.playheadAt + PLAYHEAD_EVERY_MS - performance.now());
+    this.playheadTimer = setTimeout(() => this.sayPlayhead(), waitMs);
   }
 
   /** Tries at once instead of waiting, for a person who asks. */
@@ -82,6 +84,7 @@ export class Link {
   close(): void {
     this.ended = true;
     clearTimeout(this.timer);
+    clearTimeout(this.playheadTimer);
     this.socket?.close();
   }
 
@@ -126,6 +129,12 @@ export class Link {
     if (this.ended) return;
     this.listener.link("lost");
     this.timer = setTimeout(() => this.connect(), waitBefore(this.attempt++, Math.random()));
+  }
+
+  private sayPlayhead(): void {
+    this.playheadTimer = undefined;
+    this.playheadAt = performance.now();
+    if (this.welcome && this.position) this.write({ type: "playhead", id: newId(), ...this.position });
   }
 
   private write(command: Command): void {

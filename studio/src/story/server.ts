@@ -47,7 +47,11 @@ export async function beginStory(setting: string): Promise<string> {
 /** Uploads a picture; answers with the name for a `reference` command. */
 export async function uploadPicture(picture: File): Promise<string> {
   const headers = { "Content-Type": picture.type || "application/octet-stream" };
-  const { upload } = await ask<{ upload: string }>("/api/uploads", { method: "POST", headers, body: picture });
+  const { upload } = await ask<{ upload: string }>("/api/uploads", {
+    method: "POST",
+    headers,
+    body: picture,
+  });
   return upload;
 }
 

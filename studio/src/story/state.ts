@@ -153,7 +153,11 @@ function received(
   command: Command | undefined,
 ): StoryState {
   if (receipt.story) {
-    return noted(state, { tone: "plain", text: "The branch is a story of its own now.", story: receipt.story });
+    return noted(state, {
+      tone: "plain",
+      text: "The branch is a story of its own now.",
+      story: receipt.story,
+    });
   }
   const from = receipt.applies_from;
   const where = from ? `from shot ${from.shot + 1}, frame ${from.frame + 1}` : "";

@@ -56,13 +56,18 @@ export function useStory(story: string, canvas: HTMLCanvasElement | null) {
     if (!canvas || !fps) return;
     const failed = (message: string) => {
       opened.breakOff();
-      happen({ kind: "note", tone: "wrong", text: `The picture stopped: ${message} It goes on with the next shot.` });
+      happen({
+        kind: "note",
+        tone: "wrong",
+        text: `The picture stopped: ${message} It goes on with the next shot.`,
+      });
     };
     let toldAt = -Infinity;
     let told: OnScreen | undefined;
     const shown = (position: Position, isReplay: boolean) => {
       link.current?.playhead(position);
-      const isNews = !told || told.shot !== position.shot || told.take !== position.take || told.isReplay !== isReplay;
+      const isNews =
+        !told || told.shot !== position.shot || told.take !== position.take || told.isReplay !== isReplay;
       if (!isNews && performance.now() - toldAt < POSITION_EVERY_MS) return;
       toldAt = performance.now();
       told = { ...position, isReplay };
