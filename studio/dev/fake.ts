@@ -4,6 +4,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { type RawData, type WebSocket, WebSocketServer } from "ws";
 import type { Command, HelloCommand, ServerEvent } from "../src/protocol.ts";
 import { toPng } from "./drawing.ts";
+import { filmFrame } from "./film.ts";
 import { Telling, type Viewer } from "./telling.ts";
 
 const TICK_MS = 500;
@@ -92,7 +93,7 @@ export class FakeServer {
     const telling = this.tellings.get(id);
     const shot = telling?.shots[number];
     response.writeHead(shot ? 200 : 404, { "Content-Type": "image/png" });
-    response.end(shot && toPng(telling.frame(shot, frame)));
+    response.end(shot && toPng(filmFrame(telling.setting, shot, frame)));
   }
 
   private welcome(socket: WebSocket): void {

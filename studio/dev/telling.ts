@@ -3,21 +3,31 @@
 import type {
   ChunkOfShot,
   Command,
+  Limits,
   MemoryFrame,
   ReceiptEvent,
   ServerEvent,
   ShotEntry,
   TellingState,
 } from "../src/protocol.ts";
-import { KIND, type Position, writePacket } from "../src/video/packet.ts";
-import { HEIGHT, WIDTH, drawFrame } from "./drawing.ts";
+import type { Position } from "../src/video/packet.ts";
+import { HEIGHT, WIDTH } from "./drawing.ts";
+import { CHUNK_FRAMES, FPS, filmPacket } from "./film.ts";
 
-export const FPS = 12;
-const CHUNK_FRAMES = 12;
 const CHUNK_SECONDS = CHUNK_FRAMES / FPS;
 const LEARNT_SECONDS = 3;
 const LOOKAHEAD_SECONDS = 2;
 const REMEMBERED = 6;
+
+const LIMITS: Limits = {
+  prompt_characters: 2000,
+  setting_characters: 2000,
+  shot_seconds: 60,
+  shots: 200,
+  open_stories: 8,
+  queued_commands: 32,
+  upload_bytes: 10 * 2 ** 20,
+};
 
 /** Someone who watches. */
 export interface Viewer {
@@ -26,6 +36,9 @@ export interface Viewer {
 }
 
 type Queued = Extract<Command, { type: "shoot" | "retake" }>;
+type Directing = Extract<Command, { type: "cut" | "stop" | "hold" | "extend" | "redirect" }>;
+/** What a receipt says more, or why there is none. */
+type Outcome = Partial<ReceiptEvent> | string;
 
 export class Telling {
   readonly viewers = new Set<Viewer>();
@@ -56,7 +69,7 @@ export class Telling {
     for (const shot of this.shots) {
       if (after && shot.number <= after.shot && shot.take === after.take && shot.chunks <= after.chunk + 1)
         continue;
-      for (let frame = 0; frame < shot.frames; frame++) viewer.packet(this.packet(shot, frame));
+      for (let frame = 0; frame < shot.frames; frame++) viewer.packet(filmPacket(this.setting, shot, frame));
     }
   }
 
@@ -102,108 +115,91 @@ export class Telling {
       size: [WIDTH, HEIGHT],
       fps: FPS,
       chunk_seconds: CHUNK_SECONDS,
-      limits: {
-        prompt_characters: 2000,
-        setting_characters: 2000,
-        shot_seconds: 60,
-        shots: 200,
-        open_stories: 8,
-        queued_commands: 32,
-        upload_bytes: 10 * 2 ** 20,
-      },
+      limits: LIMITS,
       snapshot,
     };
   }
 
   private answer(command: Command): ServerEvent {
-    const shot = this.live;
-    const from = shot ? { shot: shot.number, frame: shot.frames } : null;
-    const receipt = (more: Partial<ReceiptEvent> = {}): ServerEvent => ({
-      type: "receipt",
-      id: command.id,
-      applies_from: from,
-      ...more,
-    });
-    const refuse = (message: string): ServerEvent => ({
-      type: "refused",
-      id: command.id,
-      code: "not_now",
-      message,
-    });
+    const { id } = command;
+    const outcome = this.outcome(command);
+    if (typeof outcome === "string") return { type: "refused", id, code: "not_now", message: outcome };
+    return { type: "receipt", id, applies_from: null, ...outcome };
+  }
+
+  private outcome(command: Command): Outcome {
     if ("prompt" in command && /\bdisk\b/.test(command.prompt ?? "")) {
       this.fail("The disk is full: free some space, then try again. Every finished chunk is kept.");
-      return receipt({ applies_from: null });
+      return {};
     }
+    switch (command.type) {
+      case "cut":
+      case "stop":
+      case "hold":
+      case "extend":
+      case "redirect":
+        return this.live ? this.direct(this.live, command) : "No shot runs. Write one and press Enter.";
+      default:
+        return this.arrange(command);
+    }
+  }
+
+  /** What is done to the running shot. */
+  private direct(shot: ShotEntry, command: Directing): Outcome {
+    const from = { shot: shot.number, frame: shot.frames };
+    switch (command.type) {
+      case "cut":
+        shot.length_seconds = (shot.chunks + 1) * CHUNK_SECONDS;
+        break;
+      case "stop":
+        shot.length_seconds = shot.chunks * CHUNK_SECONDS;
+        this.finish(shot);
+        break;
+      case "hold":
+        this.state = "holding";
+        break;
+      case "extend":
+        shot.length_seconds += command.seconds ?? (command.chunks ?? 1) * CHUNK_SECONDS;
+        break;
+      case "redirect":
+        shot.prompts.push([shot.chunks, command.prompt]);
+        this.watchFor(command.id, { ...from, take: shot.take });
+    }
+    this.tell({ type: "shot", shot });
+    return { applies_from: from };
+  }
+
+  /** What is done to the story. */
+  private arrange(command: Command): Outcome {
     switch (command.type) {
       case "shoot":
       case "retake":
-        return receipt({ applies_from: this.enqueue(command) });
-      case "cut":
-      case "stop":
-        if (!shot) return refuse("No shot runs. Write one and press Enter.");
-        shot.length_seconds = (shot.chunks + (command.type === "cut" ? 1 : 0)) * CHUNK_SECONDS;
-        if (command.type === "stop") this.finish(shot);
-        return receipt();
-      case "hold":
-        if (!shot) return refuse("No shot runs that could be held.");
-        this.state = "holding";
-        return receipt();
-      case "extend":
-        if (!shot) return refuse("No shot runs that could be made longer.");
-        shot.length_seconds += command.seconds ?? (command.chunks ?? 1) * CHUNK_SECONDS;
-        this.tell({ type: "shot", shot });
-        return receipt();
-      case "redirect":
-        if (!shot) return refuse("No shot runs. Shoot this as the next shot instead.");
-        shot.prompts.push([shot.chunks, command.prompt]);
-        this.tell({ type: "shot", shot });
-        this.watchFor(command.id, { shot: shot.number, take: shot.take, frame: shot.frames });
-        return receipt();
+        return { applies_from: this.enqueue(command) };
       case "pause":
         this.before = this.state;
         this.state = "paused";
-        return receipt();
+        return {};
       case "resume":
         this.reason = undefined;
         this.state = this.live ? (this.before === "holding" ? "holding" : "shooting") : "idle";
-        return receipt();
+        return {};
       case "edit":
-        this.edit(command.shot, command.prompt);
-        return receipt({ applies_from: null });
+        return this.edit(command.shot, command.prompt);
       case "reshoot":
-        for (const { number } of this.shots.filter(
-          (other) => other.state === "stale" && other.number >= command.from_shot,
-        )) {
-          this.enqueue({ type: "retake", id: command.id, shot: number });
-        }
-        return receipt();
+        return this.reshoot(command.from_shot);
       case "delete":
-        if (command.shot !== this.shots.length - 1) return refuse("Only the newest shot can be deleted.");
-        this.deleted.push(this.shots.pop()!);
-        this.tell({ type: "removed", shot: command.shot });
-        return receipt({
-          applies_from: null,
-          note: `Shot ${command.shot + 1} is deleted; undo brings it back`,
-        });
+        return this.delete(command.shot);
       case "undo":
-        return this.undo() ? receipt({ applies_from: null }) : refuse("There is nothing to undo.");
+        return this.undo();
       case "branch":
-        return receipt({ applies_from: null, story: this.branchOff(this, command.shot) });
+        return { story: this.branchOff(this, command.shot) };
       case "pin":
       case "unpin":
-        this.pin(command);
-        return receipt({ applies_from: { shot: this.shots.length, frame: 0 } });
+        return this.pin(command);
       case "reference":
-        this.pins.push({
-          shot: 0,
-          frame: this.pins.length,
-          source: "reference",
-          thumbnail: this.picture(0, 0),
-        });
-        this.tellMemory();
-        return receipt({ applies_from: null });
+        return this.refer();
       default:
-        return refuse("The fake server does not know this.");
+        return "The fake server does not know this.";
     }
   }
 
@@ -271,7 +267,7 @@ export class Telling {
     const isLast = shot.chunks * CHUNK_SECONDS >= shot.length_seconds;
     this.tell({ type: "shot", shot });
     for (let frame = from; frame < shot.frames; frame++) {
-      const bytes = this.packet(shot, frame, isLast && frame === shot.frames - 1);
+      const bytes = filmPacket(this.setting, shot, frame, isLast && frame === shot.frames - 1);
       for (const viewer of this.viewers) viewer.packet(bytes);
     }
     this.tellMemory();
@@ -285,27 +281,49 @@ export class Telling {
     this.tell({ type: "state", state: this.state });
   }
 
-  private edit(number: number, prompt: string): void {
+  private edit(number: number, prompt: string): Outcome {
     for (const shot of this.shots.slice(number)) {
       if (shot.number === number) Object.assign(shot, { prompt, prompts: [[0, prompt]] });
       if (shot.state === "done") shot.state = "stale";
       this.tell({ type: "shot", shot });
     }
+    return {};
   }
 
-  private undo(): boolean {
+  private reshoot(from: number): Outcome {
+    const stale = this.shots.filter((shot) => shot.state === "stale" && shot.number >= from);
+    for (const { number } of stale) this.enqueue({ type: "retake", id: `${from}`, shot: number });
+    return { applies_from: { shot: from, frame: 0 } };
+  }
+
+  private delete(number: number): Outcome {
+    if (number !== this.shots.length - 1) return "Only the newest shot can be deleted.";
+    this.deleted.push(this.shots.pop()!);
+    this.tell({ type: "removed", shot: number });
+    return { note: `Shot ${number + 1} is deleted; undo brings it back` };
+  }
+
+  private undo(): Outcome {
     const shot = this.deleted.pop();
-    if (!shot) return false;
+    if (!shot) return "There is nothing to undo.";
     this.shots.push(shot);
     this.tell({ type: "shot", shot });
-    return true;
+    return {};
   }
 
-  private pin({ type, shot, frame }: Extract<Command, { type: "pin" | "unpin" }>): void {
+  private pin({ type, shot, frame }: Extract<Command, { type: "pin" | "unpin" }>): Outcome {
     const index = this.pins.findIndex((pinned) => pinned.shot === shot && pinned.frame === frame);
     if (index >= 0) this.pins.splice(index, 1);
     if (type === "pin") this.pins.push({ shot, frame, source: "pin", thumbnail: this.picture(shot, frame) });
     this.tellMemory();
+    return { applies_from: { shot: this.shots.length, frame: 0 } };
+  }
+
+  private refer(): Outcome {
+    const thumbnail = this.picture(0, 0);
+    this.pins.push({ shot: 0, frame: this.pins.length, source: "reference", thumbnail });
+    this.tellMemory();
+    return {};
   }
 
   private fail(reason: string): void {
@@ -361,32 +379,6 @@ export class Telling {
       waiting,
       queue: this.queue.length,
     });
-  }
-
-  private packet(shot: ShotEntry, frame: number, lastOfShot = false): ArrayBuffer {
-    const size = Buffer.alloc(4);
-    size.writeUInt16LE(WIDTH, 0);
-    size.writeUInt16LE(HEIGHT, 2);
-    const payload = new Uint8Array([...size, ...this.frame(shot, frame)]);
-    const timestampMicroseconds = Math.round((frame / FPS) * 1e6);
-    const { number, take } = shot;
-    return writePacket({
-      kind: KIND.rawForDevelopment,
-      shot: number,
-      take,
-      frame,
-      keyframe: frame === 0,
-      lastOfShot,
-      timestampMicroseconds,
-      payload,
-    });
-  }
-
-  /** The pixels of a frame. */
-  frame(shot: ShotEntry, frame: number): Uint8Array {
-    const chunk = Math.floor(frame / CHUNK_FRAMES);
-    const prompt = shot.prompts.findLast(([from]) => from <= chunk)?.[1] ?? shot.prompt;
-    return drawFrame(this.setting, prompt, shot.seed, frame / FPS);
   }
 
   private picture(shot: number, frame: number): string {

@@ -36,9 +36,8 @@ export function Picture({ open, canvas }: Props) {
 }
 
 function Empty({ open: { state } }: { open: OpenStory }) {
-  const missing = __RAW_FRAMES__ ? undefined : whyNoVideo();
   const text =
-    missing ??
+    whyNoVideo() ??
     (state.shots.length > 0
       ? "The first frame is on its way …"
       : "Nothing shot yet. Write the first shot below and press Enter.");

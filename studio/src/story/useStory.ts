@@ -6,6 +6,7 @@ import { CanvasScreen } from "../video/canvasScreen";
 import { KIND, type Packet, type Position, readPacket } from "../video/packet";
 import { Player } from "../video/player";
 import { Reel } from "../video/reel";
+import { whyNoVideo } from "../video/screen";
 import { Link, type Order } from "./link";
 import { liveAddress } from "./server";
 import { nothingYet, reduce } from "./state";
@@ -37,7 +38,7 @@ export function useStory(story: string, canvas: HTMLCanvasElement | null) {
     const packetCame = (bytes: ArrayBuffer) => {
       const packet = readPacket(bytes);
       if (packet.kind === KIND.thumbnail) return keepThumbnail(packet);
-      if (!reel.current.add(packet)) return;
+      if (whyNoVideo() || !reel.current.add(packet)) return;
       if (player.current) player.current.push(packet);
       else early.current.push(packet);
     };
@@ -53,7 +54,7 @@ export function useStory(story: string, canvas: HTMLCanvasElement | null) {
 
   const fps = state.stage?.fps;
   useEffect(() => {
-    if (!canvas || !fps) return;
+    if (!canvas || !fps || whyNoVideo()) return;
     const failed = (message: string) => {
       opened.breakOff();
       happen({

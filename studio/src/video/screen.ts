@@ -23,7 +23,7 @@ export interface Screen {
 
 /** Why this browser cannot show video here, or nothing if it can. */
 export function whyNoVideo(): string | undefined {
-  if ("VideoDecoder" in globalThis) return undefined;
+  if (__RAW_FRAMES__ || "VideoDecoder" in globalThis) return undefined;
   return globalThis.isSecureContext
     ? "This browser cannot decode video in a page (WebCodecs is missing). Chrome, Edge, Firefox 130 or Safari 16.4 can."
     : "Browsers decode video only on https or localhost. Open this page by one of these.";
