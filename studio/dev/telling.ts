@@ -150,6 +150,7 @@ export class Telling {
     switch (command.type) {
       case "cut":
         shot.length_seconds = (shot.chunks + 1) * CHUNK_SECONDS;
+        this.state = "cutting";
         break;
       case "stop":
         shot.length_seconds = shot.chunks * CHUNK_SECONDS;

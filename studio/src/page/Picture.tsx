@@ -36,10 +36,8 @@ export function Picture({ open, canvas }: Props) {
 }
 
 function Empty({ open: { state } }: { open: OpenStory }) {
-  const text =
-    whyNoVideo() ??
-    (state.shots.length > 0
-      ? "The first frame is on its way …"
-      : "Nothing shot yet. Write the first shot below and press Enter.");
+  if (!state.stage) return null;
+  const hint = "Nothing shot yet. Write the first shot below and press Enter.";
+  const text = whyNoVideo() ?? (state.shots.length > 0 ? "The first frame is on its way …" : hint);
   return <p className="picture-empty">{text}</p>;
 }

@@ -9,11 +9,13 @@ const WORDS = {
   failed: "Halted",
 } as const;
 
+const LINK_WORDS = { connecting: "Connecting", lost: "Offline", ended: "Closed" } as const;
+
 /** What the story does, in one word. */
 export function StateBadge({ state }: { state: StoryState }) {
   const lost = state.link !== "open";
   const waiting = !lost && state.figures?.waiting && state.telling !== "idle" && state.telling !== "paused";
-  const word = state.link === "connecting" ? "Connecting" : lost ? "Offline" : WORDS[state.telling];
+  const word = state.link === "open" ? WORDS[state.telling] : LINK_WORDS[state.link];
   return (
     <p className="badge" data-state={lost ? "lost" : state.telling} role="status">
       <span className="dot" aria-hidden="true" />

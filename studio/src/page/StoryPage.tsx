@@ -2,7 +2,7 @@
 
 import { useRef, useState } from "react";
 import type { Vocabulary } from "../story/server";
-import { liveShot } from "../story/state";
+import { type StoryState, liveShot } from "../story/state";
 import { useStory } from "../story/useStory";
 import { Composer } from "./Composer";
 import { Controls } from "./Controls";
@@ -54,7 +54,7 @@ export function StoryPage({
       <main className="story">
         <h1 className="setting">
           <span className="unseen">Setting: </span>
-          {state.setting || (state.stage ? "A story without a setting" : "Opening the story …")}
+          {state.setting || headingWithout(state)}
         </h1>
         <Obstacles open={open} />
         <div className="stage">
@@ -72,4 +72,9 @@ export function StoryPage({
       <Help open={helping} onClose={() => setHelping(false)} />
     </>
   );
+}
+
+function headingWithout(state: StoryState): string {
+  if (state.stage) return "A story without a setting";
+  return state.link === "ended" ? "There is no such story" : "Opening the story …";
 }
