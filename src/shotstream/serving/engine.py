@@ -1,0 +1,203 @@
+"""The one thread that owns the model, and gives every open story its turn."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from typing import TypeVar
+
+from shotstream.serving.directed import DirectedStory, Refusal
+from shotstream.serving.journal import Journal
+from shotstream.serving.protocol import Command, Limits, Playhead
+from shotstream.serving.retelling import OpenSession
+from shotstream.serving.telling import FIGURES_EVERY_SECONDS, Reply, Telling
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+_MOST_JOBS = 64
+
+
+class Engine:
+    """Serves the open stories in turn: one chunk of each that may work, commands of all between two chunks.
+
+    Another thread hands in work through bounded queues and never waits: stories are opened by way of a
+    ``Future``, commands are answered through a callback, and what is too much is refused at once.
+
+    Args:
+        journal: The store; only this thread writes to it.
+        open_session: Opens a session of the model for a setting and a seed.
+        limits: What is refused.
+        clock: Seconds that run evenly.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        open_session: OpenSession,
+        limits: Limits | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limits = limits or Limits()
+        self._journal, self._open_session, self._clock = journal, open_session, clock
+        self._tellings: dict[str, Telling] = {}
+        self._turns: deque[str] = deque()
+        self._jobs: Queue[Callable[[], None]] = Queue(_MOST_JOBS)
+        self._wake, self._closing = Event(), False
+        self._thread = Thread(target=self._run, name="engine", daemon=True)
+
+    # ---- any thread ----
+
+    def start(self) -> None:
+        """Start the thread; tests call `turn` instead."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after the running chunk and answer whoever waits; the journal has every story."""
+        self._closing = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        while self._do_job():
+            pass
+        for telling in self._tellings.values():
+            telling.close()
+
+    def begin(self, setting: str = "", seed: int = 0) -> Future[Telling]:
+        """Begin a story.
+
+        Its result raises `Refusal` if the setting is too long, too many stories are open or asked for, and
+        ``OSError`` if it cannot be saved.
+        """
+        return self._submit(lambda: self._begin(setting, seed))
+
+    def open(self, story: str) -> Future[Telling]:
+        """Open a story of the journal, or find it open.
+
+        Its result raises ``LookupError`` if there is no such story, ``ValueError`` if the model is not the
+        one that told it, and `Refusal` if too many are open or asked for.
+        """
+        return self._submit(lambda: self._open(story))
+
+    def offer(self, telling: Telling, command: Command, reply: Reply) -> None:
+        """Hand in a command; see `Telling.offer`."""
+        telling.offer(command, reply)
+        self._wake.set()
+
+    def playhead(self, telling: Telling, playhead: Playhead) -> None:
+        """Say what a viewer shows."""
+        telling.playhead(playhead)
+        self._wake.set()
+
+    # ---- the engine's thread ----
+
+    def turn(self) -> bool:
+        """Do what was asked, answer commands, make one chunk; return whether there was anything to do."""
+        worked = self._do_job()
+        for telling in list(self._tellings.values()):
+            worked |= telling.attend()
+        for _ in range(len(self._turns)):
+            story = self._turns[0]
+            self._turns.rotate(-1)
+            if self._tellings[story].may_work:
+                self._tellings[story].make_chunk()
+                return True
+        return worked
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._wake.clear()
+            try:
+                worked = self.turn()
+            except Exception:  # of a viewer's callback: the other stories go on
+                log.exception("a turn was cut short")
+                worked = False
+            if not worked:
+                self._wake.wait(FIGURES_EVERY_SECONDS)
+
+    def _submit(self, job: Callable[[], Answer]) -> Future[Answer]:
+        future: Future[Answer] = Future()
+
+        def do() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    self._check_open()
+                    future.set_result(job())
+                except Exception as error:
+                    future.set_exception(error)
+
+        try:
+            self._jobs.put_nowait(do)
+        except Full:
+            future.set_exception(Refusal("busy", "too many stories are asked for at once; try again later"))
+        self._wake.set()
+        if self._closing:
+            self._do_job()
+        return future
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise Refusal("not_now", "the studio is closing; start it again")
+
+    def _do_job(self) -> bool:
+        """Do one: telling long stories again must not keep the others waiting for several of them."""
+        try:
+            self._jobs.get_nowait()()
+        except Empty:
+            return False
+        return True
+
+    def _begin(self, setting: str, seed: int) -> Telling:
+        most = self.limits.setting_characters
+        if len(setting) > most:
+            raise Refusal("too_long", f"the setting has {len(setting)} characters; at most {most} are taken")
+        self._make_room()
+        directed = DirectedStory(self._open_session(setting, seed), self._journal.picture)
+        return self._admit(self._journal.begin_story(setting, seed), directed)
+
+    def _open(self, story: str) -> Telling:
+        if story in self._tellings:
+            return self._tellings[story]
+        self._make_room()
+        return self._admit(story)
+
+    def _admit(self, story: str, directed: DirectedStory | None = None) -> Telling:
+        telling = Telling(
+            story,
+            self._journal,
+            self._open_session,
+            self.limits,
+            directed=directed,
+            adopt=self._adopt,
+            clock=self._clock,
+        )
+        self._tellings[story] = telling
+        self._turns.append(story)
+        return telling
+
+    def _adopt(self, story: str, directed: DirectedStory) -> None:
+        """Keep a new branch open if there is room; else it waits in the journal."""
+        if len(self._tellings) < self.limits.open_stories:
+            self._admit(story, directed)
+
+    def _make_room(self) -> None:
+        """Let go of a story that nobody watches, if there are too many: the journal has all of it."""
+        if len(self._tellings) < self.limits.open_stories:
+            return
+        for story, telling in self._tellings.items():
+            if not telling.watched:
+                telling.close()
+                del self._tellings[story]
+                self._turns.remove(story)
+                return
+        sentence = (
+            f"{len(self._tellings)} stories are open and watched, the most there can be; close one first"
+        )
+        raise Refusal("limit", sentence)

@@ -1,0 +1,320 @@
+"""One open story: it takes commands between chunks, writes everything down first, and tells its viewers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
+
+from shotstream.serving import protocol as p
+from shotstream.serving import storyboard
+from shotstream.serving.directed import DirectedStory, Effect, Refusal
+from shotstream.serving.journal import Journal, Origin, StoredCommand
+from shotstream.serving.retelling import OpenSession, retell
+from shotstream.serving.showing import Awaited, Showing
+from shotstream.serving.states import State
+from shotstream.streaming.chunk import Chunk
+
+log = logging.getLogger(__name__)
+
+Reply = Callable[[p.Receipt | p.Refused], None]
+"""Takes the answer to one command. It must neither wait nor raise."""
+Listener = Callable[[p.Event | Chunk], None]
+"""Takes what every viewer is to see, on the engine's thread. It must neither wait nor raise."""
+Adopt = Callable[[str, DirectedStory], None]
+"""Takes a branch: its id, and the story as it stands."""
+
+FIGURES_EVERY_SECONDS = 0.5
+_OPENS_A_SHOT = ("shoot", "retake", "reshoot")
+
+
+@dataclass(frozen=True)
+class _Offered:
+    """A command that waits for its turn."""
+
+    command: p.Command
+    reply: Reply
+    since_seconds: float
+
+
+class Telling:
+    """A story that is open.
+
+    Any thread may call `offer`, `playhead`, `listen` and `unlisten` and read `snapshot`; all else belongs to
+    the engine's. A command is written down before its receipt goes out, a chunk before its frames do. Where
+    that fails, or the model does, the telling stands still, and ``resume`` tells it again from its journal:
+    what was not written down has been shown to nobody, and is made once more, the same bit for bit.
+
+    Args:
+        story: Its id in the journal.
+        journal: The store.
+        open_session: Opens the session of a story that has no parent.
+        limits: What is refused.
+        directed: The story as it stands, if it need not be told again from the journal.
+        adopt: Is given every branch.
+        clock: Seconds that run evenly.
+
+    Raises:
+        LookupError: If there is no such story.
+        ValueError: If its journal does not fit the model.
+    """
+
+    def __init__(
+        self,
+        story: str,
+        journal: Journal,
+        open_session: OpenSession,
+        limits: p.Limits,
+        *,
+        directed: DirectedStory | None = None,
+        adopt: Adopt = lambda story, directed: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.story = story
+        self.limits = limits
+        self._journal, self._open_session, self._adopt, self._clock = journal, open_session, adopt, clock
+        self._queue: Queue[_Offered] = Queue(limits.queued_commands)
+        self._playheads: deque[tuple[p.Playhead, float]] = deque(maxlen=64)
+        self._listeners: tuple[Listener, ...] = ()
+        self._closed = False
+        stored = journal.load(story)
+        origin = stored.origin
+        self._parent = p.Parent(story=origin.story, shot=origin.shot) if origin else None
+        self._receipts = {entry.command.id: entry.receipt for entry in stored.commands}
+        self._commands, self._chunks = len(stored.commands), len(stored.chunks)
+        self._showing = Showing()
+        self.directed = directed or retell(journal, stored, open_session, self._showing.made)
+        self._showing.all_shown()
+        self._opened_at = clock()
+        self._speed = self._first_frame = 0.0
+        self._glass: float | None = None
+        self._figures, self._figures_at = self._measured(), clock() - FIGURES_EVERY_SECONDS
+        self._memory = storyboard.memory(self.directed)
+        self.snapshot = storyboard.snapshot(self.directed, self._parent)
+        """The newest state; it is replaced, never changed."""
+
+    # ---- any thread ----
+
+    def offer(self, command: p.Command, reply: Reply) -> None:
+        """Hand in a command; it is answered once, by a receipt or a refusal.
+
+        Where too many wait already it is refused at once, in the caller's thread.
+        """
+        try:
+            self._queue.put_nowait(_Offered(command, reply, self._clock()))
+        except Full:
+            sentence = f"{self.limits.queued_commands} commands are waiting already; send it again later"
+            reply(p.Refused(id=command.id, code="busy", message=sentence))
+        if self._closed:
+            self._refuse_offered()
+
+    def playhead(self, playhead: p.Playhead) -> None:
+        """Say what a viewer shows; of a flood the newest count."""
+        self._playheads.append((playhead, self._clock()))
+
+    def listen(self, listener: Listener) -> p.Snapshot:
+        """Tell `listener` everything from now on; what comes may be in the returned snapshot already."""
+        self._listeners = (*self._listeners, listener)
+        return self.snapshot
+
+    def unlisten(self, listener: Listener) -> None:
+        """Tell it nothing more."""
+        self._listeners = tuple(other for other in self._listeners if other != listener)
+
+    def close(self) -> None:
+        """Answer what still waits; nothing more is made. The journal has the story."""
+        self._closed = True
+        self._refuse_offered()
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
+
+    def _refuse_offered(self) -> None:
+        for offered in self._offered():
+            sentence = "the story was closed here; open it again"
+            offered.reply(p.Refused(id=offered.command.id, code="not_now", message=sentence))
+
+    def _offered(self) -> Iterator[_Offered]:
+        """What waits, but no more than was waiting: a flood does not keep chunks from being made."""
+        for _ in range(self.limits.queued_commands):
+            try:
+                yield self._queue.get_nowait()
+            except Empty:
+                return
+
+    # ---- the engine's thread ----
+
+    @property
+    def lookahead_seconds(self) -> float:
+        """Made and not yet shown."""
+        return self._showing.lookahead_frames / self.directed.tempo.fps
+
+    @property
+    def waiting(self) -> bool:
+        """Whether nothing is made because enough is."""
+        return self._wants_chunks and self.lookahead_seconds >= self.limits.lookahead_seconds
+
+    @property
+    def may_work(self) -> bool:
+        """Whether a chunk is to be made."""
+        return self._wants_chunks and not self.waiting
+
+    def attend(self) -> bool:
+        """Take what came in since the last time; return whether a command was among it."""
+        while self._playheads:
+            for command, seconds in self._showing.shown(*self._playheads.popleft()):
+                self._glass = seconds
+                self._publish(p.Shown(id=command, prompt_to_glass_seconds=seconds))
+        attended = False
+        for offered in self._offered():
+            attended = True
+            self._answer(offered)
+        self._publish_figures()
+        return attended
+
+    def make_chunk(self) -> None:
+        """Make a chunk, write it down, show it."""
+        try:
+            chunk = self.directed.make_chunk(self._most_chunks)
+        except Exception as error:
+            return self._fail("the model could not make the next chunk", error)
+        try:
+            self._journal.append_chunk(self.story, chunk)
+        except OSError as error:
+            return self._fail("the newest chunk could not be saved", error)
+        self._chunks += 1
+        self._showing.made(chunk)
+        self._speed = len(chunk.frames) / chunk.seconds["total"]
+        if chunk.index == 0:
+            self._first_frame = self._clock() - self._opened_at
+        if chunk.last:
+            self._opened_at = self._clock()
+        self._publish(chunk)
+        self._publish_changes()
+
+    @property
+    def _wants_chunks(self) -> bool:
+        return self.directed.machine.running and self.directed.machine.state not in (
+            State.PAUSED,
+            State.FAILED,
+        )
+
+    @property
+    def _most_chunks(self) -> int:
+        return self.directed.tempo.chunks(self.limits.shot_seconds)
+
+    # ---- commands ----
+
+    def _answer(self, offered: _Offered) -> None:
+        command = offered.command
+        try:
+            receipt = self._receipts.get(command.id) or self._take(command, offered.since_seconds)
+        except Refusal as refusal:
+            offered.reply(p.Refused(id=command.id, code=refusal.code, message=str(refusal)))
+        else:
+            offered.reply(receipt)
+
+    def _take(self, command: p.Command, since_seconds: float) -> p.Receipt:
+        """Follow a command and write it down."""
+        self._check_limits(command)
+        try:
+            if command.type == "resume" and self.directed.machine.state is State.FAILED:
+                self.directed = retell(self._journal, self._journal.load(self.story), self._open_session)
+            effect = self.directed.follow(command)
+            receipt = self._receipt(command, effect)
+            self._journal.append_command(self.story, StoredCommand(command, receipt, self._chunks))
+        except Refusal:
+            raise
+        except Exception as error:
+            self._fail("the command could not be followed or saved", error)
+            raise Refusal("not_now", f"the story stands still ({self.directed.machine.reason})") from error
+        self._commands += 1
+        self._receipts[command.id] = receipt
+        self._took_effect(command, effect, receipt, since_seconds)
+        return receipt
+
+    def _receipt(self, command: p.Command, effect: Effect) -> p.Receipt:
+        place = p.FramePlace(shot=effect.frame[0], frame=effect.frame[2]) if effect.frame else None
+        branch = None
+        if isinstance(command, p.Branch) and effect.branch:
+            origin = Origin(self.story, command.shot, self._commands, self._chunks)
+            branch = self._journal.begin_story(effect.branch.setting, effect.branch.seed, origin)
+        return p.Receipt(id=command.id, applies_from=place, note=effect.note, story=branch)
+
+    def _took_effect(
+        self, command: p.Command, effect: Effect, receipt: p.Receipt, since_seconds: float
+    ) -> None:
+        if effect.branch and receipt.story:
+            self._adopt(receipt.story, DirectedStory(effect.branch, self._journal.picture))
+        if effect.frame:
+            self._showing.expect(Awaited(command.id, effect.frame, since_seconds))
+        if command.type in _OPENS_A_SHOT:
+            self._opened_at = since_seconds
+        self._publish_changes()
+
+    def _check_limits(self, command: p.Command) -> None:
+        """Refuse what is too much; a story that is told again is not asked."""
+        most, directed = self.limits, self.directed
+        prompt = getattr(command, "prompt", None)
+        if prompt and len(prompt) > most.prompt_characters:
+            sentence = f"the prompt has {len(prompt)} characters; at most {most.prompt_characters} are taken"
+            raise Refusal("too_long", sentence)
+        if isinstance(command, p.Shoot) and len(directed.session.script) >= most.shots:
+            raise Refusal("limit", f"the story has {most.shots} shots, the most there can be; begin another")
+        if isinstance(command, p.Shoot | p.Extend):
+            former = directed.live.length_chunks if isinstance(command, p.Extend) and directed.live else 0
+            added = command.chunks or 0
+            if command.seconds is not None:
+                added = directed.tempo.chunks(command.seconds, after=former)
+            if former + added > self._most_chunks:
+                raise Refusal("limit", f"a shot lasts {most.shot_seconds:g} seconds at most; cut to the next")
+
+    # ---- telling viewers ----
+
+    def _fail(self, what: str, error: Exception) -> None:
+        log.error("story %s: %s (%s)", self.story, what, type(error).__name__)
+        log.debug("story %s", self.story, exc_info=error)
+        self.directed.machine.fail(f"{what}: {error}; put it right, then resume")
+        self._publish_changes()
+
+    def _publish(self, event: p.Event | Chunk) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+    def _publish_changes(self) -> None:
+        """Tell what differs from the last snapshot."""
+        before, now = self.snapshot, storyboard.snapshot(self.directed, self._parent)
+        self.snapshot = now
+        former = {card.number: card for card in before.shots}
+        for shot in range(len(now.shots), len(before.shots)):
+            self._publish(p.Deleted(shot=shot))
+        for card in now.shots:
+            if former.get(card.number) != card:
+                self._publish(p.ShotChanged(**dict(card)))
+        if (now.state, now.reason) != (before.state, before.reason):
+            self._publish(p.StateChanged(state=now.state, reason=now.reason))
+        memory = storyboard.memory(self.directed)
+        if memory != self._memory:
+            self._memory = memory
+            self._publish(memory)
+
+    def _publish_figures(self) -> None:
+        now, figures = self._clock(), self._measured()
+        if figures != self._figures and now - self._figures_at >= FIGURES_EVERY_SECONDS:
+            self._figures, self._figures_at = figures, now
+            self._publish(figures)
+
+    def _measured(self) -> p.Figures:
+        return p.Figures(
+            frames_per_second=self._speed,
+            first_frame_seconds=self._first_frame,
+            prompt_to_glass_seconds=self._glass,
+            lookahead_seconds=self.lookahead_seconds,
+            waiting=self.waiting,
+            queue=self._queue.qsize(),
+        )
