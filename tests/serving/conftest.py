@@ -67,8 +67,7 @@ class Studio:
         return self._watch(self.engine.open(story))
 
     def _watch(self, opening) -> Telling:
-        while not opening.done():
-            self.engine.turn()
+        self.engine._do_job()  # not a turn, which might make a chunk before anybody watches
         telling = opening.result()
         viewer = self.viewers.setdefault(telling.story, Viewer())
         telling.listen(viewer)

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shotstream.serving.directed import Refusal
-from shotstream.serving.protocol import Receipt, Refused
+from shotstream.serving.protocol import Receipt
 from tests.serving.conftest import Studio
 
 pytestmark = pytest.mark.cpu

@@ -45,7 +45,7 @@ def _cards(story: DirectedStory) -> list[ShotCard]:
 
 def _card(story: DirectedStory, record: TakeRecord) -> ShotCard:
     live, shot = story.live, record.shot
-    length = live.length_chunks if live and live.record.shot == shot and live.made else record.chunks
+    length = live.length_chunks if live and live.record.shot == shot else record.chunks
     return ShotCard(
         number=shot,
         prompt=story.edits.get(shot, record.prompt),

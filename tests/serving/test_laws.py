@@ -1,0 +1,184 @@
+"""Laws of a telling, over random commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from shotstream.serving.protocol import Receipt, Refused, StateChanged
+from shotstream.serving.states import TRANSITIONS, Machine, State
+from shotstream.serving.telling import Telling
+from tests.serving.conftest import Studio
+
+pytestmark = pytest.mark.cpu
+
+TURN: dict[str, Any] = {}
+"""A turn of the engine instead of a command."""
+
+
+def commands(kind: str, **fields: st.SearchStrategy) -> st.SearchStrategy[dict]:
+    return st.fixed_dictionaries({"type": st.just(kind), **fields})
+
+
+PROMPTS = ["runs", "sleeps", "a cat"]
+prompts = st.sampled_from([*PROMPTS, "unheard words", "x" * 70])
+shots = st.integers(0, 3)
+lengths = st.integers(1, 5)
+any_command = st.one_of(
+    commands("shoot", prompt=prompts, chunks=lengths),
+    commands("shoot", prompt=prompts, seconds=st.floats(0.1, 9)),
+    *(commands(kind) for kind in ("cut", "stop", "hold", "undo", "pause", "resume")),
+    commands("redirect", prompt=prompts),
+    commands("extend", chunks=lengths),
+    commands("retake", shot=shots),
+    commands("retake", shot=shots, prompt=prompts, seed=st.integers(0, 2)),
+    commands("branch", shot=shots),
+    commands("pin", shot=shots, frame=st.sampled_from([0, 4, 12])),
+    commands("unpin", shot=shots, frame=st.sampled_from([-1, 0, 4])),
+    commands("reference", upload=st.sampled_from(["fox", "nothing"])),
+    commands("edit", shot=shots, prompt=prompts),
+    commands("reshoot", from_shot=shots),
+    commands("delete", shot=shots),
+)
+SHOOT: dict[str, Any] = {"type": "shoot", "prompt": "runs", "chunks": 2}
+OPENING = [SHOOT, TURN, TURN, {**SHOOT, "chunks": 1}, TURN, {**SHOOT, "prompt": "sleeps"}, TURN]
+RESHOOT: dict[str, Any] = {"type": "reshoot", "from_shot": 0}
+DELETE: dict[str, Any] = {"type": "delete", "shot": -1}
+scenes = st.one_of(
+    *[st.just([TURN])] * 3,
+    *[any_command.map(lambda command: [command])] * 3,
+    st.builds(lambda command: [command, TURN], commands("shoot", prompt=prompts, chunks=lengths)),
+    st.builds(
+        lambda edit: [edit, RESHOOT, TURN], commands("edit", shot=shots, prompt=st.sampled_from(PROMPTS))
+    ),
+    st.sampled_from([[], [{"type": "undo"}], [SHOOT, TURN, TURN]]).map(
+        lambda after: [{"type": "stop"}, DELETE, *after]
+    ),
+)
+steps = st.lists(scenes, min_size=4, max_size=14).map(
+    lambda many: [*OPENING, *(step for scene in many for step in scene)]
+)
+
+
+def follow(studio: Studio, telling: Telling, steps: list[dict], start: int = 0) -> None:
+    """Command number n has the id n; all are answered before the next. Shot -1 is the newest."""
+    for number, step in enumerate(steps, start):
+        if step:
+            newest = {"shot": max(0, len(telling.snapshot.shots) - 1)} if step.get("shot") == -1 else {}
+            studio.send(telling, str(number), **{**step, **newest})
+        else:
+            studio.engine.turn()
+            studio.show_newest(telling)
+            studio.clock.now += 0.05
+
+
+def told(studio: Studio, telling: Telling) -> tuple:
+    return studio.viewer(telling).film(), studio.viewer(telling).answers, telling.snapshot
+
+
+@settings(max_examples=20, deadline=None)
+@given(steps, st.data())
+def test_a_story_goes_on_from_its_journal_bit_for_bit(pipeline, steps: list[dict], data) -> None:
+    """What is answered, what is seen and what is remembered are as without the restart."""
+    limits = {"prompt_characters": 60, "shot_seconds": 5.0, "open_stories": 2}
+    straight = Studio(pipeline, **limits)
+    telling = straight.begin()
+    follow(straight, telling, steps)
+    moment = data.draw(st.integers(0, len(steps)))
+    first = Studio(pipeline, **limits)
+    began = first.begin()
+    follow(first, began, steps[:moment])
+    second = Studio(pipeline, first.journal, **limits)
+    resumed = second.open(began.story)
+    assert resumed.snapshot == began.snapshot
+    follow(second, resumed, steps[moment:], moment)
+    film, answers, snapshot = told(straight, telling)
+    one, two = told(first, began), told(second, resumed)
+    assert one[0] + two[0] == film
+    assert one[1] + two[1] == answers
+    assert resumed.snapshot == snapshot
+    assert State.FAILED not in [event.state for event in straight.viewer(telling).of(StateChanged)]
+
+
+@settings(max_examples=15, deadline=None)
+@given(steps, st.data())
+def test_sending_again_does_nothing(pipeline, steps: list[dict], data) -> None:
+    """A command that was taken is answered by its old receipt, at any later time, after a restart too."""
+    studio = Studio(pipeline, prompt_characters=60)
+    telling = studio.begin()
+    follow(studio, telling, steps)
+    if data.draw(st.booleans()):
+        studio = Studio(pipeline, studio.journal, prompt_characters=60)
+        telling = studio.open(telling.story)
+    before, kept = telling.snapshot, len(studio.journal.commands[telling.story])
+    for entry in studio.journal.commands[telling.story]:
+        assert studio.send(telling, **entry.command.model_dump(exclude_none=True)) == entry.receipt
+    assert telling.snapshot == before
+    assert len(studio.journal.commands[telling.story]) == kept
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1), st.one_of(any_command, st.just(TURN))), max_size=60))
+def test_every_command_is_answered_once(pipeline, steps: list[tuple[int, dict]]) -> None:
+    """Of two stories, in any order, and where more are sent than fit into the queue."""
+    studio = Studio(pipeline, queued_commands=4)
+    tellings = [studio.begin(), studio.begin()]
+    for number, (which, step) in enumerate(steps):
+        if step:
+            studio.offer(tellings[which], str(number), **step)
+        else:
+            studio.engine.turn()
+    studio.engine.turn()
+    for which, telling in enumerate(tellings):
+        sent = [str(number) for number, (whose, step) in enumerate(steps) if whose == which and step]
+        answers = studio.viewer(telling).answers
+        assert sorted(answer.id for answer in answers) == sorted(sent)
+        assert all(isinstance(answer, Receipt | Refused) for answer in answers)
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """The transition table by itself: what is allowed happens, and pauses and failures lie over the rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.machine = Machine()
+
+    @precondition(lambda self: self.machine.state is not State.FAILED)
+    @rule(happening=st.sampled_from(sorted(TRANSITIONS)))
+    def happen(self, happening: str) -> None:
+        machine = self.machine
+        before, expected = machine.beneath, TRANSITIONS[happening].get(machine.beneath)
+        assert machine.allows(happening) == (expected is not None)
+        if expected is not None:
+            machine.take(happening)
+            assert machine.beneath is expected
+            assert before is expected or happening not in ("pause", "resume")
+
+    @rule()
+    def fail(self) -> None:
+        self.machine.fail("the disk is full")
+        assert [happening for happening in TRANSITIONS if self.machine.allows(happening)] == ["resume"]
+
+    @precondition(lambda self: self.machine.state in (State.FAILED, State.PAUSED))
+    @rule()
+    def resume(self) -> None:
+        beneath = self.machine.beneath
+        self.machine.take("resume")
+        assert self.machine.state is beneath
+
+    @invariant()
+    def is_always_in_one_state(self) -> None:
+        machine = self.machine
+        assert (machine.state is State.FAILED) == (machine.reason is not None)
+        assert machine.beneath not in (State.PAUSED, State.FAILED)
+        assert machine.running == any(
+            machine.beneath in TRANSITIONS[happening] for happening in ("cut", "chunk made")
+        )
+
+
+test_the_transition_table = AnyOrder.TestCase
+test_the_transition_table.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
