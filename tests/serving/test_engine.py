@@ -1,17 +1,111 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from shotstream.serving.protocol import Receipt
-from tests.serving.conftest import Studio
+from shotstream.serving.directed import Refusal
+from shotstream.serving.engine import Engine
+from shotstream.serving.protocol import Refused
+from shotstream.streaming.chunk import Chunk
+from tests.serving.conftest import Studio, command
+from tests.serving.memory_journal import MemoryJournal
 
 pytestmark = pytest.mark.cpu
 
 
-def test_a_shot_is_told(studio: Studio) -> None:
-    telling = studio.begin()
-    receipt = studio.send(telling, type="shoot", prompt="runs")
-    assert isinstance(receipt, Receipt)
+def test_stories_take_turns_chunk_by_chunk(studio: Studio) -> None:
+    """Also with one that is told already, and one whose viewers are gone."""
+    tellings, order = [studio.begin() for _ in range(4)], []
+    for number, telling in enumerate(tellings[:3]):
+        telling.listen(
+            lambda event, number=number: order.append(number) if isinstance(event, Chunk) else None
+        )
+        studio.send(telling, type="shoot", prompt="runs", chunks=3)
     studio.run()
-    film = studio.viewer(telling).film()
-    assert [place[:4] for place in film] == [(0, 0, 0, False), (0, 0, 1, False), (0, 0, 2, True)]
+    assert order == [0, 1, 2] * 3
+
+
+def test_many_commands_keep_no_chunk_from_being_made(make_studio) -> None:
+    studio = make_studio(queued_commands=3)
+    telling = studio.begin()
+    studio.send(telling, type="shoot", prompt="runs", chunks=3)
+    for turn in range(3):
+        for number in range(5):
+            studio.offer(telling, f"{turn} {number}", type="redirect", prompt="sleeps")
+        studio.engine.turn()
+    assert len(studio.viewer(telling).chunks) == 3
+    codes = [answer.code for answer in studio.viewer(telling).answers if isinstance(answer, Refused)]
+    assert codes == ["busy"] * 6
+
+
+def test_unwatched_stories_make_room(make_studio) -> None:
+    studio = make_studio(open_stories=2)
+    first, second = studio.begin(), studio.begin()
+    studio.send(first, type="shoot", prompt="runs", chunks=1)
+    studio.run()
+    with pytest.raises(Refusal, match="2 stories are open and watched") as refused:
+        studio.begin()
+    assert refused.value.code == "limit"
+    first.unlisten(studio.viewer(first))
+    studio.begin()
+    studio.offer(first, type="shoot", prompt="runs")
+    answer = studio.viewer(first).answers[-1]
+    assert isinstance(answer, Refused), "nobody waits in vain for a story that was closed"
+    second.unlisten(studio.viewer(second))
+    assert studio.open(first.story).snapshot == first.snapshot
+
+
+def test_a_branch_beyond_the_limit_waits_in_the_journal(make_studio) -> None:
+    studio = make_studio(open_stories=1)
+    telling = studio.begin()
+    studio.send(telling, type="shoot", prompt="runs", chunks=1)
+    studio.run()
+    branch = studio.send(telling, type="branch", shot=0)
+    assert branch.type == "receipt"
+    telling.unlisten(studio.viewer(telling))
+    assert len(studio.open(str(branch.story)).snapshot.shots) == 1
+
+
+def test_what_cannot_be_opened_is_said(studio: Studio) -> None:
+    with pytest.raises(Refusal, match="the setting has 2001 characters"):
+        studio.begin("x" * 2001)
+    with pytest.raises(LookupError):
+        studio.open("nothing")
+    studio.journal.full = True
+    with pytest.raises(OSError, match="the disk is full"):
+        studio.begin()
+
+
+def test_the_thread_tells_stories_and_ends(pipeline) -> None:
+    engine, journal, seen, answers = None, MemoryJournal(), [], []
+    engine = Engine(journal, lambda setting, seed: pipeline.open(setting, seed))
+    engine.start()
+    telling = engine.begin("a fox").result(10)
+    telling.listen(seen.append)
+    engine.offer(telling, command(type="shoot", id="1", prompt="runs", chunks=2), answers.append)
+    until(lambda: len([event for event in seen if isinstance(event, Chunk)]) == 2)
+    engine.close()
+    engine.offer(telling, command(type="pause", id="2"), answers.append)
+    assert [answer.type for answer in answers] == ["receipt", "refused"]
+    with pytest.raises(Refusal, match="the studio is closing"):
+        engine.begin().result(10)
+
+
+def test_a_viewer_that_breaks_its_promise_harms_no_other(pipeline) -> None:
+    engine, seen = Engine(MemoryJournal(), lambda setting, seed: pipeline.open(setting, seed)), []
+    engine.start()
+    bad, good = engine.begin().result(10), engine.begin().result(10)
+    bad.listen(lambda event: 1 / 0)
+    good.listen(seen.append)
+    for telling in (bad, good):
+        engine.offer(telling, command(type="shoot", id="1", prompt="runs", chunks=1), lambda answer: None)
+    until(lambda: any(isinstance(event, Chunk) for event in seen))
+    engine.close()
+
+
+def until(done) -> None:
+    deadline = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

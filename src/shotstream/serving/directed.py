@@ -246,14 +246,17 @@ class DirectedStory:
         """Make the running shot's next chunk.
 
         Args:
-            most_chunks: Where a held shot ends at the latest.
-            known: The chunk as it was made before: it decides whether the shot ends here, not `most_chunks`.
+            most_chunks: Where a held shot ends at the latest; more than it has.
+            known: The chunk as it was made before; whether its shot ended there is known too.
         """
         live = self._running()
-        holding = self.machine.beneath is State.HOLDING
-        goes_on = holding and live.length_chunks < most_chunks if known is None else not known.last
-        if goes_on and live.made + 1 >= live.length_chunks:
-            self._lengthen(1)
+        wanted = live.length_chunks
+        if known is not None:
+            wanted = live.made + (1 if known.last else 2)
+        elif self.machine.beneath is State.HOLDING:
+            wanted = min(live.made + 2, most_chunks)  # one more than is made now: the shot goes on
+        if wanted > live.length_chunks:
+            self._lengthen(wanted - live.length_chunks)
         chunk = self.session.next_chunk(known.latents() if known else None)
         assert chunk is not None
         live.record = self.session.script[chunk.shot]

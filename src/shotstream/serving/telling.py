@@ -266,13 +266,20 @@ class Telling:
             raise Refusal("too_long", sentence)
         if isinstance(command, p.Shoot) and len(directed.session.script) >= most.shots:
             raise Refusal("limit", f"the story has {most.shots} shots, the most there can be; begin another")
-        if isinstance(command, p.Shoot | p.Extend):
-            former = directed.live.length_chunks if isinstance(command, p.Extend) and directed.live else 0
-            added = command.chunks or 0
-            if command.seconds is not None:
-                added = directed.tempo.chunks(command.seconds, after=former)
-            if former + added > self._most_chunks:
-                raise Refusal("limit", f"a shot lasts {most.shot_seconds:g} seconds at most; cut to the next")
+        if self._chunks_asked_for(command) > self._most_chunks:
+            raise Refusal("limit", f"a shot lasts {most.shot_seconds:g} seconds at most; cut to the next")
+
+    def _chunks_asked_for(self, command: p.Command) -> int:
+        """Length of the shot that a command is about, if it says anything about that."""
+        live = self.directed.live
+        if isinstance(command, p.Hold):
+            return live.made + 1 if live else 0
+        if not isinstance(command, p.Shoot | p.Extend):
+            return 0
+        former = live.length_chunks if isinstance(command, p.Extend) and live else 0
+        if command.seconds is not None:
+            return former + self.directed.tempo.chunks(command.seconds, after=former)
+        return former + (command.chunks or 0)
 
     # ---- telling viewers ----
 
