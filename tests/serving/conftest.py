@@ -7,8 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from shotstream.serving.commands import Command, Playhead
 from shotstream.serving.engine import Engine
-from shotstream.serving.protocol import Command, Limits, Playhead, Receipt, Refused, read_message
+from shotstream.serving.events import Limits, Receipt, Refused
+from shotstream.serving.protocol import read_message
 from shotstream.serving.telling import Telling
 from shotstream.streaming.chunk import Chunk
 from tests.serving.memory_journal import MemoryJournal

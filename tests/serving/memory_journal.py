@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from shotstream.serving.commands import Command
+from shotstream.serving.events import Receipt
 from shotstream.serving.journal import Origin, StoredCommand, StoredStory
-from shotstream.serving.protocol import Command, Receipt, read_message
+from shotstream.serving.protocol import read_message
 from shotstream.streaming.chunk import Chunk
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from shotstream.serving.directed import Refusal
 from shotstream.serving.engine import Engine
-from shotstream.serving.protocol import Refused
+from shotstream.serving.events import Refused
 from shotstream.streaming.chunk import Chunk
 from tests.serving.conftest import Studio, command
 from tests.serving.memory_journal import MemoryJournal

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from shotstream.serving.protocol import Receipt, Refused, StateChanged
+from shotstream.serving.events import Receipt, Refused, StateChanged
 from shotstream.serving.states import TRANSITIONS, Machine, State
 from shotstream.serving.telling import Telling
 from tests.serving.conftest import Studio

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from shotstream.serving import protocol
-from shotstream.serving.protocol import Hello, Playhead, ProtocolError, Shoot, VideoHeader, read_message
+from shotstream.serving import commands, events, protocol
+from shotstream.serving.commands import Hello, Playhead, Shoot
+from shotstream.serving.protocol import ProtocolError, VideoHeader, read_message
 from shotstream.serving.states import TRANSITIONS, State
 
 pytestmark = pytest.mark.cpu
@@ -25,7 +26,7 @@ def kinds(union: object) -> list[type[BaseModel]]:
 
 MESSAGES = {
     kind.model_fields["type"].default: kind
-    for kind in (Hello, Playhead, *kinds(protocol.Command), *kinds(protocol.Event))
+    for kind in (Hello, Playhead, *kinds(commands.Command), *kinds(events.Event))
 }
 
 
@@ -52,11 +53,11 @@ def test_the_page_has_every_transition_and_refusal() -> None:
     for happening, leads in TRANSITIONS.items():
         cells = " | ".join(leads.get(before, "") for before in columns)
         assert re.sub(" +", " ", f"| `{happening}` | {cells} |") in table
-    assert all(f"| `{code}` |" in PAGE for code in get_args(protocol.RefusalCode))
+    assert all(f"| `{code}` |" in PAGE for code in get_args(events.RefusalCode))
 
 
 def test_every_command_has_its_row_of_transitions() -> None:
-    names = {kind.model_fields["type"].default for kind in kinds(protocol.Command)}
+    names = {kind.model_fields["type"].default for kind in kinds(commands.Command)}
     assert names == {happening for happening in TRANSITIONS if " " not in happening}
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotstream.serving.protocol import Playhead
+from shotstream.serving.commands import Playhead
 from shotstream.serving.showing import Awaited, Showing
 
 pytestmark = pytest.mark.cpu

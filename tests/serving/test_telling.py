@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from shotstream.serving.protocol import (
+from shotstream.serving.events import (
     Deleted,
     Figures,
     MemoryChanged,

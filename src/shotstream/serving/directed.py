@@ -12,7 +12,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from shotstream.serving import protocol as p
+from shotstream.serving.commands import (
+    Branch,
+    Command,
+    Cut,
+    Delete,
+    Edit,
+    Extend,
+    Hold,
+    Pause,
+    Pin,
+    Redirect,
+    Reference,
+    Reshoot,
+    Resume,
+    Retake,
+    Shoot,
+    Stop,
+    Undo,
+    Unpin,
+)
+from shotstream.serving.events import RefusalCode
 from shotstream.serving.journal import StoredChunk
 from shotstream.serving.states import Machine, State
 from shotstream.streaming.chunk import Chunk
@@ -30,9 +50,9 @@ class Refusal(ValueError):
         message: A sentence for the director.
     """
 
-    def __init__(self, code: p.RefusalCode, message: str) -> None:
+    def __init__(self, code: RefusalCode, message: str) -> None:
         super().__init__(message)
-        self.code: p.RefusalCode = code
+        self.code: RefusalCode = code
 
 
 @dataclass
@@ -96,7 +116,7 @@ class DirectedStory:
 
     # ---- following ----
 
-    def follow(self, command: p.Command) -> Effect:
+    def follow(self, command: Command) -> Effect:
         """Do what a command says.
 
         Raises:
@@ -126,19 +146,19 @@ class DirectedStory:
             return f"the story stands still ({self.machine.reason}); resume it first"
         return "a shot is running; cut or stop it first" if self.machine.running else "no shot is running"
 
-    def _shoot(self, command: p.Shoot) -> Effect:
+    def _shoot(self, command: Shoot) -> Effect:
         self.session.cut(command.prompt, command.seconds, chunks=command.chunks, seed=command.seed)
         self.reshoots.clear()
         return self._opened()
 
-    def _retake(self, command: p.Retake) -> Effect:
+    def _retake(self, command: Retake) -> Effect:
         prompt = self.edits.get(command.shot) if command.prompt is None else command.prompt
         self._check_shot(command.shot)
         self.session.retake(command.shot, seed=command.seed, prompt=prompt)
         self.reshoots.clear()
         return self._opened()
 
-    def _reshoot(self, command: p.Reshoot) -> Effect:
+    def _reshoot(self, command: Reshoot) -> Effect:
         shots = sorted(shot for shot in self.stale if shot >= command.from_shot)
         if not shots:
             raise Refusal("not_now", f"no shot from {command.from_shot + 1} on is stale")
@@ -149,26 +169,26 @@ class DirectedStory:
         self.reshoots = shots[1:]
         return self._opened()
 
-    def _cut(self, command: p.Cut) -> Effect:
+    def _cut(self, command: Cut) -> Effect:
         self._end_shot()
         return Effect()
 
-    def _stop(self, command: p.Stop) -> Effect:
+    def _stop(self, command: Stop) -> Effect:
         self._end_shot()
         self.reshoots.clear()
         return Effect()
 
-    def _redirect(self, command: p.Redirect) -> Effect:
+    def _redirect(self, command: Redirect) -> Effect:
         live = self._running()
         self.session.redirect(command.prompt)
         if not live.made:  # otherwise the record is the session's own
             live.record.direct(command.prompt)
         return self._from_chunk(live.made)
 
-    def _hold(self, command: p.Hold) -> Effect:
+    def _hold(self, command: Hold) -> Effect:
         return self._from_chunk(self._running().length_chunks)
 
-    def _extend(self, command: p.Extend) -> Effect:
+    def _extend(self, command: Extend) -> Effect:
         live = self._running()
         chunks, former = command.chunks, live.length_chunks
         if command.seconds is not None:
@@ -177,22 +197,22 @@ class DirectedStory:
         self._lengthen(chunks)
         return self._from_chunk(former)
 
-    def _branch(self, command: p.Branch) -> Effect:
+    def _branch(self, command: Branch) -> Effect:
         self._check_shot(command.shot)
         return Effect(branch=self.session.branch(command.shot, seed=command.seed))
 
-    def _pin(self, command: p.Pin) -> Effect:
+    def _pin(self, command: Pin) -> Effect:
         self._check_shot(command.shot)
         self.session.pin(command.shot, command.frame)
         return self._from_next_shot()
 
-    def _unpin(self, command: p.Unpin) -> Effect:
+    def _unpin(self, command: Unpin) -> Effect:
         if (command.shot, command.frame) not in [pin.key for pin in self.session.memory.pins]:
             raise Refusal("not_found", f"frame {command.frame} of shot {command.shot + 1} is not pinned")
         self.session.unpin(command.shot, command.frame)
         return self._from_next_shot()
 
-    def _reference(self, command: p.Reference) -> Effect:
+    def _reference(self, command: Reference) -> Effect:
         try:
             picture = self._find_picture(command.upload)
         except LookupError as error:
@@ -202,7 +222,7 @@ class DirectedStory:
         self.session.reference(picture, command.prompt)
         return self._from_next_shot()
 
-    def _edit(self, command: p.Edit) -> Effect:
+    def _edit(self, command: Edit) -> Effect:
         self._check_shot(command.shot)
         if self.machine.running and self.live and self.live.record.shot == command.shot:
             raise Refusal("not_now", "the shot is running; redirect it, or edit it after its end")
@@ -210,7 +230,7 @@ class DirectedStory:
         self.stale |= set(range(command.shot, len(self.session.script)))
         return Effect()
 
-    def _delete(self, command: p.Delete) -> Effect:
+    def _delete(self, command: Delete) -> Effect:
         self._check_shot(command.shot)
         shot, script = command.shot, self.session.script
         if shot != len(script) - 1:
@@ -226,7 +246,7 @@ class DirectedStory:
         self._deleted.append(before)
         return Effect()
 
-    def _undo(self, command: p.Undo) -> Effect:
+    def _undo(self, command: Undo) -> Effect:
         if not self._deleted:
             raise Refusal("not_now", "nothing was deleted since the story last changed")
         before = self._deleted.pop()
@@ -234,10 +254,10 @@ class DirectedStory:
         self.edits, self.stale = before.edits, before.stale
         return Effect()
 
-    def _pause(self, command: p.Pause) -> Effect:
+    def _pause(self, command: Pause) -> Effect:
         return Effect()
 
-    def _resume(self, command: p.Resume) -> Effect:
+    def _resume(self, command: Resume) -> Effect:
         return Effect()
 
     # ---- making ----

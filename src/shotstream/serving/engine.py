@@ -11,9 +11,10 @@ from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
 
+from shotstream.serving.commands import Command, Playhead
 from shotstream.serving.directed import DirectedStory, Refusal
+from shotstream.serving.events import Limits
 from shotstream.serving.journal import Journal
-from shotstream.serving.protocol import Command, Limits, Playhead
 from shotstream.serving.retelling import OpenSession
 from shotstream.serving.telling import FIGURES_EVERY_SECONDS, Reply, Telling
 

@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from shotstream.serving.protocol import Command, Receipt
+from shotstream.serving.commands import Command
+from shotstream.serving.events import Receipt
 from shotstream.streaming.chunk import Chunk
 
 

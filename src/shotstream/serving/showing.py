@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from shotstream.serving.protocol import Playhead
+from shotstream.serving.commands import Playhead
 from shotstream.streaming.chunk import Chunk
 
 _MOST_AWAITED = 64

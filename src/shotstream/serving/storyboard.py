@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from shotstream.serving.directed import DirectedStory
-from shotstream.serving.protocol import MemoryChanged, MemoryFrame, Parent, ShotCard, Snapshot
+from shotstream.serving.events import MemoryChanged, MemoryFrame, Parent, ShotCard, Snapshot
 from shotstream.streaming.take import TakeRecord
 
 

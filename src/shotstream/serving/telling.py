@@ -9,9 +9,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
 
-from shotstream.serving import protocol as p
 from shotstream.serving import storyboard
+from shotstream.serving.commands import Branch, Command, Extend, FramePlace, Hold, Playhead, Shoot
 from shotstream.serving.directed import DirectedStory, Effect, Refusal
+from shotstream.serving.events import (
+    Deleted,
+    Event,
+    Figures,
+    Limits,
+    Parent,
+    Receipt,
+    Refused,
+    ShotChanged,
+    Shown,
+    Snapshot,
+    StateChanged,
+)
 from shotstream.serving.journal import Journal, Origin, StoredCommand
 from shotstream.serving.retelling import OpenSession, retell
 from shotstream.serving.showing import Awaited, Showing
@@ -20,9 +33,9 @@ from shotstream.streaming.chunk import Chunk
 
 log = logging.getLogger(__name__)
 
-Reply = Callable[[p.Receipt | p.Refused], None]
+Reply = Callable[[Receipt | Refused], None]
 """Takes the answer to one command. It must neither wait nor raise."""
-Listener = Callable[[p.Event | Chunk], None]
+Listener = Callable[[Event | Chunk], None]
 """Takes what every viewer is to see, on the engine's thread. It must neither wait nor raise."""
 Adopt = Callable[[str, DirectedStory], None]
 """Takes a branch: its id, and the story as it stands."""
@@ -35,7 +48,7 @@ _OPENS_A_SHOT = ("shoot", "retake", "reshoot")
 class _Offered:
     """A command that waits for its turn."""
 
-    command: p.Command
+    command: Command
     reply: Reply
     since_seconds: float
 
@@ -67,7 +80,7 @@ class Telling:
         story: str,
         journal: Journal,
         open_session: OpenSession,
-        limits: p.Limits,
+        limits: Limits,
         *,
         directed: DirectedStory | None = None,
         adopt: Adopt = lambda story, directed: None,
@@ -77,12 +90,12 @@ class Telling:
         self.limits = limits
         self._journal, self._open_session, self._adopt, self._clock = journal, open_session, adopt, clock
         self._queue: Queue[_Offered] = Queue(limits.queued_commands)
-        self._playheads: deque[tuple[p.Playhead, float]] = deque(maxlen=64)
+        self._playheads: deque[tuple[Playhead, float]] = deque(maxlen=64)
         self._listeners: tuple[Listener, ...] = ()
         self._closed = False
         stored = journal.load(story)
         origin = stored.origin
-        self._parent = p.Parent(story=origin.story, shot=origin.shot) if origin else None
+        self._parent = Parent(story=origin.story, shot=origin.shot) if origin else None
         self._receipts = {entry.command.id: entry.receipt for entry in stored.commands}
         self._commands, self._chunks = len(stored.commands), len(stored.chunks)
         self._showing = Showing()
@@ -98,7 +111,7 @@ class Telling:
 
     # ---- any thread ----
 
-    def offer(self, command: p.Command, reply: Reply) -> None:
+    def offer(self, command: Command, reply: Reply) -> None:
         """Hand in a command; it is answered once, by a receipt or a refusal.
 
         Where too many wait already it is refused at once, in the caller's thread.
@@ -107,15 +120,15 @@ class Telling:
             self._queue.put_nowait(_Offered(command, reply, self._clock()))
         except Full:
             sentence = f"{self.limits.queued_commands} commands are waiting already; send it again later"
-            reply(p.Refused(id=command.id, code="busy", message=sentence))
+            reply(Refused(id=command.id, code="busy", message=sentence))
         if self._closed:
             self._refuse_offered()
 
-    def playhead(self, playhead: p.Playhead) -> None:
+    def playhead(self, playhead: Playhead) -> None:
         """Say what a viewer shows; of a flood the newest count."""
         self._playheads.append((playhead, self._clock()))
 
-    def listen(self, listener: Listener) -> p.Snapshot:
+    def listen(self, listener: Listener) -> Snapshot:
         """Tell `listener` everything from now on; what comes may be in the returned snapshot already."""
         self._listeners = (*self._listeners, listener)
         return self.snapshot
@@ -137,7 +150,7 @@ class Telling:
     def _refuse_offered(self) -> None:
         for offered in self._offered():
             sentence = "the story was closed here; open it again"
-            offered.reply(p.Refused(id=offered.command.id, code="not_now", message=sentence))
+            offered.reply(Refused(id=offered.command.id, code="not_now", message=sentence))
 
     def _offered(self) -> Iterator[_Offered]:
         """What waits, but no more than was waiting: a flood does not keep chunks from being made."""
@@ -169,7 +182,7 @@ class Telling:
         while self._playheads:
             for command, seconds in self._showing.shown(*self._playheads.popleft()):
                 self._glass = seconds
-                self._publish(p.Shown(id=command, prompt_to_glass_seconds=seconds))
+                self._publish(Shown(id=command, prompt_to_glass_seconds=seconds))
         attended = False
         for offered in self._offered():
             attended = True
@@ -215,11 +228,11 @@ class Telling:
         try:
             receipt = self._receipts.get(command.id) or self._take(command, offered.since_seconds)
         except Refusal as refusal:
-            offered.reply(p.Refused(id=command.id, code=refusal.code, message=str(refusal)))
+            offered.reply(Refused(id=command.id, code=refusal.code, message=str(refusal)))
         else:
             offered.reply(receipt)
 
-    def _take(self, command: p.Command, since_seconds: float) -> p.Receipt:
+    def _take(self, command: Command, since_seconds: float) -> Receipt:
         """Follow a command and write it down."""
         self._check_limits(command)
         try:
@@ -238,17 +251,15 @@ class Telling:
         self._took_effect(command, effect, receipt, since_seconds)
         return receipt
 
-    def _receipt(self, command: p.Command, effect: Effect) -> p.Receipt:
-        place = p.FramePlace(shot=effect.frame[0], frame=effect.frame[2]) if effect.frame else None
+    def _receipt(self, command: Command, effect: Effect) -> Receipt:
+        place = FramePlace(shot=effect.frame[0], frame=effect.frame[2]) if effect.frame else None
         branch = None
-        if isinstance(command, p.Branch) and effect.branch:
+        if isinstance(command, Branch) and effect.branch:
             origin = Origin(self.story, command.shot, self._commands, self._chunks)
             branch = self._journal.begin_story(effect.branch.setting, effect.branch.seed, origin)
-        return p.Receipt(id=command.id, applies_from=place, note=effect.note, story=branch)
+        return Receipt(id=command.id, applies_from=place, note=effect.note, story=branch)
 
-    def _took_effect(
-        self, command: p.Command, effect: Effect, receipt: p.Receipt, since_seconds: float
-    ) -> None:
+    def _took_effect(self, command: Command, effect: Effect, receipt: Receipt, since_seconds: float) -> None:
         if effect.branch and receipt.story:
             self._adopt(receipt.story, DirectedStory(effect.branch, self._journal.picture))
         if effect.frame:
@@ -257,26 +268,26 @@ class Telling:
             self._opened_at = since_seconds
         self._publish_changes()
 
-    def _check_limits(self, command: p.Command) -> None:
+    def _check_limits(self, command: Command) -> None:
         """Refuse what is too much; a story that is told again is not asked."""
         most, directed = self.limits, self.directed
         prompt = getattr(command, "prompt", None)
         if prompt and len(prompt) > most.prompt_characters:
             sentence = f"the prompt has {len(prompt)} characters; at most {most.prompt_characters} are taken"
             raise Refusal("too_long", sentence)
-        if isinstance(command, p.Shoot) and len(directed.session.script) >= most.shots:
+        if isinstance(command, Shoot) and len(directed.session.script) >= most.shots:
             raise Refusal("limit", f"the story has {most.shots} shots, the most there can be; begin another")
         if self._chunks_asked_for(command) > self._most_chunks:
             raise Refusal("limit", f"a shot lasts {most.shot_seconds:g} seconds at most; cut to the next")
 
-    def _chunks_asked_for(self, command: p.Command) -> int:
+    def _chunks_asked_for(self, command: Command) -> int:
         """Length of the shot that a command is about, if it says anything about that."""
         live = self.directed.live
-        if isinstance(command, p.Hold):
+        if isinstance(command, Hold):
             return live.made + 1 if live else 0
-        if not isinstance(command, p.Shoot | p.Extend):
+        if not isinstance(command, Shoot | Extend):
             return 0
-        former = live.length_chunks if isinstance(command, p.Extend) and live else 0
+        former = live.length_chunks if isinstance(command, Extend) and live else 0
         if command.seconds is not None:
             return former + self.directed.tempo.chunks(command.seconds, after=former)
         return former + (command.chunks or 0)
@@ -289,7 +300,7 @@ class Telling:
         self.directed.machine.fail(f"{what}: {error}; put it right, then resume")
         self._publish_changes()
 
-    def _publish(self, event: p.Event | Chunk) -> None:
+    def _publish(self, event: Event | Chunk) -> None:
         for listener in self._listeners:
             listener(event)
 
@@ -299,12 +310,12 @@ class Telling:
         self.snapshot = now
         former = {card.number: card for card in before.shots}
         for shot in range(len(now.shots), len(before.shots)):
-            self._publish(p.Deleted(shot=shot))
+            self._publish(Deleted(shot=shot))
         for card in now.shots:
             if former.get(card.number) != card:
-                self._publish(p.ShotChanged(**dict(card)))
+                self._publish(ShotChanged(**dict(card)))
         if (now.state, now.reason) != (before.state, before.reason):
-            self._publish(p.StateChanged(state=now.state, reason=now.reason))
+            self._publish(StateChanged(state=now.state, reason=now.reason))
         memory = storyboard.memory(self.directed)
         if memory != self._memory:
             self._memory = memory
@@ -316,8 +327,8 @@ class Telling:
             self._figures, self._figures_at = figures, now
             self._publish(figures)
 
-    def _measured(self) -> p.Figures:
-        return p.Figures(
+    def _measured(self) -> Figures:
+        return Figures(
             frames_per_second=self._speed,
             first_frame_seconds=self._first_frame,
             prompt_to_glass_seconds=self._glass,

@@ -1,0 +1,218 @@
+"""What a browser says: version 1 of the protocol, in words in docs/protocol.md.
+
+Shots, takes, chunks and frames count from 0. Messages have no other fields than these.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shotstream.story import Prompt
+
+StoryId = Annotated[str, Field(pattern=r"^[a-z0-9]{12}$")]
+CommandId = Annotated[str, Field(pattern=r"^[ -~]{1,64}$")]
+Count = Annotated[int, Field(ge=0, lt=2**32)]
+"""A number of a shot, take, chunk or frame; what a video header has room for."""
+Seed = Annotated[int, Field(ge=0, lt=2**53)]
+"""A browser counts exactly no further."""
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Chunks = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class Message(BaseModel):
+    """A part of a message: nothing is converted, and unknown fields are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ChunkPlace(Message):
+    """One chunk of a story."""
+
+    shot: Count
+    take: Count
+    chunk: Count
+
+
+class FramePlace(Message):
+    """One frame of a shot."""
+
+    shot: Count
+    frame: Count
+
+
+class Hello(Message):
+    """The first message of a socket."""
+
+    type: Literal["hello"] = "hello"
+    protocol: Literal[1]
+    story: StoryId | None = None
+    """The story to be watched; a new one without it."""
+    after: ChunkPlace | None = None
+    """The newest chunk that the browser has: what came after it is sent again."""
+
+
+class Playhead(Message):
+    """What is shown now; it is never answered."""
+
+    type: Literal["playhead"] = "playhead"
+    shot: Count
+    take: Count
+    frame: Count
+
+
+class Directive(Message):
+    """What every command has."""
+
+    id: CommandId
+    """Chosen by the browser. The same id again is answered by the same receipt and does nothing."""
+
+
+class _Length(Directive):
+    seconds: Seconds | None = None
+    """Rounded up to whole chunks."""
+    chunks: Chunks | None = None
+    """Instead of `seconds`."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.seconds is not None and self.chunks is not None:
+            raise ValueError("has both seconds and chunks; keep one of them")
+        return self
+
+
+class Shoot(_Length):
+    """Begin the next shot; a running one ends: a cut."""
+
+    type: Literal["shoot"] = "shoot"
+    prompt: Prompt
+    seed: Seed | None = None
+
+
+class Cut(Directive):
+    """End the running shot with what it has; stale shots that wait to be shot again go on."""
+
+    type: Literal["cut"] = "cut"
+
+
+class Stop(Directive):
+    """End the running shot with what it has, and all that waits behind it."""
+
+    type: Literal["stop"] = "stop"
+
+
+class Redirect(Directive):
+    """Give the running shot another prompt from its next chunk on."""
+
+    type: Literal["redirect"] = "redirect"
+    prompt: Prompt
+
+
+class Hold(Directive):
+    """Let the shot go on until it is cut."""
+
+    type: Literal["hold"] = "hold"
+
+
+class Extend(_Length):
+    """Make the shot longer, also after its end; a held shot gets an end again."""
+
+    type: Literal["extend"] = "extend"
+
+    @model_validator(mode="after")
+    def _some_length(self) -> Self:
+        if self.seconds is None and self.chunks is None:
+            raise ValueError("has neither seconds nor chunks; give one of them")
+        return self
+
+
+class Retake(Directive):
+    """Make one shot anew; without a prompt it is told what it was told before."""
+
+    type: Literal["retake"] = "retake"
+    shot: Count
+    prompt: Prompt | None = None
+    seed: Seed | None = None
+
+
+class Branch(Directive):
+    """Begin another story that shares this one up to and including a shot; the receipt names it."""
+
+    type: Literal["branch"] = "branch"
+    shot: Count
+    seed: Seed | None = None
+
+
+class Pin(Directive):
+    """Make every later shot from this frame too."""
+
+    type: Literal["pin"] = "pin"
+    shot: Count
+    frame: Count
+
+
+class Unpin(Directive):
+    """Leave a pinned frame to the rule again; references have negative frame numbers."""
+
+    type: Literal["unpin"] = "unpin"
+    shot: Count
+    frame: Annotated[int, Field(ge=-(2**31), lt=2**32)]
+
+
+class Reference(Directive):
+    """Make every later shot from a picture that was uploaded before."""
+
+    type: Literal["reference"] = "reference"
+    upload: Annotated[str, Field(pattern=r"^[a-z0-9]{1,64}$")]
+    prompt: Prompt | None = None
+
+
+class Edit(Directive):
+    """Change the text of a shot alone; it and the shots after it become stale."""
+
+    type: Literal["edit"] = "edit"
+    shot: Count
+    prompt: Prompt
+
+
+class Reshoot(Directive):
+    """Take every stale shot anew from here on, in order."""
+
+    type: Literal["reshoot"] = "reshoot"
+    from_shot: Count
+
+
+class Delete(Directive):
+    """Take the newest shot away."""
+
+    type: Literal["delete"] = "delete"
+    shot: Count
+
+
+class Undo(Directive):
+    """Bring back what was deleted last."""
+
+    type: Literal["undo"] = "undo"
+
+
+class Pause(Directive):
+    """Make nothing until resumed; commands are taken all the same."""
+
+    type: Literal["pause"] = "pause"
+
+
+class Resume(Directive):
+    """Go on after a pause; after a failure, try again."""
+
+    type: Literal["resume"] = "resume"
+
+
+Command = Annotated[
+    Shoot | Cut | Redirect | Hold | Extend | Retake | Branch | Pin | Unpin | Reference | Edit | Reshoot
+    | Delete | Undo | Pause | Resume | Stop,
+    Field(discriminator="type"),
+]  # fmt: skip
+"""What is answered by a receipt or a refusal."""
+
+ClientMessage = Annotated[Hello | Playhead | Command, Field(discriminator="type")]
