@@ -69,7 +69,8 @@ class Studio:
         return self._watch(self.engine.open(story))
 
     def _watch(self, opening) -> Telling:
-        self.engine._do_job()  # not a turn, which might make a chunk before anybody watches
+        while not opening.done():  # no turns, which might make a chunk before anybody watches
+            self.engine._do_job()
         telling = opening.result()
         viewer = self.viewers.setdefault(telling.story, Viewer())
         telling.listen(viewer)

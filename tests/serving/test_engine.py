@@ -26,6 +26,21 @@ def test_stories_take_turns_chunk_by_chunk(studio: Studio) -> None:
     assert order == [0, 1, 2] * 3
 
 
+def test_opening_a_long_story_keeps_no_other_waiting(studio: Studio, make_studio) -> None:
+    told = studio.begin()
+    studio.send(told, type="shoot", prompt="runs", chunks=5)
+    studio.run()
+    again = make_studio(studio.journal)
+    other = again.begin()
+    again.send(other, type="shoot", prompt="runs", chunks=2)
+    opening = again.engine.open(told.story)
+    again.run(2)
+    assert len(again.viewer(other).chunks) == 2
+    assert not opening.done()
+    again.run()
+    assert opening.result().snapshot == told.snapshot
+
+
 def test_many_commands_keep_no_chunk_from_being_made(make_studio) -> None:
     studio = make_studio(queued_commands=3)
     telling = studio.begin()
@@ -75,6 +90,19 @@ def test_what_cannot_be_opened_is_said(studio: Studio) -> None:
     studio.journal.full = True
     with pytest.raises(OSError, match="the disk is full"):
         studio.begin()
+
+
+def test_who_waits_when_the_studio_closes_is_answered(studio: Studio) -> None:
+    telling = studio.begin()
+    studio.offer(telling, type="shoot", prompt="runs")
+    opening = [studio.engine.begin(), studio.engine.open("nothing")]
+    studio.engine.turn()
+    studio.offer(telling, type="pause")
+    studio.engine.close()
+    assert [answer.type for answer in studio.viewer(telling).answers] == ["receipt", "refused"]
+    for future in opening:
+        with pytest.raises(Refusal, match="the studio is closing"):
+            future.result(0)
 
 
 def test_the_thread_tells_stories_and_ends(pipeline) -> None:

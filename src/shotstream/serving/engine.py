@@ -5,24 +5,27 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import Empty, Full, Queue
 from threading import Event, Thread
-from typing import TypeVar
 
 from shotstream.serving.commands import Command, Playhead
 from shotstream.serving.directed import DirectedStory, Refusal
 from shotstream.serving.events import Limits
-from shotstream.serving.journal import Journal
-from shotstream.serving.retelling import OpenSession
+from shotstream.serving.journal import Journal, StoredStory
+from shotstream.serving.retelling import OpenSession, retell
+from shotstream.serving.showing import Showing
 from shotstream.serving.telling import FIGURES_EVERY_SECONDS, Reply, Telling
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+Opening = Generator[None, None, Telling]
+"""Opens a story, a chunk at every step."""
 
 _MOST_JOBS = 64
+_DONE = object()
 
 
 class Engine:
@@ -50,7 +53,9 @@ class Engine:
         self._journal, self._open_session, self._clock = journal, open_session, clock
         self._tellings: dict[str, Telling] = {}
         self._turns: deque[str] = deque()
-        self._jobs: Queue[Callable[[], None]] = Queue(_MOST_JOBS)
+        self._jobs: Queue[Iterator[None]] = Queue(_MOST_JOBS)
+        self._job: Iterator[None] | None = None
+        """The story that is being opened."""
         self._wake, self._closing = Event(), False
         self._thread = Thread(target=self._run, name="engine", daemon=True)
 
@@ -77,7 +82,7 @@ class Engine:
         Its result raises `Refusal` if the setting is too long, too many stories are open or asked for, and
         ``OSError`` if it cannot be saved.
         """
-        return self._submit(lambda: self._begin(setting, seed))
+        return self._submit(self._begin(setting, seed))
 
     def open(self, story: str) -> Future[Telling]:
         """Open a story of the journal, or find it open.
@@ -85,7 +90,7 @@ class Engine:
         Its result raises ``LookupError`` if there is no such story, ``ValueError`` if the model is not the
         one that told it, and `Refusal` if too many are open or asked for.
         """
-        return self._submit(lambda: self._open(story))
+        return self._submit(self._open(story))
 
     def offer(self, telling: Telling, command: Command, reply: Reply) -> None:
         """Hand in a command; see `Telling.offer`."""
@@ -123,59 +128,77 @@ class Engine:
             if not worked:
                 self._wake.wait(FIGURES_EVERY_SECONDS)
 
-    def _submit(self, job: Callable[[], Answer]) -> Future[Answer]:
-        future: Future[Answer] = Future()
-
-        def do() -> None:
-            if future.set_running_or_notify_cancel():
-                try:
-                    self._check_open()
-                    future.set_result(job())
-                except Exception as error:
-                    future.set_exception(error)
-
+    def _submit(self, opening: Opening) -> Future[Telling]:
+        future: Future[Telling] = Future()
         try:
-            self._jobs.put_nowait(do)
+            self._check_open()
+            self._jobs.put_nowait(self._step_by_step(opening, future))
         except Full:
             future.set_exception(Refusal("busy", "too many stories are asked for at once; try again later"))
+        except Refusal as refusal:
+            future.set_exception(refusal)
         self._wake.set()
-        if self._closing:
-            self._do_job()
+        if self._closing:  # just now: nobody may look into the queue any more
+            future.cancel()
         return future
 
     def _check_open(self) -> None:
         if self._closing:
             raise Refusal("not_now", "the studio is closing; start it again")
 
-    def _do_job(self) -> bool:
-        """Do one: telling long stories again must not keep the others waiting for several of them."""
+    def _step_by_step(self, opening: Opening, future: Future[Telling]) -> Iterator[None]:
+        if not future.set_running_or_notify_cancel():
+            return
         try:
-            self._jobs.get_nowait()()
+            while True:
+                self._check_open()
+                next(opening)
+                yield
+        except StopIteration as end:
+            future.set_result(end.value)
+        except Exception as error:
+            future.set_exception(error)
+
+    def _do_job(self) -> bool:
+        """Do one step: telling a long story again must not keep the others waiting."""
+        try:
+            self._job = self._job or self._jobs.get_nowait()
         except Empty:
             return False
+        if next(self._job, _DONE) is _DONE:
+            self._job = None
         return True
 
-    def _begin(self, setting: str, seed: int) -> Telling:
+    def _begin(self, setting: str, seed: int) -> Opening:
         most = self.limits.setting_characters
         if len(setting) > most:
             raise Refusal("too_long", f"the setting has {len(setting)} characters; at most {most} are taken")
         self._make_room()
+        yield
         directed = DirectedStory(self._open_session(setting, seed), self._journal.picture)
-        return self._admit(self._journal.begin_story(setting, seed), directed)
+        story = self._journal.begin_story(setting, seed)
+        return self._admit(story, StoredStory(setting, seed, None, (), ()), directed)
 
-    def _open(self, story: str) -> Telling:
+    def _open(self, story: str) -> Opening:
         if story in self._tellings:
             return self._tellings[story]
         self._make_room()
-        return self._admit(story)
+        stored, showing = self._journal.load(story), Showing()
+        directed = yield from retell(self._journal, stored, self._open_session, showing.made)
+        return self._admit(story, stored, directed, showing)
 
-    def _admit(self, story: str, directed: DirectedStory | None = None) -> Telling:
+    def _admit(
+        self, story: str, stored: StoredStory, directed: DirectedStory, showing: Showing | None = None
+    ) -> Telling:
+        self._make_room()  # a branch may have taken it
         telling = Telling(
             story,
+            stored,
+            directed,
             self._journal,
             self._open_session,
             self.limits,
-            directed=directed,
+            showing=showing,
             adopt=self._adopt,
             clock=self._clock,
         )
@@ -186,7 +209,8 @@ class Engine:
     def _adopt(self, story: str, directed: DirectedStory) -> None:
         """Keep a new branch open if there is room; else it waits in the journal."""
         if len(self._tellings) < self.limits.open_stories:
-            self._admit(story, directed)
+            with suppress(OSError):
+                self._admit(story, self._journal.load(story), directed)
 
     def _make_room(self) -> None:
         """Let go of a story that nobody watches, if there are too many: the journal has all of it."""

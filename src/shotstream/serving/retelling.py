@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from shotstream.serving.directed import DirectedStory
@@ -19,8 +19,10 @@ def retell(
     stored: StoredStory,
     open_session: OpenSession,
     told: Callable[[Chunk], None] = lambda chunk: None,
-) -> DirectedStory:
+) -> Generator[None, None, DirectedStory]:
     """Repeat the commands of a story and give back its chunks; a branch is told from its parent's.
+
+    It stops after every chunk, so that other stories get their turns; see `finish`.
 
     Args:
         journal: Has the parents and the uploaded pictures.
@@ -28,11 +30,15 @@ def retell(
         open_session: Gives the session of a story without a parent.
         told: Is shown every chunk of the story itself.
 
+    Returns:
+        The story as it stood.
+
     Raises:
         ValueError: If commands and chunks do not belong together: another model, or a damaged library.
         LookupError: If a parent is missing.
     """
-    story = DirectedStory(_open(journal, stored, open_session), journal.picture)
+    session = yield from _open(journal, stored, open_session)
+    story = DirectedStory(session, journal.picture)
     commands = list(stored.commands)
     for number, known in enumerate([*stored.chunks, None]):
         while commands and commands[0].chunks_before <= number:
@@ -47,10 +53,22 @@ def retell(
                 f"chunk {number} is not where its shot ended; was the story told by another model?"
             )
         told(chunk)
+        yield
     return story
 
 
-def _open(journal: Journal, stored: StoredStory, open_session: OpenSession) -> StorySession:
+def finish(retelling: Generator[None, None, DirectedStory]) -> DirectedStory:
+    """Tell all the rest at once."""
+    while True:
+        try:
+            next(retelling)
+        except StopIteration as end:
+            return end.value
+
+
+def _open(
+    journal: Journal, stored: StoredStory, open_session: OpenSession
+) -> Generator[None, None, StorySession]:
     origin = stored.origin
     if origin is None:
         return open_session(stored.setting, stored.seed)
@@ -58,4 +76,5 @@ def _open(journal: Journal, stored: StoredStory, open_session: OpenSession) -> S
     shared = replace(
         parent, commands=parent.commands[: origin.commands], chunks=parent.chunks[: origin.chunks]
     )
-    return retell(journal, shared, open_session).session.branch(origin.shot, seed=stored.seed)
+    told = yield from retell(journal, shared, open_session)
+    return told.session.branch(origin.shot, seed=stored.seed)

@@ -25,8 +25,8 @@ from shotstream.serving.events import (
     Snapshot,
     StateChanged,
 )
-from shotstream.serving.journal import Journal, Origin, StoredCommand
-from shotstream.serving.retelling import OpenSession, retell
+from shotstream.serving.journal import Journal, Origin, StoredCommand, StoredStory
+from shotstream.serving.retelling import OpenSession, finish, retell
 from shotstream.serving.showing import Awaited, Showing
 from shotstream.serving.states import State
 from shotstream.streaming.chunk import Chunk
@@ -63,43 +63,42 @@ class Telling:
 
     Args:
         story: Its id in the journal.
+        stored: What the journal has of it.
+        directed: The same, as it stands.
         journal: The store.
-        open_session: Opens the session of a story that has no parent.
+        open_session: Opens the session of a story that has no parent, if this one must be told again.
         limits: What is refused.
-        directed: The story as it stands, if it need not be told again from the journal.
+        showing: Has the story's chunks already.
         adopt: Is given every branch.
         clock: Seconds that run evenly.
-
-    Raises:
-        LookupError: If there is no such story.
-        ValueError: If its journal does not fit the model.
     """
 
     def __init__(
         self,
         story: str,
+        stored: StoredStory,
+        directed: DirectedStory,
         journal: Journal,
         open_session: OpenSession,
         limits: Limits,
         *,
-        directed: DirectedStory | None = None,
+        showing: Showing | None = None,
         adopt: Adopt = lambda story, directed: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.story = story
+        self.directed = directed
         self.limits = limits
         self._journal, self._open_session, self._adopt, self._clock = journal, open_session, adopt, clock
         self._queue: Queue[_Offered] = Queue(limits.queued_commands)
         self._playheads: deque[tuple[Playhead, float]] = deque(maxlen=64)
         self._listeners: tuple[Listener, ...] = ()
         self._closed = False
-        stored = journal.load(story)
         origin = stored.origin
         self._parent = Parent(story=origin.story, shot=origin.shot) if origin else None
         self._receipts = {entry.command.id: entry.receipt for entry in stored.commands}
         self._commands, self._chunks = len(stored.commands), len(stored.chunks)
-        self._showing = Showing()
-        self.directed = directed or retell(journal, stored, open_session, self._showing.made)
+        self._showing = showing or Showing()
         self._showing.all_shown()
         self._opened_at = clock()
         self._speed = self._first_frame = 0.0
@@ -237,7 +236,8 @@ class Telling:
         self._check_limits(command)
         try:
             if command.type == "resume" and self.directed.machine.state is State.FAILED:
-                self.directed = retell(self._journal, self._journal.load(self.story), self._open_session)
+                stored = self._journal.load(self.story)
+                self.directed = finish(retell(self._journal, stored, self._open_session))
             effect = self.directed.follow(command)
             receipt = self._receipt(command, effect)
             self._journal.append_command(self.story, StoredCommand(command, receipt, self._chunks))
