@@ -122,8 +122,9 @@ class Engine:
             self._wake.clear()
             try:
                 worked = self.turn()
-            except Exception:  # of a viewer's callback: the other stories go on
-                log.exception("a turn was cut short")
+            except Exception as error:  # of a viewer's callback: the other stories go on
+                log.error("a turn was cut short (%s)", type(error).__name__)
+                log.debug("a turn was cut short", exc_info=error)
                 worked = False
             if not worked:
                 self._wake.wait(FIGURES_EVERY_SECONDS)
