@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from copy import deepcopy
 
 import pytest
 
@@ -86,6 +87,26 @@ def test_a_held_shot_goes_on_to_the_limit_or_its_cut(make_studio) -> None:
     studio.send(telling, type="extend", chunks=1)
     studio.run()
     assert places(studio, telling)[-1] == (1, 0, 4, True)
+
+
+@pytest.mark.parametrize("turns", [1, 4, 20])
+def test_a_held_shot_goes_on_after_a_restart(make_studio, turns: int) -> None:
+    """Under other limits too: where it ended is known."""
+    studio = make_studio(shot_seconds=6.0)
+    telling = studio.begin()
+    studio.send(telling, type="shoot", prompt="runs", chunks=1)
+    studio.send(telling, type="hold")
+    studio.run(turns)
+    again = make_studio(deepcopy(studio.journal), shot_seconds=3.0)
+    assert again.open(telling.story).snapshot == telling.snapshot
+    again.run()
+    assert again.journal.chunks[telling.story][-1].last
+    same = make_studio(deepcopy(studio.journal), shot_seconds=6.0)
+    resumed = same.open(telling.story)
+    made = len(places(studio, telling))
+    studio.run()
+    same.run()
+    assert studio.viewer(telling).film()[made:] == same.viewer(resumed).film()
 
 
 def test_redirecting_applies_from_the_next_chunk(studio: Studio) -> None:
