@@ -1,4 +1,8 @@
-"""Files that are either whole or absent: everything is written beside its place and renamed at the end."""
+"""Files that are either whole or absent: everything is written beside its place and renamed at the end.
+
+They are there to stay, too: a file is on the disk before it takes its name, and its name is before the call
+returns, so that neither a killed process nor a power failure leaves half of one.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +23,15 @@ _REMEDIES = {
     errno.EEXIST: "a part of the path is a file, not a folder; choose another folder",
     errno.EISDIR: "it is a folder; choose another name",
 }
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class MediaError(OSError):
     """A file could not be written; the message names the file, the reason and the remedy."""
+
+
+class DiskFull(MediaError):
+    """There was no room: the disk is full, a quota is used up or a size limit is reached."""
 
 
 @contextmanager
@@ -30,7 +39,8 @@ def write_errors(path: Path) -> Iterator[None]:
     """Turn any ``OSError`` raised inside into one `MediaError` that names `path`.
 
     Raises:
-        MediaError: In place of the ``OSError``.
+        DiskFull: In place of an ``OSError`` that says that there is no room.
+        MediaError: In place of any other.
     """
     try:
         yield
@@ -38,7 +48,31 @@ def write_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         reason = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
-        raise MediaError(f"Could not write {path}: {reason}. Nothing half-written was left there.") from error
+        kind = DiskFull if error.errno in _NO_ROOM else MediaError
+        raise kind(f"Could not write {path}: {reason}. Nothing half-written was left there.") from error
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on the disk.
+
+    Raises:
+        OSError: If the disk did not take it.
+    """
+    if os.name != "posix" and path.is_dir():  # such folders cannot be opened, and need not be
+        return
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
 
 
 @contextmanager
@@ -59,11 +93,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     with write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
     try:
         yield part
         with write_errors(path):
+            sync(part)
             part.replace(path)
+            sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -81,12 +117,26 @@ def whole_folder(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with write_errors(path):
-            part.mkdir(parents=True)
+            _make_folder(path.parent)
+            part.mkdir()
             yield part
+            for inside in (*part.rglob("*"), part):
+                sync(inside)
             shutil.rmtree(path, ignore_errors=True)
             part.replace(path)
+            sync(path.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data`, whole or not at all.
+
+    Raises:
+        MediaError: If it cannot be written.
+    """
+    with atomic_path(path) as part, write_errors(path):
+        part.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -95,5 +145,4 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         MediaError: If it cannot be written.
     """
-    with atomic_path(path) as part, write_errors(path):
-        part.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())

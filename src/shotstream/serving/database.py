@@ -1,0 +1,108 @@
+"""Opening the database of a library: its engine, its migrations, and what a full disk means to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shotstream.media.files import DiskFull
+from shotstream.serving.stored import StoreError
+
+try:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+    from sqlalchemy import URL, Engine, create_engine, event, make_url
+    from sqlalchemy.exc import ArgumentError, DBAPIError
+except ImportError as error:
+    raise ImportError('The store needs SQLAlchemy and alembic: pip install "shotstream[serve]"') from error
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+_SQLITE_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+_POSTGRES_NO_ROOM = "53100"
+
+
+def open_database(where: str | Path) -> Engine:
+    """Connect to a database and bring its tables up to date; an empty one gets them.
+
+    Args:
+        where: Any SQLAlchemy URL with a synchronous driver, or the file of a SQLite database. SQLite is set
+            to write-ahead logging, so that readers do not wait, and to reach the disk at every commit.
+
+    Raises:
+        DiskFull: If there is no room for the tables.
+        StoreError: If it cannot be reached, or was made by a newer ShotStream.
+    """
+    try:
+        is_file = isinstance(where, Path)
+        engine = _engine(URL.create("sqlite", database=str(where)) if is_file else make_url(where))
+    except (ArgumentError, ImportError) as error:
+        raise StoreError(
+            f"the URL of the library's database cannot be used: {error}; give one such as "
+            'postgresql+psycopg://user@host/name (pip install "shotstream[postgres]"), or none for SQLite'
+        ) from error
+    with database_errors():
+        _migrate(engine)
+    return engine
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn an error of the database into one sentence.
+
+    Raises:
+        DiskFull: If it had no room.
+        StoreError: In place of any other.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        reason = str(error.orig).strip()
+        if _no_room(error):
+            raise DiskFull(
+                f"Could not write the library's database ({reason}): free some space. What was written "
+                "before is whole, and of this nothing was left."
+            ) from error
+        raise StoreError(
+            f"the library's database refused ({reason}); see that it can be reached and written, "
+            "then try again"
+        ) from error
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, isolation_level="REPEATABLE READ", pool_pre_ping=True)
+    engine = create_engine(url)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where we say, and hold reads and tables too
+    for pragma in _SQLITE_PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _migrate(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreError(
+            f"the library was made by a newer ShotStream ({error}); bring this one up to date, or choose "
+            "another library"
+        ) from error
+
+
+def _no_room(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return error.orig.sqlite_errorcode in _SQLITE_NO_ROOM
+    return getattr(error.orig, "sqlstate", None) == _POSTGRES_NO_ROOM
