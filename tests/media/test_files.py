@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
-from shotstream.media.files import MediaError, atomic_path, write_text
+from shotstream.media.files import DiskFull, MediaError, atomic_path, write_text
 
 pytestmark = pytest.mark.cpu
 
@@ -36,3 +40,45 @@ def test_impossible_places_give_one_sentence(tmp_path, blocked):
     (tmp_path / "folder").mkdir()
     with pytest.raises(MediaError, match=r"Could not write .*choose another"):
         write_text(tmp_path / blocked, "text")
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name_and_its_name_before_the_call_returns(
+    tmp_path, monkeypatch
+):
+    happened = []
+    fsync, replace = os.fsync, Path.replace
+
+    def note_sync(opened: int) -> None:
+        happened.append(("sync", os.readlink(f"/proc/self/fd/{opened}")))
+        fsync(opened)
+
+    def note_rename(part: Path, path: Path) -> Path:
+        happened.append(("rename", str(part), str(path)))
+        return replace(part, path)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_rename)
+    path = tmp_path / "new" / "a.txt"
+    write_text(path, "text")
+    part = happened[1][1]
+    assert happened == [
+        ("sync", str(tmp_path)),
+        ("sync", part),
+        ("rename", part, str(path)),
+        ("sync", str(path.parent)),
+    ]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
+def test_no_room_is_told_from_other_errors(tmp_path, monkeypatch, number):
+    def full(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(MediaError) as caught:
+        write_text(path, "new")
+    assert isinstance(caught.value, DiskFull) == (number != errno.EIO)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -25,7 +25,9 @@ def begin(store: Store, **others) -> str:
 def journal(store: Store, story: str, number: int) -> None:
     """Journal chunk `number`: every shot opens with a command, and every chunk has one before it."""
     shot, chunk = divmod(number, CHUNKS_PER_SHOT)
-    commands = [StoredCommand(f"pin-{number}", {"type": "pin", "shot": 0, "frame": number}, (shot, 8 * chunk))]
+    commands = [
+        StoredCommand(f"pin-{number}", {"type": "pin", "shot": 0, "frame": number}, (shot, 8 * chunk))
+    ]
     if chunk == 0:
         commands.insert(0, StoredCommand(f"shoot-{shot}", {"type": "shoot", "prompt": "runs"}, (shot, 0)))
     meta = ChunkMeta(7, CHUNKS_PER_SHOT, "runs", 8 * chunk, 8)
