@@ -13,7 +13,8 @@ from sqlalchemy import event
 
 from shotstream.media.files import DiskFull
 from shotstream.serving.store import Store
-from tests.serving.telling import begin, check, journal
+from shotstream.serving.stored import ChunkMeta
+from tests.serving.telling import begin, check, journal, latents
 
 pytestmark = pytest.mark.cpu
 
@@ -65,6 +66,10 @@ def test_no_room_for_the_rows(tmp_path):
         assert len(files(store)) == number
         assert check(store.load(story), least=number) == number
         fill(lambda _: begin(store))
+        long = ChunkMeta(seed=7, length_chunks=5, prompt="runs " * 10**5, first_frame=0, frames=8)
+        with pytest.raises(DiskFull):  # no command goes before it, so its file is written first
+            store.append_chunk(story, 99, 0, 0, latents(0), long)
+        assert len(files(store)) == number
         limit[0] = 2**30
         journal(store, story, number)
         assert check(store.load(story), least=number + 1) == number + 1

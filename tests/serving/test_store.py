@@ -119,11 +119,34 @@ def test_a_deleted_story_comes_back_whole(store):
     assert store.stories(deleted=True) == []
 
 
+def test_a_story_is_forgotten_for_good_once_it_is_put_away_and_nothing_branches_off(store):
+    story, other = begin(store), begin(store)
+    for number in range(3):
+        journal(store, story, number)
+        journal(store, other, number)
+    branch = begin(store, parent=(story, 0))
+    with pytest.raises(StoreError, match="is in use; delete it first"):
+        store.forget(story)
+    store.delete(story)
+    with pytest.raises(StoreError, match=f"{branch}.* branches off"):
+        store.forget(story)
+    assert check(store.load(story), least=3) == 3
+    for gone in (branch, story):
+        store.delete(gone)
+        store.forget(gone)
+        with pytest.raises(StoreError, match="no story"):
+            store.load(gone)
+    assert [folder.name for folder in (store.library / "stories").iterdir()] == [other]
+    assert store.events(story) == []
+    assert check(store.load(other), least=3) == 3
+
+
 @pytest.mark.parametrize("story", ["nobody", "../../etc", "x' OR 1=1"])
 def test_a_story_that_is_not_there_is_named(store, story):
     for call in (
         lambda: store.load(story),
         lambda: store.delete(story),
+        lambda: store.forget(story),
         lambda: store.set_state(story, "idle"),
         lambda: store.append_commands(story, []),
         lambda: store.append_chunk(story, 0, 0, 0, latents(0), META),

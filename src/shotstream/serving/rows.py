@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, insert, select, update
+from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 
 from shotstream.serving.stored import (
     ChunkMeta,
@@ -98,6 +98,26 @@ def _put(connection: Connection, table: Table, key: dict[str, Any], values: dict
     row = [table.c[name] == value for name, value in key.items()]
     if connection.execute(update(table).where(*row).values(**values)).rowcount == 0:
         connection.execute(insert(table).values(**key, **values))
+
+
+def check_forgettable(connection: Connection, story: str) -> None:
+    """See that a story was put away and that no other one needs it.
+
+    Raises:
+        StoreError: If not.
+    """
+    if story_row(connection, story).deleted_seconds is None:
+        raise StoreError(f"the story {story!r} is in use; delete it first, then it can be forgotten")
+    branch = connection.scalar(select(stories.c.id).where(stories.c.parent_story == story).limit(1))
+    if branch is not None:
+        raise StoreError(f"the story {branch!r} branches off {story!r}; delete and forget that one first")
+
+
+def remove_story(connection: Connection, story: str) -> None:
+    """Remove every row of a story."""
+    for table in (events, commands, chunks, takes, shots):
+        connection.execute(delete(table).where(table.c.story == story))
+    connection.execute(delete(stories).where(stories.c.id == story))
 
 
 # ---- rows read ----

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import secrets
+import shutil
 import string
 import threading
 import time
@@ -224,6 +225,25 @@ class Store:
         """
         with self._transaction() as connection:
             rows.change_story(connection, story, {"deleted_seconds": None}, {"type": "undelete"})
+
+    def forget(self, story: str) -> None:
+        """Remove a story that was put away, for good: this is what frees room.
+
+        Its files go first, for a disk that is full. A call that was cut short leaves the story put away, and
+        the next one finishes it.
+
+        Raises:
+            DiskFull: If there is no room to note it; there is now, so call again.
+            MediaError: If a file cannot be removed.
+            StoreError: If it is not put away, or other stories branch off it.
+        """
+        folder = self.library / "stories" / story
+        with self._transaction() as connection:
+            rows.check_forgettable(connection, story)
+            if folder.exists():
+                with write_errors(folder):
+                    shutil.rmtree(folder)
+            rows.remove_story(connection, story)
 
     # ---- reading ----
 
