@@ -1,19 +1,35 @@
-"""A tiny model, a journal in memory and a clock that stands still until it is moved."""
+"""A tiny model, a library in memory and a clock that stands still until it is moved."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import atexit
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+import torch
 
+from shotstream.media.files import DiskFull
 from shotstream.serving.commands import Command, Playhead
 from shotstream.serving.engine import Engine
 from shotstream.serving.events import Limits, Receipt, Refused
+from shotstream.serving.library.store import Store
+from shotstream.serving.library.stored import MadeWith, StoredChunk
 from shotstream.serving.protocol import read_message
 from shotstream.serving.telling import Telling
 from shotstream.streaming.chunk import Chunk
-from tests.serving.memory_journal import MemoryJournal
+
+MADE_WITH = MadeWith("tiny", 16, 16, 8.0)
+FOX = "159ecc12ddcecdf4c52b63f728453586"
+"""Name of an uploaded picture."""
+MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+"""Where a library's waiting for the disk takes no time."""
 
 
 class Clock:
@@ -29,14 +45,11 @@ class Viewer:
 
     def __init__(self) -> None:
         self.seen: list = []
+        self.chunks: list[Chunk] = []
         self.answers: list[Receipt | Refused] = []
 
     def __call__(self, event) -> None:
         self.seen.append(event)
-
-    @property
-    def chunks(self) -> list[Chunk]:
-        return [event for event in self.seen if isinstance(event, Chunk)]
 
     def film(self) -> list[tuple]:
         return [
@@ -47,20 +60,47 @@ class Viewer:
         return [event for event in self.seen if isinstance(event, kind)]
 
 
+class Library(Store):
+    """A library that may be told that its disk is full."""
+
+    full = False
+
+    def _transaction(self):
+        if self.full:
+            raise DiskFull("the disk is full; free some space")
+        return super()._transaction()
+
+    def copy(self) -> Library:
+        """The library as a crash would leave it now."""
+        folder = self.library.with_name(f"copy {secrets.token_hex(4)}")
+        shutil.copytree(self.library, folder)
+        return Library(folder)
+
+
 class Studio:
     """An engine without its thread, and one viewer of every story."""
 
-    def __init__(self, pipeline, journal: MemoryJournal | None = None, **limits) -> None:
-        self.journal = journal or MemoryJournal()
-        self.journal.pictures["fox"] = np.full((20, 20, 3), 200, np.uint8)
+    def __init__(self, pipeline, library: Library, **limits) -> None:
+        self.library = library
+        assert library.add_picture(np.full((20, 20, 3), 200, np.uint8)) == FOX
         self.clock = Clock()
         self.engine = Engine(
-            self.journal,
+            library,
             lambda setting, seed: pipeline.open(setting, seed),
+            MADE_WITH,
             Limits(**limits),
+            show=self._show,
             clock=self.clock,
         )
         self.viewers: dict[str, Viewer] = {}
+        self.order: list[str] = []
+        """The story of every chunk that was made."""
+
+    def _show(self, story: str, stored: StoredChunk, chunk: Chunk, *, again: bool) -> None:
+        assert torch.equal(stored.latents(), chunk.latents), "it is on the disk before it is shown"
+        if not again:
+            self.order.append(story)
+            self.viewers.setdefault(story, Viewer()).chunks.append(chunk)
 
     def begin(self, setting: str = "a fox", seed: int = 1) -> Telling:
         return self._watch(self.engine.begin(setting, seed))
@@ -117,11 +157,35 @@ def command(**fields) -> Command:
     return message  # type: ignore[return-value]
 
 
-@pytest.fixture
-def studio(pipeline) -> Studio:
-    return Studio(pipeline)
+@cache
+def _empty_library() -> Path:
+    folder = TemporaryDirectory(dir=MEMORY)
+    atexit.register(folder.cleanup)
+    Library(Path(folder.name)).close()
+    return Path(folder.name)
+
+
+@contextmanager
+def studios(pipeline) -> Iterator[Callable[..., Studio]]:
+    """Make studios, each with a library of its own unless one is given."""
+    with TemporaryDirectory(dir=MEMORY) as folder, ExitStack() as libraries:
+
+        def make(library: Library | None = None, **limits) -> Studio:
+            if library is None:
+                made = Path(folder) / str(len(list(Path(folder).iterdir())))
+                shutil.copytree(_empty_library(), made)  # making its tables takes longer
+                library = libraries.enter_context(Library(made))
+            return Studio(pipeline, library, **limits)
+
+        yield make
 
 
 @pytest.fixture
-def make_studio(pipeline) -> Callable[..., Studio]:
-    return lambda journal=None, **limits: Studio(pipeline, journal, **limits)
+def make_studio(pipeline) -> Iterator[Callable[..., Studio]]:
+    with studios(pipeline) as make:
+        yield make
+
+
+@pytest.fixture
+def studio(make_studio) -> Studio:
+    return make_studio()

@@ -5,32 +5,26 @@ import time
 import pytest
 
 from shotstream.serving.directed import Refusal
-from shotstream.serving.engine import Engine
-from shotstream.serving.events import Refused
-from shotstream.streaming.chunk import Chunk
+from shotstream.serving.events import Refused, ShotChanged
 from tests.serving.conftest import Studio, command
-from tests.serving.memory_journal import MemoryJournal
 
 pytestmark = pytest.mark.cpu
 
 
 def test_stories_take_turns_chunk_by_chunk(studio: Studio) -> None:
     """Also with one that is told already, and one whose viewers are gone."""
-    tellings, order = [studio.begin() for _ in range(4)], []
-    for number, telling in enumerate(tellings[:3]):
-        telling.listen(
-            lambda event, number=number: order.append(number) if isinstance(event, Chunk) else None
-        )
+    tellings = [studio.begin() for _ in range(4)]
+    for telling in tellings[:3]:
         studio.send(telling, type="shoot", prompt="runs", chunks=3)
     studio.run()
-    assert order == [0, 1, 2] * 3
+    assert studio.order == [telling.story for telling in tellings[:3]] * 3
 
 
 def test_opening_a_long_story_keeps_no_other_waiting(studio: Studio, make_studio) -> None:
     told = studio.begin()
     studio.send(told, type="shoot", prompt="runs", chunks=5)
     studio.run()
-    again = make_studio(studio.journal)
+    again = make_studio(studio.library)
     other = again.begin()
     again.send(other, type="shoot", prompt="runs", chunks=2)
     opening = again.engine.open(told.story)
@@ -71,7 +65,7 @@ def test_unwatched_stories_make_room(make_studio) -> None:
     assert studio.open(first.story).snapshot == first.snapshot
 
 
-def test_a_branch_beyond_the_limit_waits_in_the_journal(make_studio) -> None:
+def test_a_branch_beyond_the_limit_waits_in_the_library(make_studio) -> None:
     studio = make_studio(open_stories=1)
     telling = studio.begin()
     studio.send(telling, type="shoot", prompt="runs", chunks=1)
@@ -87,7 +81,7 @@ def test_what_cannot_be_opened_is_said(studio: Studio) -> None:
         studio.begin("x" * 2001)
     with pytest.raises(LookupError):
         studio.open("nothing")
-    studio.journal.full = True
+    studio.library.full = True
     with pytest.raises(OSError, match="the disk is full"):
         studio.begin()
 
@@ -105,14 +99,12 @@ def test_who_waits_when_the_studio_closes_is_answered(studio: Studio) -> None:
             future.result(0)
 
 
-def test_the_thread_tells_stories_and_ends(pipeline) -> None:
-    engine, journal, seen, answers = None, MemoryJournal(), [], []
-    engine = Engine(journal, lambda setting, seed: pipeline.open(setting, seed))
+def test_the_thread_tells_stories_and_ends(studio: Studio) -> None:
+    engine, answers = studio.engine, []
     engine.start()
     telling = engine.begin("a fox").result(10)
-    telling.listen(seen.append)
     engine.offer(telling, command(type="shoot", id="1", prompt="runs", chunks=2), answers.append)
-    until(lambda: len([event for event in seen if isinstance(event, Chunk)]) == 2)
+    until(lambda: len(studio.order) == 2)
     engine.close()
     engine.offer(telling, command(type="pause", id="2"), answers.append)
     assert [answer.type for answer in answers] == ["receipt", "refused"]
@@ -120,15 +112,15 @@ def test_the_thread_tells_stories_and_ends(pipeline) -> None:
         engine.begin().result(10)
 
 
-def test_a_viewer_that_breaks_its_promise_harms_no_other(pipeline) -> None:
-    engine, seen = Engine(MemoryJournal(), lambda setting, seed: pipeline.open(setting, seed)), []
+def test_a_viewer_that_breaks_its_promise_harms_no_other(studio: Studio) -> None:
+    engine, seen = studio.engine, []
     engine.start()
     bad, good = engine.begin().result(10), engine.begin().result(10)
     bad.listen(lambda event: 1 / 0)
     good.listen(seen.append)
     for telling in (bad, good):
         engine.offer(telling, command(type="shoot", id="1", prompt="runs", chunks=1), lambda answer: None)
-    until(lambda: any(isinstance(event, Chunk) for event in seen))
+    until(lambda: any(isinstance(event, ShotChanged) and event.state == "done" for event in seen))
     engine.close()
 
 

@@ -88,10 +88,12 @@ class Shoot(_Length):
     type: Literal["shoot"] = "shoot"
     prompt: Prompt
     seed: Seed | None = None
+    after: bool = False
+    """Wait until all that runs and waits has ended, instead of cutting."""
 
 
 class Cut(Directive):
-    """End the running shot with what it has; stale shots that wait to be shot again go on."""
+    """End the running shot with what it has; the next of those that wait begins."""
 
     type: Literal["cut"] = "cut"
 
@@ -184,7 +186,7 @@ class Reshoot(Directive):
 
 
 class Delete(Directive):
-    """Take the newest shot away."""
+    """Take the newest shot away, or one that still waits."""
 
     type: Literal["delete"] = "delete"
     shot: Count

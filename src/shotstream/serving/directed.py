@@ -6,7 +6,8 @@ It depends on no clock, viewer or limit, so the same commands and chunks give th
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -33,11 +34,13 @@ from shotstream.serving.commands import (
     Unpin,
 )
 from shotstream.serving.events import RefusalCode
-from shotstream.serving.journal import StoredChunk
+from shotstream.serving.library.stored import StoredChunk
 from shotstream.serving.states import Machine, State
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.session import PromptWarning, StorySession
 from shotstream.streaming.take import Snapshot, TakeRecord
+
+FindPicture = Callable[[str], np.ndarray]
 
 _UNDO_SURVIVES = ("delete", "undo", "pause", "resume", "branch")
 
@@ -86,7 +89,7 @@ class Effect:
     """(shot, take, frame): the first frame that shows it."""
     note: str | None = None
     """What the model does not know, or leaves out."""
-    branch: StorySession | None = None
+    branch: DirectedStory | None = None
     """The other story that it began."""
 
 
@@ -98,7 +101,7 @@ class DirectedStory:
         find_picture: Gives uploaded pictures; raises ``LookupError`` for those that are not there.
     """
 
-    def __init__(self, session: StorySession, find_picture: Callable[[str], np.ndarray]) -> None:
+    def __init__(self, session: StorySession, find_picture: FindPicture) -> None:
         self.session = session
         self.tempo = session.pipeline.tempo
         self.machine = Machine()
@@ -106,13 +109,27 @@ class DirectedStory:
         self.edits: dict[int, str] = {}
         """Texts that their shots are not told yet."""
         self.stale: set[int] = set()
-        """Shots that were made before an edit of themselves or of an earlier one."""
-        self.reshoots: list[int] = []
-        """Stale shots that wait for their turn."""
+        """Shots that were made before an edit of themselves, or before an earlier one became another."""
+        self.waiting: list[Shoot | Retake] = []
+        """New shots, and stale ones to be taken anew, that wait for their turn."""
+        self.uploads: dict[tuple[int, int], str] = {}
+        """References by their numbers: which picture each one is."""
+        self.pinned_takes: dict[tuple[int, int], int] = {}
+        """Pinned frames by (shot, frame): which take each one is from."""
         self._find_picture = find_picture
         self._deleted: list[_Before] = []
         self._takes = {record.shot: record.take + 1 for record in session.script}
         """Takes of each shot number so far; deleted ones count, as their chunks are kept."""
+
+    def branch(self, shot: int, seed: int | None = None) -> DirectedStory:
+        """Begin another story that shares this one up to and including a shot.
+
+        Raises:
+            ValueError: If there is no such shot, or its memory is no longer kept.
+        """
+        branch = DirectedStory(self.session.branch(shot, seed=seed), self._find_picture)
+        branch.uploads, branch.pinned_takes = dict(self.uploads), dict(self.pinned_takes)
+        return branch
 
     # ---- following ----
 
@@ -122,23 +139,30 @@ class DirectedStory:
         Raises:
             Refusal: If it cannot be done; nothing has changed then.
         """
-        if not self.machine.allows(command.type):
+        happening = self._happening(command)
+        if not self.machine.allows(happening):
             raise Refusal("not_now", f"{command.type} is not possible now: {self._situation()}")
-        with warnings.catch_warnings(record=True) as told:  # only the engine's thread warns of prompts
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", PromptWarning)
+        with _prompt_warnings() as told:
             try:
                 effect = getattr(self, f"_{command.type}")(command)
             except Refusal:
                 raise
             except ValueError as error:
                 raise Refusal("invalid", str(error)) from error
-        self.machine.take(command.type)
+        self.machine.take(happening)
         if command.type == "cut":
-            self._next_stale_shot()
+            self._begin_next()
         if command.type not in _UNDO_SURVIVES:
             self._deleted.clear()
         return replace(effect, note="; ".join(str(warning.message) for warning in told) or None)
+
+    def _happening(self, command: Command) -> str:
+        """The row of the transition table."""
+        if isinstance(command, Shoot) and command.after:
+            return "shoot after"
+        if isinstance(command, Delete) and self._waiting_shot(command.shot):
+            return "delete waiting"
+        return command.type
 
     def _situation(self) -> str:
         state = self.machine.state
@@ -147,16 +171,16 @@ class DirectedStory:
         return "a shot is running; cut or stop it first" if self.machine.running else "no shot is running"
 
     def _shoot(self, command: Shoot) -> Effect:
-        self.session.cut(command.prompt, command.seconds, chunks=command.chunks, seed=command.seed)
-        self.reshoots.clear()
-        return self._opened()
+        if command.after and self.machine.running:
+            shot = self.planned_shots
+            self.session.check_shot(command.prompt, command.seconds, command.chunks, shot=shot)
+            self.waiting.append(command)
+            return Effect((shot, self.next_take(shot), 0))
+        return self._begin(command)
 
     def _retake(self, command: Retake) -> Effect:
-        prompt = self.edits.get(command.shot) if command.prompt is None else command.prompt
         self._check_shot(command.shot)
-        self.session.retake(command.shot, seed=command.seed, prompt=prompt)
-        self.reshoots.clear()
-        return self._opened()
+        return self._begin(command)
 
     def _reshoot(self, command: Reshoot) -> Effect:
         shots = sorted(shot for shot in self.stale if shot >= command.from_shot)
@@ -165,9 +189,10 @@ class DirectedStory:
         oldest = self.session.memory.oldest_retake
         if shots[0] < oldest:
             raise Refusal("not_found", f"shots before {oldest + 1} are too far back to be taken anew")
-        self.session.retake(shots[0], prompt=self.edits.get(shots[0]))
-        self.reshoots = shots[1:]
-        return self._opened()
+        first, *others = [Retake(id=command.id, shot=shot) for shot in shots]
+        effect = self._begin(first)
+        self.waiting = [*others, *(waiting for waiting in self.waiting if isinstance(waiting, Shoot))]
+        return effect
 
     def _cut(self, command: Cut) -> Effect:
         self._end_shot()
@@ -175,7 +200,7 @@ class DirectedStory:
 
     def _stop(self, command: Stop) -> Effect:
         self._end_shot()
-        self.reshoots.clear()
+        self.waiting.clear()
         return Effect()
 
     def _redirect(self, command: Redirect) -> Effect:
@@ -199,11 +224,12 @@ class DirectedStory:
 
     def _branch(self, command: Branch) -> Effect:
         self._check_shot(command.shot)
-        return Effect(branch=self.session.branch(command.shot, seed=command.seed))
+        return Effect(branch=self.branch(command.shot, command.seed))
 
     def _pin(self, command: Pin) -> Effect:
         self._check_shot(command.shot)
-        self.session.pin(command.shot, command.frame)
+        pinned = self.session.pin(command.shot, command.frame)
+        self.pinned_takes[pinned.key] = self.session.script[command.shot].take
         return self._from_next_shot()
 
     def _unpin(self, command: Unpin) -> Effect:
@@ -219,7 +245,7 @@ class DirectedStory:
             raise Refusal(
                 "not_found", f"there is no upload {command.upload}; send the picture first"
             ) from error
-        self.session.reference(picture, command.prompt)
+        self.uploads[self.session.reference(picture, command.prompt).key] = command.upload
         return self._from_next_shot()
 
     def _edit(self, command: Edit) -> Effect:
@@ -231,6 +257,9 @@ class DirectedStory:
         return Effect()
 
     def _delete(self, command: Delete) -> Effect:
+        if waiting := self._waiting_shot(command.shot):
+            self.waiting.remove(waiting)
+            return Effect()
         self._check_shot(command.shot)
         shot, script = command.shot, self.session.script
         if shot != len(script) - 1:
@@ -284,24 +313,34 @@ class DirectedStory:
         if chunk.index == 0:
             self.edits.pop(chunk.shot, None)
             self.stale.discard(chunk.shot)
+            self.stale |= set(range(chunk.shot + 1, len(self.session.script)))
         self.machine.take("shot ended" if chunk.last else "chunk made")
         if chunk.last:
-            self._next_stale_shot()
+            self._begin_next()
         return chunk
 
-    def _next_stale_shot(self) -> None:
-        if self.reshoots:
-            shot = self.reshoots.pop(0)
-            self.session.retake(shot, prompt=self.edits.get(shot))
-            self._opened()
-            self.machine.take("next stale shot")
+    def _begin_next(self) -> None:
+        """Begin what has waited longest, if anything waits."""
+        while self.waiting and not self.machine.running:
+            with suppress(ValueError), _prompt_warnings():  # a stale shot may be too far back by now
+                self._begin(self.waiting.pop(0))
+                self.machine.take("next shot")
+
+    def _begin(self, command: Shoot | Retake) -> Effect:
+        """Cut to a new shot or to another take of a former one."""
+        if isinstance(command, Shoot):
+            self.session.cut(command.prompt, command.seconds, chunks=command.chunks, seed=command.seed)
+        else:
+            prompt = self.edits.get(command.shot) if command.prompt is None else command.prompt
+            self.session.retake(command.shot, seed=command.seed, prompt=prompt)
+        return self._opened()
 
     def _opened(self) -> Effect:
         """Note the take that the session has just opened."""
         state = self.session.snapshot()  # cheap: no chunk of the take is made yet
         assert state.take is not None
         record = state.take.record
-        if record.take < self._takes.get(record.shot, 0):  # after a deletion: no two takes share a number
+        if record.take < self.next_take(record.shot):  # after a deletion: no two takes share a number
             record.take = self._takes[record.shot]
             self.session.restore(state)
         self.live = LiveShot(deepcopy(record), state.take.length_chunks)
@@ -318,6 +357,23 @@ class DirectedStory:
 
     # ---- where ----
 
+    @property
+    def planned_shots(self) -> int:
+        """How many shots the story will have, with those that wait."""
+        running = self.live.record.shot + 1 if self.live and self.machine.running else 0
+        begun = max(running, len(self.session.script))
+        return begun + sum(isinstance(waiting, Shoot) for waiting in self.waiting)
+
+    def next_take(self, shot: int) -> int:
+        """Number of the next take of a shot."""
+        return self._takes.get(shot, 0)
+
+    def _waiting_shot(self, shot: int) -> Shoot | None:
+        """The new shot that waits to get this number."""
+        waiting = [command for command in self.waiting if isinstance(command, Shoot)]
+        place = shot - (self.planned_shots - len(waiting))
+        return waiting[place] if 0 <= place < len(waiting) else None
+
     def _running(self) -> LiveShot:
         if self.live is None:
             raise Refusal("not_now", "no shot is running; shoot one first")
@@ -332,12 +388,21 @@ class DirectedStory:
         if live and not live.made:
             return self._from_chunk(0)
         shot = len(self.session.script)
-        return Effect((shot, self._takes.get(shot, 0), 0))
+        return Effect((shot, self.next_take(shot), 0))
 
     def _check_shot(self, shot: int) -> None:
         count = len(self.session.script)
         if shot >= count:
             raise Refusal("not_found", f"there is no shot {shot + 1}; the story has {count}")
+
+
+@contextmanager
+def _prompt_warnings() -> Iterator[list[warnings.WarningMessage]]:
+    """Collect what the session says of prompts; no log shall have it. Only the engine's thread does this."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", PromptWarning)
+        yield told
 
 
 def _closed(state: Snapshot) -> Snapshot:

@@ -11,13 +11,16 @@ from contextlib import suppress
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 
+from shotstream.serving import storyboard
 from shotstream.serving.commands import Command, Playhead
 from shotstream.serving.directed import DirectedStory, Refusal
 from shotstream.serving.events import Limits
-from shotstream.serving.journal import Journal, StoredStory
+from shotstream.serving.library.store import Store
+from shotstream.serving.library.stored import MadeWith, StoredStory
 from shotstream.serving.retelling import OpenSession, retell
 from shotstream.serving.showing import Showing
-from shotstream.serving.telling import FIGURES_EVERY_SECONDS, Reply, Telling
+from shotstream.serving.telling import FIGURES_EVERY_SECONDS, Reply, Show, Telling, show_nobody
+from shotstream.streaming.chunk import Chunk
 
 log = logging.getLogger(__name__)
 
@@ -35,22 +38,27 @@ class Engine:
     ``Future``, commands are answered through a callback, and what is too much is refused at once.
 
     Args:
-        journal: The store; only this thread writes to it.
+        store: The library; only this thread tells its stories.
         open_session: Opens a session of the model for a setting and a seed.
+        made_with: What the model is.
         limits: What is refused.
+        show: Is given every chunk that is made, or told again, once it is on the disk.
         clock: Seconds that run evenly.
     """
 
     def __init__(
         self,
-        journal: Journal,
+        store: Store,
         open_session: OpenSession,
+        made_with: MadeWith,
         limits: Limits | None = None,
         *,
+        show: Show = show_nobody,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits or Limits()
-        self._journal, self._open_session, self._clock = journal, open_session, clock
+        self._store, self._open_session, self._made_with = store, open_session, made_with
+        self._show, self._clock = show, clock
         self._tellings: dict[str, Telling] = {}
         self._turns: deque[str] = deque()
         self._jobs: Queue[Iterator[None]] = Queue(_MOST_JOBS)
@@ -66,7 +74,7 @@ class Engine:
         self._thread.start()
 
     def close(self) -> None:
-        """End after the running chunk and answer whoever waits; the journal has every story."""
+        """End after the running chunk and answer whoever waits; the library has every story."""
         self._closing = True
         self._wake.set()
         if self._thread.is_alive():
@@ -85,7 +93,7 @@ class Engine:
         return self._submit(self._begin(setting, seed))
 
     def open(self, story: str) -> Future[Telling]:
-        """Open a story of the journal, or find it open.
+        """Open a story of the library, or find it open.
 
         Its result raises ``LookupError`` if there is no such story, ``ValueError`` if the model is not the
         one that told it, and `Refusal` if too many are open or asked for.
@@ -176,45 +184,55 @@ class Engine:
             raise Refusal("too_long", f"the setting has {len(setting)} characters; at most {most} are taken")
         self._make_room()
         yield
-        directed = DirectedStory(self._open_session(setting, seed), self._journal.picture)
-        story = self._journal.begin_story(setting, seed)
-        return self._admit(story, StoredStory(setting, seed, None, (), ()), directed)
+        directed = DirectedStory(self._open_session(setting, seed), self._store.picture)
+        board = storyboard.beginning(storyboard.snapshot(directed))
+        story = self._store.create_story(setting, seed, self._made_with, board)
+        return self._admit(self._store.load(story), directed)
 
     def _open(self, story: str) -> Opening:
         if story in self._tellings:
             return self._tellings[story]
+        stored, showing = self._store.load(story), Showing()
+        if stored.made_with != self._made_with:
+            raise ValueError(
+                f"the story was told by {stored.made_with.model}, this studio runs {self._made_with.model}; "
+                "it can be watched and exported here, and goes on where that model runs"
+            )
         self._make_room()
-        stored, showing = self._journal.load(story), Showing()
-        directed = yield from retell(self._journal, stored, self._open_session, showing.made)
-        return self._admit(story, stored, directed, showing)
+        kept = iter(stored.chunks)
 
-    def _admit(
-        self, story: str, stored: StoredStory, directed: DirectedStory, showing: Showing | None = None
-    ) -> Telling:
+        def told(chunk: Chunk) -> None:
+            showing.made(chunk)
+            self._show(story, next(kept), chunk, again=True)
+
+        directed = yield from retell(self._store, stored, self._open_session, told)
+        return self._admit(stored, directed, showing)
+
+    def _admit(self, stored: StoredStory, directed: DirectedStory, showing: Showing | None = None) -> Telling:
         self._make_room()  # a branch may have taken it
         telling = Telling(
-            story,
             stored,
             directed,
-            self._journal,
+            self._store,
             self._open_session,
             self.limits,
+            show=self._show,
             showing=showing,
             adopt=self._adopt,
             clock=self._clock,
         )
-        self._tellings[story] = telling
-        self._turns.append(story)
+        self._tellings[stored.id] = telling
+        self._turns.append(stored.id)
         return telling
 
     def _adopt(self, story: str, directed: DirectedStory) -> None:
-        """Keep a new branch open if there is room; else it waits in the journal."""
+        """Keep a new branch open if there is room; else it waits in the library."""
         if len(self._tellings) < self.limits.open_stories:
             with suppress(OSError):
-                self._admit(story, self._journal.load(story), directed)
+                self._admit(self._store.load(story), directed)
 
     def _make_room(self) -> None:
-        """Let go of a story that nobody watches, if there are too many: the journal has all of it."""
+        """Let go of a story that nobody watches, if there are too many: the library has all of it."""
         if len(self._tellings) < self.limits.open_stories:
             return
         for story, telling in self._tellings.items():

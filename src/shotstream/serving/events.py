@@ -35,7 +35,7 @@ class ShotCard(Message):
     prompt: str
     """What the shot is to show; an edited one is not told before the shot is taken anew."""
     prompts: list[tuple[int, str]]
-    """(first chunk, prompt) of all that its newest take was told."""
+    """(first chunk, prompt) of all that its newest take was told; nothing while it is queued."""
     length_seconds: float
     seed: int
     take: int
@@ -43,17 +43,28 @@ class ShotCard(Message):
     state: Literal["queued", "live", "done", "stale"]
     chunks: int
     frames: int
-    thumbnail: str | None = None
 
 
 class MemoryFrame(Message):
     """A frame that the running shot, or else the next one, is made from."""
 
     shot: int
+    take: int
     frame: int
     """Negative for a reference."""
     source: Literal["rule", "pin", "reference"]
-    thumbnail: str | None = None
+    upload: str | None = None
+    """The picture that a reference is."""
+
+
+class Memory(Message):
+    """What is remembered, and how full the caches are, in latent frames."""
+
+    frames: list[MemoryFrame]
+    global_used: int
+    global_size: int
+    local_used: int
+    local_size: int
 
 
 class Parent(Message):
@@ -71,7 +82,7 @@ class Snapshot(Message):
     state: State
     reason: str | None = None
     shots: list[ShotCard]
-    memory: list[MemoryFrame]
+    memory: Memory
     parent: Parent | None = None
 
 
@@ -134,15 +145,10 @@ class Deleted(Message):
     shot: int
 
 
-class MemoryChanged(Message):
-    """What is remembered, and how full the caches are, in latent frames."""
+class MemoryChanged(Memory):
+    """Something else is remembered, or the caches are fuller or emptier."""
 
     type: Literal["memory"] = "memory"
-    frames: list[MemoryFrame]
-    global_used: int
-    global_size: int
-    local_used: int
-    local_size: int
 
 
 class Figures(Message):
@@ -184,6 +190,9 @@ class ErrorMessage(Message):
     type: Literal["error"] = "error"
     message: str
 
+
+Change = ShotChanged | Deleted | StateChanged | MemoryChanged
+"""What makes another snapshot of one."""
 
 Event = Annotated[
     Welcome | Receipt | Refused | StateChanged | ShotChanged | Deleted | MemoryChanged | Figures | Shown

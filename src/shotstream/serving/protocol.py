@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from typing import Any, NamedTuple, Self
 
@@ -32,6 +33,18 @@ def read_message(text: str | bytes) -> Hello | Playhead | Command:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the message"
         raise ProtocolError(f"{where}: {first['msg']}; see docs/protocol.md, version {VERSION}") from None
+
+
+def read_command(body: dict[str, Any]) -> Command:
+    """Read a command from JSON that was read already.
+
+    Raises:
+        ProtocolError: If it is none of this version.
+    """
+    message = read_message(json.dumps(body))
+    if isinstance(message, Hello | Playhead):
+        raise ProtocolError(f"{message.type} is no command; see docs/protocol.md, version {VERSION}")
+    return message
 
 
 def json_schema() -> dict[str, Any]:

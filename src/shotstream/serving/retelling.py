@@ -1,4 +1,4 @@
-"""Tells a story again from its journal: nothing is denoised, and it stands where it stood, bit for bit."""
+"""Tells a story again from the library: nothing is denoised, and it stands where it stood, bit for bit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from shotstream.serving.directed import DirectedStory
-from shotstream.serving.journal import Journal, StoredStory
+from shotstream.serving.library.store import Store
+from shotstream.serving.library.stored import StoredCommand, StoredStory
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.session import StorySession
 
@@ -15,7 +16,7 @@ OpenSession = Callable[[str, int], StorySession]
 
 
 def retell(
-    journal: Journal,
+    store: Store,
     stored: StoredStory,
     open_session: OpenSession,
     told: Callable[[Chunk], None] = lambda chunk: None,
@@ -25,7 +26,7 @@ def retell(
     It stops after every chunk, so that other stories get their turns; see `finish`.
 
     Args:
-        journal: Has the parents and the uploaded pictures.
+        store: Has the parents and the uploaded pictures.
         stored: What is to be told.
         open_session: Gives the session of a story without a parent.
         told: Is shown every chunk of the story itself.
@@ -37,20 +38,17 @@ def retell(
         ValueError: If commands and chunks do not belong together: another model, or a damaged library.
         LookupError: If a parent is missing.
     """
-    session = yield from _open(journal, stored, open_session)
-    story = DirectedStory(session, journal.picture)
-    commands = list(stored.commands)
-    for number, known in enumerate([*stored.chunks, None]):
-        while commands and commands[0].chunks_before <= number:
-            story.follow(commands.pop(0).command)
-        if known is None:
-            break
+    story = yield from _open(store, stored, open_session)
+    for number, entry in enumerate(stored.entries):
+        if isinstance(entry, StoredCommand):
+            story.follow(entry.command)
+            continue
         if not story.machine.running:
-            raise ValueError(f"chunk {number} belongs to no shot; the library is damaged")
-        chunk = story.make_chunk(0, known)
-        if chunk.last != known.last:
+            raise ValueError(f"entry {number} is a chunk of no shot; the library is damaged")
+        chunk = story.make_chunk(0, entry)
+        if chunk.last != entry.last:
             raise ValueError(
-                f"chunk {number} is not where its shot ended; was the story told by another model?"
+                f"entry {number} is not where its shot ended; was the story told by another model?"
             )
         told(chunk)
         yield
@@ -67,14 +65,12 @@ def finish(retelling: Generator[None, None, DirectedStory]) -> DirectedStory:
 
 
 def _open(
-    journal: Journal, stored: StoredStory, open_session: OpenSession
-) -> Generator[None, None, StorySession]:
-    origin = stored.origin
+    store: Store, stored: StoredStory, open_session: OpenSession
+) -> Generator[None, None, DirectedStory]:
+    origin = stored.parent
     if origin is None:
-        return open_session(stored.setting, stored.seed)
-    parent = journal.load(origin.story)
-    shared = replace(
-        parent, commands=parent.commands[: origin.commands], chunks=parent.chunks[: origin.chunks]
-    )
-    told = yield from retell(journal, shared, open_session)
-    return told.session.branch(origin.shot, seed=stored.seed)
+        return DirectedStory(open_session(stored.setting, stored.seed), store.picture)
+    parent = store.load(origin.story)
+    shared = replace(parent, entries=parent.entries[: origin.entries])
+    told = yield from retell(store, shared, open_session)
+    return told.branch(origin.shot, stored.seed)

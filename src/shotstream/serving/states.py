@@ -28,6 +28,7 @@ _ALWAYS = ("branch", "pin", "unpin", "reference", "edit", "pause", "resume")
 
 TRANSITIONS: dict[str, dict[State, State]] = {
     "shoot": {IDLE: SHOOTING, SHOOTING: CUTTING, HOLDING: CUTTING, CUTTING: CUTTING},
+    "shoot after": {IDLE: SHOOTING, SHOOTING: SHOOTING, HOLDING: HOLDING, CUTTING: CUTTING},
     "retake": {IDLE: SHOOTING, SHOOTING: CUTTING, HOLDING: CUTTING, CUTTING: CUTTING},
     "reshoot": {IDLE: SHOOTING, SHOOTING: CUTTING, HOLDING: CUTTING, CUTTING: CUTTING},
     "cut": {SHOOTING: IDLE, HOLDING: IDLE, CUTTING: IDLE},
@@ -36,11 +37,12 @@ TRANSITIONS: dict[str, dict[State, State]] = {
     "hold": {IDLE: HOLDING, SHOOTING: HOLDING, HOLDING: HOLDING, CUTTING: HOLDING},
     "extend": {IDLE: SHOOTING, SHOOTING: SHOOTING, HOLDING: SHOOTING, CUTTING: CUTTING},
     "delete": {IDLE: IDLE},
+    "delete waiting": {SHOOTING: SHOOTING, HOLDING: HOLDING, CUTTING: CUTTING},
     "undo": {IDLE: IDLE},
     **{command: {state: state for state in (IDLE, SHOOTING, HOLDING, CUTTING)} for command in _ALWAYS},
     "chunk made": {SHOOTING: SHOOTING, HOLDING: HOLDING, CUTTING: SHOOTING},
     "shot ended": {SHOOTING: IDLE, HOLDING: IDLE, CUTTING: IDLE},
-    "next stale shot": {IDLE: SHOOTING},
+    "next shot": {IDLE: SHOOTING},
 }
 """What happens -> state before -> state after; what is not here is not possible now."""
 

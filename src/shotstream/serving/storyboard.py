@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from typing import Literal
 
+from shotstream.serving.commands import Shoot
 from shotstream.serving.directed import DirectedStory
-from shotstream.serving.events import MemoryChanged, MemoryFrame, Parent, ShotCard, Snapshot
+from shotstream.serving.events import (
+    Change,
+    Deleted,
+    Memory,
+    MemoryChanged,
+    MemoryFrame,
+    Parent,
+    ShotCard,
+    ShotChanged,
+    Snapshot,
+    StateChanged,
+)
+from shotstream.streaming.memory import RememberedFrame
 from shotstream.streaming.take import TakeRecord
 
 
@@ -17,30 +30,36 @@ def snapshot(story: DirectedStory, parent: Parent | None = None) -> Snapshot:
         state=story.machine.state,
         reason=story.machine.reason,
         shots=_cards(story),
-        memory=_remembered(story),
+        memory=_memory(story),
         parent=parent,
     )
 
 
-def memory(story: DirectedStory) -> MemoryChanged:
-    """What the running shot, or else the next one, is made from."""
-    config = story.session.pipeline.transformer.config
-    frames, live = _remembered(story), story.live
-    made = min(live.made, config["window_chunks"]) if live else 0
-    return MemoryChanged(
-        frames=frames,
-        global_used=len(frames),
-        global_size=config["context_frames"],
-        local_used=made * config["chunk_frames"],
-        local_size=config["window_chunks"] * config["chunk_frames"],
-    )
+def beginning(now: Snapshot) -> list[Change]:
+    """What must be told to those who know nothing of an idle story."""
+    return [*(ShotChanged(**dict(card)) for card in now.shots), MemoryChanged(**dict(now.memory))]
+
+
+def changes(before: Snapshot, now: Snapshot) -> list[Change]:
+    """What must be told to those who know `before`, for them to know `now`."""
+    former = {card.number: card for card in before.shots}
+    gone = range(len(now.shots), len(before.shots))
+    changed: list[Change] = [Deleted(shot=shot) for shot in gone]
+    changed += [ShotChanged(**dict(card)) for card in now.shots if former.get(card.number) != card]
+    if (now.state, now.reason) != (before.state, before.reason):
+        changed.append(StateChanged(state=now.state, reason=now.reason))
+    if now.memory != before.memory:
+        changed.append(MemoryChanged(**dict(now.memory)))
+    return changed
 
 
 def _cards(story: DirectedStory) -> list[ShotCard]:
     records, live = list(story.session.script), story.live
     if live and live.record.shot == len(records) and story.machine.running:
         records.append(live.record)
-    return [_card(story, record) for record in records]
+    cards = [_card(story, record) for record in records]
+    waiting = [command for command in story.waiting if isinstance(command, Shoot)]
+    return cards + [_waiting_card(story, len(cards) + place, shot) for place, shot in enumerate(waiting)]
 
 
 def _card(story: DirectedStory, record: TakeRecord) -> ShotCard:
@@ -60,24 +79,52 @@ def _card(story: DirectedStory, record: TakeRecord) -> ShotCard:
     )
 
 
+def _waiting_card(story: DirectedStory, number: int, shot: Shoot) -> ShotCard:
+    take = story.next_take(number)
+    return ShotCard(
+        number=number,
+        prompt=shot.prompt,
+        prompts=[],
+        length_seconds=story.tempo.seconds(story.session.length_chunks(shot.seconds, shot.chunks)),
+        seed=story.session.seed if shot.seed is None else shot.seed,
+        take=take,
+        takes=take + 1,
+        state="queued",
+        chunks=0,
+        frames=0,
+    )
+
+
 def _state(story: DirectedStory, shot: int) -> Literal["queued", "live", "done", "stale"]:
     live = story.live
     if live and live.record.shot == shot and story.machine.running:
         return "live" if live.made else "queued"
-    if shot in story.reshoots:
+    if any(not isinstance(command, Shoot) and command.shot == shot for command in story.waiting):
         return "queued"
     return "stale" if shot in story.stale else "done"
 
 
-def _remembered(story: DirectedStory) -> list[MemoryFrame]:
+def _memory(story: DirectedStory) -> Memory:
+    """What the running shot, or else the next one, is made from."""
+    config = story.session.pipeline.transformer.config
     session, live = story.session, story.live
     shot = live.record.shot if live and story.machine.running else len(session.script)
-    pins = [pin.key for pin in session.memory.pins]
-    return [
-        MemoryFrame(
-            shot=frame.shot,
-            frame=frame.frame,
-            source="reference" if frame.is_reference else "pin" if frame.key in pins else "rule",
-        )
-        for frame in session.memory.choose(shot)
-    ]
+    remembered = session.memory.choose(shot)
+    made = min(live.made, config["window_chunks"]) if live else 0
+    return Memory(
+        frames=[_frame(story, frame) for frame in remembered],
+        global_used=len(remembered),
+        global_size=config["context_frames"],
+        local_used=made * config["chunk_frames"],
+        local_size=config["window_chunks"] * config["chunk_frames"],
+    )
+
+
+def _frame(story: DirectedStory, frame: RememberedFrame) -> MemoryFrame:
+    if frame.is_reference:
+        upload = story.uploads.get(frame.key)
+        return MemoryFrame(shot=frame.shot, take=0, frame=frame.frame, source="reference", upload=upload)
+    pins = [pin.key for pin in story.session.memory.pins]
+    take = story.pinned_takes.get(frame.key, story.session.script[frame.shot].take)
+    source = "pin" if frame.key in pins else "rule"
+    return MemoryFrame(shot=frame.shot, take=take, frame=frame.frame, source=source)

@@ -5,27 +5,29 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
+from typing import Protocol
 
 from shotstream.serving import storyboard
 from shotstream.serving.commands import Branch, Command, Extend, FramePlace, Hold, Playhead, Shoot
 from shotstream.serving.directed import DirectedStory, Effect, Refusal
 from shotstream.serving.events import (
-    Deleted,
+    Change,
     Event,
     Figures,
     Limits,
     Parent,
     Receipt,
     Refused,
-    ShotChanged,
     Shown,
     Snapshot,
     StateChanged,
 )
-from shotstream.serving.journal import Journal, Origin, StoredCommand, StoredStory
+from shotstream.serving.library.store import Store
+from shotstream.serving.library.stored import MadeWith, StoredChunk, StoredCommand, StoredStory, StoreError
 from shotstream.serving.retelling import OpenSession, finish, retell
 from shotstream.serving.showing import Awaited, Showing
 from shotstream.serving.states import State
@@ -35,8 +37,29 @@ log = logging.getLogger(__name__)
 
 Reply = Callable[[Receipt | Refused], None]
 """Takes the answer to one command. It must neither wait nor raise."""
-Listener = Callable[[Event | Chunk], None]
-"""Takes what every viewer is to see, on the engine's thread. It must neither wait nor raise."""
+Listener = Callable[[Event], None]
+"""Takes what every viewer is told, on the engine's thread. It must neither wait nor raise."""
+
+
+class Show(Protocol):
+    """Takes every chunk of every story, on the engine's thread."""
+
+    def __call__(self, story: str, stored: StoredChunk, chunk: Chunk, *, again: bool) -> None:
+        """Take one.
+
+        Args:
+            story: Its story.
+            stored: What is on the disk of it.
+            chunk: The chunk.
+            again: Whether it was made before, and is told again.
+        """
+        ...
+
+
+def show_nobody(story: str, stored: StoredChunk, chunk: Chunk, *, again: bool) -> None:
+    """Let a chunk go by."""
+
+
 Adopt = Callable[[str, DirectedStory], None]
 """Takes a branch: its id, and the story as it stands."""
 
@@ -58,16 +81,16 @@ class Telling:
 
     Any thread may call `offer`, `playhead`, `listen` and `unlisten` and read `snapshot`; all else belongs to
     the engine's. A command is written down before its receipt goes out, a chunk before its frames do. Where
-    that fails, or the model does, the telling stands still, and ``resume`` tells it again from its journal:
+    that fails, or the model does, the telling stands still, and ``resume`` tells it again from the library:
     what was not written down has been shown to nobody, and is made once more, the same bit for bit.
 
     Args:
-        story: Its id in the journal.
-        stored: What the journal has of it.
+        stored: What the library has of it.
         directed: The same, as it stands.
-        journal: The store.
+        store: The library.
         open_session: Opens the session of a story that has no parent, if this one must be told again.
         limits: What is refused.
+        show: Is given every chunk.
         showing: Has the story's chunks already.
         adopt: Is given every branch.
         clock: Seconds that run evenly.
@@ -75,36 +98,36 @@ class Telling:
 
     def __init__(
         self,
-        story: str,
         stored: StoredStory,
         directed: DirectedStory,
-        journal: Journal,
+        store: Store,
         open_session: OpenSession,
         limits: Limits,
         *,
+        show: Show = show_nobody,
         showing: Showing | None = None,
         adopt: Adopt = lambda story, directed: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.story = story
+        self.story = stored.id
         self.directed = directed
         self.limits = limits
-        self._journal, self._open_session, self._adopt, self._clock = journal, open_session, adopt, clock
+        self._made_with: MadeWith = stored.made_with
+        self._store, self._open_session, self._clock = store, open_session, clock
+        self._show, self._adopt = show, adopt
         self._queue: Queue[_Offered] = Queue(limits.queued_commands)
         self._playheads: deque[tuple[Playhead, float]] = deque(maxlen=64)
         self._listeners: tuple[Listener, ...] = ()
         self._closed = False
-        origin = stored.origin
+        origin = stored.parent
         self._parent = Parent(story=origin.story, shot=origin.shot) if origin else None
         self._receipts = {entry.command.id: entry.receipt for entry in stored.commands}
-        self._commands, self._chunks = len(stored.commands), len(stored.chunks)
         self._showing = showing or Showing()
         self._showing.all_shown()
         self._opened_at = clock()
         self._speed = self._first_frame = 0.0
         self._glass: float | None = None
         self._figures, self._figures_at = self._measured(), clock() - FIGURES_EVERY_SECONDS
-        self._memory = storyboard.memory(self.directed)
         self.snapshot = storyboard.snapshot(self.directed, self._parent)
         """The newest state; it is replaced, never changed."""
 
@@ -137,7 +160,7 @@ class Telling:
         self._listeners = tuple(other for other in self._listeners if other != listener)
 
     def close(self) -> None:
-        """Answer what still waits; nothing more is made. The journal has the story."""
+        """Answer what still waits; nothing more is made. The library has the story."""
         self._closed = True
         self._refuse_offered()
 
@@ -195,19 +218,19 @@ class Telling:
             chunk = self.directed.make_chunk(self._most_chunks)
         except Exception as error:
             return self._fail("the model could not make the next chunk", error)
+        changes = self._changes()
         try:
-            self._journal.append_chunk(self.story, chunk)
-        except OSError as error:
+            stored = self._store.append_chunk(self.story, chunk, changes)
+        except (OSError, StoreError) as error:
             return self._fail("the newest chunk could not be saved", error)
-        self._chunks += 1
         self._showing.made(chunk)
         self._speed = len(chunk.frames) / chunk.seconds["total"]
         if chunk.index == 0:
             self._first_frame = self._clock() - self._opened_at
         if chunk.last:
             self._opened_at = self._clock()
-        self._publish(chunk)
-        self._publish_changes()
+        self._show(self.story, stored, chunk, again=False)
+        self._publish_changes(changes)
 
     @property
     def _wants_chunks(self) -> bool:
@@ -236,37 +259,42 @@ class Telling:
         self._check_limits(command)
         try:
             if command.type == "resume" and self.directed.machine.state is State.FAILED:
-                stored = self._journal.load(self.story)
-                self.directed = finish(retell(self._journal, stored, self._open_session))
+                stored = self._store.load(self.story)
+                self.directed = finish(retell(self._store, stored, self._open_session))
             effect = self.directed.follow(command)
-            receipt = self._receipt(command, effect)
-            self._journal.append_command(self.story, StoredCommand(command, receipt, self._chunks))
+            changes, receipt = self._changes(), self._receipt(command, effect)
+            self._store.append_command(self.story, StoredCommand(command, receipt), changes)
         except Refusal:
             raise
         except Exception as error:
             self._fail("the command could not be followed or saved", error)
             raise Refusal("not_now", f"the story stands still ({self.directed.machine.reason})") from error
-        self._commands += 1
         self._receipts[command.id] = receipt
         self._took_effect(command, effect, receipt, since_seconds)
+        self._publish_changes(changes)
         return receipt
 
     def _receipt(self, command: Command, effect: Effect) -> Receipt:
         place = FramePlace(shot=effect.frame[0], frame=effect.frame[2]) if effect.frame else None
         branch = None
         if isinstance(command, Branch) and effect.branch:
-            origin = Origin(self.story, command.shot, self._commands, self._chunks)
-            branch = self._journal.begin_story(effect.branch.setting, effect.branch.seed, origin)
+            board = storyboard.snapshot(effect.branch)
+            branch = self._store.create_story(
+                board.setting,
+                board.seed,
+                self._made_with,
+                storyboard.beginning(board),
+                (self.story, command.shot),
+            )
         return Receipt(id=command.id, applies_from=place, note=effect.note, story=branch)
 
     def _took_effect(self, command: Command, effect: Effect, receipt: Receipt, since_seconds: float) -> None:
         if effect.branch and receipt.story:
-            self._adopt(receipt.story, DirectedStory(effect.branch, self._journal.picture))
+            self._adopt(receipt.story, effect.branch)
         if effect.frame:
             self._showing.expect(Awaited(command.id, effect.frame, since_seconds))
         if command.type in _OPENS_A_SHOT:
             self._opened_at = since_seconds
-        self._publish_changes()
 
     def _check_limits(self, command: Command) -> None:
         """Refuse what is too much; a story that is told again is not asked."""
@@ -275,7 +303,7 @@ class Telling:
         if prompt and len(prompt) > most.prompt_characters:
             sentence = f"the prompt has {len(prompt)} characters; at most {most.prompt_characters} are taken"
             raise Refusal("too_long", sentence)
-        if isinstance(command, Shoot) and len(directed.session.script) >= most.shots:
+        if isinstance(command, Shoot) and directed.planned_shots >= most.shots:
             raise Refusal("limit", f"the story has {most.shots} shots, the most there can be; begin another")
         if self._chunks_asked_for(command) > self._most_chunks:
             raise Refusal("limit", f"a shot lasts {most.shot_seconds:g} seconds at most; cut to the next")
@@ -298,28 +326,23 @@ class Telling:
         log.error("story %s: %s (%s)", self.story, what, type(error).__name__)
         log.debug("story %s", self.story, exc_info=error)
         self.directed.machine.fail(f"{what}: {error}; put it right, then resume")
-        self._publish_changes()
+        changes = self._changes()
+        with suppress(OSError, StoreError):  # it is told all the same; it was the disk, perhaps
+            self._store.note(self.story, [change for change in changes if isinstance(change, StateChanged)])
+        self._publish_changes(changes)
 
-    def _publish(self, event: Event | Chunk) -> None:
+    def _changes(self) -> list[Change]:
+        """What differs from what viewers were told last."""
+        return storyboard.changes(self.snapshot, storyboard.snapshot(self.directed, self._parent))
+
+    def _publish_changes(self, changes: Sequence[Change]) -> None:
+        self.snapshot = storyboard.snapshot(self.directed, self._parent)
+        for change in changes:
+            self._publish(change)
+
+    def _publish(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
-
-    def _publish_changes(self) -> None:
-        """Tell what differs from the last snapshot."""
-        before, now = self.snapshot, storyboard.snapshot(self.directed, self._parent)
-        self.snapshot = now
-        former = {card.number: card for card in before.shots}
-        for shot in range(len(now.shots), len(before.shots)):
-            self._publish(Deleted(shot=shot))
-        for card in now.shots:
-            if former.get(card.number) != card:
-                self._publish(ShotChanged(**dict(card)))
-        if (now.state, now.reason) != (before.state, before.reason):
-            self._publish(StateChanged(state=now.state, reason=now.reason))
-        memory = storyboard.memory(self.directed)
-        if memory != self._memory:
-            self._memory = memory
-            self._publish(memory)
 
     def _publish_figures(self) -> None:
         now, figures = self._clock(), self._measured()

@@ -114,11 +114,30 @@ class StorySession:
         Raises:
             ValueError: If the prompt is empty or the length impossible.
         """
-        self._check_prompt(prompt, len(self.script))
-        length = self._length(seconds, chunks)
+        length = self.check_shot(prompt, seconds, chunks)
         self._close_take()
         seed = self.seed if seed is None else seed
         self._take = self._stage.open(TakeRecord(len(self.script), 0, seed, [(0, prompt)]), length)
+
+    def check_shot(
+        self, prompt: str, seconds: float | None = None, chunks: int | None = None, *, shot: int | None = None
+    ) -> int:
+        """See whether `cut` would take this, and warn of words that the model does not know.
+
+        Args:
+            prompt: As for `cut`, like `seconds` and `chunks`.
+            seconds: Its length.
+            chunks: Its length in chunks.
+            shot: Its number, from 0; the next one if None.
+
+        Returns:
+            Its length in chunks.
+
+        Raises:
+            ValueError: If the prompt is empty or the length impossible.
+        """
+        self._check_prompt(prompt, len(self.script) if shot is None else shot)
+        return self.length_chunks(seconds, chunks)
 
     def next_chunk(self, known: Tensor | None = None) -> Chunk | None:
         """Make the next chunk of the open take; None if it is complete or there is none.
@@ -168,7 +187,7 @@ class StorySession:
         take = self._running_take()
         if (seconds is None) == (chunks is None):
             raise ValueError("say by how much to extend the shot: give either seconds or chunks")
-        take.length_chunks += self._length(seconds, chunks, after=take.length_chunks)
+        take.length_chunks += self.length_chunks(seconds, chunks, after=take.length_chunks)
 
     def retake(self, shot: int, *, seed: int | None = None, prompt: str | None = None) -> Iterator[Chunk]:
         """Make a shot anew and yield its chunks; the other shots stay as they are.
@@ -345,8 +364,12 @@ class StorySession:
 
     # ---- checks ----
 
-    def _length(self, seconds: float | None, chunks: int | None, after: int = 0) -> int:
-        """Length in chunks of a shot, or of what is added to `after` chunks."""
+    def length_chunks(self, seconds: float | None, chunks: int | None, *, after: int = 0) -> int:
+        """Length in chunks of a shot, or of what is added to `after` chunks.
+
+        Raises:
+            ValueError: If it is impossible.
+        """
         tempo = self.pipeline.tempo
         if seconds is not None and chunks is not None:
             raise ValueError("give the length of a shot either in seconds or in chunks")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import secrets
 import shutil
 import string
@@ -13,24 +14,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors.torch import save
-from torch import Tensor
 
 from shotstream.media.files import DiskFull, write_bytes, write_errors
-from shotstream.serving import database, rows
-from shotstream.serving.stored import (
-    ChunkMeta,
+from shotstream.media.pictures import decode_picture
+from shotstream.media.sheet import write_png
+from shotstream.serving import events
+from shotstream.serving.events import Change, Snapshot
+from shotstream.serving.library import database, rows
+from shotstream.serving.library.stored import (
+    MadeWith,
+    StoredChunk,
     StoredCommand,
-    StoredShot,
     StoredStory,
     StoreError,
     StorySummary,
     Swept,
 )
+from shotstream.serving.states import State
+from shotstream.streaming.chunk import Chunk
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+MOST_UPLOAD_PIXELS = 40_000_000
+"""Of a picture that people bring."""
 
 _LETTERS = string.ascii_lowercase + string.digits
 
@@ -43,11 +53,13 @@ class Store:
         library.db                              the tables, unless another database is named
         library.lock                            held by the one process that has the library open
         stories/ID/chunks/S-T-C-P.safetensors   latents of shot S, take T, chunk C: entry P of the journal
+        stories/ID/clips/S-T-C-P.packets        the video of the same chunk, see `StoredChunk.clip`
+        uploads/U.png                           pictures that people brought
 
     Any thread may read at any moment; threads that write wait for each other. A chunk is journalled in this
-    order: its file, whole and on the disk, then one transaction with its row and the commands that took
-    effect before it. So a row always has its file, and a kill leaves at most a file without a row, which
-    `sweep` removes. What raises has changed nothing and may be called again.
+    order: its file, whole and on the disk, then one transaction with its row and what it changes on the
+    storyboard. So a row always has its file, and a kill leaves at most a file without a row, which `sweep`
+    removes. What raises has changed nothing and may be called again.
 
     Args:
         library: The folder; made if missing.
@@ -89,8 +101,8 @@ class Store:
         self,
         setting: str,
         seed: int,
-        model: str,
-        size: tuple[int, int],
+        made_with: MadeWith,
+        changes: Sequence[Change] = (),
         parent: tuple[str, int] | None = None,
     ) -> str:
         """Begin a story.
@@ -98,8 +110,8 @@ class Store:
         Args:
             setting: Who and where.
             seed: Seed of the story, a signed number of 64 bits.
-            model: What it is made with.
-            size: Height and width in pixels.
+            made_with: What tells it.
+            changes: What its storyboard begins with.
             parent: For a branch (story, last shared shot): it goes off after all that is journalled of that
                 story by now.
 
@@ -108,63 +120,51 @@ class Store:
 
         Raises:
             DiskFull: If there is no room.
-            StoreError: If there is no such parent.
+            NoStory: If there is no such parent.
         """
         story = "".join(secrets.choice(_LETTERS) for _ in range(12))
-        row: dict[str, Any] = {"id": story, "setting": setting, "seed": seed, "model": model}
-        row |= {"height": size[0], "width": size[1], "state": "idle", "entries": 0}
+        row: dict[str, Any] = {"id": story, "setting": setting, "seed": seed, **made_with._asdict()}
+        row |= {"state": "idle", "entries": 0}
         with self._transaction() as connection:
             if parent:
                 other, shot = parent
                 entries = rows.story_row(connection, other).entries
                 row |= {"parent_story": other, "parent_shot": shot, "parent_entries": entries}
             rows.add_story(connection, row)
+            rows.note_changes(connection, story, changes)
         return story
 
-    def append_commands(
-        self, story: str, commands: Sequence[StoredCommand], cards: Sequence[StoredShot] = ()
-    ) -> None:
-        """Journal commands at once, without waiting for the next chunk.
+    def append_command(self, story: str, command: StoredCommand, changes: Sequence[Change] = ()) -> None:
+        """Journal a command; its receipt may go out when this returns.
 
         Args:
             story: Its id.
-            commands: In the order in which they took effect. One whose id the story has already is left out.
-            cards: The cards of the storyboard that they changed.
+            command: What was taken.
+            changes: What it changed on the storyboard.
 
         Raises:
             DiskFull: If there is no room.
-            StoreError: If there is no such story.
+            StoreError: If there is no such story, or it has a command of this id.
         """
         with self._transaction() as connection:
             position = rows.story_row(connection, story).entries
-            rows.note_entries(connection, story, rows.add_commands(connection, story, position, commands))
-            rows.put_cards(connection, story, cards)
+            rows.add_command(connection, story, position, command)
+            rows.note_changes(connection, story, changes)
+            rows.note_entries(connection, story, position + 1)
 
-    def append_chunk(
-        self,
-        story: str,
-        shot: int,
-        take: int,
-        chunk: int,
-        latents: Tensor,
-        meta: ChunkMeta,
-        commands: Sequence[StoredCommand] = (),
-        cards: Sequence[StoredShot] = (),
-    ) -> None:
+    def append_chunk(self, story: str, chunk: Chunk, changes: Sequence[Change] = ()) -> StoredChunk:
         """Journal a chunk; when this returns it is on the disk and its frames may be shown.
 
-        The card of its shot goes with it: live, or done with the last chunk. Journalling the newest chunk
-        once more changes nothing: a caller who does not know whether a call went through repeats it.
+        Journalling the newest chunk once more changes nothing: a caller who does not know whether a call
+        went through repeats it.
 
         Args:
             story: Its id.
-            shot: Number of the shot.
-            take: Number of the take of the shot.
-            chunk: Number of the chunk in the take.
-            latents: Its clean latents, float32 ``[1, F, C, h, w]``.
-            meta: What else is known of it.
-            commands: Those that took effect since the chunk before.
-            cards: Cards of the storyboard that they changed, of this shot too.
+            chunk: The chunk; its latents are float32 ``[1, F, C, h, w]``.
+            changes: What it changed on the storyboard.
+
+        Returns:
+            The chunk as it was kept.
 
         Raises:
             DiskFull: If there is no room.
@@ -172,39 +172,39 @@ class Store:
             StoreError: If there is no such story, or the database refuses.
             ValueError: If the latents are of another kind.
         """
+        latents = chunk.latents
         if latents.dtype != torch.float32 or latents.ndim != 5 or latents.shape[0] != 1:
             raise ValueError(
                 f"latents of {latents.dtype} and shape {tuple(latents.shape)} are no chunk; "
                 "give float32 [1, F, C, h, w]"
             )
-        key, file = (shot, take, chunk), None
+        file = None
         try:
             with self._transaction() as connection:
-                entries = rows.story_row(connection, story).entries
-                position = rows.add_commands(connection, story, entries, commands)
-                if position == entries and rows.is_newest(connection, story, entries, key):
-                    return
-                file = self._chunks(story) / f"{shot}-{take}-{chunk}-{position}.safetensors"
-                write_bytes(file, save({"latents": latents.contiguous()}))
-                rows.put_take(connection, story, key, meta)
-                rows.add_chunk(connection, story, position, key, meta, file.name)
-                rows.put_cards(connection, story, cards)
-                rows.note_entries(connection, story, position + 1)
+                position = rows.story_row(connection, story).entries
+                if not rows.is_newest(connection, story, position, chunk):
+                    name = f"{chunk.shot}-{chunk.take}-{chunk.index}-{position}.safetensors"
+                    file = self._chunks(story) / name
+                    write_bytes(file, save({"latents": latents.contiguous()}))
+                    rows.add_chunk(connection, story, position, chunk, file.name)
+                    rows.note_changes(connection, story, changes)
+                    rows.note_entries(connection, story, position + 1)
+                folder = self._chunks(story)
+                return rows.take_chunks(connection, story, chunk.shot, chunk.take, folder)[-1]
         except DiskFull:
             if file:
                 file.unlink(missing_ok=True)
             raise
 
-    def set_state(self, story: str, state: str, reason: str | None = None) -> None:
-        """Note the state of a telling, and why, also among its events.
+    def note(self, story: str, changes: Sequence[Change]) -> None:
+        """Keep what changed on the storyboard without a command or a chunk, such as a failure.
 
         Raises:
             DiskFull: If there is no room.
             StoreError: If there is no such story.
         """
-        values = {"state": state, "reason": reason}
         with self._transaction() as connection:
-            rows.change_story(connection, story, values, {"type": "state", **values})
+            rows.note_changes(connection, story, changes)
 
     def delete(self, story: str) -> None:
         """Put a story away: nothing of it is lost, and its branches stay. `undelete` brings it back.
@@ -261,10 +261,71 @@ class Store:
         with self._reading() as connection:
             return rows.load_story(connection, story, self._chunks(story))
 
-    def events(self, story: str) -> list[dict[str, Any]]:
+    def snapshot(self, story: str) -> Snapshot:
+        """Read what the page shows of a story, as it stood when it was journalled last.
+
+        Raises:
+            NoStory: If there is no such story.
+        """
+        with self._reading() as connection:
+            row = rows.story_row(connection, story)
+            origin = rows.parent(row)
+            return Snapshot(
+                setting=row.setting,
+                seed=row.seed,
+                state=State(row.state),
+                reason=row.reason,
+                shots=rows.cards(connection, story),
+                memory=rows.memory(row),
+                parent=events.Parent(story=origin.story, shot=origin.shot) if origin else None,
+            )
+
+    def take_chunks(self, story: str, shot: int, take: int) -> list[StoredChunk]:
+        """Read the chunks of a take, in order; a branch those of the shots it shares; empty: no such take.
+
+        Raises:
+            NoStory: If there is no such story.
+        """
+        with self._reading() as connection:
+            while True:
+                origin = rows.parent(rows.story_row(connection, story))
+                found = rows.take_chunks(connection, story, shot, take, self._chunks(story))
+                if found or origin is None or shot > origin.shot:
+                    return found
+                story = origin.story
+
+    def history(self, story: str) -> list[dict[str, Any]]:
         """Read how the states of a story changed, in order, each with its ``moment_seconds``."""
         with self._reading() as connection:
             return rows.list_events(connection, story)
+
+    # ---- pictures that people brought ----
+
+    def add_picture(self, pixels: np.ndarray) -> str:
+        """Keep a picture, uint8 ``[H, W, 3]``; return its name, which is the same for the same picture.
+
+        Raises:
+            MediaError: If it cannot be written.
+        """
+        digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes())
+        upload = digest.hexdigest()[:32]
+        write_png(self.picture_file(upload), pixels)
+        return upload
+
+    def picture_file(self, upload: str) -> Path:
+        """Where a picture is."""
+        return self.library / "uploads" / f"{upload}.png"
+
+    def picture(self, upload: str) -> np.ndarray:
+        """Read a picture, uint8 ``[H, W, 3]``.
+
+        Raises:
+            LookupError: If there is none of this name.
+        """
+        try:
+            return decode_picture(self.picture_file(upload).read_bytes(), most_pixels=MOST_UPLOAD_PIXELS)
+        except FileNotFoundError as error:
+            raise LookupError(f"there is no picture {upload!r}") from error
 
     # ---- files ----
 
@@ -282,9 +343,10 @@ class Store:
                     swept.strangers.append(folder)
                     continue
                 halves = folder.glob("*/.*.part*")
-                latents = folder.glob("chunks/[!.]*")
+                whole = [*folder.glob("chunks/[!.]*"), *folder.glob("clips/[!.]*")]
+                stems = {Path(name).stem for name in journalled[folder.name]}
                 swept.removed.extend(halves)
-                swept.removed.extend(file for file in latents if file.name not in journalled[folder.name])
+                swept.removed.extend(file for file in whole if file.stem not in stems)
             for file in swept.removed:
                 with write_errors(file):
                     file.unlink()

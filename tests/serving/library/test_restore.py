@@ -8,9 +8,9 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-
 from shotstream.serving.store import Store
 from shotstream.serving.stored import ChunkMeta, StoredChunk, StoredCommand, StoredStory
+
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.session import StorySession
 

@@ -1,7 +1,7 @@
 """The tables of a library of stories.
 
 A story is a journal: commands and chunks share one count of entries (`position`), and telling them again in
-that order gives the story again. Shots and takes say once more, quick to list, what the journal adds up to.
+that order gives the story again. Shots and takes say once more, quick to read, what the journal adds up to.
 Shots, takes, chunks and frames count from 0; moments are in seconds since 1970.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -44,8 +45,10 @@ stories = Table(
     Column("model", Text, nullable=False),
     Column("height", Integer, nullable=False),
     Column("width", Integer, nullable=False),
+    Column("fps", Double, nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", Text),
+    Column("memory", JSON),  # what is remembered, as the page shows it
     Column("entries", Integer, nullable=False),  # how many the journal has
     Column("parent_story", String(12), ForeignKey("stories.id")),
     Column("parent_shot", Integer),  # the last shot that is shared
@@ -62,9 +65,7 @@ commands = Table(
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("id", String(64), nullable=False),
     Column("body", JSON, nullable=False),  # the message, as it came
-    Column("applies_shot", Integer),
-    Column("applies_frame", Integer),
-    Column("note", Text),
+    Column("receipt", JSON, nullable=False),
     UniqueConstraint("story", "id"),
 )
 
@@ -73,20 +74,16 @@ shots = Table(
     metadata,
     _of_story(),
     Column("shot", Integer, primary_key=True, autoincrement=False),
-    Column("prompt", Text, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("take", Integer),  # the one that is shown; none while the shot is queued
+    Column("card", JSON, nullable=False),  # as the storyboard shows it
 )
 
 takes = Table(
     "takes",
     metadata,
-    Column("story", String(12), primary_key=True),
+    _of_story(),
     Column("shot", Integer, primary_key=True, autoincrement=False),
     Column("take", Integer, primary_key=True, autoincrement=False),
     Column("seed", BigInteger, nullable=False),
-    Column("length_chunks", Integer, nullable=False),
-    ForeignKeyConstraint(["story", "shot"], ["shots.story", "shots.shot"]),
 )
 
 chunks = Table(
@@ -100,6 +97,7 @@ chunks = Table(
     Column("prompt", Text, nullable=False),
     Column("first_frame", Integer, nullable=False),
     Column("frames", Integer, nullable=False),
+    Column("last", Boolean, nullable=False),  # whether its shot ended with it
     Column("file", Text, nullable=False),  # its name in the story's folder of chunks
     ForeignKeyConstraint(["story", "shot", "take"], ["takes.story", "takes.shot", "takes.take"]),
 )

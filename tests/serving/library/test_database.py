@@ -6,12 +6,12 @@ from contextlib import closing
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, event, text
-
 from shotstream.serving.database import open_database
 from shotstream.serving.store import Store
 from shotstream.serving.stored import StoreError
 from shotstream.serving.tables import metadata
+from sqlalchemy import Engine, event, text
+
 from tests.serving.telling import begin, journal
 
 pytestmark = pytest.mark.cpu

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-ShotState = Literal["queued", "live", "done", "stale", "deleted"]
+from shotstream.serving.commands import Command
+from shotstream.serving.events import Receipt
 
 
 class StoreError(ValueError):
     """Something is not, or no longer, in the library; the message says what and what to do."""
+
+
+class NoStory(StoreError, LookupError):
+    """There is no such story."""
 
 
 class Parent(NamedTuple):
@@ -28,34 +33,24 @@ class Parent(NamedTuple):
     """How many entries the other's journal had: tell those again, then branch."""
 
 
+class MadeWith(NamedTuple):
+    """What a story was told by: no other model goes on with it."""
+
+    model: str
+    """Its name, and the hash of its weights."""
+    height: int
+    """Of the picture, in pixels."""
+    width: int
+    fps: float
+    """Frames per second."""
+
+
 @dataclass(frozen=True)
 class StoredCommand:
     """A command that was taken."""
 
-    id: str
-    """As its sender chose it; once in a story."""
-    body: dict[str, Any]
-    """The message, as it came."""
-    applies_from: tuple[int, int] | None = None
-    """(shot, frame) from which it shows, as its receipt said."""
-    note: str | None = None
-    """What else its receipt said."""
-
-
-@dataclass(frozen=True)
-class ChunkMeta:
-    """What is to be kept of a chunk beside its latents."""
-
-    seed: int
-    """Seed of the take's noise."""
-    length_chunks: int
-    """How many chunks the take is to have, as is known now."""
-    prompt: str
-    """The shot's prompt while this chunk was made."""
-    first_frame: int
-    """Number of its first frame in the shot."""
-    frames: int
-    """How many frames it shows."""
+    command: Command
+    receipt: Receipt
 
 
 @dataclass(frozen=True)
@@ -65,11 +60,23 @@ class StoredChunk:
     shot: int
     take: int
     chunk: int
+    seed: int
+    """Seed of the take's noise."""
     prompt: str
+    """The shot's prompt while it was made."""
     first_frame: int
+    """Number of its first frame in the shot."""
     frames: int
+    """How many frames it shows."""
+    last: bool
+    """Whether its shot ended with it."""
     path: Path
     """The file of its latents."""
+
+    @property
+    def clip(self) -> Path:
+        """The file of its video; made after its latents, and again where it is missing."""
+        return self.path.parents[1] / "clips" / f"{self.path.stem}.packets"
 
     def latents(self) -> Tensor:
         """Read its clean latents, float32 ``[1, F, C, h, w]``.
@@ -87,42 +94,16 @@ class StoredChunk:
 
 
 @dataclass(frozen=True)
-class StoredShot:
-    """A card of the storyboard."""
-
-    shot: int
-    prompt: str
-    """What is to be seen, as it was last written."""
-    state: ShotState
-    take: int | None = None
-    """The take that is shown; none yet while it is queued."""
-
-
-@dataclass(frozen=True)
-class StoredTake:
-    """One attempt at a shot."""
-
-    shot: int
-    take: int
-    seed: int
-    length_chunks: int
-
-
-@dataclass(frozen=True)
 class StorySummary:
     """A story as the library lists it."""
 
     id: str
     setting: str
     seed: int
-    model: str
-    size: tuple[int, int]
-    """Height and width in pixels."""
+    made_with: MadeWith
     state: str
     reason: str | None
     """Why it failed, a sentence."""
-    entries_count: int
-    """How many entries its journal has."""
     parent: Parent | None
     created_seconds: float
     """When, in seconds since 1970; the next two likewise."""
@@ -136,8 +117,6 @@ class StoredStory(StorySummary):
 
     entries: list[StoredCommand | StoredChunk]
     """Commands and chunks in the order in which they took effect."""
-    shots: list[StoredShot]
-    takes: list[StoredTake]
 
     @property
     def commands(self) -> list[StoredCommand]:

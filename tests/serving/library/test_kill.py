@@ -7,9 +7,9 @@ import random
 import time
 
 import pytest
-
 from shotstream.serving.store import Store
 from shotstream.serving.stored import Swept
+
 from tests.serving.telling import begin, check, write_for_ever
 
 pytestmark = pytest.mark.cpu

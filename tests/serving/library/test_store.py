@@ -8,9 +8,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from shotstream.serving.store import Store
 from shotstream.serving.stored import ChunkMeta, Parent, StoredCommand, StoredShot, StoreError, Swept
+
 from tests.serving.telling import CHUNKS_PER_SHOT, begin, check, journal, latents
 
 pytestmark = pytest.mark.cpu

@@ -6,10 +6,9 @@ import os
 from pathlib import Path
 
 import torch
-from torch import Tensor
-
 from shotstream.serving.store import Store
 from shotstream.serving.stored import ChunkMeta, StoredChunk, StoredCommand, StoredStory
+from torch import Tensor
 
 CHUNKS_PER_SHOT = 5
 

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from shotstream.serving.store import Store
+from shotstream.serving.stored import ChunkMeta
 from sqlalchemy import event
 
 from shotstream.media.files import DiskFull
-from shotstream.serving.store import Store
-from shotstream.serving.stored import ChunkMeta
 from tests.serving.telling import begin, check, journal, latents
 
 pytestmark = pytest.mark.cpu

@@ -1,0 +1,1 @@
+"""The library of stories on disk."""

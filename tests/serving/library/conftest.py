@@ -1,0 +1,34 @@
+"""Stores to test: one on SQLite, and one on PostgreSQL where a server is at hand (see postgres.sh)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from shotstream.serving.store import Store
+from sqlalchemy import create_engine, text
+
+POSTGRES = "SHOTSTREAM_TEST_POSTGRES"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request) -> str | None:
+    """Of an empty database; None for the SQLite file in the library."""
+    if request.param == "sqlite":
+        return None
+    server = os.environ.get(POSTGRES)
+    if server is None:
+        pytest.skip(f"{POSTGRES} names no server; run tests/serving/postgres.sh pytest tests/serving")
+    engine = create_engine(server)
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
+    return server
+
+
+@pytest.fixture
+def store(tmp_path, url) -> Iterator[Store]:
+    with Store(tmp_path / "library", url) as store:
+        yield store
