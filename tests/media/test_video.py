@@ -111,20 +111,6 @@ def test_wrong_settings(tmp_path, fps, scale):
         write_video(tmp_path / "a.mp4", bars(), fps, scale)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A real disk of 128 KiB."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(tmp_path)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command here")
-    if done.returncode:
-        pytest.skip(f"this account may not mount a small disk: {done.stderr.strip()}")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
-
-
 def test_a_full_disk_gives_one_sentence_and_leaves_nothing(small_disk):
     with pytest.raises(MediaError, match=r"a\.mp4: the disk is full; free some space"):
         write_video(small_disk / "a.mp4", noise(40), 12)

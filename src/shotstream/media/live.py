@@ -26,6 +26,8 @@ _X264 = {
     "g": "100000",  # the first frame is the only keyframe
     "sc_threshold": "0",
 }
+_SLICES = 4  # as many threads, and never more: so bytes do not depend on the number of cores
+_SLICED_HEIGHT = 256  # pixels from which slices are worth their bytes
 
 
 def encode_chunk(frames: np.ndarray, fps: float) -> list[bytes]:
@@ -90,7 +92,7 @@ def _encoder(pictures: PictureMaker, frame: np.ndarray, fps: float) -> Any:
     codec = pyav().CodecContext.create("libx264", "w")
     codec.framerate = frame_rate(fps)
     codec.time_base = 1 / codec.framerate
-    codec.thread_count = 1  # more would cut the picture into slices, as many as there are cores
+    codec.thread_count = _SLICES if frame.shape[0] >= _SLICED_HEIGHT else 1
     codec.options = _X264
     pictures.describe(codec, frame)
     return codec

@@ -29,8 +29,8 @@ def encode_jpeg(frame: np.ndarray, quality: int = 85) -> bytes:
 def decode_picture(data: bytes, *, most_pixels: int) -> np.ndarray:
     """Decode a picture that a stranger handed in: JPEG, PNG or WebP, of an animation the first frame.
 
-    It is turned as its EXIF orientation says, laid on white where it is transparent, and made smaller when its
-    longer side has more than 2048 pixels.
+    It is turned as its EXIF orientation says, laid on white where it is transparent, and made smaller when
+    its longer side has more than 2048 pixels.
 
     Args:
         data: The file.
@@ -46,12 +46,11 @@ def decode_picture(data: bytes, *, most_pixels: int) -> np.ndarray:
     image = _open(data)
     if image.width * image.height > most_pixels:
         raise ValueError(
-            f"The picture has {image.width} x {image.height} pixels, but {most_pixels:,} in all are the most; "
+            f"The picture has {image.width} x {image.height} pixels, but it may have {most_pixels:,} in all; "
             "make it smaller and try again."
         )
     try:
-        image.load()
-        return np.asarray(_shrunk(_upright(_in_colour(image))))
+        return _decoded(image)
     except Exception as error:  # decoders meet damage with errors of many kinds
         raise ValueError("The picture is damaged or incomplete; save it again and try that file.") from error
 
@@ -80,25 +79,19 @@ def _open(data: bytes) -> Any:
         raise ValueError("This is not a picture that can be read; give a JPEG, PNG or WebP file.") from error
 
 
-def _in_colour(image: Any) -> Any:
-    if image.mode.startswith("I"):  # 16 bits of grey
-        grey = (np.asarray(image, dtype=np.uint32) >> 8).astype(np.uint8)
-        coloured = pillow().fromarray(grey).convert("RGB")
-    elif image.has_transparency_data:
-        paper = pillow().new("RGBA", image.size, "white")
-        coloured = pillow().alpha_composite(paper, image.convert("RGBA")).convert("RGB")
-    else:
-        coloured = image.convert("RGB")
-    coloured.info = image.info
-    return coloured
-
-
-def _upright(image: Any) -> Any:
+def _decoded(image: Any) -> np.ndarray:
     from PIL import ImageOps
 
-    return ImageOps.exif_transpose(image)
+    image = _in_colour(ImageOps.exif_transpose(image))
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    return np.array(image)
 
 
-def _shrunk(image: Any) -> Any:
-    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), pillow().Resampling.BICUBIC)
-    return image
+def _in_colour(image: Any) -> Any:
+    if image.mode.startswith("I"):  # 16 bits of grey
+        grey = np.asarray(image).astype(np.uint32) >> 8
+        return pillow().fromarray(grey.astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        paper = pillow().new("RGBA", image.size, "white")
+        image = pillow().alpha_composite(paper, image.convert("RGBA"))
+    return image.convert("RGB")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from shotstream.media.files import atomic_path, write_errors
+from shotstream.media.pictures import pillow
 
 _PAPER = (24, 24, 28)
 _INK = (225, 225, 230)
@@ -40,7 +41,7 @@ def contact_sheet(
     captions = captions or [[""]] * len(rows)
     strips = [_row(pictures, texts, scale) for pictures, texts in zip(rows, captions, strict=True)]
     width = max(strip.width for strip in strips)
-    sheet = _pillow().new("RGB", (width, sum(strip.height for strip in strips) + _MARGIN), _PAPER)
+    sheet = pillow().new("RGB", (width, sum(strip.height for strip in strips) + _MARGIN), _PAPER)
     top = 0
     for strip in strips:
         sheet.paste(strip, (0, top))
@@ -55,7 +56,7 @@ def write_png(path: Path, picture: np.ndarray) -> None:
         ImportError: If Pillow is not installed.
         MediaError: If the file cannot be written.
     """
-    image = _pillow().fromarray(picture)
+    image = pillow().fromarray(picture)
     with atomic_path(path) as part, write_errors(path):
         image.save(part, format="PNG")
 
@@ -72,7 +73,7 @@ def _row(pictures: Sequence[np.ndarray], texts: Sequence[str], scale: int) -> An
     wrapped = [_wrap(text, column) for text, column in zip(texts, columns, strict=True)]
     picture_height = max(image.height for image in images)
     text_height = max(len(lines) for lines in wrapped) * (_FONT_SIZE + 4)
-    strip = _pillow().new("RGB", (width, _MARGIN + picture_height + _MARGIN // 2 + text_height), _PAPER)
+    strip = pillow().new("RGB", (width, _MARGIN + picture_height + _MARGIN // 2 + text_height), _PAPER)
     for image, left in zip(images, lefts, strict=True):
         strip.paste(image, (left, _MARGIN))
     for lines, left in zip(wrapped, lefts, strict=False):
@@ -101,19 +102,11 @@ def _wrap(text: str, width: int) -> list[str]:
 
 
 def _enlarged(picture: np.ndarray, scale: int) -> Any:
-    image = _pillow().fromarray(np.ascontiguousarray(picture))
-    return image.resize((image.width * scale, image.height * scale), resample=_pillow().Resampling.BICUBIC)
+    image = pillow().fromarray(np.ascontiguousarray(picture))
+    return image.resize((image.width * scale, image.height * scale), resample=pillow().Resampling.BICUBIC)
 
 
 def _font() -> Any:
     from PIL import ImageFont
 
     return ImageFont.load_default(size=_FONT_SIZE)
-
-
-def _pillow() -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError('Pictures need Pillow: pip install "shotstream[video]"') from error
-    return Image

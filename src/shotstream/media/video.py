@@ -34,21 +34,17 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path, fps: float, scale: int = 1) -> None:
-        if not 0 < fps <= 1000:
-            raise ValueError(
-                f"fps is {fps}, but a video needs more than 0 and at most 1000 frames per second."
-            )
         if scale < 1:
             raise ValueError(f"scale is {scale}, but frames can only be enlarged; give 1 or more.")
         self.path = Path(path)
         self.frames_written = 0
-        self._rate = Fraction(fps).limit_denominator(1001)
+        self._rate = frame_rate(fps)
         self._scale = scale
         self._container: Any = None
         self._stream: Any = None
         self._shape: tuple[int, ...] = ()
         self._files = ExitStack()
-        self._av = _pyav()
+        self._pictures = PictureMaker(scale)
 
     def __enter__(self) -> Self:
         self._part = self._files.enter_context(atomic_path(self.path))
@@ -71,7 +67,7 @@ class VideoWriter:
             with write_errors(self.path):
                 if not self._shape:
                     self._open(frame)
-                self._container.mux(self._stream.encode(self._picture(frame)))
+                self._container.mux(self._stream.encode(self._pictures.make(frame)))
             self.frames_written += 1
 
     def __exit__(self, *exception: Any) -> bool | None:
@@ -87,10 +83,7 @@ class VideoWriter:
             raise ValueError(f"No frames were given for {self.path}, so there is no video to write.")
 
     def _check(self, frame: np.ndarray) -> None:
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-            raise ValueError(
-                f"A frame must be uint8 [H, W, 3], but this one is {frame.dtype} {list(frame.shape)}."
-            )
+        check_frame(frame)
         if self._shape and frame.shape != self._shape:
             raise ValueError(
                 f"A video has one frame size, but after {list(self._shape)} came {list(frame.shape)}."
@@ -98,27 +91,51 @@ class VideoWriter:
 
     def _open(self, frame: np.ndarray) -> None:
         self._shape = frame.shape
-        height, width = (side + side % 2 for side in frame.shape[:2])
-        self._container = self._av.open(str(self._part), "w", format="mp4")
+        self._container = pyav().open(str(self._part), "w", format="mp4")
         self._stream = self._container.add_stream("libx264", rate=self._rate, options=_X264)
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.width, self._stream.height = width * self._scale, height * self._scale
-        codec = self._stream.codec_context
+        self._pictures.describe(self._stream.codec_context, frame)
+
+
+class PictureMaker:
+    """Makes of frames what H.264 is encoded from: yuv420p, BT.709, limited range, even sizes.
+
+    Args:
+        scale: Whole-number enlargement (bicubic).
+
+    Raises:
+        ImportError: If PyAV is not installed.
+    """
+
+    def __init__(self, scale: int = 1) -> None:
+        self._av = pyav()
+        self._scale = scale
+        self._reformatter = self._av.video.reformatter.VideoReformatter()
+
+    def describe(self, codec: Any, frame: np.ndarray) -> None:
+        """Tell an encoder the size and the colours of pictures that are made of such frames."""
+        codec.width, codec.height = self._size(frame)
+        codec.pix_fmt = "yuv420p"
         codec.color_range = _LIMITED_RANGE
         codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
 
-    def _picture(self, frame: np.ndarray) -> Any:
+    def make(self, frame: np.ndarray) -> Any:
+        """Make the picture of a frame, ``uint8 [H, W, 3]``; odd sizes are padded by repeating the edge."""
+        width, height = self._size(frame)
         odd_height, odd_width = frame.shape[0] % 2, frame.shape[1] % 2
         if odd_height or odd_width:
             frame = np.pad(frame, ((0, odd_height), (0, odd_width), (0, 0)), mode="edge")
-        picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-        return picture.reformat(
-            width=self._stream.width,
-            height=self._stream.height,
+        return self._reformatter.reformat(
+            self._av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"),
+            width=width,
+            height=height,
             format="yuv420p",
             dst_colorspace="ITU709",
             interpolation="BICUBIC",
         )
+
+    def _size(self, frame: np.ndarray) -> tuple[int, int]:
+        height, width = ((side + side % 2) * self._scale for side in frame.shape[:2])
+        return width, height
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, scale: int = 1) -> None:
@@ -149,7 +166,7 @@ def read_video(path: Path) -> tuple[np.ndarray, float]:
         ImportError: If PyAV is not installed.
         ValueError: If the file is no video, or a damaged one.
     """
-    av = _pyav()
+    av = pyav()
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
@@ -162,7 +179,35 @@ def read_video(path: Path) -> tuple[np.ndarray, float]:
     return np.stack(frames), float(rate)
 
 
-def _pyav() -> Any:
+def check_frame(frame: np.ndarray) -> None:
+    """Refuse what is no frame.
+
+    Raises:
+        ValueError: If it is not ``uint8 [H, W, 3]``.
+    """
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise ValueError(
+            f"A frame must be uint8 [H, W, 3], but this one is {frame.dtype} {list(frame.shape)}."
+        )
+
+
+def frame_rate(fps: float) -> Fraction:
+    """Frames per second as the fraction that video files hold.
+
+    Raises:
+        ValueError: If it is not above 0 and at most 1000.
+    """
+    if not 0 < fps <= 1000:
+        raise ValueError(f"fps is {fps}, but a video needs more than 0 and at most 1000 frames per second.")
+    return Fraction(fps).limit_denominator(1001)
+
+
+def pyav() -> Any:
+    """PyAV, imported when it is first needed.
+
+    Raises:
+        ImportError: If it is not installed; the message is the line that installs it.
+    """
     try:
         import av
     except ImportError as error:
