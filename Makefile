@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo reproduce test check setup
+.PHONY: demo studio reproduce test check setup
 
 demo: $(READY)  ## a five-shot story, generated here: out/first_story/
 	$(BIN)/shotstream generate stories/first_story.yaml -o out/first_story
+
+studio: $(READY)  ## direct a story live, in a browser
+	$(BIN)/shotstream studio
 
 reproduce: $(READY)  ## the paper's tables at mini's scale, in docs/results.md: about half an hour
 	$(BIN)/shotstream evaluate ablations -o out/ablations --tables docs/results.md

@@ -61,19 +61,25 @@ class CaptionTokenizer:
         )
         return batch["input_ids"], batch["attention_mask"]
 
+    def known_words(self) -> list[str] | None:
+        """Every word of a closed vocabulary, sorted; None for open ones (umT5's), which spell any word."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None or not isinstance(backend.model, models.WordLevel):
+            return None
+        return sorted(word for word in backend.get_vocab() if word not in _SPECIAL)
+
     def unknown_words(self, caption: str) -> dict[str, list[str]]:
         """Words that the vocabulary does not have, each with at most 3 near ones that it has.
 
-        Always empty for open vocabularies (umT5's), which can spell any word.
+        Always empty for open vocabularies.
         """
-        backend = getattr(self.tokenizer, "backend_tokenizer", None)
-        if backend is None or not isinstance(backend.model, models.WordLevel):
+        known = self.known_words()
+        if known is None:
             return {}
         text = clean_caption(caption)
-        encoding = backend.encode(text)
+        encoding = self.tokenizer.backend_tokenizer.encode(text)
         pieces = zip(encoding.tokens, encoding.offsets, strict=True)
         unknown = [text[start:end].lower() for token, (start, end) in pieces if token == _UNKNOWN]
-        known = [word for word in backend.get_vocab() if word not in _SPECIAL]
         return {word: get_close_matches(word, known, n=3, cutoff=0.75) for word in unknown}
 
     def cut_off(self, caption: str) -> str:

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, Full, Queue
 from threading import Event, Thread
+from typing import TypeVar
 
 from shotstream.serving import storyboard
 from shotstream.serving.commands import Command, Playhead
@@ -24,8 +25,9 @@ from shotstream.streaming.chunk import Chunk
 
 log = logging.getLogger(__name__)
 
-Opening = Generator[None, None, Telling]
-"""Opens a story, a chunk at every step."""
+T = TypeVar("T")
+Job = Generator[None, None, T]
+"""Something to be done on the engine's thread, with turns for stories between its steps."""
 
 _MOST_JOBS = 64
 _DONE = object()
@@ -93,12 +95,25 @@ class Engine:
         return self._submit(self._begin(setting, seed))
 
     def open(self, story: str) -> Future[Telling]:
-        """Open a story of the library, or find it open.
+        """Open a story of the library, or find it open: cheap where `find` does.
 
         Its result raises ``LookupError`` if there is no such story, ``ValueError`` if the model is not the
         one that told it, and `Refusal` if too many are open or asked for.
         """
         return self._submit(self._open(story))
+
+    def let_go(self, story: str) -> Future[None]:
+        """Close a story here, watched or not; the library has it."""
+        return self._submit(self._let_go(story))
+
+    def find(self, story: str) -> Telling | None:
+        """The story, if it is open; it may be closed a moment later, see `Telling.listen`."""
+        return self._tellings.get(story)
+
+    @property
+    def tellings(self) -> list[Telling]:
+        """The open stories."""
+        return list(self._tellings.values())
 
     def offer(self, telling: Telling, command: Command, reply: Reply) -> None:
         """Hand in a command; see `Telling.offer`."""
@@ -137,11 +152,11 @@ class Engine:
             if not worked:
                 self._wake.wait(FIGURES_EVERY_SECONDS)
 
-    def _submit(self, opening: Opening) -> Future[Telling]:
-        future: Future[Telling] = Future()
+    def _submit(self, job: Job[T]) -> Future[T]:
+        future: Future[T] = Future()
         try:
             self._check_open()
-            self._jobs.put_nowait(self._step_by_step(opening, future))
+            self._jobs.put_nowait(self._step_by_step(job, future))
         except Full:
             future.set_exception(Refusal("busy", "too many stories are asked for at once; try again later"))
         except Refusal as refusal:
@@ -155,13 +170,13 @@ class Engine:
         if self._closing:
             raise Refusal("not_now", "the studio is closing; start it again")
 
-    def _step_by_step(self, opening: Opening, future: Future[Telling]) -> Iterator[None]:
+    def _step_by_step(self, job: Job[T], future: Future[T]) -> Iterator[None]:
         if not future.set_running_or_notify_cancel():
             return
         try:
             while True:
                 self._check_open()
-                next(opening)
+                next(job)
                 yield
         except StopIteration as end:
             future.set_result(end.value)
@@ -178,7 +193,7 @@ class Engine:
             self._job = None
         return True
 
-    def _begin(self, setting: str, seed: int) -> Opening:
+    def _begin(self, setting: str, seed: int) -> Job[Telling]:
         most = self.limits.setting_characters
         if len(setting) > most:
             raise Refusal("too_long", f"the setting has {len(setting)} characters; at most {most} are taken")
@@ -189,10 +204,12 @@ class Engine:
         story = self._store.create_story(setting, seed, self._made_with, board)
         return self._admit(self._store.load(story), directed)
 
-    def _open(self, story: str) -> Opening:
+    def _open(self, story: str) -> Job[Telling]:
         if story in self._tellings:
             return self._tellings[story]
         stored, showing = self._store.load(story), Showing()
+        if stored.deleted_seconds is not None:
+            raise Refusal("not_found", "the story was put away; bring it back from the library first")
         if stored.made_with != self._made_with:
             raise ValueError(
                 f"the story was told by {stored.made_with.model}, this studio runs {self._made_with.model}; "
@@ -231,15 +248,23 @@ class Engine:
             with suppress(OSError):
                 self._admit(self._store.load(story), directed)
 
+    def _let_go(self, story: str) -> Job[None]:
+        yield
+        if telling := self._tellings.get(story):
+            telling.close()
+            self._remove(story)
+
+    def _remove(self, story: str) -> None:
+        del self._tellings[story]
+        self._turns.remove(story)
+
     def _make_room(self) -> None:
         """Let go of a story that nobody watches, if there are too many: the library has all of it."""
         if len(self._tellings) < self.limits.open_stories:
             return
         for story, telling in self._tellings.items():
-            if not telling.watched:
-                telling.close()
-                del self._tellings[story]
-                self._turns.remove(story)
+            if telling.close(unless_watched=True):
+                self._remove(story)
                 return
         sentence = (
             f"{len(self._tellings)} stories are open and watched, the most there can be; close one first"

@@ -78,3 +78,4 @@ class VideoHeader(NamedTuple):
 
 
 _HEADER = struct.Struct("<BIIIBQ")
+HEADER_BYTES = _HEADER.size

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
+from threading import Lock
 from typing import Protocol
 
 from shotstream.serving import storyboard
@@ -118,6 +119,7 @@ class Telling:
         self._queue: Queue[_Offered] = Queue(limits.queued_commands)
         self._playheads: deque[tuple[Playhead, float]] = deque(maxlen=64)
         self._listeners: tuple[Listener, ...] = ()
+        self._watching = Lock()
         self._closed = False
         origin = stored.parent
         self._parent = Parent(story=origin.story, shot=origin.shot) if origin else None
@@ -150,24 +152,42 @@ class Telling:
         """Say what a viewer shows; of a flood the newest count."""
         self._playheads.append((playhead, self._clock()))
 
-    def listen(self, listener: Listener) -> Snapshot:
-        """Tell `listener` everything from now on; what comes may be in the returned snapshot already."""
-        self._listeners = (*self._listeners, listener)
+    def listen(self, listener: Listener) -> Snapshot | None:
+        """Tell `listener` everything from now on; what comes may be in the returned snapshot already.
+
+        Returns:
+            The story as it stands; None if it was closed here, and must be opened again.
+        """
+        with self._watching:
+            if self._closed:
+                return None
+            self._listeners = (*self._listeners, listener)
         return self.snapshot
 
     def unlisten(self, listener: Listener) -> None:
         """Tell it nothing more."""
-        self._listeners = tuple(other for other in self._listeners if other != listener)
+        with self._watching:
+            self._listeners = tuple(other for other in self._listeners if other != listener)
 
-    def close(self) -> None:
-        """Answer what still waits; nothing more is made. The library has the story."""
-        self._closed = True
-        self._refuse_offered()
+    def close(self, *, unless_watched: bool = False) -> bool:
+        """Answer what still waits; nothing more is made. The library has the story.
+
+        Args:
+            unless_watched: Only if nobody listens.
+
+        Returns:
+            Whether it is closed now.
+        """
+        with self._watching:
+            self._closed = self._closed or not (unless_watched and self._listeners)
+        if self._closed:
+            self._refuse_offered()
+        return self._closed
 
     @property
-    def watched(self) -> bool:
-        """Whether anybody listens."""
-        return bool(self._listeners)
+    def queued(self) -> int:
+        """Commands that wait."""
+        return self._queue.qsize()
 
     def _refuse_offered(self) -> None:
         for offered in self._offered():
@@ -357,5 +377,5 @@ class Telling:
             prompt_to_glass_seconds=self._glass,
             lookahead_seconds=self.lookahead_seconds,
             waiting=self.waiting,
-            queue=self._queue.qsize(),
+            queue=self.queued,
         )

@@ -34,6 +34,10 @@ class CaptionedPipeline(DiffusionPipeline):
         embedding = functional.pad(embedding, (0, 0, 0, missing))
         return embedding.to(self._execution_device, self.transformer.dtype)[None, None]
 
+    def known_words(self) -> list[str] | None:
+        """Every word that the model knows; None if it can read any."""
+        return self._caption_tokenizer.known_words()
+
     def unknown_words(self, text: str) -> dict[str, list[str]]:
         """Words of `text` that the model does not know, each with the nearest it knows; they do no harm."""
         return self._caption_tokenizer.unknown_words(text)

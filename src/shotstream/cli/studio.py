@@ -1,0 +1,123 @@
+"""`shotstream studio`: a page on which a person directs a story while it is generated."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from shotstream.cli.generate import load, make_fast
+
+if TYPE_CHECKING:
+    from shotstream.serving.served import ServedModel
+
+app = typer.Typer(add_completion=False)
+console = Console(highlight=False, soft_wrap=True)
+
+_MOST_MESSAGE_BYTES = 64 * 1024
+
+
+@app.command()
+def studio(
+    library: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where stories are kept; made if missing.")
+    ] = Path("library"),
+    model: Annotated[str, typer.Option(help="mini, a model folder, or a name on the hub.")] = "mini",
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; others than this machine's own need the token printed.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="SHOTSTREAM_TOKEN", help="Instead of one made up for an address that needs one."),
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option(metavar="URL", help="SQLAlchemy URL; by default SQLite in the library.")
+    ] = None,
+    lookahead: Annotated[
+        float, typer.Option(min=0.1, max=60, help="Seconds that may be made before they are watched.")
+    ] = 2.0,
+    stories: Annotated[int, typer.Option(min=1, max=256, help="Most stories open at once.")] = 8,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    decoder: Annotated[str, typer.Option(help="full, or tiny: shows frames sooner.")] = "full",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    text: Annotated[
+        str, typer.Option(help="Where the text encoder lives: auto, resident, cpu, int8 or release.")
+    ] = "auto",
+    mode: Annotated[
+        str, typer.Option(help="auto, plain, exact (fast attention, compiled), fast (8-bit layers, too).")
+    ] = "auto",
+    kv_cache: Annotated[
+        str, typer.Option(help="auto, or float8: half the memory for keys and values.")
+    ] = "auto",
+    log_level: Annotated[
+        str, typer.Option(help="warning, info (requests) or debug (may name prompts).")
+    ] = "warning",
+) -> None:
+    """Open the studio: a page on which you direct a story and watch it while it is generated."""
+    import uvicorn
+
+    from shotstream.serving.events import Limits
+    from shotstream.serving.library.store import Store
+    from shotstream.serving.studio import Studio
+    from shotstream.serving.web.app import create_app
+    from shotstream.serving.web.security import LOOPBACK, Access
+
+    if log_level not in ("warning", "info", "debug"):
+        raise ValueError(f"--log-level is {log_level!r}; give warning, info or debug.")
+    logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    if host not in LOOPBACK and token is None:
+        token = secrets.token_urlsafe(24)
+    with _listen(host, port) as listener, Store(library, database) as store:
+        served = _served(model, device, decoder, dtype, text, mode, kv_cache)
+        limits = Limits(lookahead_seconds=lookahead, open_stories=stories)
+        config = uvicorn.Config(
+            create_app(Studio(store, served, limits), Access(token)),
+            log_level=log_level,
+            access_log=log_level != "warning",
+            ws_max_size=_MOST_MESSAGE_BYTES,
+            timeout_graceful_shutdown=2,
+            server_header=False,
+            proxy_headers=False,
+        )
+        _greet(host, listener.getsockname()[1], token, library)
+        uvicorn.Server(config).run(sockets=[listener])
+    console.print(f"Closed. The stories are in {escape(str(library))}/.")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the address before the model is loaded: whether it is free is known at once."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ValueError(
+            f"cannot listen at {host}:{port} ({error.strerror or error}); is another studio running there? "
+            "Give another --port."
+        ) from error
+
+
+def _greet(host: str, port: int, token: str | None, library: Path) -> None:
+    name = f"[{host}]" if ":" in host else host
+    query = f"/?token={token}" if token else ""
+    console.print(f"Studio: [bold]http://{escape(name)}:{port}{query}[/bold]")
+    console.print(f"Stories are kept in {escape(str(library))}/. Ctrl-C ends; nothing is lost.")
+
+
+def _served(
+    model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str
+) -> ServedModel:
+    from shotstream.models.fingerprint import hash_weights
+    from shotstream.serving.served import ServedModel
+
+    pipeline, _ = load(model, device, dtype, text)
+    make_fast(pipeline, mode, kv_cache)
+    with console.status("reading the weights' hash"):
+        weights = hash_weights(pipeline.fetch(model))
+    return ServedModel(pipeline, Path(model).name, weights, decoder)

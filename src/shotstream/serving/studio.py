@@ -1,0 +1,263 @@
+"""The studio: library, engine, recorder and viewers, as the event loop sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from shotstream.serving import storyboard
+from shotstream.serving.commands import ChunkPlace, Command, Playhead
+from shotstream.serving.directed import Refusal
+from shotstream.serving.engine import Engine
+from shotstream.serving.events import ErrorMessage, Event, Limits, Receipt, Refused, Shown, Snapshot
+from shotstream.serving.library.store import Store
+from shotstream.serving.library.stored import StoredChunk
+from shotstream.serving.metrics import Metrics
+from shotstream.serving.recorder import Recorder
+from shotstream.serving.served import ServedModel
+from shotstream.serving.states import State
+from shotstream.serving.telling import Telling
+from shotstream.serving.viewers import Viewer
+from shotstream.streaming.chunk import Chunk
+
+log = logging.getLogger(__name__)
+
+_GOES_ON = {State.SHOOTING, State.HOLDING, State.CUTTING, State.FAILED}
+"""A story that was left in such a state goes on when somebody watches it again."""
+
+
+class Channel:
+    """One story and its viewers; it lives on the event loop."""
+
+    def __init__(self, story: str, loop: asyncio.AbstractEventLoop, metrics: Metrics) -> None:
+        self.story = story
+        self.telling: Telling | None = None
+        """The story in the engine, once it is needed there and while it is watched."""
+        self.viewers: set[Viewer] = set()
+        self.opening: asyncio.Task[None] | None = None
+        """Kept while it runs."""
+        self._loop, self._metrics = loop, metrics
+
+    def hear(self, event: Event) -> None:
+        """Take an event, on the engine's thread."""
+        with suppress(RuntimeError):  # the loop is closed: nobody watches any more
+            self._loop.call_soon_threadsafe(self.tell, event)
+
+    def tell(self, event: Event) -> None:
+        """Pass an event on to all viewers."""
+        if isinstance(event, Shown):
+            self._metrics.prompt_to_glass_seconds.observe(event.prompt_to_glass_seconds)
+        text = event.model_dump_json()
+        for viewer in self.viewers:
+            viewer.tell(text)
+
+    def show(self, stored: StoredChunk, messages: list[bytes]) -> None:
+        """Pass a clip on to all viewers."""
+        for viewer in self.viewers:
+            viewer.show(stored, messages)
+
+
+class Studio:
+    """All that a server does with stories; its methods belong to the event loop, and wait for no viewer.
+
+    Args:
+        store: The library.
+        model: What tells the stories.
+        limits: What is refused.
+    """
+
+    def __init__(self, store: Store, model: ServedModel, limits: Limits | None = None) -> None:
+        self.store, self.model, self.limits = store, model, limits or Limits()
+        self.metrics = Metrics()
+        self.engine = Engine(store, model.open, model.made_with, self.limits, show=self._show)
+        self._recorder = Recorder(self._send)
+        self._channels: dict[str, Channel] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.ready = False
+        """Whether the model is warm."""
+
+    async def start(self) -> None:
+        """Sweep away what kills have left in the library, warm up the model, start the threads."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            await asyncio.to_thread(self.store.sweep)
+            await asyncio.to_thread(self.model.warm_up)
+        except Exception:
+            log.exception("the studio cannot start")
+            raise
+        self._recorder.start()
+        self.engine.start()
+        self.ready = True
+
+    async def close(self) -> None:
+        """End after the running chunk; the library, which stays open, has everything."""
+        self.ready = False
+        await asyncio.to_thread(self.engine.close)
+        await asyncio.to_thread(self._recorder.close)
+
+    # ---- stories ----
+
+    async def begin(self, setting: str, seed: int) -> str:
+        """Begin a story; return its id.
+
+        Raises:
+            Refusal: If the setting is too long or too many stories are open.
+            OSError: If it cannot be saved.
+        """
+        telling = await asyncio.wrap_future(self.engine.begin(setting, seed))
+        return telling.story
+
+    async def snapshot(self, story: str) -> Snapshot:
+        """A story as it stands: from the engine if it is open there, else from the library.
+
+        Raises:
+            NoStory: If there is no such story.
+        """
+        telling = self.engine.find(story)
+        return telling.snapshot if telling else await asyncio.to_thread(self.store.snapshot, story)
+
+    async def direct(self, story: str, command: Command) -> Receipt | Refused:
+        """Hand a command to a story, and wait for its answer.
+
+        Raises:
+            NoStory: If there is no such story.
+        """
+        answer: asyncio.Future[Receipt | Refused] = asyncio.get_running_loop().create_future()
+        await self.offer(story, command, answer.set_result)
+        return await answer
+
+    async def offer(self, story: str, command: Command, reply: Callable[[Receipt | Refused], None]) -> None:
+        """Hand a command to a story; `reply` takes the answer, on the event loop.
+
+        Raises:
+            NoStory: If there is no such story.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            telling = await self._open(story)
+        except Refusal as refusal:
+            reply(Refused(id=command.id, code=refusal.code, message=str(refusal)))
+        except LookupError:
+            raise
+        except (ValueError, OSError) as error:
+            reply(Refused(id=command.id, code="not_now", message=str(error)))
+        else:
+
+            def answer_here(answer: Receipt | Refused) -> None:
+                loop.call_soon_threadsafe(reply, answer)
+
+            self.engine.offer(telling, command, answer_here)
+
+    async def _open(self, story: str) -> Telling:
+        """Find a story in the engine, or have it told again there."""
+        telling = self.engine.find(story)
+        if telling is None:
+            telling = await asyncio.wrap_future(self.engine.open(story))
+        self._attach(story, telling)
+        return telling
+
+    async def put_away(self, story: str) -> None:
+        """Delete a story, so that it can be brought back: it ends in the engine too.
+
+        Raises:
+            NoStory: If there is no such story.
+            StoreError: If it cannot be saved.
+        """
+        await asyncio.to_thread(self.store.delete, story)
+        await asyncio.wrap_future(self.engine.let_go(story))
+
+    # ---- watching ----
+
+    async def join(self, story: str, viewer: Viewer) -> Snapshot:
+        """Let a viewer see a story from now on; one that was left in the middle of a shot goes on.
+
+        Args:
+            story: Its id.
+            viewer: Is sent events and clips until `leave`.
+
+        Raises:
+            NoStory: If there is no such story.
+        """
+        snapshot = await self.snapshot(story)
+        channel = self._channels.get(story)
+        if channel is None:
+            channel = self._channels[story] = Channel(story, asyncio.get_running_loop(), self.metrics)
+        channel.viewers.add(viewer)
+        self.metrics.viewers.inc()
+        if telling := self.engine.find(story):
+            self._attach(story, telling)
+        elif snapshot.state in _GOES_ON:
+            channel.opening = asyncio.create_task(self._go_on(channel, snapshot))
+        return snapshot
+
+    async def missed(self, story: str, after: ChunkPlace | None) -> list[StoredChunk]:
+        """What a viewer is still to see, from the library: call it after `join`.
+
+        Args:
+            story: Its id.
+            after: The newest chunk that the viewer has; without it, it is shown the newest take.
+
+        Raises:
+            NoStory: If there is no such story.
+        """
+        return await asyncio.to_thread(self._missed, story, after)
+
+    def leave(self, story: str, viewer: Viewer) -> None:
+        """Send a viewer nothing more."""
+        channel = self._channels.get(story)
+        if channel is None or viewer not in channel.viewers:
+            return
+        channel.viewers.discard(viewer)
+        self.metrics.viewers.dec()
+        if not channel.viewers:
+            if channel.telling:
+                channel.telling.unlisten(channel.hear)
+            del self._channels[story]
+
+    def playhead(self, story: str, playhead: Playhead) -> None:
+        """Say what a viewer shows."""
+        if telling := self.engine.find(story):
+            self.engine.playhead(telling, playhead)
+
+    async def _go_on(self, channel: Channel, before: Snapshot) -> None:
+        try:
+            telling = await self._open(channel.story)
+        except (ValueError, OSError) as error:
+            channel.tell(ErrorMessage(message=f"the story does not go on: {error}"))
+            return
+        for change in storyboard.changes(before, telling.snapshot):
+            channel.tell(change)
+
+    def _attach(self, story: str, telling: Telling) -> None:
+        """Let the viewers of a story hear what the engine says of it."""
+        channel = self._channels.get(story)
+        if channel and channel.telling is not telling and telling.listen(channel.hear):
+            channel.telling = telling
+
+    def _missed(self, story: str, after: ChunkPlace | None) -> list[StoredChunk]:
+        made = self.store.load(story).chunks
+        places = [(chunk.shot, chunk.take, chunk.chunk) for chunk in made]
+        if after and (after.shot, after.take, after.chunk) in places:
+            return made[places.index((after.shot, after.take, after.chunk)) + 1 :]
+        if made:
+            return self.store.take_chunks(story, made[-1].shot, made[-1].take)
+        shown = [card for card in self.store.snapshot(story).shots if card.frames]
+        return self.store.take_chunks(story, shown[-1].number, shown[-1].take) if shown else []
+
+    # ---- from the engine's thread, and the recorder's ----
+
+    def _show(self, story: str, stored: StoredChunk, chunk: Chunk, *, again: bool) -> None:
+        if not again:
+            self.metrics.chunk_seconds.observe(chunk.seconds["total"])
+        self._recorder.show(story, stored, chunk, again=again)
+
+    def _send(self, story: str, stored: StoredChunk, messages: list[bytes]) -> None:
+        assert self._loop
+        with suppress(RuntimeError):  # the loop is closed: nobody watches any more
+            self._loop.call_soon_threadsafe(self._pass_on, story, stored, messages)
+
+    def _pass_on(self, story: str, stored: StoredChunk, messages: list[bytes]) -> None:
+        if channel := self._channels.get(story):
+            channel.show(stored, messages)

@@ -1,0 +1,1 @@
+"""The studio on the web: FastAPI, WebSockets, and the page."""

@@ -1,0 +1,91 @@
+"""What routes share: where they find the studio, and how errors become answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Path, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from shotstream.media.files import DiskFull
+from shotstream.serving.commands import StoryId
+from shotstream.serving.directed import Refusal
+from shotstream.serving.library.stored import NoStory
+from shotstream.serving.studio import Studio
+from shotstream.serving.web.bodies import Problem
+
+
+def _studio(request: Request) -> Studio:
+    return request.app.state.studio
+
+
+TheStudio = Annotated[Studio, Depends(_studio)]
+StoryPath = Annotated[StoryId, Path(description="12 characters, as the library lists them.")]
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "There is no such thing."},
+    401: {"model": Problem, "description": "A token is needed."},
+    403: {"model": Problem, "description": "Not from there."},
+    409: {"model": Problem, "description": "It is not possible now."},
+    413: {"model": Problem, "description": "Too much was sent."},
+    422: {"model": Problem, "description": "What was sent makes no sense."},
+    429: {"model": Problem, "description": "Too often."},
+    507: {"model": Problem, "description": "The disk is full, or cannot be written."},
+}
+
+
+def add_problems(app: FastAPI) -> None:
+    """Let every error be answered by a sentence in ``detail``."""
+    app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_exception_handler(HTTPException, _http)
+    for kind, status in ((NoStory, 404), (LookupError, 404), (ValueError, 409), (OSError, 507)):
+        app.add_exception_handler(kind, _answering(status))
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(DiskFull, _answering(507))
+
+
+async def read_body(request: Request, most_bytes: int) -> bytes:
+    """Read what was sent, but no more than is allowed.
+
+    Raises:
+        HTTPException: 413, if it is more.
+    """
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > most_bytes:
+            raise HTTPException(413, f"more than {most_bytes // 1024} KiB were sent; send less")
+    return bytes(data)
+
+
+def problem(status: int, sentence: str, code: str | None = None) -> JSONResponse:
+    """An answer that says why not."""
+    return JSONResponse({"detail": sentence} | ({"code": code} if code else {}), status)
+
+
+def _answering(status: int):
+    async def answer(request: Request, error: Exception) -> JSONResponse:
+        return problem(status, str(error))
+
+    return answer
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    answer = problem(error.status_code, str(error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refusal)
+    return problem(404 if error.code == "not_found" else 409, str(error), error.code)
+
+
+async def _unreadable(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the request"
+    return problem(422, f"{where}: {first['msg']}")

@@ -1,0 +1,112 @@
+"""What HTTP takes and gives back, beside the messages of the protocol."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shotstream.serving.commands import Message, Seed, StoryId
+from shotstream.serving.events import FramePlace, Limits, Parent, RefusalCode, Snapshot
+from shotstream.serving.library.stored import StorySummary
+
+
+class NewStory(Message):
+    """A story to be begun."""
+
+    setting: str = ""
+    """Who and where: goes with every shot."""
+    seed: Seed = 0
+
+
+class Began(Message):
+    """A story was begun."""
+
+    story: StoryId
+
+
+class Uploaded(Message):
+    """A picture was taken in."""
+
+    upload: Annotated[str, Field(pattern=r"^[a-z0-9]{1,64}$")]
+
+
+class Problem(Message):
+    """Why not, in a sentence."""
+
+    detail: str
+    code: RefusalCode | None = None
+    """What kind of reason a command was refused for."""
+
+
+class ModelFacts(Message):
+    """What tells the stories."""
+
+    model: str
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    fps: float
+    chunk_seconds: float
+    limits: Limits
+    version: str
+
+
+class Vocabulary(Message):
+    """What the model can be told."""
+
+    words: list[str] | None
+    """Every word that it knows; null if it can read any."""
+    prompts: list[str]
+    """Phrases worth trying."""
+    settings: list[str]
+
+
+class Still(FramePlace):
+    """A frame of a certain take."""
+
+    take: int
+
+
+class StoryEntry(Message):
+    """A story as the library lists it."""
+
+    story: StoryId
+    setting: str
+    seed: int
+    model: str
+    state: str
+    shots: int
+    frames: int
+    seconds: float
+    prompt: str
+    """Of its first shot; empty without one."""
+    still: Still | None
+    """A frame to know it by."""
+    parent: Parent | None
+    created_seconds: float
+    """Since 1970, like the next two."""
+    changed_seconds: float
+    deleted_seconds: float | None
+
+
+def entry(story: StorySummary, snapshot: Snapshot) -> StoryEntry:
+    """What the library lists of a story."""
+    made = [card for card in snapshot.shots if card.frames]
+    frames = sum(card.frames for card in made)
+    still = Still(shot=made[0].number, take=made[0].take, frame=made[0].frames // 2) if made else None
+    return StoryEntry(
+        story=story.id,
+        setting=story.setting,
+        seed=story.seed,
+        model=story.made_with.model,
+        state=snapshot.state,
+        shots=len(snapshot.shots),
+        frames=frames,
+        seconds=frames / story.made_with.fps,
+        prompt=snapshot.shots[0].prompt if snapshot.shots else "",
+        still=still,
+        parent=snapshot.parent,
+        created_seconds=story.created_seconds,
+        changed_seconds=story.changed_seconds,
+        deleted_seconds=story.deleted_seconds,
+    )

@@ -1,0 +1,208 @@
+"""HTTP for what can be taken away: films, clips, timelines, subtitles, story files, stills, pictures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path as FilePath
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.background import BackgroundTask
+
+from shotstream.media.films import FragmentedFilm
+from shotstream.media.live import decode_chunk
+from shotstream.media.pictures import decode_picture, encode_jpeg
+from shotstream.serving.clips import LAST_OF_SHOT, access_units, read_clip
+from shotstream.serving.exports import Film, write_take
+from shotstream.serving.library.store import MOST_UPLOAD_PIXELS, Store
+from shotstream.serving.library.stored import StoredChunk
+from shotstream.serving.protocol import VideoHeader
+from shotstream.serving.studio import Studio
+from shotstream.serving.viewers import Viewer
+from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, read_body
+from shotstream.serving.web.bodies import Uploaded
+
+router = APIRouter(prefix="/api", tags=["exports"], responses=PROBLEMS)
+
+PICTURE_KINDS = ("image/jpeg", "image/png", "image/webp")
+Number = Annotated[int, Path(ge=0, lt=2**31)]
+QueryNumber = Annotated[int, Query(ge=0, lt=2**31)]
+UploadName = Annotated[str, Path(pattern=r"^[a-z0-9]{1,64}$")]
+UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "The picture itself.",
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in PICTURE_KINDS},
+    }
+}
+_LOOK_AGAIN_SECONDS = 1.0
+_FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+
+
+async def send_film(store: Store, story: str) -> FileResponse:
+    """Answer with the film of a story."""
+    film = await asyncio.to_thread(Film.of, store, story)
+    return await _send_file(film.write, f"{story}.mp4", "video/mp4")
+
+
+@router.get("/stories/{story}/film.mp4", response_class=FileResponse)
+async def film(studio: TheStudio, story: StoryPath) -> FileResponse:
+    """The whole film, as it was shown."""
+    return await send_film(studio.store, story)
+
+
+@router.get("/stories/{story}/clips.zip", response_class=FileResponse)
+async def clips(studio: TheStudio, story: StoryPath) -> FileResponse:
+    """A film per shot, with the timeline that names them and the subtitles."""
+    film = await asyncio.to_thread(Film.of, studio.store, story)
+    return await _send_file(film.write_clips, f"{story}.zip", "application/zip")
+
+
+@router.get("/stories/{story}/clips/{shot}/{take}.mp4", response_class=FileResponse)
+async def clip(studio: TheStudio, story: StoryPath, shot: Number, take: Number) -> FileResponse:
+    """One take."""
+    chunks = await asyncio.to_thread(studio.store.take_chunks, story, shot, take)
+    if not chunks:
+        raise HTTPException(404, f"there is no take {take + 1} of shot {shot + 1}")
+    fps = studio.model.made_with.fps
+    return await _send_file(
+        partial(write_take, chunks, fps), f"{story}-{shot + 1}-{take + 1}.mp4", "video/mp4"
+    )
+
+
+@router.get("/stories/{story}/live.mp4", response_class=StreamingResponse)
+async def live(
+    studio: TheStudio, story: StoryPath, shot: QueryNumber, take: QueryNumber, frame: QueryNumber = 0
+) -> StreamingResponse:
+    """One take as a film that grows while it is made, from the chunk that has a frame on (fragmented MP4).
+
+    For browsers without WebCodecs. Every frame has the time that it has in the shot. It ends with the take,
+    and where something had to be left out because it was fetched too slowly: ask again from there.
+    """
+    chunks = await asyncio.to_thread(studio.store.take_chunks, story, shot, take)
+    chunks = [chunk for chunk in chunks if chunk.first_frame + chunk.frames > frame]
+    if not chunks:
+        raise HTTPException(404, f"there is no frame {frame} of take {take + 1} of shot {shot + 1} yet")
+    return StreamingResponse(_growing(studio, story, chunks), media_type="video/mp4")
+
+
+@router.get("/stories/{story}/timeline.otio", response_class=Response)
+async def timeline(studio: TheStudio, story: StoryPath) -> Response:
+    """The film as a timeline for editing programs (OpenTimelineIO); `clips.zip` has the clips it names."""
+    return await _send_text(studio.store, story, "timeline", "otio", "application/json")
+
+
+@router.get("/stories/{story}/subtitles.srt", response_class=PlainTextResponse)
+async def subtitles(studio: TheStudio, story: StoryPath) -> Response:
+    """The prompts as subtitles (SRT)."""
+    return await _send_text(studio.store, story, "subtitles", "srt", "application/x-subrip")
+
+
+@router.get("/stories/{story}/story.yaml", response_class=PlainTextResponse)
+async def story_file(studio: TheStudio, story: StoryPath) -> Response:
+    """A story file that tells it again."""
+    return await _send_text(studio.store, story, "yaml", "yaml", "text/yaml")
+
+
+@router.get("/stories/{story}/story.json", response_class=Response)
+async def facts(studio: TheStudio, story: StoryPath) -> Response:
+    """Everything that is known of its shots."""
+    return await _send_text(studio.store, story, "json", "json", "application/json")
+
+
+@router.get("/stories/{story}/stills/{shot}/{take}/{frame}.jpg", response_class=Response)
+async def still(studio: TheStudio, story: StoryPath, shot: Number, take: Number, frame: Number) -> Response:
+    """One frame, JPEG."""
+    data = await asyncio.to_thread(_still, studio.store, story, shot, take, frame)
+    return Response(data, media_type="image/jpeg", headers=_FOR_EVER)
+
+
+@router.post("/uploads", status_code=201, openapi_extra=UPLOAD_BODY)
+async def upload(studio: TheStudio, request: Request) -> Uploaded:
+    """Take in a picture (JPEG, PNG or WebP) for `reference`; it is decoded and encoded anew."""
+    data = await read_body(request, studio.limits.upload_bytes)
+
+    def keep() -> str:
+        try:
+            pixels = decode_picture(data, most_pixels=MOST_UPLOAD_PIXELS)
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
+        return studio.store.add_picture(pixels)
+
+    return Uploaded(upload=await asyncio.to_thread(keep))
+
+
+@router.get("/uploads/{upload}.png", response_class=FileResponse)
+async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
+    """A picture that was uploaded."""
+    file = studio.store.picture_file(upload)
+    if not file.is_file():
+        raise HTTPException(404, f"there is no upload {upload}")
+    return FileResponse(file, media_type="image/png", headers=_FOR_EVER)
+
+
+async def _growing(studio: Studio, story: str, chunks: list[StoredChunk]) -> AsyncIterator[bytes]:
+    frame = chunks[0].first_frame
+    film, viewer = FragmentedFilm(studio.model.made_with.fps, frame), Viewer()
+    await studio.join(story, viewer)
+    viewer.replay(chunks)
+    try:
+        while (clip := await _next_clip(studio, story, viewer, chunks[0])) is not None:
+            first, last = VideoHeader.unpack(clip[0]), VideoHeader.unpack(clip[-1])
+            if (first.shot, first.take, first.frame) != (chunks[0].shot, chunks[0].take, frame):
+                return
+            frame = last.frame + 1
+            yield await asyncio.to_thread(film.add, access_units(clip))
+            if last.flags & LAST_OF_SHOT:
+                return
+    finally:
+        studio.leave(story, viewer)
+
+
+async def _next_clip(studio: Studio, story: str, viewer: Viewer, take: StoredChunk) -> list[bytes] | None:
+    """The next clip; None if the take is over."""
+    while True:
+        try:
+            said = await asyncio.wait_for(viewer.next(), _LOOK_AGAIN_SECONDS)
+        except TimeoutError:
+            cards = (await studio.snapshot(story)).shots
+            if not any(
+                (card.number, card.take, card.state) == (take.shot, take.take, "live") for card in cards
+            ):
+                return None
+        else:
+            if isinstance(said, list):
+                return said
+
+
+def _still(store: Store, story: str, shot: int, take: int, frame: int) -> bytes:
+    for chunk in store.take_chunks(story, shot, take):
+        place = frame - chunk.first_frame
+        if 0 <= place < chunk.frames:
+            with suppress(OSError):  # no clip yet
+                return encode_jpeg(decode_chunk(access_units(read_clip(chunk.clip)[: place + 1]))[-1])
+    raise HTTPException(404, f"there is no frame {frame} of take {take + 1} of shot {shot + 1}")
+
+
+async def _send_text(store: Store, story: str, what: str, suffix: str, media_type: str) -> Response:
+    film = await asyncio.to_thread(Film.of, store, story)
+    text = await asyncio.to_thread(getattr, film, what)
+    headers = {"Content-Disposition": f'attachment; filename="{story}.{suffix}"'}
+    return Response(text, media_type=media_type, headers=headers)
+
+
+async def _send_file(write: Callable[[FilePath], Any], name: str, media_type: str) -> FileResponse:
+    """Write a file beside everything else, send it, remove it."""
+    folder = TemporaryDirectory(prefix="shotstream-")
+    path = FilePath(folder.name) / name
+    try:
+        await asyncio.to_thread(write, path)
+    except BaseException:
+        folder.cleanup()
+        raise
+    return FileResponse(path, filename=name, media_type=media_type, background=BackgroundTask(folder.cleanup))

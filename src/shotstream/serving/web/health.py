@@ -1,0 +1,56 @@
+"""HTTP for those who run the studio, and what the page asks first."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse, Response
+
+from shotstream import __version__
+from shotstream.serving.web.answers import TheStudio, problem
+from shotstream.serving.web.bodies import ModelFacts, Problem, Vocabulary
+
+router = APIRouter(tags=["studio"])
+
+
+@router.get("/healthz", response_class=PlainTextResponse)
+async def healthz() -> str:
+    """Whether the server runs."""
+    return "ok\n"
+
+
+@router.get("/readyz", response_class=PlainTextResponse, responses={503: {"model": Problem}})
+async def readyz(studio: TheStudio) -> Response:
+    """Whether the model is warm."""
+    return PlainTextResponse("ready\n") if studio.ready else problem(503, "the model is being warmed up")
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(studio: TheStudio) -> Response:
+    """Figures in Prometheus' format."""
+    tellings = studio.engine.tellings
+    studio.metrics.open_stories.set(len(tellings))
+    studio.metrics.queued_commands.set(sum(telling.queued for telling in tellings))
+    return Response(studio.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@router.get("/api/model")
+async def model(studio: TheStudio) -> ModelFacts:
+    """What tells the stories."""
+    made_with = studio.model.made_with
+    return ModelFacts(
+        model=made_with.model,
+        size=(made_with.width, made_with.height),
+        fps=made_with.fps,
+        chunk_seconds=studio.model.chunk_seconds,
+        limits=studio.limits,
+        version=__version__,
+    )
+
+
+@router.get("/api/vocabulary")
+async def vocabulary(studio: TheStudio) -> Vocabulary:
+    """What the model can be told."""
+    words, (prompts, settings) = studio.model.words, studio.model.examples
+    return Vocabulary(
+        words=None if words is None else list(words), prompts=list(prompts), settings=list(settings)
+    )

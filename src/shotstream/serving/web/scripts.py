@@ -1,0 +1,135 @@
+"""Whole stories: begun from a story file, or told to the end and handed back as a film."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import FileResponse
+from pydantic import ValidationError
+
+from shotstream.serving.commands import Playhead, Shoot, Stop
+from shotstream.serving.directed import Refusal
+from shotstream.serving.events import Refused
+from shotstream.serving.protocol import VideoHeader
+from shotstream.serving.states import State
+from shotstream.serving.studio import Studio
+from shotstream.serving.viewers import Viewer
+from shotstream.serving.web.answers import PROBLEMS, TheStudio, read_body
+from shotstream.serving.web.bodies import Began
+from shotstream.serving.web.exports import send_film
+from shotstream.story import Shot, Story, StoryError
+
+MOST_FILE_BYTES = 2**20
+_LOOK_AGAIN_SECONDS = 1.0
+
+router = APIRouter(prefix="/api", tags=["stories"], responses=PROBLEMS)
+
+FILE_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "A story file, as `shotstream generate` reads it.",
+        "content": {
+            "text/yaml": {"schema": {"type": "string", "maxLength": MOST_FILE_BYTES}},
+            "application/json": {"schema": {"type": "object"}},
+        },
+    }
+}
+
+
+async def _story_file(request: Request) -> Story:
+    """Read the body as a story file."""
+    data = await read_body(request, MOST_FILE_BYTES)
+    kind = "json" if "json" in request.headers.get("content-type", "") else "yaml"
+    return await asyncio.to_thread(_read, data, f"story.{kind}")
+
+
+StoryFile = Annotated[Story, Depends(_story_file)]
+
+
+@router.post("/stories/import", status_code=201, openapi_extra=FILE_BODY)
+async def import_story(studio: TheStudio, script: StoryFile) -> Began:
+    """Begin a story from a story file, all its shots queued."""
+    return Began(story=await _begin(studio, script))
+
+
+@router.post("/films", openapi_extra=FILE_BODY, response_class=FileResponse)
+async def make_film(studio: TheStudio, script: StoryFile, request: Request) -> FileResponse:
+    """Tell a whole story and answer with the film, MP4; it is kept in the library too.
+
+    Whoever hangs up stops the story.
+    """
+    viewer = Viewer()
+    story = await _begin(studio, script)
+    await studio.join(story, viewer)
+    try:
+        while not await _told(studio, story):
+            if await request.is_disconnected():
+                await studio.direct(story, Stop(id="hung-up"))
+                raise HTTPException(499, "nobody waits for the film any more")
+            await _watch(studio, story, viewer)
+    finally:
+        studio.leave(story, viewer)
+    return await send_film(studio.store, story)
+
+
+async def _begin(studio: Studio, script: Story) -> str:
+    """Begin a story and queue its shots; one that is refused takes the story with it."""
+    try:
+        shots = [_command(number, shot) for number, shot in enumerate(script.shots)]
+    except ValidationError as error:
+        raise HTTPException(422, f"a shot cannot be told here: {error.errors()[0]['msg']}") from error
+    story = await studio.begin(script.setting, script.seed)
+    for shot in shots:
+        answer = await studio.direct(story, shot)
+        if isinstance(answer, Refused):
+            await studio.put_away(story)
+            raise Refusal(answer.code, answer.message)
+    return story
+
+
+def _command(number: int, shot: Shot) -> Shoot:
+    return Shoot(
+        id=f"file-{number}",
+        prompt=shot.prompt,
+        seconds=shot.seconds,
+        chunks=shot.chunks,
+        seed=shot.seed,
+        after=True,
+    )
+
+
+async def _told(studio: Studio, story: str) -> bool:
+    """Whether all shots are there.
+
+    Raises:
+        Refusal: If the story stands still.
+    """
+    snapshot = await studio.snapshot(story)
+    if snapshot.state in (State.FAILED, State.PAUSED):
+        raise Refusal("not_now", f"the story stands still: {snapshot.reason or 'it is paused'}")
+    return snapshot.state is State.IDLE
+
+
+async def _watch(studio: Studio, story: str, viewer: Viewer) -> None:
+    """Show what comes to nobody, at once: the engine waits for what is shown."""
+    try:
+        said = await asyncio.wait_for(viewer.next(), _LOOK_AGAIN_SECONDS)
+    except TimeoutError:
+        return
+    if isinstance(said, list):
+        header = VideoHeader.unpack(said[-1])
+        studio.playhead(story, Playhead(shot=header.shot, take=header.take, frame=header.frame))
+
+
+def _read(data: bytes, name: str) -> Story:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(data)
+        try:
+            return Story.read(path)
+        except StoryError as error:
+            raise HTTPException(422, str(error).replace(str(path), name)) from error

@@ -1,0 +1,66 @@
+"""HTTP for stories: the library, and everything that a director can say."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+
+from shotstream.serving.commands import Command
+from shotstream.serving.events import Receipt, Refused, Welcome
+from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, problem
+from shotstream.serving.web.bodies import Began, NewStory, StoryEntry, entry
+from shotstream.serving.web.sockets import welcome
+
+router = APIRouter(prefix="/api/stories", tags=["stories"], responses=PROBLEMS)
+
+
+@router.get("")
+async def list_stories(studio: TheStudio, deleted: bool = False) -> list[StoryEntry]:
+    """List the stories of the library, or those that were put away, the newest change first."""
+
+    def listed() -> list[StoryEntry]:
+        stories = studio.store.stories(deleted=deleted)
+        return [entry(story, studio.store.snapshot(story.id)) for story in stories]
+
+    return await asyncio.to_thread(listed)
+
+
+@router.post("", status_code=201)
+async def begin(studio: TheStudio, new: NewStory) -> Began:
+    """Begin a story."""
+    return Began(story=await studio.begin(new.setting, new.seed))
+
+
+@router.get("/{story}")
+async def read(studio: TheStudio, story: StoryPath) -> Welcome:
+    """Read a story as it stands."""
+    return welcome(studio, story, await studio.snapshot(story))
+
+
+@router.delete("/{story}", status_code=204)
+async def put_away(studio: TheStudio, story: StoryPath) -> None:
+    """Put a story away; it can be brought back."""
+    await studio.put_away(story)
+
+
+@router.post("/{story}/undelete", status_code=204)
+async def bring_back(studio: TheStudio, story: StoryPath) -> None:
+    """Bring back a story that was put away."""
+    await asyncio.to_thread(studio.store.undelete, story)
+
+
+@router.delete("/{story}/forever", status_code=204)
+async def forget(studio: TheStudio, story: StoryPath) -> None:
+    """Remove a story that was put away, for good."""
+    await asyncio.to_thread(studio.store.forget, story)
+
+
+@router.post("/{story}/commands", response_model=Receipt)
+async def direct(studio: TheStudio, story: StoryPath, command: Annotated[Command, Body()]):
+    """Direct a story: any command of the protocol, answered by its receipt."""
+    answer = await studio.direct(story, command)
+    if isinstance(answer, Refused):
+        return problem(404 if answer.code == "not_found" else 409, answer.message, answer.code)
+    return answer
