@@ -216,11 +216,10 @@ class Engine:
                 "it can be watched and exported here, and goes on where that model runs"
             )
         self._make_room()
-        kept = iter(stored.chunks)
 
-        def told(chunk: Chunk) -> None:
+        def told(kept: StoredChunk, chunk: Chunk) -> None:
             showing.made(chunk)
-            self._show(story, next(kept), chunk, again=True)
+            self._show(story, kept, chunk, again=True)
 
         directed = yield from retell(self._store, stored, self._open_session, told)
         return self._admit(stored, directed, showing)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from shotstream.serving.directed import DirectedStory
 from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import StoredCommand, StoredStory
+from shotstream.serving.library.stored import StoredChunk, StoredCommand, StoredStory
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.session import StorySession
 
@@ -19,7 +19,7 @@ def retell(
     store: Store,
     stored: StoredStory,
     open_session: OpenSession,
-    told: Callable[[Chunk], None] = lambda chunk: None,
+    told: Callable[[StoredChunk, Chunk], None] = lambda stored, chunk: None,
 ) -> Generator[None, None, DirectedStory]:
     """Repeat the commands of a story and give back its chunks; a branch is told from its parent's.
 
@@ -29,7 +29,7 @@ def retell(
         store: Has the parents and the uploaded pictures.
         stored: What is to be told.
         open_session: Gives the session of a story without a parent.
-        told: Is shown every chunk of the story itself.
+        told: Is given every chunk of the story itself, as it is kept and as it is told.
 
     Returns:
         The story as it stood.
@@ -50,7 +50,7 @@ def retell(
             raise ValueError(
                 f"entry {number} is not where its shot ended; was the story told by another model?"
             )
-        told(chunk)
+        told(entry, chunk)
         yield
     return story
 

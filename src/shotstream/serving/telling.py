@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, Full, Queue
 from threading import Lock
 from typing import Protocol
@@ -279,8 +280,8 @@ class Telling:
         self._check_limits(command)
         try:
             if command.type == "resume" and self.directed.machine.state is State.FAILED:
-                stored = self._store.load(self.story)
-                self.directed = finish(retell(self._store, stored, self._open_session))
+                stored, show = self._store.load(self.story), partial(self._show, self.story, again=True)
+                self.directed = finish(retell(self._store, stored, self._open_session, show))
             effect = self.directed.follow(command)
             changes, receipt = self._changes(), self._receipt(command, effect)
             self._store.append_command(self.story, StoredCommand(command, receipt), changes)
