@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo studio reproduce test check setup
+.PHONY: demo studio reproduce test check setup page page-check kill-test load-test fuzz
 
 demo: $(READY)  ## a five-shot story, generated here: out/first_story/
 	$(BIN)/shotstream generate stories/first_story.yaml -o out/first_story
@@ -22,6 +22,21 @@ check: $(READY)  ## format, lint, types and tests
 	$(BIN)/ruff check
 	$(BIN)/pyright
 	$(BIN)/pytest -m "not slow and not gpu"
+
+page:  ## build the studio's page from studio/ (needs Node 20)
+	cd studio && npm ci --no-audit --no-fund && npm run build
+
+page-check:  ## format, types and tests of the page (needs Node 20)
+	cd studio && npm ci --no-audit --no-fund && npm run check && npm test
+
+kill-test: $(READY)  ## 50 times kill -9 while a story is told: nothing is lost
+	SHOTSTREAM_LONG=1 $(BIN)/pytest -s tests/serving/endurance/test_kill.py
+
+load-test: $(READY)  ## 8 viewers of 4 stories for 15 minutes, some of them badly behaved
+	$(BIN)/python benchmarks/studio_load.py --minutes 15 --stories 4 --viewers 8
+
+fuzz: $(READY)  ## more than 10,000 requests and messages that make no sense
+	SHOTSTREAM_LONG=1 $(BIN)/pytest -s tests/serving/web/test_fuzz.py
 
 setup: $(READY)  ## only the virtual environment
 
