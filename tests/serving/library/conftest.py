@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from shotstream.serving.store import Store
 from sqlalchemy import create_engine, text
+
+from shotstream.serving.library.store import Store
 
 POSTGRES = "SHOTSTREAM_TEST_POSTGRES"
 
@@ -19,7 +20,9 @@ def url(request) -> str | None:
         return None
     server = os.environ.get(POSTGRES)
     if server is None:
-        pytest.skip(f"{POSTGRES} names no server; run tests/serving/postgres.sh pytest tests/serving")
+        pytest.skip(
+            f"{POSTGRES} names no server; run tests/serving/library/postgres.sh pytest tests/serving/library"
+        )
     engine = create_engine(server)
     with engine.begin() as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))

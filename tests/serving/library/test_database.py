@@ -6,13 +6,13 @@ from contextlib import closing
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from shotstream.serving.database import open_database
-from shotstream.serving.store import Store
-from shotstream.serving.stored import StoreError
-from shotstream.serving.tables import metadata
 from sqlalchemy import Engine, event, text
 
-from tests.serving.telling import begin, journal
+from shotstream.serving.library.database import open_database
+from shotstream.serving.library.store import Store
+from shotstream.serving.library.stored import StoreError
+from shotstream.serving.library.tables import metadata
+from tests.serving.library.telling import begin, journal
 
 pytestmark = pytest.mark.cpu
 
@@ -36,10 +36,11 @@ def test_sqlite_is_set_to_keep_what_it_was_told(tmp_path):
 def test_opening_again_keeps_what_is_there(tmp_path, url):
     with Store(tmp_path, url) as store:
         story = begin(store)
-        journal(store, story, 0)
-        before = store.load(story)
+        for number in range(4):
+            journal(store, story, number)
+        before = store.load(story), store.snapshot(story)
     with Store(tmp_path, url) as store:
-        assert store.load(story) == before
+        assert (store.load(story), store.snapshot(story)) == before
 
 
 def test_a_library_of_a_newer_version_is_refused(tmp_path):

@@ -7,10 +7,10 @@ import random
 import time
 
 import pytest
-from shotstream.serving.store import Store
-from shotstream.serving.stored import Swept
 
-from tests.serving.telling import begin, check, write_for_ever
+from shotstream.serving.library.store import Store
+from shotstream.serving.library.stored import Swept
+from tests.serving.library.telling import begin, check, check_board, write_for_ever
 
 pytestmark = pytest.mark.cpu
 
@@ -18,10 +18,10 @@ KILLS = 20
 LONGEST_SECONDS = 0.3
 
 
-def test_every_chunk_whose_call_returned_outlives_kill_9(tmp_path):
+def test_every_entry_whose_call_returned_outlives_kill_9(tmp_path):
     library, receipts = tmp_path / "library", tmp_path / "receipts"
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["tests.serving.telling"])
+    processes.set_forkserver_preload(["tests.serving.library.telling"])
     chance = random.Random(0)
     kept = 0
     for _ in range(KILLS):
@@ -32,15 +32,14 @@ def test_every_chunk_whose_call_returned_outlives_kill_9(tmp_path):
         process.kill()
         process.join()
         assert process.exitcode == -9
-        before = kept + receipts.stat().st_size
+        promised = kept + receipts.stat().st_size
         with Store(library) as store:
             store.sweep()
             assert store.sweep() == Swept([], [], [])
             story = store.stories()[0].id if store.stories() else begin(store)
             told = store.load(story)
-            kept = check(told, least=before)
-            assert kept <= before + 1
-            if kept:
-                folder = told.chunks[0].path.parent
-                assert sorted(folder.iterdir()) == sorted(chunk.path for chunk in told.chunks)
-    assert kept > 2 * KILLS, "the writer was killed too early to tell anything"
+            kept = check(told)
+            assert promised <= kept <= promised + 1
+            check_board(store.snapshot(story), kept)
+            assert set(library.glob("stories/*/*/*")) == {chunk.path for chunk in told.chunks}
+    assert kept > 4 * KILLS, "the writer was killed too early to tell anything"

@@ -150,14 +150,17 @@ def load_story(connection: Connection, story: str, folder: Path) -> StoredStory:
     return StoredStory(**_summary(row), entries=[told[position] for position in sorted(told)])
 
 
-def take_chunks(connection: Connection, story: str, shot: int, take: int, folder: Path) -> list[StoredChunk]:
-    """Read the chunks of one take, in order, whose latents are in `folder`."""
+def take_chunks(
+    connection: Connection, story: str, shot: int, take: int, folder: Path, entries: int
+) -> list[StoredChunk]:
+    """Read the chunks of one take among the first `entries`, in order, whose latents are in `folder`."""
     of_take = [takes.c.story == story, takes.c.shot == shot, takes.c.take == take]
     seed = connection.scalar(select(takes.c.seed).where(*of_take))
     if seed is None:
         return []
     found = select(chunks).where(chunks.c.story == story, chunks.c.shot == shot, chunks.c.take == take)
-    return [_chunk(row, seed, folder) for row in connection.execute(found.order_by(chunks.c.position))]
+    found = found.where(chunks.c.position < entries).order_by(chunks.c.position)
+    return [_chunk(row, seed, folder) for row in connection.execute(found)]
 
 
 def cards(connection: Connection, story: str) -> list[ShotCard]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import re
 import secrets
 import shutil
 import string
@@ -43,6 +44,7 @@ MOST_UPLOAD_PIXELS = 40_000_000
 """Of a picture that people bring."""
 
 _LETTERS = string.ascii_lowercase + string.digits
+_UPLOAD = re.compile(r"[a-z0-9]{1,64}")
 
 
 class Store:
@@ -190,7 +192,7 @@ class Store:
                     rows.note_changes(connection, story, changes)
                     rows.note_entries(connection, story, position + 1)
                 folder = self._chunks(story)
-                return rows.take_chunks(connection, story, chunk.shot, chunk.take, folder)[-1]
+                return rows.take_chunks(connection, story, chunk.shot, chunk.take, folder, position + 1)[-1]
         except DiskFull:
             if file:
                 file.unlink(missing_ok=True)
@@ -201,9 +203,10 @@ class Store:
 
         Raises:
             DiskFull: If there is no room.
-            StoreError: If there is no such story.
+            NoStory: If there is no such story.
         """
         with self._transaction() as connection:
+            rows.story_row(connection, story)
             rows.note_changes(connection, story, changes)
 
     def delete(self, story: str) -> None:
@@ -211,7 +214,7 @@ class Store:
 
         Raises:
             DiskFull: If there is no room.
-            StoreError: If there is no such story.
+            NoStory: If there is no such story.
         """
         with self._transaction() as connection:
             rows.change_story(connection, story, {"deleted_seconds": time.time()}, {"type": "delete"})
@@ -221,7 +224,7 @@ class Store:
 
         Raises:
             DiskFull: If there is no room.
-            StoreError: If there is no such story.
+            NoStory: If there is no such story.
         """
         with self._transaction() as connection:
             rows.change_story(connection, story, {"deleted_seconds": None}, {"type": "undelete"})
@@ -256,7 +259,7 @@ class Store:
         """Read all it takes to tell a story again, as it stood at one moment; put away or not.
 
         Raises:
-            StoreError: If there is no such story.
+            NoStory: If there is no such story.
         """
         with self._reading() as connection:
             return rows.load_story(connection, story, self._chunks(story))
@@ -281,18 +284,23 @@ class Store:
             )
 
     def take_chunks(self, story: str, shot: int, take: int) -> list[StoredChunk]:
-        """Read the chunks of a take, in order; a branch those of the shots it shares; empty: no such take.
+        """Read the chunks of a take, in order; empty if there is no such take.
+
+        Of the shots that a branch shares it has its parent's takes too, as they were when it went off.
 
         Raises:
             NoStory: If there is no such story.
         """
         with self._reading() as connection:
+            row = rows.story_row(connection, story)
+            entries = row.entries
             while True:
-                origin = rows.parent(rows.story_row(connection, story))
-                found = rows.take_chunks(connection, story, shot, take, self._chunks(story))
+                found = rows.take_chunks(connection, story, shot, take, self._chunks(story), entries)
+                origin = rows.parent(row)
                 if found or origin is None or shot > origin.shot:
                     return found
-                story = origin.story
+                story, entries = origin.story, origin.entries
+                row = rows.story_row(connection, story)
 
     def history(self, story: str) -> list[dict[str, Any]]:
         """Read how the states of a story changed, in order, each with its ``moment_seconds``."""
@@ -313,7 +321,13 @@ class Store:
         return upload
 
     def picture_file(self, upload: str) -> Path:
-        """Where a picture is."""
+        """Where a picture is, or would be.
+
+        Raises:
+            LookupError: If it cannot be the name of one; whatever strangers ask for, it is in the folder.
+        """
+        if not _UPLOAD.fullmatch(upload):
+            raise LookupError(f"there is no picture {upload!r}")
         return self.library / "uploads" / f"{upload}.png"
 
     def picture(self, upload: str) -> np.ndarray:
@@ -335,7 +349,7 @@ class Store:
         Raises:
             MediaError: If a file cannot be removed.
         """
-        swept = Swept([], [], [])
+        swept = Swept(sorted((self.library / "uploads").glob(".*.part*")), [], [])
         with self._transaction() as connection:
             journalled = rows.list_files(connection)
             for folder in sorted((self.library / "stories").glob("*/")):
