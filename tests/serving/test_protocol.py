@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -17,7 +19,9 @@ from shotstream.serving.states import TRANSITIONS, State
 
 pytestmark = pytest.mark.cpu
 
-PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+PROJECT = Path(__file__).parents[2]
+PAGE = (PROJECT / "docs" / "protocol.md").read_text()
+STUDIO = PROJECT / "studio"
 
 
 def kinds(union: object) -> list[type[BaseModel]]:
@@ -114,11 +118,45 @@ def test_whatever_is_sent_is_read_or_refused(message: str | bytes) -> None:
     assert read_message(read.model_dump_json()) == read
 
 
-def test_the_schema_names_every_message() -> None:
+def test_the_schema_names_every_message_and_what_it_always_has() -> None:
     schema = protocol.json_schema()
-    assert {"client", "event", "$defs"} == set(schema)
-    assert {kind.__name__ for kind in MESSAGES.values()} <= set(schema["$defs"])
-    assert schema["$defs"]["Shoot"]["additionalProperties"] is False
+    named = schema["$defs"]
+    assert [member["$ref"] for member in schema["anyOf"]] == ["#/$defs/ClientMessage", "#/$defs/Event"]
+    for name, union in (("Command", commands.Command), ("Event", events.Event)):
+        members = {member["$ref"] for member in named[name]["oneOf"]}
+        assert members == {f"#/$defs/{kind.__name__}" for kind in kinds(union)}
+    assert all("type" in named[kind.__name__]["required"] for kind in MESSAGES.values())
+    assert set(named["Shoot"]["required"]) == {"type", "id", "prompt"}
+    assert set(named["Receipt"]["required"]) == {"type", "id", "applies_from"}
+    assert set(named["Limits"]["required"]) == set(events.Limits.model_fields)
+    assert named["Shoot"]["additionalProperties"] is False
+    assert named["Welcome"]["properties"]["size"]["items"] == [{"type": "integer"}] * 2
+    assert named["Shoot"]["properties"]["after"]["description"].startswith("Wait until")
+
+
+def test_the_studio_has_the_schema() -> None:
+    """Write it anew with: python -m shotstream.serving.protocol > studio/protocol.schema.json"""
+    printed = subprocess.run(
+        [sys.executable, "-m", "shotstream.serving.protocol"], capture_output=True, text=True, check=True
+    ).stdout
+    assert json.loads(printed) == protocol.json_schema()
+    assert (STUDIO / "protocol.schema.json").read_text() == printed
+
+
+def test_the_page_has_every_field_of_what_messages_are_made_of() -> None:
+    text = PAGE.split("## To the page")[1].split("## States")[0]
+    for kind in (events.Snapshot, events.ShotCard, events.MemoryFrame, events.Memory, events.Parent):
+        for field, info in kind.model_fields.items():
+            assert f"`{field}`" in text if info.is_required() else f"`{field}?`" in text, (kind, field)
+
+
+def test_the_page_says_where_every_field_of_a_video_header_is() -> None:
+    table = re.findall(r"^\| ([0-9-]+) \| `([a-z]+)` uint(\d+) \|", PAGE.split("## Video")[1], re.MULTILINE)
+    assert [name for _, name, _ in table] == list(VideoHeader._fields)
+    for place, name, bits in table:
+        first, _, last = place.partition("-")
+        ones = VideoHeader(0, 0, 0, 0, 0, 0)._replace(**{name: 2 ** int(bits) - 1}).pack()
+        assert [at for at, byte in enumerate(ones) if byte] == list(range(int(first), int(last or first) + 1))
 
 
 def test_a_video_header_is_22_bytes() -> None:

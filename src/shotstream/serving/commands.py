@@ -24,7 +24,7 @@ Chunks = Annotated[int, Field(ge=1, le=10_000)]
 class Message(BaseModel):
     """A part of a message: nothing is converted, and unknown fields are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
 class ChunkPlace(Message):
