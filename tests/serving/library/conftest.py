@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -31,7 +32,17 @@ def url(request) -> str | None:
     return server
 
 
+@pytest.fixture(scope="session")
+def empty_library(tmp_path_factory):
+    """Copied, as making its tables takes longer."""
+    library = tmp_path_factory.mktemp("empty") / "library"
+    Store(library).close()
+    return library
+
+
 @pytest.fixture
-def store(tmp_path, url) -> Iterator[Store]:
+def store(tmp_path, url, empty_library) -> Iterator[Store]:
+    if url is None:
+        shutil.copytree(empty_library, tmp_path / "library")
     with Store(tmp_path / "library", url) as store:
         yield store
