@@ -20,9 +20,12 @@ from shotstream.media.documents import (
 from shotstream.media.files import write_text
 
 
+_BLANKS = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]+")
+
+
 def _one_line(value: Any) -> Any:
-    """Line breaks and runs of blanks mean nothing to a model."""
-    return " ".join(value.split()) if isinstance(value, str) else value
+    """Line breaks, runs of blanks and what nobody can write mean nothing to a model."""
+    return _BLANKS.sub(" ", value).strip() if isinstance(value, str) else value
 
 
 Text = Annotated[str, BeforeValidator(_one_line)]

@@ -174,8 +174,8 @@ def studios(pipeline) -> Iterator[Callable[..., Studio]]:
             if library is None:
                 made = Path(folder) / str(len(list(Path(folder).iterdir())))
                 shutil.copytree(_empty_library(), made)  # making its tables takes longer
-                library = libraries.enter_context(Library(made))
-            return Studio(pipeline, library, **limits)
+                library = Library(made)
+            return Studio(pipeline, libraries.enter_context(library), **limits)
 
         yield make
 

@@ -9,12 +9,13 @@ from pydantic import Field
 from shotstream.serving.commands import Message, Seed, StoryId
 from shotstream.serving.events import FramePlace, Limits, Parent, RefusalCode, Snapshot
 from shotstream.serving.library.stored import StorySummary
+from shotstream.story import Text
 
 
 class NewStory(Message):
     """A story to be begun."""
 
-    setting: str = ""
+    setting: Text = ""
     """Who and where: goes with every shot."""
     seed: Seed = 0
 

@@ -41,6 +41,7 @@ UPLOAD_BODY = {
     }
 }
 _LOOK_AGAIN_SECONDS = 1.0
+_CLIP_TRIES, _CLIP_TRY_SECONDS = 40, 0.05
 _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
@@ -118,8 +119,16 @@ async def facts(studio: TheStudio, story: StoryPath) -> Response:
 @router.get("/stories/{story}/stills/{shot}/{take}/{frame}.jpg", response_class=Response)
 async def still(studio: TheStudio, story: StoryPath, shot: Number, take: Number, frame: Number) -> Response:
     """One frame, JPEG."""
-    data = await asyncio.to_thread(_still, studio.store, story, shot, take, frame)
-    return Response(data, media_type="image/jpeg", headers=_FOR_EVER)
+    sentence = f"there is no frame {frame} of take {take + 1} of shot {shot + 1}"
+    chunks = await asyncio.to_thread(studio.store.take_chunks, story, shot, take)
+    for chunk in chunks:
+        if chunk.first_frame <= frame < chunk.first_frame + chunk.frames:
+            await _until_kept(chunk)
+            with suppress(FileNotFoundError):
+                data = await asyncio.to_thread(_still, chunk, frame)
+                return Response(data, media_type="image/jpeg", headers=_FOR_EVER)
+            sentence = f"the video of frame {frame} is missing; it is made again when the story is opened"
+    raise HTTPException(404, sentence)
 
 
 @router.post("/uploads", status_code=201, openapi_extra=UPLOAD_BODY)
@@ -180,13 +189,17 @@ async def _next_clip(studio: Studio, story: str, viewer: Viewer, take: StoredChu
                 return said
 
 
-def _still(store: Store, story: str, shot: int, take: int, frame: int) -> bytes:
-    for chunk in store.take_chunks(story, shot, take):
-        place = frame - chunk.first_frame
-        if 0 <= place < chunk.frames:
-            with suppress(OSError):  # no clip yet
-                return encode_jpeg(decode_chunk(access_units(read_clip(chunk.clip)[: place + 1]))[-1])
-    raise HTTPException(404, f"there is no frame {frame} of take {take + 1} of shot {shot + 1}")
+def _still(chunk: StoredChunk, frame: int) -> bytes:
+    units = access_units(read_clip(chunk.clip))[: frame - chunk.first_frame + 1]
+    return encode_jpeg(decode_chunk(units)[-1])
+
+
+async def _until_kept(chunk: StoredChunk) -> None:
+    """Wait a little for a clip: a chunk is told of before it is encoded."""
+    for _ in range(_CLIP_TRIES):
+        if chunk.clip.exists():
+            return
+        await asyncio.sleep(_CLIP_TRY_SECONDS)
 
 
 async def _send_text(store: Store, story: str, what: str, suffix: str, media_type: str) -> Response:

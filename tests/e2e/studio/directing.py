@@ -1,0 +1,75 @@
+"""What a person does on the page, and what they see."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+SETTING = "An orange cat wearing a top hat is in a meadow on a sunny day."
+SHOTS = (
+    "Wide shot of the orange cat waving hello.",
+    "Close up. The cat looks around.",
+    "Medium shot of the orange cat dancing happily.",
+)
+
+
+def begin(page: Page, setting: str = SETTING) -> None:
+    page.get_by_label("Who is in the story, and where?").fill(setting)
+    page.get_by_role("button", name="Begin", exact=True).click()
+    expect(composer(page)).to_be_visible()
+
+
+def composer(page: Page) -> Locator:
+    return page.get_by_role("form", name="The next shot").get_by_role("textbox").first
+
+
+def shoot(page: Page, prompt: str, seconds: int | None = None, keys: str = "Enter") -> None:
+    page.get_by_label("Length").select_option("" if seconds is None else str(seconds))
+    composer(page).fill(prompt)
+    composer(page).press(keys)
+
+
+def card(page: Page, number: int) -> Locator:
+    """The card of a shot, from 1."""
+    return page.get_by_role("article", name=f"Shot {number}", exact=True)
+
+
+def wait_for(page: Page, number: int, state: str = "done") -> None:
+    """Wait for the card of a shot to be in a state."""
+    expect(page.locator(".card", has=card(page, number))).to_have_attribute("data-state", state)
+
+
+def tell(page: Page, *prompts: str, seconds: int | None = None) -> None:
+    """Shoot one after the other, each to its end."""
+    for number, prompt in enumerate(prompts, 1):
+        shoot(page, prompt, seconds)
+        wait_for(page, number)
+
+
+def facts(page: Page, number: int) -> str:
+    """What a card says of its shot, such as ``2.8 s · seed 0 · take 2 of 2``."""
+    return card(page, number).locator(".card-facts").inner_text()
+
+
+def length_seconds(page: Page, number: int) -> float:
+    found = re.match(r"([\d.]+) s", facts(page, number))
+    assert found
+    return float(found[1])
+
+
+def picture(page: Page) -> list[int]:
+    """The pixels on the screen, RGBA; small pictures only."""
+    return page.locator("canvas.screen").evaluate(
+        "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"
+    )
+
+
+def difference(one: list[int], other: list[int]) -> float:
+    """How far two pictures are apart: mean over all numbers, of 255."""
+    assert len(one) == len(other)
+    return sum(abs(a - b) for a, b in zip(one, other, strict=True)) / len(one)
+
+
+def memory_pins(page: Page) -> Locator:
+    return page.locator(".remembered[data-source=pin]")
