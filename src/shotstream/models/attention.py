@@ -14,7 +14,7 @@ from diffusers.models.attention import AttentionModuleMixin
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor, nn
 
-from shotstream.models.cache_layout import CacheSlot
+from shotstream.models.cache_layout import CacheSlot, SlotRows
 from shotstream.models.rope import rotate
 
 
@@ -68,7 +68,11 @@ class SelfAttention(Attention):
         self.processor = SharedAttentionChoice()
 
     def forward(
-        self, x: Tensor, rotary: Tensor, stops: tuple[int, ...] | None = None, slot: CacheSlot | None = None
+        self,
+        x: Tensor,
+        rotary: Tensor,
+        stops: tuple[int, ...] | None = None,
+        slot: CacheSlot | SlotRows | None = None,
     ) -> Tensor:
         """Attend.
 
@@ -78,7 +82,7 @@ class SelfAttention(Attention):
             stops: For the block-causal form: where each block of tokens ends. Tokens of a block see
                 everything up to their block's end; that is one attention over a prefix per block, which needs
                 no mask, runs on every back end and skips the work a mask would throw away.
-            slot: For the cached form: this layer's place in the cache.
+            slot: For the cached form: this layer's place in the cache, or in those of the rows.
 
         Returns:
             [B, F, N, D].
@@ -87,8 +91,8 @@ class SelfAttention(Attention):
         query = rotate(self._split(self.norm_q(self.to_q(x))), rotary).flatten(1, 2)
         value = self._split(self.to_v(x).flatten(1, 2))
         if slot is not None:
-            key, value = slot.extend(key, value)
-        if stops is None:
+            out = slot.attend(self._attend, query, key, value)
+        elif stops is None:
             out = self._attend(query, key, value)
         else:
             blocks = [

@@ -6,6 +6,7 @@ L caption length in tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from shotstream.models.block import CausalWanBlock, TimeTextEmbedding, modulate
 from shotstream.models.cache import DualCache
+from shotstream.models.cache_rows import CacheRows
 from shotstream.models.captions import Captions
 from shotstream.models.rope import rotary_table, space_turns, time_turns
 
@@ -163,11 +165,11 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         timestep: Tensor,
         captions: Tensor | Captions,
         *,
-        shot_index: Tensor | int | None = None,
+        shot_index: Tensor | int | Sequence[int] | None = None,
         caption_index: Tensor | None = None,
         first_frame: int | None = None,
         context_frames: int | None = None,
-        cache: DualCache | None = None,
+        cache: DualCache | CacheRows | None = None,
         return_dict: bool = True,
     ) -> Transformer2DModelOutput | tuple[Tensor]:
         """Predict the flow of latent frames.
@@ -177,14 +179,15 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
 
         Args:
             latents: Noisy or clean latents [B, F, C, h, w].
-            timestep: Timestep of all frames [B] or of each [B, F], in 0..1000.
+            timestep: Timestep of all frames [1 or B] or of each [B, F], in 0..1000.
             captions: Caption embeddings [B, S, L, text_dim], or what ``encode_captions`` made of them.
             shot_index: Shot of the frames, for the rotary shift: one for all, [F] or [B, F]; None for none.
+                With the caches of several stories: a number for each.
             caption_index: Which of the S captions each frame attends to, [F] or [B, F]; not needed if S is 1.
             first_frame: Position of the first frame in time; None for 0, or what the cache says.
             context_frames: Block-causal form: so many first frames see one another only; those after them
                 form chunks of ``chunk_frames``, which see the context, earlier chunks and themselves.
-            cache: Keys and values of the running story.
+            cache: Keys and values of the running story, or of several that share this pass.
             return_dict: Whether to return diffusers' output object or a tuple.
 
         Returns:
@@ -198,11 +201,12 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         self._check(latents, timestep, captions, caption_index, cache)
         batch, frames, _, height, width = latents.shape
         grid = (height // self.config["patch_size"][1], width // self.config["patch_size"][2])
-        if first_frame is None:
-            first_frame = cache.first_frame if cache is not None else 0
+        first = first_frame
+        if first is None:
+            first = cache.first_frame if cache is not None else 0
         x = self._tokens(latents, grid)
         embedding, modulation = self.condition_embedder(timestep)
-        rotary = self._rotary(first_frame, frames, grid, latents.device, shot_index)
+        rotary = self._rotary(first, frames, grid, latents.device, shot_index)
         rows = None if captions.count == 1 else _caption_rows(caption_index, batch, frames, captions.count)
         stops = None if context_frames is None else self._stops(context_frames, frames, grid)
         slots = cache.slots() if cache is not None else [None] * len(self.blocks)
@@ -234,16 +238,19 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
 
     def _rotary(
         self,
-        first_frame: int,
+        first_frame: int | tuple[int, ...],
         frames: int,
         grid: tuple[int, int],
         device: torch.device,
-        shot_index: Tensor | int | None,
+        shot_index: Tensor | int | Sequence[int] | None,
     ) -> Tensor:
+        if isinstance(first_frame, tuple):  # each row is at a place of its own
+            rows = zip(first_frame, cast(Sequence[int], shot_index), strict=True)
+            return torch.cat([self._rotary(first, frames, grid, device, shot) for first, shot in rows])
         head_dim, base = self.config["attention_head_dim"], self.config["rope_theta"]
         time = time_turns(head_dim, base, first_frame, frames, device)
         space = space_turns(head_dim, base, *grid, device)
-        return rotary_table(time, space, shot_index, self.config["shot_theta"])
+        return rotary_table(time, space, cast(Tensor | int | None, shot_index), self.config["shot_theta"])
 
     def _stops(self, context_frames: int, frames: int, grid: tuple[int, int]) -> tuple[int, ...]:
         """Return where, in tokens, the context and each chunk end."""
@@ -260,7 +267,7 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         timestep: Tensor,
         captions: Captions,
         caption_index: Tensor | None,
-        cache: DualCache | None,
+        cache: DualCache | CacheRows | None,
     ) -> None:
         _, rows, columns = self.config["patch_size"]
         channels = self.config["in_channels"]
@@ -275,9 +282,9 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
                 f"width] with height divisible by {rows} and width by {columns}"
             )
         batch, frames, _, height, width = latents.shape
-        if timestep.shape not in ((batch,), (batch, frames)):
+        if timestep.shape not in ((1,), (batch,), (batch, frames)):
             raise ValueError(
-                f"timestep has shape {tuple(timestep.shape)}; expected [{batch}] or [{batch}, {frames}]"
+                f"timestep has shape {tuple(timestep.shape)}; expected [1], [{batch}] or [{batch}, {frames}]"
             )
         if captions.batch != batch:
             raise ValueError(f"{captions.batch} rows of captions for {batch} rows of latents; give one each")

@@ -118,6 +118,20 @@ class Memory:
         others = [pin for key, pin in pins.items() if key not in chosen]
         return sorted(ruled + others, key=_story_order)
 
+    def check_kept(self, shot: int, told: int) -> None:
+        """Complain if `shot` cannot be taken anew or branched from; `told` is the number of shots.
+
+        Raises:
+            ValueError: If there is no such shot, or its context is no longer kept.
+        """
+        if not 0 <= shot < told:
+            raise ValueError(f"there is no shot {shot}; the story has {told}, numbered from 0")
+        if shot < self.oldest_retake:
+            raise ValueError(
+                f"shot {shot} is too far back: only shots from {self.oldest_retake} on are kept for "
+                f"retakes and branches (history_shots={self.history_shots})"
+            )
+
     def pin(self, frame: RememberedFrame) -> None:
         """Let every later shot see `frame`, at the cost of one that the rule would choose.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from shotstream.streaming.chunk import Chunk, FullFramesError
+from shotstream.streaming.chunk import Chunk, FullFramesError, share_seconds
 from shotstream.streaming.memory import Memory, RememberedFrame, Selection, fit_picture, select_frames
+from shotstream.streaming.rollout import NextChunk
 from shotstream.streaming.stage import Stage
 from shotstream.streaming.take import Snapshot, Take, TakeRecord, TakeState
 
@@ -93,7 +95,7 @@ class StorySession:
     ) -> Iterator[Chunk]:
         """Cut to a new shot and yield its chunks; a cut inside the loop goes on with the next. See `cut`."""
         self.cut(prompt, seconds, chunks=chunks, seed=seed)
-        return self._remaining_chunks()
+        return iter(self.next_chunk, None)
 
     def cut(
         self,
@@ -150,19 +152,38 @@ class StorySession:
         Raises:
             ValueError: If latents are of another shape than this model makes.
         """
+        started = time.perf_counter()
+        begun = self.begin_chunk()
+        if begun is None:
+            return None
+        if known is not None and known.shape != begun.shape:
+            raise ValueError(
+                f"latents of shape {tuple(known.shape)} are no chunk of this story, whose chunks have "
+                f"{self._stage.chunk_shape}; give those that this model made at this picture size"
+            )
+        chunk = self.end_chunk(begun.denoise() if known is None else known)
+        share_seconds([chunk], time.perf_counter() - started)
+        return chunk
+
+    def begin_chunk(self) -> NextChunk | None:
+        """Prepare the next chunk of the open take; None if it is complete or there is none.
+
+        `next_chunk` is this, denoising and `end_chunk`, so that several stories can denoise together (see
+        `shotstream.streaming.together`). A chunk that was begun in vain can be begun again.
+        """
         take = self._take
         if take is None:
             return None
         if take.complete:
             self._look_ahead()
             return None
-        if known is not None and known.shape != self._stage.chunk_shape:
-            raise ValueError(
-                f"latents of shape {tuple(known.shape)} are no chunk of this story, whose chunks have "
-                f"{self._stage.chunk_shape}; give those that this model made at this picture size"
-            )
         remembered = [] if take.rollout else self.memory.choose(take.record.shot)
-        chunk = self._stage.make_chunk(take, self.setting, remembered, known)
+        return self._stage.prepare(take, self.setting, remembered)
+
+    def end_chunk(self, x0: Tensor) -> Chunk:
+        """Take in the clean latents of the chunk that `begin_chunk` prepared, and show it."""
+        take = self._running_take()
+        chunk = self._stage.show(take, x0)
         take.add(chunk)
         self.script[chunk.shot : chunk.shot + 1] = [take.record]
         if chunk.last and not take.pending:
@@ -204,7 +225,7 @@ class StorySession:
         """
         if prompt is not None:
             self._check_prompt(prompt, shot)
-        self._check_kept(shot)
+        self.memory.check_kept(shot, len(self.script))
         former = self.script[shot]
         running = self._take if self._take and self._take.record is former else None
         length = running.length_chunks if running else former.chunks
@@ -216,7 +237,7 @@ class StorySession:
             list(former.prompts) if prompt is None else [(0, prompt)],
         )
         self._take = self._stage.open(record, length)
-        return self._remaining_chunks()
+        return iter(self.next_chunk, None)
 
     # ---- memory ----
 
@@ -273,7 +294,7 @@ class StorySession:
             ValueError: If there is no such shot, or its memory is no longer kept.
         """
         at = len(self.script) - 1 if at is None else at
-        self._check_kept(at)
+        self.memory.check_kept(at, len(self.script))
         if self._take and self._take.record is self.script[at]:
             self._remember_take()
         branch = StorySession(
@@ -358,10 +379,6 @@ class StorySession:
             raise ValueError("no shot is running; open one with shoot() or cut() first")
         return self._take
 
-    def _remaining_chunks(self) -> Iterator[Chunk]:
-        while (chunk := self.next_chunk()) is not None:
-            yield chunk
-
     # ---- checks ----
 
     def length_chunks(self, seconds: float | None, chunks: int | None, *, after: int = 0) -> int:
@@ -387,15 +404,6 @@ class StorySession:
                 f"cut after {most / tempo.fps:.0f} seconds at most"
             )
         return chunks
-
-    def _check_kept(self, shot: int) -> None:
-        if not 0 <= shot < len(self.script):
-            raise ValueError(f"there is no shot {shot}; the story has {len(self.script)}, numbered from 0")
-        if shot < self.memory.oldest_retake:
-            raise ValueError(
-                f"shot {shot} is too far back: only shots from {self.memory.oldest_retake} on are kept for "
-                f"retakes and branches (history_shots={self.memory.history_shots})"
-            )
 
     def _check_prompt(self, prompt: str, shot: int) -> None:
         if not prompt.strip():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from shotstream.streaming.chunk import Chunk, to_pictures
 from shotstream.streaming.decoding import SOON, WITH_STREAMS, BackgroundDecoder, Moment, SideStream
 from shotstream.streaming.memory import RememberedFrame
 from shotstream.streaming.noise import noise
-from shotstream.streaming.rollout import ShotRollout
+from shotstream.streaming.rollout import NextChunk, ShotRollout
 from shotstream.streaming.stills import StillEncoder
 from shotstream.streaming.take import Take, TakeRecord, TakeState
 
@@ -85,32 +84,41 @@ class Stage:
         self.stills.close()
 
     @torch.no_grad()
-    def make_chunk(
-        self, take: Take, setting: str, remembered: list[RememberedFrame], known: Tensor | None = None
-    ) -> Chunk:
-        """Make the take's next chunk, and before it what is due: the context, a redirection, the clean pass.
+    def prepare(self, take: Take, setting: str, remembered: list[RememberedFrame]) -> NextChunk:
+        """Do what is due before the take's next chunk: the context, a redirection, the clean pass.
 
         Args:
             take: The open take.
             setting: Who and where.
             remembered: The frames that the shot is made from.
-            known: The chunk's clean latents, if it was made before; then nothing is denoised.
 
         Returns:
-            The chunk, which the take is still to be given; see `Take.add`.
+            What is to be denoised.
         """
-        started = time.perf_counter()
         self.stills.wait()
         if self._in_turns:
             take.wait()
         rollout = self._prepare(take, setting, remembered)
-        x0 = rollout.denoise(partial(self._noise, take.record)) if known is None else known.to(self.device)
+        return NextChunk(rollout, partial(self._noise, take.record), self.chunk_shape)
+
+    @torch.no_grad()
+    def show(self, take: Take, x0: Tensor) -> Chunk:
+        """Make the frames of the take's next chunk.
+
+        Args:
+            take: The open take, prepared.
+            x0: The chunk's clean latents.
+
+        Returns:
+            The chunk, which the take is still to be given; see `Take.add`.
+        """
+        x0 = x0.to(self.device)
         denoised = Moment(self.device)
         with self._beside.after(denoised, x0):
             pixels = take.decoder.decode(x0.to(self._shown.dtype))[0]
         take.newest, take.window_before = x0, None
         if self.commits_early and take.record.chunks + 1 < take.length_chunks:
-            self._commit(take, rollout)
+            self._commit(take)
         with self._beside.inside():
             latents, pictures = x0.cpu(), to_pictures(pixels)
             decoding = denoised.seconds_until(Moment(self.device))
@@ -119,7 +127,6 @@ class Stage:
             former = take.pending[-1].full if take.pending else None
             full = self._background.submit(take.full_decoder, x0, denoised, former)
         pictures.flags.writeable = False  # the caller sees the very frames that are remembered
-        total = time.perf_counter() - started
         record = take.record
         return Chunk(
             frames=pictures,
@@ -132,7 +139,7 @@ class Stage:
             prompt=record.prompt_at(record.chunks),
             fps=self.pipeline.tempo.fps,
             latents=latents,
-            seconds={"denoise": total - decoding, "decode": decoding, "total": total},
+            seconds={"decode": decoding},
             full=full,
         )
 
@@ -168,14 +175,15 @@ class Stage:
                 rollout.window, take.window_before = list(take.window_before), None
             rollout.redirect(self._caption_of(record, setting, record.chunks))
         if take.newest is not None and take.window_before is None:
-            self._commit(take, rollout)
+            self._commit(take)
         return rollout
 
-    def _commit(self, take: Take, rollout: ShotRollout) -> None:
+    def _commit(self, take: Take) -> None:
         """Make the clean pass over the newest chunk."""
+        assert take.rollout is not None
         assert take.newest is not None
-        take.window_before = list(rollout.window)
-        rollout.commit(take.newest)
+        take.window_before = list(take.rollout.window)
+        take.rollout.commit(take.newest)
 
     def _new_rollout(self, record: TakeRecord, setting: str, chunk: int) -> ShotRollout:
         captions = self._caption_of(record, setting, chunk)
