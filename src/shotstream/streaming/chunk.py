@@ -75,7 +75,10 @@ class Chunk:
 
 
 def share_seconds(chunks: Sequence[Chunk], passed: float) -> None:
-    """Note what chunks took, made together in `passed` seconds: their decoding and equal shares of the rest."""
+    """Note what chunks took that were made in `passed` seconds.
+
+    Each took what its decoding did, and an equal share of the rest.
+    """
     denoise = (passed - sum(chunk.seconds["decode"] for chunk in chunks)) / max(len(chunks), 1)
     for chunk in chunks:
         chunk.seconds.update(denoise=denoise, total=denoise + chunk.seconds["decode"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Hashable, Sequence
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -14,8 +14,12 @@ from shotstream.diffusion.samplers import sample_few_step
 from shotstream.models.cache_rows import CacheRows
 from shotstream.models.captions import Captions
 from shotstream.streaming.chunk import Chunk, share_seconds
+from shotstream.streaming.noise import noise
 from shotstream.streaming.rollout import NextChunk, ShotRollout
 from shotstream.streaming.session import StorySession
+
+if TYPE_CHECKING:
+    from shotstream.streaming.pipeline import ShotStreamPipeline
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +30,8 @@ def next_chunks(sessions: Sequence[StorySession]) -> list[Chunk | Exception | No
     """Make the next chunk of each story; those that one model makes at one picture size share their passes.
 
     Only denoising is shared. Contexts, clean passes and decoding are done story by story, so that what a
-    story holds is a function of its own latents alone. These may be rounded otherwise than if it is alone.
+    story holds is a function of its own latents alone. These may be rounded otherwise than if it is alone,
+    see `keeps_bits`.
 
     Args:
         sessions: The stories, each once, anywhere in their shots.
@@ -84,6 +89,39 @@ def denoise_together(chunks: Sequence[NextChunk]) -> list[Tensor]:
 
     x0 = sample_few_step(predict, noise_at, schedule, schedule.student_steps(transformer.device))
     return [row.clone() for row in x0.split(1)]  # what one story keeps must not hold the others'
+
+
+@torch.no_grad()
+def keeps_bits(
+    pipeline: ShotStreamPipeline, stories: int, height: int | None = None, width: int | None = None
+) -> bool:
+    """Try whether up to so many stories together get the very bits that each gets alone.
+
+    That hangs on which kernels this device takes for how many rows, and not on the numbers in them: on a CPU
+    products are mostly rounded alike unless there are very few rows for each thread.
+
+    Args:
+        pipeline: Where and as it is to run.
+        stories: Most stories that are to share passes.
+        height: Picture height in pixels; the trained one if None.
+        width: Picture width in pixels; the trained one if None.
+    """
+    chunks = [_unseen_chunk(pipeline, pipeline.picture_size(height, width), seed) for seed in range(stories)]
+    alone = [chunk.denoise() for chunk in chunks]
+    return all(
+        torch.equal(x0, expected)
+        for count in range(2, stories + 1)
+        for x0, expected in zip(denoise_together(chunks[:count]), alone, strict=False)
+    )
+
+
+def _unseen_chunk(pipeline: ShotStreamPipeline, size: tuple[int, int], seed: int) -> NextChunk:
+    """The first chunk of a shot without context, under a blank caption."""
+    transformer, device = pipeline.transformer, pipeline._execution_device
+    blank = torch.zeros(1, 1, 1, transformer.config["text_dim"], device=device, dtype=transformer.dtype)
+    rollout = pipeline.new_rollout(pipeline.new_cache(*size), transformer.encode_captions(blank), 1)
+    shape = (1, pipeline.tempo.chunk_frames, *pipeline.latent_shape(*size))
+    return NextChunk(rollout, lambda step: noise((seed, step), shape, device=device), shape)
 
 
 def _denoise(chunks: Sequence[NextChunk]) -> Sequence[Tensor | Exception]:
