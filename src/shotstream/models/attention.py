@@ -91,7 +91,7 @@ class SelfAttention(Attention):
         query = rotate(self._split(self.norm_q(self.to_q(x))), rotary).flatten(1, 2)
         value = self._split(self.to_v(x).flatten(1, 2))
         if slot is not None:
-            out = slot.attend(self._attend, query, key, value)
+            out = self._attend_through(slot, query, key, value)
         elif stops is None:
             out = self._attend(query, key, value)
         else:
@@ -101,6 +101,15 @@ class SelfAttention(Attention):
             ]
             out = torch.cat(blocks, 1)
         return self.to_out[0](out.flatten(2).type_as(x)).view_as(x)
+
+    def _attend_through(
+        self, slot: CacheSlot | SlotRows, query: Tensor, key: Tensor, value: Tensor
+    ) -> Tensor:
+        """Put a pass's own keys and values in, and attend to all there is; row by row in several caches."""
+        if isinstance(slot, SlotRows):
+            rows = zip(slot.rows, query.split(1), key.split(1), value.split(1), strict=True)
+            return torch.cat([self._attend_through(*row) for row in rows])
+        return self._attend(query, *slot.extend(key, value))
 
 
 class CrossAttention(Attention):

@@ -5,15 +5,11 @@ Legend: B batch, H heads, d head size.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Attention of queries [B, tokens, H, d] to keys and values [B, seen tokens, H, d]."""
 
 
 class CacheSlot(NamedTuple):
@@ -34,10 +30,6 @@ class CacheSlot(NamedTuple):
     in_place: bool
     """Whether the pass writes; false while autograd records."""
 
-    def attend(self, attention: Attend, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Put a pass's own keys and values in, and have its queries attend to all there is."""
-        return attention(query, *self.extend(key, value))
-
     def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Put a pass's own keys and values [B, tokens, H, d] in, and return all that it attends to."""
         if self.in_place:
@@ -51,14 +43,9 @@ class CacheSlot(NamedTuple):
 
 
 class SlotRows(NamedTuple):
-    """One layer's places in several caches, which may hold different lengths: attention goes row by row."""
+    """One layer's places in several caches, a row of the pass each; they may hold different lengths."""
 
-    slots: tuple[CacheSlot, ...]
-
-    def attend(self, attention: Attend, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Like `CacheSlot.attend`, each row in its own."""
-        rows = zip(self.slots, query.split(1), key.split(1), value.split(1), strict=True)
-        return torch.cat([slot.attend(attention, *own) for slot, *own in rows])
+    rows: tuple[CacheSlot, ...]
 
 
 def in_range(x: Tensor, dtype: torch.dtype) -> Tensor:
