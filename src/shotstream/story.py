@@ -19,7 +19,6 @@ from shotstream.media.documents import (
 )
 from shotstream.media.files import write_text
 
-
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]+")
 
 

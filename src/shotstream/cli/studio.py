@@ -56,6 +56,9 @@ def studio(
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
     ] = "auto",
+    together: Annotated[
+        int, typer.Option(min=1, max=16, help="Stories that may share passes, where that changes no bit.")
+    ] = 4,
     log_level: Annotated[
         str, typer.Option(help="warning, info (requests) or debug (may name prompts).")
     ] = "warning",
@@ -75,7 +78,7 @@ def studio(
     if host not in LOOPBACK and token is None:
         token = secrets.token_urlsafe(24)
     with _listen(host, port) as listener, Store(library, database) as store:
-        served = _served(model, device, decoder, dtype, text, mode, kv_cache)
+        served = _served(model, device, decoder, dtype, text, mode, kv_cache, together)
         limits = Limits(lookahead_seconds=lookahead, open_stories=stories)
         config = uvicorn.Config(
             create_app(Studio(store, served, limits), Access(token)),
@@ -111,13 +114,15 @@ def _greet(host: str, port: int, token: str | None, library: Path) -> None:
 
 
 def _served(
-    model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str
+    model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str, together: int
 ) -> ServedModel:
     from shotstream.models.fingerprint import hash_weights
     from shotstream.serving.served import ServedModel
+    from shotstream.streaming.speed import MODES, choose_mode
 
     pipeline, _ = load(model, device, dtype, text)
     make_fast(pipeline, mode, kv_cache)
+    compiled = MODES[choose_mode(mode, pipeline._execution_device).value].compile
     with console.status("reading the weights' hash"):
         weights = hash_weights(pipeline.fetch(model))
-    return ServedModel(pipeline, Path(model).name, weights, decoder)
+    return ServedModel(pipeline, Path(model).name, weights, decoder, 1 if compiled else together)

@@ -77,7 +77,7 @@ class CaptionTokenizer:
         if known is None:
             return {}
         text = clean_caption(caption)
-        encoding = self.tokenizer.backend_tokenizer.encode(text)
+        encoding = cast(Any, self.tokenizer).backend_tokenizer.encode(text)
         pieces = zip(encoding.tokens, encoding.offsets, strict=True)
         unknown = [text[start:end].lower() for token, (start, end) in pieces if token == _UNKNOWN]
         return {word: get_close_matches(word, known, n=3, cutoff=0.75) for word in unknown}

@@ -291,23 +291,31 @@ class DirectedStory:
 
     # ---- making ----
 
-    def make_chunk(self, most_chunks: int, known: StoredChunk | None = None) -> Chunk:
-        """Make the running shot's next chunk.
+    def tell_again(self, known: StoredChunk) -> Chunk:
+        """Make the running shot's next chunk as it was made before.
+
+        Raises:
+            ValueError: If the chunk is not of this model.
+        """
+        live = self._running()
+        self._lengthen_to(live.made + (1 if known.last else 2))
+        chunk = self.session.next_chunk(known.latents())
+        assert chunk is not None
+        self.made(chunk)
+        return chunk
+
+    def prepare_chunk(self, most_chunks: int) -> None:
+        """See that the running shot has room for another chunk, before `session` makes it.
 
         Args:
             most_chunks: Where a held shot ends at the latest; more than it has.
-            known: The chunk as it was made before; whether its shot ended there is known too.
         """
+        if self.machine.beneath is State.HOLDING:  # one more than is made now: the shot goes on
+            self._lengthen_to(min(self._running().made + 2, most_chunks))
+
+    def made(self, chunk: Chunk) -> None:
+        """Take in the chunk that `session` has made."""
         live = self._running()
-        wanted = live.length_chunks
-        if known is not None:
-            wanted = live.made + (1 if known.last else 2)
-        elif self.machine.beneath is State.HOLDING:
-            wanted = min(live.made + 2, most_chunks)  # one more than is made now: the shot goes on
-        if wanted > live.length_chunks:
-            self._lengthen(wanted - live.length_chunks)
-        chunk = self.session.next_chunk(known.latents() if known else None)
-        assert chunk is not None
         live.record = self.session.script[chunk.shot]
         self._takes[chunk.shot] = chunk.take + 1
         if chunk.index == 0:
@@ -317,7 +325,6 @@ class DirectedStory:
         self.machine.take("shot ended" if chunk.last else "chunk made")
         if chunk.last:
             self._begin_next()
-        return chunk
 
     def _begin_next(self) -> None:
         """Begin what has waited longest, if anything waits."""
@@ -350,6 +357,12 @@ class DirectedStory:
         """Let the running shot end with the chunks it has; without any it leaves no trace."""
         self.session.restore(_closed(self.session.snapshot()))
         self.live = None
+
+    def _lengthen_to(self, chunks: int) -> None:
+        """Make the running shot so long, if it is shorter."""
+        missing = chunks - self._running().length_chunks
+        if missing > 0:
+            self._lengthen(missing)
 
     def _lengthen(self, chunks: int) -> None:
         self.session.extend(chunks=chunks)

@@ -22,6 +22,7 @@ from shotstream.serving.retelling import OpenSession, retell
 from shotstream.serving.showing import Showing
 from shotstream.serving.telling import FIGURES_EVERY_SECONDS, Reply, Show, Telling, show_nobody
 from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.together import next_chunks
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _DONE = object()
 
 
 class Engine:
-    """Serves the open stories in turn: one chunk of each that may work, commands of all between two chunks.
+    """Serves the open stories in turn: a chunk of each that may work, commands of all between two chunks.
 
     Another thread hands in work through bounded queues and never waits: stories are opened by way of a
     ``Future``, commands are answered through a callback, and what is too much is refused at once.
@@ -61,6 +62,8 @@ class Engine:
         self.limits = limits or Limits()
         self._store, self._open_session, self._made_with = store, open_session, made_with
         self._show, self._clock = show, clock
+        self.together = 1
+        """How many stories at most share the passes that denoise their chunks."""
         self._tellings: dict[str, Telling] = {}
         self._turns: deque[str] = deque()
         self._jobs: Queue[Iterator[None]] = Queue(_MOST_JOBS)
@@ -128,17 +131,23 @@ class Engine:
     # ---- the engine's thread ----
 
     def turn(self) -> bool:
-        """Do what was asked, answer commands, make one chunk; return whether there was anything to do."""
+        """Do what was asked, answer commands, make chunks; return whether there was anything to do."""
         worked = self._do_job()
         for telling in list(self._tellings.values()):
             worked |= telling.attend()
-        for _ in range(len(self._turns)):
-            story = self._turns[0]
-            self._turns.rotate(-1)
-            if self._tellings[story].may_work:
-                self._tellings[story].make_chunk()
-                return True
-        return worked
+        return self._make_chunks() or worked
+
+    def _make_chunks(self) -> bool:
+        """Give those whose turn it is a chunk each; they come last then."""
+        ready = [story for story in self._turns if self._tellings[story].may_work][: self.together]
+        tellings = [self._tellings[story] for story in ready]
+        for story in ready:
+            self._turns.remove(story)
+            self._turns.append(story)
+        chunks = next_chunks([telling.prepare_chunk() for telling in tellings])
+        for telling, chunk in zip(tellings, chunks, strict=True):
+            telling.take_in(chunk)
+        return bool(ready)
 
     def _run(self) -> None:
         while not self._closing:

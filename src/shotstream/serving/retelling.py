@@ -45,7 +45,7 @@ def retell(
             continue
         if not story.machine.running:
             raise ValueError(f"entry {number} is a chunk of no shot; the library is damaged")
-        chunk = story.make_chunk(0, entry)
+        chunk = story.tell_again(entry)
         if chunk.last != entry.last:
             raise ValueError(
                 f"entry {number} is not where its shot ended; was the story told by another model?"

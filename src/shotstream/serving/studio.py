@@ -84,6 +84,7 @@ class Studio:
         try:
             await asyncio.to_thread(self.store.sweep)
             await asyncio.to_thread(self.model.warm_up)
+            self.engine.together = await asyncio.to_thread(self.model.most_together)
         except Exception:
             log.exception("the studio cannot start")
             raise

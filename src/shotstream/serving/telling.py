@@ -34,6 +34,7 @@ from shotstream.serving.retelling import OpenSession, finish, retell
 from shotstream.serving.showing import Awaited, Showing
 from shotstream.serving.states import State
 from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.session import StorySession
 
 log = logging.getLogger(__name__)
 
@@ -233,12 +234,17 @@ class Telling:
         self._publish_figures()
         return attended
 
-    def make_chunk(self) -> None:
-        """Make a chunk, write it down, show it."""
-        try:
-            chunk = self.directed.make_chunk(self._most_chunks)
-        except Exception as error:
+    def prepare_chunk(self) -> StorySession:
+        """Get ready for the next chunk, and return the session that is to make it."""
+        self.directed.prepare_chunk(self._most_chunks)
+        return self.directed.session
+
+    def take_in(self, chunk: Chunk | Exception | None) -> None:
+        """Write down the chunk that was made, and show it; or stand still, if there is none."""
+        if not isinstance(chunk, Chunk):
+            error = chunk or RuntimeError("nothing was made")
             return self._fail("the model could not make the next chunk", error)
+        self.directed.made(chunk)
         changes = self._changes()
         try:
             stored = self._store.append_chunk(self.story, chunk, changes)

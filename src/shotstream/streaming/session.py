@@ -116,7 +116,8 @@ class StorySession:
         Raises:
             ValueError: If the prompt is empty or the length impossible.
         """
-        length = self.check_shot(prompt, seconds, chunks)
+        self._check_prompt(prompt, len(self.script))
+        length = self.length_chunks(seconds, chunks)
         self._close_take()
         seed = self.seed if seed is None else seed
         self._take = self._stage.open(TakeRecord(len(self.script), 0, seed, [(0, prompt)]), length)

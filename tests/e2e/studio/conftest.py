@@ -43,7 +43,10 @@ class Server:
         start = "from shotstream.cli.main import app; app()"
         options = ["studio", "--library", str(self._library), "--port", str(self._port)]
         self._process = subprocess.Popen(
-            [sys.executable, "-c", start, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [sys.executable, "-c", start, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         assert self._process.stdout
         said = []
@@ -119,7 +122,9 @@ def open_page(browser, server: Server) -> Iterator[Callable]:
 
 
 def _is_wrong(message) -> bool:
-    gone = "ERR_CONNECTION" in message.text or "WebSocket connection" in message.text  # a server that was killed
+    gone = (
+        "ERR_CONNECTION" in message.text or "WebSocket connection" in message.text
+    )  # a server that was killed
     return message.type == "error" and not gone
 
 

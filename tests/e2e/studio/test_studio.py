@@ -46,7 +46,9 @@ def test_three_shots_move_and_differ(page) -> None:
         wait_for(page, number)
         seen.append(later)
     assert min(difference(seen[0], seen[1]), difference(seen[1], seen[2])) > 5, "shots look alike"
-    expect(page.get_by_text("Prompt to screen").locator("xpath=..")).to_contain_text(re.compile(r"\d\.\d\d s"))
+    expect(page.get_by_text("Prompt to screen").locator("xpath=..")).to_contain_text(
+        re.compile(r"\d\.\d\d s")
+    )
     expect(page.locator(".remembered")).to_have_count(6)
 
 
