@@ -1,13 +1,23 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
+import { sourcesBeside } from "./dev/sources.mjs";
 
 /** While developing the page, everything else is asked of a server that runs beside it. */
 const SERVER = "http://127.0.0.1:8000";
 
+/** The built page is a part of the Python package. */
+const BUILT = "../src/shotstream/serving/web/static";
+
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), sourcesBeside(BUILT)],
   define: { __RAW_FRAMES__: false },
-  build: { assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  build: {
+    outDir: BUILT,
+    emptyOutDir: true,
+    sourcemap: false,
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
   server: { proxy: { "/api": { target: SERVER, ws: true } } },
   test: { include: ["tests/**/*.test.{ts,tsx}"] },
 });

@@ -1,25 +1,30 @@
 /** A story as the fake server tells it: the protocol's rules in short, with drawn frames for a model. */
 
 import type {
-  ChunkOfShot,
-  Command,
+  ChunkPlace,
+  ClientMessage,
   Limits,
-  MemoryFrame,
-  ReceiptEvent,
+  Pin,
+  Receipt,
+  Retake,
   ServerEvent,
-  ShotEntry,
-  TellingState,
+  Shoot,
+  ShotCard,
+  State,
+  Unpin,
 } from "../src/protocol.ts";
+import type { Command } from "../src/story/link.ts";
 import type { Position } from "../src/video/packet.ts";
 import { HEIGHT, WIDTH } from "./drawing.ts";
 import { CHUNK_FRAMES, FPS, filmPacket } from "./film.ts";
+import { FakeMemory } from "./memory.ts";
 
-const CHUNK_SECONDS = CHUNK_FRAMES / FPS;
+export const CHUNK_SECONDS = CHUNK_FRAMES / FPS;
+export const MODEL = "drawn by the fake server";
 const LEARNT_SECONDS = 3;
 const LOOKAHEAD_SECONDS = 2;
-const REMEMBERED = 6;
 
-const LIMITS: Limits = {
+export const LIMITS: Limits = {
   prompt_characters: 2000,
   setting_characters: 2000,
   shot_seconds: 60,
@@ -27,6 +32,7 @@ const LIMITS: Limits = {
   open_stories: 8,
   queued_commands: 32,
   upload_bytes: 10 * 2 ** 20,
+  lookahead_seconds: LOOKAHEAD_SECONDS,
 };
 
 /** Someone who watches. */
@@ -35,21 +41,22 @@ export interface Viewer {
   packet(bytes: ArrayBuffer): void;
 }
 
-type Queued = Extract<Command, { type: "shoot" | "retake" }>;
+type Queued = Shoot | Retake;
 type Directing = Extract<Command, { type: "cut" | "stop" | "hold" | "extend" | "redirect" }>;
 /** What a receipt says more, or why there is none. */
-type Outcome = Partial<ReceiptEvent> | string;
+type Outcome = Partial<Receipt> | string;
 
 export class Telling {
   readonly viewers = new Set<Viewer>();
-  readonly shots: ShotEntry[] = [];
+  readonly shots: ShotCard[] = [];
+  readonly begunSeconds = Date.now() / 1000;
   private readonly answers = new Map<string, ServerEvent>();
-  private readonly pins: MemoryFrame[] = [];
+  private readonly memory = new FakeMemory();
   private readonly waitingFor: { id: string; atMs: number; position: Position }[] = [];
   private queue: Queued[] = [];
-  private deleted: ShotEntry[] = [];
-  private state: TellingState = "idle";
-  private before: TellingState = "idle";
+  private deleted: ShotCard[] = [];
+  private state: State = "idle";
+  private before: State = "idle";
   private reason?: string;
   private shownSeconds = 0;
   private madeSeconds = 0;
@@ -61,24 +68,27 @@ export class Telling {
     readonly parent?: { story: string; shot: number },
   ) {}
 
-  /** Welcomes a viewer and sends the frames that it has not. */
-  join(viewer: Viewer, after?: ChunkOfShot): void {
+  /** Welcomes a viewer and sends the chunks behind `after`, or else the newest shot. */
+  join(viewer: Viewer, after?: ChunkPlace): void {
     this.viewers.add(viewer);
     viewer.event(this.welcome());
     this.tellMemory();
-    for (const shot of this.shots) {
-      if (after && shot.number <= after.shot && shot.take === after.take && shot.chunks <= after.chunk + 1)
-        continue;
-      for (let frame = 0; frame < shot.frames; frame++) viewer.packet(filmPacket(this.setting, shot, frame));
+    const made = this.shots.filter((shot) => shot.frames > 0);
+    for (const shot of after ? made.filter(({ number }) => number >= after.shot) : made.slice(-1)) {
+      const from =
+        shot.number === after?.shot && shot.take === after.take ? (after.chunk + 1) * CHUNK_FRAMES : 0;
+      for (let frame = from; frame < shot.frames; frame++)
+        viewer.packet(filmPacket(this.setting, shot, frame));
     }
   }
 
   /** Takes a command and answers it, once. */
-  take(viewer: Viewer, command: Command): void {
+  take(viewer: Viewer | undefined, command: ClientMessage): void {
+    if (command.type === "hello") return;
     if (command.type === "playhead") return this.playhead(command);
     const answer = this.answers.get(command.id) ?? this.answer(command);
     this.answers.set(command.id, answer);
-    viewer.event(answer);
+    viewer?.event(answer);
     this.tell({ type: "state", state: this.state, ...(this.reason && { reason: this.reason }) });
   }
 
@@ -91,13 +101,13 @@ export class Telling {
     this.tellFigures(Math.max(0, lookahead));
   }
 
-  private get live(): ShotEntry | undefined {
+  private get live(): ShotCard | undefined {
     return this.shots.find((shot) => shot.state === "live");
   }
 
   private welcome(): ServerEvent {
     const { id, setting, parent, reason, state, shots } = this;
-    const memory = this.remembered();
+    const memory = this.memory.now(shots);
     const snapshot = {
       setting,
       seed: 1,
@@ -111,7 +121,7 @@ export class Telling {
       type: "welcome",
       protocol: 1,
       story: id,
-      model: "drawn by the fake server",
+      model: MODEL,
       size: [WIDTH, HEIGHT],
       fps: FPS,
       chunk_seconds: CHUNK_SECONDS,
@@ -145,7 +155,7 @@ export class Telling {
   }
 
   /** What is done to the running shot. */
-  private direct(shot: ShotEntry, command: Directing): Outcome {
+  private direct(shot: ShotCard, command: Directing): Outcome {
     const from = { shot: shot.number, frame: shot.frames };
     switch (command.type) {
       case "cut":
@@ -153,6 +163,9 @@ export class Telling {
         this.state = "cutting";
         break;
       case "stop":
+        this.queue = [];
+        while (this.shots.at(-1)?.state === "queued")
+          this.tell({ type: "deleted", shot: this.shots.pop()!.number });
         shot.length_seconds = shot.chunks * CHUNK_SECONDS;
         this.finish(shot);
         break;
@@ -166,7 +179,7 @@ export class Telling {
         shot.prompts.push([shot.chunks, command.prompt]);
         this.watchFor(command.id, { ...from, take: shot.take });
     }
-    this.tell({ type: "shot", shot });
+    this.tellShot(shot);
     return { applies_from: from };
   }
 
@@ -198,23 +211,22 @@ export class Telling {
       case "unpin":
         return this.pin(command);
       case "reference":
-        return this.refer();
+        return this.refer(command.upload);
       default:
         return "The fake server does not know this.";
     }
   }
 
   private enqueue(command: Queued): { shot: number; frame: number } {
-    this.queue.push(command);
     const running = this.live;
-    if (running) {
+    const card = command.type === "shoot" ? this.newShot(command) : this.shots[command.shot]!;
+    this.queue.push(command);
+    if (!running) this.open();
+    else if (command.type === "retake" || !command.after) {
       running.length_seconds = (running.chunks + 1) * CHUNK_SECONDS;
       this.state = "cutting";
-    } else this.open();
-    return {
-      shot: command.type === "retake" ? command.shot : this.shots.length - (running ? 0 : 1),
-      frame: 0,
-    };
+    }
+    return { shot: card.number, frame: 0 };
   }
 
   private open(): void {
@@ -222,51 +234,57 @@ export class Telling {
     if (!command) return void (this.state = "idle");
     this.state = "shooting";
     this.madeSeconds = this.shownSeconds = 0;
-    const shot = command.type === "shoot" ? this.newShot(command) : this.newTake(command);
-    this.tell({ type: "shot", shot });
+    const shot = command.type === "shoot" ? this.firstWaiting() : this.newTake(command);
+    shot.state = "live";
+    this.tellShot(shot);
     this.watchFor(command.id, { shot: shot.number, take: shot.take, frame: 0 });
     this.tellMemory();
   }
 
-  private newShot({ prompt, seconds }: Extract<Queued, { type: "shoot" }>): ShotEntry {
+  private firstWaiting(): ShotCard {
+    return this.shots.find((shot) => shot.state === "queued")!;
+  }
+
+  private newShot({ prompt, seconds, seed }: Shoot): ShotCard {
     const number = this.shots.length;
-    const counts = { take: 0, takes: 1, chunks: 0, frames: 0 };
-    const shot: ShotEntry = {
+    const shot: ShotCard = {
       number,
       prompt,
       prompts: [[0, prompt]],
       length_seconds: seconds ?? LEARNT_SECONDS,
-      seed: 40 + number,
-      state: "live",
-      ...counts,
+      seed: seed ?? 40 + number,
+      state: "queued",
+      take: 0,
+      takes: 1,
+      chunks: 0,
+      frames: 0,
     };
     this.shots.push(shot);
+    this.tellShot(shot);
     return shot;
   }
 
-  private newTake(command: Extract<Queued, { type: "retake" }>): ShotEntry {
+  private newTake(command: Extract<Queued, { type: "retake" }>): ShotCard {
     const shot = this.shots[command.shot]!;
     const prompt = command.prompt ?? shot.prompt;
     const counts = { take: shot.takes, takes: shot.takes + 1, chunks: 0, frames: 0 };
     return Object.assign(shot, {
       prompt,
       prompts: [[0, prompt]],
-      seed: shot.seed + 100,
-      state: "live",
+      seed: command.seed ?? shot.seed + 100,
       ...counts,
     });
   }
 
-  private makeChunk(shot: ShotEntry): void {
+  private makeChunk(shot: ShotCard): void {
     const from = shot.frames;
     shot.chunks += 1;
     shot.frames += CHUNK_FRAMES;
-    shot.thumbnail = this.picture(shot.number, 0);
     this.madeSeconds += CHUNK_SECONDS;
     if (this.state === "holding")
       shot.length_seconds = Math.max(shot.length_seconds, (shot.chunks + 1) * CHUNK_SECONDS);
     const isLast = shot.chunks * CHUNK_SECONDS >= shot.length_seconds;
-    this.tell({ type: "shot", shot });
+    this.tellShot(shot);
     for (let frame = from; frame < shot.frames; frame++) {
       const bytes = filmPacket(this.setting, shot, frame, isLast && frame === shot.frames - 1);
       for (const viewer of this.viewers) viewer.packet(bytes);
@@ -275,9 +293,9 @@ export class Telling {
     if (isLast) this.finish(shot);
   }
 
-  private finish(shot: ShotEntry): void {
+  private finish(shot: ShotCard): void {
     shot.state = "done";
-    this.tell({ type: "shot", shot });
+    this.tellShot(shot);
     this.open();
     this.tell({ type: "state", state: this.state });
   }
@@ -286,7 +304,7 @@ export class Telling {
     for (const shot of this.shots.slice(number)) {
       if (shot.number === number) Object.assign(shot, { prompt, prompts: [[0, prompt]] });
       if (shot.state === "done") shot.state = "stale";
-      this.tell({ type: "shot", shot });
+      this.tellShot(shot);
     }
     return {};
   }
@@ -300,29 +318,27 @@ export class Telling {
   private delete(number: number): Outcome {
     if (number !== this.shots.length - 1) return "Only the newest shot can be deleted.";
     this.deleted.push(this.shots.pop()!);
-    this.tell({ type: "removed", shot: number });
-    return { note: `Shot ${number + 1} is deleted; undo brings it back` };
+    this.tell({ type: "deleted", shot: number });
+    return {};
   }
 
   private undo(): Outcome {
     const shot = this.deleted.pop();
     if (!shot) return "There is nothing to undo.";
     this.shots.push(shot);
-    this.tell({ type: "shot", shot });
+    this.tellShot(shot);
     return {};
   }
 
-  private pin({ type, shot, frame }: Extract<Command, { type: "pin" | "unpin" }>): Outcome {
-    const index = this.pins.findIndex((pinned) => pinned.shot === shot && pinned.frame === frame);
-    if (index >= 0) this.pins.splice(index, 1);
-    if (type === "pin") this.pins.push({ shot, frame, source: "pin", thumbnail: this.picture(shot, frame) });
+  private pin({ type, shot, frame }: Pin | Unpin): Outcome {
+    if (type === "pin") this.memory.pin(this.shots[shot]!, frame);
+    else this.memory.unpin(shot, frame);
     this.tellMemory();
     return { applies_from: { shot: this.shots.length, frame: 0 } };
   }
 
-  private refer(): Outcome {
-    const thumbnail = this.picture(0, 0);
-    this.pins.push({ shot: 0, frame: this.pins.length, source: "reference", thumbnail });
+  private refer(upload: string): Outcome {
+    this.memory.refer(upload);
     this.tellMemory();
     return {};
   }
@@ -347,26 +363,8 @@ export class Telling {
     this.waitingFor.push({ id, atMs: performance.now(), position });
   }
 
-  private remembered(): MemoryFrame[] {
-    const made = this.shots.filter((shot) => shot.frames > 0 && shot.state !== "live");
-    const chosen = made.slice(-REMEMBERED + this.pins.length).map(({ number, frames }): MemoryFrame => {
-      const frame = Math.floor(frames / 2);
-      return { shot: number, frame, source: "rule", thumbnail: this.picture(number, frame) };
-    });
-    return [...this.pins, ...chosen].slice(0, REMEMBERED);
-  }
-
   private tellMemory(): void {
-    const frames = this.remembered();
-    const local_used = Math.min(21, (this.live?.chunks ?? 0) * 3);
-    this.tell({
-      type: "memory",
-      frames,
-      global_used: frames.length,
-      global_size: REMEMBERED,
-      local_used,
-      local_size: 21,
-    });
+    this.tell({ type: "memory", ...this.memory.now(this.shots) });
   }
 
   private tellFigures(lookahead_seconds: number): void {
@@ -382,8 +380,8 @@ export class Telling {
     });
   }
 
-  private picture(shot: number, frame: number): string {
-    return `/api/stories/${this.id}/frames/${shot}/${frame}?take=${this.shots[shot]?.take ?? 0}`;
+  private tellShot(shot: ShotCard): void {
+    this.tell({ type: "shot", ...shot });
   }
 
   private tell(event: ServerEvent): void {

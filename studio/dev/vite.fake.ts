@@ -4,8 +4,10 @@ import { type Connect, type Plugin, defineConfig } from "vite";
 import { fakeServer } from "./fake.ts";
 
 /** What the real server sends with the page; `vite preview` shows that the built page lives with it. */
-const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY = [
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:",
+  "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+].join("; ");
 
 function fake(): Plugin {
   const serve = (middlewares: Connect.Server, server: Server) => {

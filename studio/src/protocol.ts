@@ -8,695 +8,396 @@
 /**
  * Version 1: everything that a page and the server say to each other as JSON.
  */
-export type Protocol = Command | ServerEvent;
-/**
- * Client to server.
- */
-export type Command =
-  | HelloCommand
-  | ShootCommand
-  | CutCommand
-  | RedirectCommand
-  | HoldCommand
-  | ExtendCommand
-  | RetakeCommand
-  | BranchCommand
-  | PinCommand
-  | UnpinCommand
-  | ReferenceCommand
-  | EditCommand
-  | ReshootCommand
-  | DeleteCommand
-  | UndoCommand
-  | PauseCommand
-  | ResumeCommand
-  | StopCommand
-  | PlayheadCommand;
-/**
- * A story: 12 characters, random.
- */
-export type StoryId = string;
-/**
- * Server to client, as JSON.
- */
+export type Protocol = ClientMessage | ServerEvent;
+export type ClientMessage =
+  | Hello
+  | Playhead
+  | Shoot
+  | Cut
+  | Redirect
+  | Hold
+  | Extend
+  | Retake
+  | Branch
+  | Pin
+  | Unpin
+  | Reference
+  | Edit
+  | Reshoot
+  | Delete
+  | Undo
+  | Pause
+  | Resume
+  | Stop;
 export type ServerEvent =
-  | WelcomeEvent
-  | ReceiptEvent
-  | RefusedEvent
-  | StateEvent
-  | ShotEvent
-  | RemovedEvent
-  | MemoryEvent
-  | FiguresEvent
-  | ShownEvent
-  | DroppedEvent
-  | ErrorEvent;
+  | Welcome
+  | Receipt
+  | Refused
+  | StateChanged
+  | ShotChanged
+  | Deleted
+  | MemoryChanged
+  | Figures
+  | Shown
+  | Dropped
+  | ErrorMessage;
 /**
  * What a telling is doing.
  */
-export type TellingState = "idle" | "shooting" | "holding" | "cutting" | "paused" | "failed";
-/**
- * Where a shot stands; stale: its text, or an earlier shot, changed after it was made.
- */
-export type ShotState = "queued" | "live" | "done" | "stale";
+export type State = "idle" | "shooting" | "holding" | "cutting" | "paused" | "failed";
 
 /**
- * First message of a socket.
+ * The first message of a socket.
  */
-export interface HelloCommand {
+export interface Hello {
   type: "hello";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
   protocol: 1;
-  story?: StoryId;
-  after?: ChunkOfShot;
+  story?: string | null;
+  after?: ChunkPlace | null;
 }
 /**
- * A chunk of a take.
+ * One chunk of a story.
  */
-export interface ChunkOfShot {
-  /**
-   * Number of the shot, from 0.
-   */
+export interface ChunkPlace {
   shot: number;
-  /**
-   * Take of the shot, from 0.
-   */
   take: number;
-  /**
-   * Chunk of the take, from 0.
-   */
   chunk: number;
 }
 /**
- * Start the next shot; ends a running one.
+ * What is shown now; it is never answered.
  */
-export interface ShootCommand {
+export interface Playhead {
+  type: "playhead";
+  shot: number;
+  take: number;
+  frame: number;
+}
+/**
+ * Begin the next shot; a running one ends: a cut.
+ */
+export interface Shoot {
+  id: string;
+  seconds?: number | null;
+  chunks?: number | null;
   type: "shoot";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
-  /**
-   * What happens in the shot.
-   */
   prompt: string;
-  /**
-   * Length in seconds.
-   */
-  seconds?: number;
-  /**
-   * Length in chunks, instead of seconds.
-   */
-  chunks?: number;
-  /**
-   * Seed of the noise; left out, the server draws one.
-   */
-  seed?: number;
+  seed?: number | null;
+  after?: boolean;
 }
 /**
- * End the running shot after its running chunk.
+ * End the running shot with what it has; the next of those that wait begins.
  */
-export interface CutCommand {
+export interface Cut {
+  id: string;
   type: "cut";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
 }
 /**
- * Go on with the running shot by another prompt.
+ * Give the running shot another prompt from its next chunk on.
  */
-export interface RedirectCommand {
+export interface Redirect {
+  id: string;
   type: "redirect";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
-  /**
-   * What happens in the shot.
-   */
   prompt: string;
 }
 /**
- * Let the running shot grow until it is cut.
+ * Let the shot go on until it is cut.
  */
-export interface HoldCommand {
+export interface Hold {
+  id: string;
   type: "hold";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
 }
 /**
- * Make the running shot longer.
+ * Make the shot longer, also after its end; a held shot gets an end again.
  */
-export interface ExtendCommand {
+export interface Extend {
+  id: string;
+  seconds?: number | null;
+  chunks?: number | null;
   type: "extend";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
-  /**
-   * Length in seconds.
-   */
-  seconds?: number;
-  /**
-   * Length in chunks, instead of seconds.
-   */
-  chunks?: number;
 }
 /**
- * Make a shot again.
+ * Make one shot anew; without a prompt it is told what it was told before.
  */
-export interface RetakeCommand {
+export interface Retake {
+  id: string;
   type: "retake";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
-  /**
-   * Number of the shot, from 0.
-   */
   shot: number;
-  /**
-   * What happens in the shot.
-   */
-  prompt?: string;
-  /**
-   * Seed of the noise; left out, the server draws one.
-   */
-  seed?: number;
+  prompt?: string | null;
+  seed?: number | null;
 }
 /**
- * A new story that shares everything up to a shot.
+ * Begin another story that shares this one up to and including a shot; the receipt names it.
  */
-export interface BranchCommand {
+export interface Branch {
+  id: string;
   type: "branch";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
-  /**
-   * Number of the shot, from 0.
-   */
   shot: number;
-  /**
-   * Seed of the noise; left out, the server draws one.
-   */
-  seed?: number;
+  seed?: number | null;
 }
 /**
- * Keep a frame in memory.
+ * Make every later shot from this frame too.
  */
-export interface PinCommand {
+export interface Pin {
+  id: string;
   type: "pin";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
-  /**
-   * Number of the shot, from 0.
-   */
   shot: number;
-  /**
-   * Frame of the shot, from 0.
-   */
   frame: number;
 }
 /**
- * Let a pinned frame go.
+ * Leave a pinned frame to the rule again; references have negative frame numbers.
  */
-export interface UnpinCommand {
+export interface Unpin {
+  id: string;
   type: "unpin";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
-  /**
-   * Number of the shot, from 0.
-   */
   shot: number;
-  /**
-   * Frame of the shot, from 0.
-   */
   frame: number;
 }
 /**
- * Keep an uploaded picture in memory.
+ * Make every later shot from a picture that was uploaded before.
  */
-export interface ReferenceCommand {
-  type: "reference";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
+export interface Reference {
   id: string;
-  /**
-   * What the upload answered.
-   */
+  type: "reference";
   upload: string;
-  /**
-   * What happens in the shot.
-   */
-  prompt?: string;
+  prompt?: string | null;
 }
 /**
- * Change a shot's text only; it and later shots become stale.
+ * Change the text of a shot alone; it and the shots after it become stale.
  */
-export interface EditCommand {
-  type: "edit";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
+export interface Edit {
   id: string;
-  /**
-   * Number of the shot, from 0.
-   */
+  type: "edit";
   shot: number;
-  /**
-   * What happens in the shot.
-   */
   prompt: string;
 }
 /**
- * Retake every stale shot from here, in order.
+ * Take every stale shot anew from here on, in order.
  */
-export interface ReshootCommand {
-  type: "reshoot";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
+export interface Reshoot {
   id: string;
-  /**
-   * Number of the shot, from 0.
-   */
+  type: "reshoot";
   from_shot: number;
 }
 /**
- * Take the newest shot away; undo brings it back.
+ * Take the newest shot away, or one that still waits.
  */
-export interface DeleteCommand {
+export interface Delete {
+  id: string;
   type: "delete";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
-  /**
-   * Number of the shot, from 0.
-   */
   shot: number;
 }
 /**
- * Take the last destructive command back.
+ * Bring back what was deleted last.
  */
-export interface UndoCommand {
+export interface Undo {
+  id: string;
   type: "undo";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
 }
 /**
- * Make nothing until resume.
+ * Make nothing until resumed; commands are taken all the same.
  */
-export interface PauseCommand {
+export interface Pause {
+  id: string;
   type: "pause";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
 }
 /**
- * Go on; after a failure, try again.
+ * Go on after a pause; after a failure, try again.
  */
-export interface ResumeCommand {
+export interface Resume {
+  id: string;
   type: "resume";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
 }
 /**
- * End the running shot without its remaining chunks.
+ * End the running shot with what it has, and all that waits behind it.
  */
-export interface StopCommand {
+export interface Stop {
+  id: string;
   type: "stop";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
 }
 /**
- * What is shown now; no receipt, at most 20 a second.
+ * The answer to `Hello`.
  */
-export interface PlayheadCommand {
-  type: "playhead";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
-  /**
-   * Number of the shot, from 0.
-   */
-  shot: number;
-  /**
-   * Take of the shot, from 0.
-   */
-  take: number;
-  /**
-   * Frame of the shot, from 0.
-   */
-  frame: number;
-}
-/**
- * Answer to hello.
- */
-export interface WelcomeEvent {
+export interface Welcome {
   type: "welcome";
   protocol: 1;
-  story: StoryId;
-  /**
-   * Name of the model.
-   */
+  story: string;
   model: string;
   /**
-   * Width and height.
-   *
    * @minItems 2
    * @maxItems 2
    */
   size: [number, number];
-  /**
-   * Frames per second of the film.
-   */
   fps: number;
-  /**
-   * Length of a chunk.
-   */
   chunk_seconds: number;
   limits: Limits;
   snapshot: Snapshot;
 }
 /**
- * What the server takes.
+ * What is refused when there is more of it.
  */
 export interface Limits {
-  /**
-   * Of a prompt.
-   */
   prompt_characters: number;
-  /**
-   * Of a setting.
-   */
   setting_characters: number;
-  /**
-   * Of a shot.
-   */
   shot_seconds: number;
-  /**
-   * Of a story.
-   */
   shots: number;
-  /**
-   * At a time.
-   */
   open_stories: number;
-  /**
-   * Of a story.
-   */
   queued_commands: number;
-  /**
-   * Of a picture.
-   */
   upload_bytes: number;
+  lookahead_seconds: number;
 }
 /**
- * A story as it stands.
+ * All that a page needs to draw a story.
  */
 export interface Snapshot {
-  /**
-   * Who and where.
-   */
   setting: string;
-  /**
-   * Seed of the noise; left out, the server draws one.
-   */
   seed: number;
-  state: TellingState;
-  /**
-   * In order.
-   */
-  shots: ShotEntry[];
-  /**
-   * What is remembered.
-   */
-  memory: MemoryFrame[];
-  /**
-   * Why it failed.
-   */
-  reason?: string;
-  /**
-   * Where this story branched off.
-   */
-  parent?: {
-    story: StoryId;
-    /**
-     * Number of the shot, from 0.
-     */
-    shot: number;
-  };
+  state: State;
+  reason?: string | null;
+  shots: ShotCard[];
+  memory: Memory;
+  parent?: Parent | null;
 }
 /**
  * One shot of the storyboard.
  */
-export interface ShotEntry {
-  /**
-   * Number of the shot, from 0.
-   */
+export interface ShotCard {
   number: number;
-  /**
-   * The text as it stands.
-   */
   prompt: string;
-  /**
-   * Texts with the chunk that each applies from.
-   */
   prompts: [number, string][];
-  /**
-   * Planned length.
-   */
   length_seconds: number;
-  /**
-   * Seed of the noise; left out, the server draws one.
-   */
   seed: number;
-  /**
-   * The take that counts.
-   */
   take: number;
-  /**
-   * How many takes there are.
-   */
   takes: number;
-  state: ShotState;
-  /**
-   * Chunks made.
-   */
+  state: "queued" | "live" | "done" | "stale";
   chunks: number;
-  /**
-   * Frames made.
-   */
   frames: number;
-  /**
-   * Path of a JPEG on this server.
-   */
-  thumbnail?: string;
 }
 /**
- * A frame that the model remembers.
+ * What is remembered, and how full the caches are, in latent frames.
  */
-export interface MemoryFrame {
-  /**
-   * Number of the shot, from 0.
-   */
-  shot: number;
-  /**
-   * Frame of the shot, from 0.
-   */
-  frame: number;
-  /**
-   * Why it is remembered.
-   */
-  source: "rule" | "pin" | "reference";
-  /**
-   * Path of a JPEG on this server.
-   */
-  thumbnail: string;
-}
-/**
- * A command was taken.
- */
-export interface ReceiptEvent {
-  type: "receipt";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
-  applies_from: FrameOfShot | null;
-  /**
-   * What a person may want to know.
-   */
-  note?: string;
-  /**
-   * A story: 12 characters, random.
-   */
-  story?: string;
-}
-/**
- * A frame of a shot's current take.
- */
-export interface FrameOfShot {
-  /**
-   * Number of the shot, from 0.
-   */
-  shot: number;
-  /**
-   * Frame of the shot, from 0.
-   */
-  frame: number;
-}
-/**
- * A command was not taken.
- */
-export interface RefusedEvent {
-  type: "refused";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
-  id: string;
-  code: "invalid" | "busy" | "too_long" | "not_now" | "not_found" | "limit";
-  /**
-   * What is wrong and what to do.
-   */
-  message: string;
-}
-/**
- * The telling's state changed.
- */
-export interface StateEvent {
-  type: "state";
-  state: TellingState;
-  /**
-   * Why it failed.
-   */
-  reason?: string;
-}
-/**
- * A shot changed.
- */
-export interface ShotEvent {
-  type: "shot";
-  shot: ShotEntry;
-}
-/**
- * The newest shot was taken away.
- */
-export interface RemovedEvent {
-  type: "removed";
-  /**
-   * Number of the shot, from 0.
-   */
-  shot: number;
-}
-/**
- * What is remembered changed.
- */
-export interface MemoryEvent {
-  type: "memory";
-  /**
-   * In the order the model reads them.
-   */
+export interface Memory {
   frames: MemoryFrame[];
-  /**
-   * Frames in the cache across shots.
-   */
   global_used: number;
-  /**
-   * Its room.
-   */
   global_size: number;
-  /**
-   * Frames in the cache of this shot.
-   */
   local_used: number;
-  /**
-   * Its room.
-   */
   local_size: number;
 }
 /**
- * How it is going; at most twice a second.
+ * A frame that the running shot, or else the next one, is made from.
  */
-export interface FiguresEvent {
-  type: "figures";
-  /**
-   * Made.
-   */
-  frames_per_second: number;
-  /**
-   * From a shot's start to its first frame.
-   */
-  first_frame_seconds: number;
-  /**
-   * Made and not shown yet.
-   */
-  lookahead_seconds: number;
-  /**
-   * The engine waits for the viewer.
-   */
-  waiting: boolean;
-  /**
-   * Commands waiting.
-   */
-  queue: number;
-  /**
-   * Of the newest command shown.
-   */
-  prompt_to_glass_seconds?: number;
+export interface MemoryFrame {
+  shot: number;
+  take: number;
+  frame: number;
+  source: "rule" | "pin" | "reference";
+  upload?: string | null;
 }
 /**
- * A command's first frame is on the screen.
+ * The shot up to which a branch is another story.
  */
-export interface ShownEvent {
-  type: "shown";
-  /**
-   * Chosen by the client; a command seen before is answered again and does nothing.
-   */
+export interface Parent {
+  story: string;
+  shot: number;
+}
+/**
+ * A command was taken and will not be lost.
+ */
+export interface Receipt {
+  type: "receipt";
   id: string;
-  /**
-   * From its arrival to the screen.
-   */
+  applies_from: FramePlace | null;
+  note?: string | null;
+  story?: string | null;
+}
+/**
+ * One frame of a shot.
+ */
+export interface FramePlace {
+  shot: number;
+  frame: number;
+}
+/**
+ * A command did nothing; the same id may be sent again.
+ */
+export interface Refused {
+  type: "refused";
+  id: string;
+  code: "invalid" | "busy" | "too_long" | "not_now" | "not_found" | "limit";
+  message: string;
+}
+/**
+ * The telling is in another state.
+ */
+export interface StateChanged {
+  type: "state";
+  state: State;
+  reason?: string | null;
+}
+/**
+ * A shot is new or not what it was.
+ */
+export interface ShotChanged {
+  number: number;
+  prompt: string;
+  prompts: [number, string][];
+  length_seconds: number;
+  seed: number;
+  take: number;
+  takes: number;
+  state: "queued" | "live" | "done" | "stale";
+  chunks: number;
+  frames: number;
+  type: "shot";
+}
+/**
+ * The newest shot is gone.
+ */
+export interface Deleted {
+  type: "deleted";
+  shot: number;
+}
+/**
+ * Something else is remembered, or the caches are fuller or emptier.
+ */
+export interface MemoryChanged {
+  frames: MemoryFrame[];
+  global_used: number;
+  global_size: number;
+  local_used: number;
+  local_size: number;
+  type: "memory";
+}
+/**
+ * How fast it goes; at most twice a second.
+ */
+export interface Figures {
+  type: "figures";
+  frames_per_second: number;
+  first_frame_seconds: number;
+  prompt_to_glass_seconds?: number | null;
+  lookahead_seconds: number;
+  waiting: boolean;
+  queue: number;
+}
+/**
+ * A playhead reached the first frame that shows a command.
+ */
+export interface Shown {
+  type: "shown";
+  id: string;
   prompt_to_glass_seconds: number;
 }
 /**
- * Frames that this viewer missed.
+ * This viewer was too slow for so many frames.
  */
-export interface DroppedEvent {
+export interface Dropped {
   type: "dropped";
-  /**
-   * How many.
-   */
   frames: number;
 }
 /**
- * Something went wrong that is no command's answer.
+ * What was sent cannot be read.
  */
-export interface ErrorEvent {
+export interface ErrorMessage {
   type: "error";
-  /**
-   * What, and what to do.
-   */
   message: string;
 }

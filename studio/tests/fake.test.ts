@@ -27,7 +27,7 @@ class Page implements Viewer {
       for (let next = this.playlist.next(); next; next = this.playlist.next()) {
         const { shot, take, frame } = next;
         this.shown.push(`${shot}/${take}`);
-        telling.take(this, { type: "playhead", id: `${shot} ${take} ${frame}`, shot, take, frame });
+        telling.take(this, { type: "playhead", shot, take, frame });
       }
     }
   }
@@ -63,6 +63,18 @@ it("makes no more than the look-ahead while nobody watches, and the same order t
   expect(page.state.shots).toMatchObject([{ chunks: 2, state: "live" }]);
   expect(page.state.figures?.waiting).toBe(true);
   expect(page.events.filter(({ type }) => type === "receipt")).toHaveLength(2);
+});
+
+it("a shot that waits stands in the storyboard, and begins when the one before has ended", () => {
+  const { telling, page } = begun();
+  telling.take(page, { type: "shoot", id: "1", prompt: "The cat waves.", seconds: 2 });
+  telling.take(page, { type: "shoot", id: "2", prompt: "The cat jumps.", seconds: 1, after: true });
+  expect(page.state.shots.map(({ state }) => state)).toEqual(["live", "queued"]);
+  page.watch(telling, 6);
+  expect(page.state.shots).toMatchObject([
+    { state: "done", chunks: 2 },
+    { state: "done", chunks: 1 },
+  ]);
 });
 
 it("refuses what makes no sense now, and says why", () => {

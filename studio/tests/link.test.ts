@@ -2,20 +2,19 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { WebSocket as NodeSocket, type WebSocket as Served, WebSocketServer } from "ws";
-import type { ChunkOfShot, Command, ServerEvent } from "../src/protocol";
-import { Link, waitBefore } from "../src/story/link";
-import type { LinkState } from "../src/story/state";
+import type { ChunkPlace, ClientMessage, ServerEvent } from "../src/protocol";
+import { Link, type LinkState, waitBefore } from "../src/story/link";
 
 /** A server that notes what it hears and says only what a test lets it say. */
 class Ear {
-  readonly heard: Command[] = [];
+  readonly heard: ClientMessage[] = [];
   readonly sockets: Served[] = [];
   private readonly http = createServer();
 
   async open(): Promise<string> {
     new WebSocketServer({ server: this.http }).on("connection", (socket) => {
       this.sockets.push(socket);
-      socket.on("message", (data) => this.heard.push(JSON.parse(data.toString()) as Command));
+      socket.on("message", (data) => this.heard.push(JSON.parse(data.toString()) as ClientMessage));
     });
     await new Promise<void>((done) => this.http.listen(0, "127.0.0.1", done));
     return `ws://127.0.0.1:${(this.http.address() as AddressInfo).port}`;
@@ -25,7 +24,7 @@ class Ear {
     this.sockets.at(-1)!.send(JSON.stringify(event));
   }
 
-  async hears(count: number): Promise<Command[]> {
+  async hears(count: number): Promise<ClientMessage[]> {
     await vi.waitFor(() => expect(this.heard.length).toBeGreaterThanOrEqual(count), 5000);
     return this.heard;
   }
@@ -41,20 +40,24 @@ const STORY = "abcdefghijkl";
 let ear: Ear;
 let link: Link;
 let states: LinkState[];
+let reasons: string[];
 let events: ServerEvent["type"][];
 let packets: ArrayBuffer[];
-let last: ChunkOfShot | undefined;
+let last: ChunkPlace | undefined;
 
 describe("a link", () => {
   beforeEach(async () => {
     vi.stubGlobal("WebSocket", NodeSocket);
     ear = new Ear();
-    [states, events, packets, last] = [[], [], [], undefined];
+    [states, reasons, events, packets, last] = [[], [], [], [], undefined];
     link = new Link(await ear.open(), STORY, {
       lastChunk: () => last,
       said: (event) => events.push(event.type),
       packet: (bytes) => packets.push(bytes),
-      link: (state) => states.push(state),
+      link: (state, why) => {
+        states.push(state);
+        if (why) reasons.push(`${why.code}: ${why.sentence}`);
+      },
     });
   });
   afterEach(() => {
@@ -117,13 +120,36 @@ describe("a link", () => {
     expect(heads).toBeLessThanOrEqual(6);
   });
 
-  it("gives up when the server does not have the story", async () => {
-    const [hello] = await ear.hears(1);
-    ear.say({ type: "refused", id: hello!.id, code: "not_found", message: "No such story." });
-    await vi.waitFor(() => expect(states).toEqual(["ended"]));
-    link.retry();
-    await new Promise((done) => setTimeout(done, 400));
-    expect(ear.sockets).toHaveLength(1);
+  it("too slow for the server, it is back at once", async () => {
+    await ear.hears(1);
+    ear.say(WELCOME);
+    await vi.waitFor(() => expect(states).toEqual(["open"]));
+    const from = performance.now();
+    ear.sockets[0]!.close(4008);
+    await ear.hears(2);
+    expect(performance.now() - from).toBeLessThan(150);
+  });
+
+  it.each([4001, 4004, 4009, 4403])(
+    "gives up at code %i, with a sentence, until a person asks",
+    async (code) => {
+      await ear.hears(1);
+      ear.sockets[0]!.close(code);
+      await vi.waitFor(() => expect(states).toEqual(["ended"]));
+      expect(reasons[0]).toMatch(new RegExp(`^${code}: .{20,}`));
+      await new Promise((done) => setTimeout(done, 400));
+      expect(ear.sockets).toHaveLength(1);
+      link.retry();
+      await ear.hears(2);
+    },
+  );
+
+  it("says the server's own sentence when there is one", async () => {
+    await ear.hears(1);
+    ear.say({ type: "error", message: "That story was deleted." });
+    ear.sockets[0]!.close(4004);
+    await vi.waitFor(() => expect(reasons).toEqual(["4004: That story was deleted."]));
+    expect(events).toEqual([]);
   });
 });
 

@@ -6,7 +6,7 @@ import { Card } from "../src/page/Card";
 import { Composer } from "../src/page/Composer";
 import { Memory } from "../src/page/Memory";
 import { useKeys } from "../src/page/useKeys";
-import type { ShotEntry } from "../src/protocol";
+import type { ShotCard } from "../src/protocol";
 import type { Order } from "../src/story/link";
 import { type StoryState, nothingYet } from "../src/story/state";
 import type { OpenStory } from "../src/story/useStory";
@@ -19,6 +19,7 @@ const limits = {
   open_stories: 8,
   queued_commands: 32,
   upload_bytes: 1,
+  lookahead_seconds: 2,
 };
 const stage = {
   story: "abcdefghijkl",
@@ -28,7 +29,7 @@ const stage = {
   chunkSeconds: 1,
   limits,
 };
-const shot: ShotEntry = {
+const shot: ShotCard = {
   number: 0,
   prompt: "The cat waves.",
   prompts: [[0, "The cat waves."]],
@@ -49,12 +50,21 @@ const open = (state: Partial<StoryState> = {}): OpenStory => ({
   state: { ...nothingYet, link: "open", stage, ...state },
   happen: () => undefined,
   order: (order) => void orders.push(order),
-  onScreen: undefined,
-  thumbnails: new Map(),
-  playFrom: () => undefined,
-  follow: () => undefined,
+  story: stage.story,
+  wrong: () => undefined,
   retry: () => undefined,
-  canPlay: () => true,
+  setElement: () => undefined,
+  onScreen: undefined,
+  clip: undefined,
+  clipVideo: createRef<HTMLVideoElement>(),
+  clipEnded: () => undefined,
+  shown: () => undefined,
+  packet: () => undefined,
+  lastChunk: () => undefined,
+  playFrom: () => undefined,
+  goOn: () => undefined,
+  follow: () => undefined,
+  step: () => undefined,
 });
 const type = (text: string) =>
   act(() => {
@@ -113,6 +123,25 @@ it("Ctrl+Enter redirects a running shot", () => {
   type("The cat waves.");
   press("Enter", { ctrlKey: true });
   expect(orders).toEqual([{ type: "redirect", prompt: "The cat waves." }]);
+});
+
+it("Shift+Alt+Enter, or its button, has the shot wait; a seed can be chosen", () => {
+  const live = composer({ shots: [{ ...shot, state: "live" }], telling: "shooting" });
+  show(live);
+  type("The cat waves.");
+  press("Enter", { shiftKey: true, altKey: true });
+  click("Seed");
+  act(() => {
+    const seed = document.querySelector<HTMLInputElement>("input[type=number]")!;
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")!.set!.call(seed, "0");
+    seed.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  type("The cat jumps.");
+  click("After this shot");
+  expect(orders).toEqual([
+    { type: "shoot", prompt: "The cat waves.", after: true },
+    { type: "shoot", prompt: "The cat jumps.", seed: 0, after: true },
+  ]);
 });
 
 it("a refused prompt comes back, but never over newer words", () => {
@@ -174,10 +203,11 @@ it("words of a card are changed in place; unchanged words order nothing", () => 
 });
 
 it("remembered frames are pinned and let go", () => {
-  const frame = { shot: 1, frame: 4, thumbnail: "/a" };
+  const frame = { shot: 1, take: 2, frame: 4 };
   const frames = [
     { ...frame, source: "rule" as const },
     { ...frame, frame: 9, source: "pin" as const },
+    { shot: 0, take: 0, frame: -1, source: "reference" as const, upload: "abc" },
   ];
   show(
     <Memory
@@ -186,9 +216,16 @@ it("remembered frames are pinned and let go", () => {
   );
   click("Pin: Shot 2, frame 5");
   click("Let go: Shot 2, frame 10");
+  click("Let go: A picture of yours");
+  expect([...document.querySelectorAll("img")].map((image) => image.getAttribute("src"))).toEqual([
+    "/api/stories/abcdefghijkl/stills/1/2/4.jpg",
+    "/api/stories/abcdefghijkl/stills/1/2/9.jpg",
+    "/api/uploads/abc.png",
+  ]);
   expect(orders).toEqual([
     { type: "pin", shot: 1, frame: 4 },
     { type: "unpin", shot: 1, frame: 9 },
+    { type: "unpin", shot: 0, frame: -1 },
   ]);
 });
 

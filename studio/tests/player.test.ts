@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Packet, Position } from "../src/video/packet";
-import { Player } from "../src/video/player";
+import { type Look, Player } from "../src/video/player";
 import type { Screen } from "../src/video/screen";
 
 /** Shows one frame per repaint and takes two in advance. */
@@ -9,6 +9,7 @@ class Slide implements Screen {
   wantsMore = () => this.waiting.length < 2;
   show = (packet: Packet) => void this.waiting.push(packet);
   paint = (): Position | undefined => this.waiting.shift();
+  still = (packets: Packet[]) => void (this.waiting = packets.slice(-1));
   clear = () => void (this.waiting = []);
   close = () => this.clear();
 }
@@ -36,8 +37,8 @@ beforeEach(() => {
   vi.stubGlobal("requestAnimationFrame", (callback: FrameRequestCallback) => ((repaint = callback), 1));
   vi.stubGlobal("cancelAnimationFrame", () => (repaint = undefined));
   shown = [];
-  const note = ({ shot, frame }: Position, isReplay: boolean) =>
-    shown.push(`${shot}.${frame}${isReplay ? "r" : ""}`);
+  const MARKS = { live: "", again: "r", still: "s" };
+  const note = ({ shot, frame }: Position, look: Look) => shown.push(`${shot}.${frame}${MARKS[look]}`);
   player = new Player(new Slide(), 1, note);
 });
 afterEach(() => {
@@ -53,11 +54,13 @@ it("shows what comes in, in order, and waits when nothing does", () => {
   expect(shown).toEqual(["0.0", "0.1", "0.2"]);
 });
 
-it("of a story told before, plays the newest shot only, and later also retakes of earlier ones", () => {
-  player.openAt(1);
-  for (const packet of [...takeShot(0, 2), ...takeShot(1, 2), ...takeShot(0, 1)]) player.push(packet);
-  repaints(5);
-  expect(shown).toEqual(["1.0", "1.1", "0.0"]);
+it("skips ahead when it falls behind, but plays in full what is no longer made", () => {
+  player.hurries = false;
+  for (const packet of [...takeShot(0, 8), ...takeShot(1, 4)]) player.push(packet);
+  repaints(2);
+  player.hurries = true;
+  repaints(4);
+  expect(shown).toEqual(["0.0", "0.1", "0.2", "1.0", "1.1", "1.2"]);
 });
 
 it("plays again, then goes on with what came in meanwhile", () => {
@@ -75,4 +78,22 @@ it("goes back to now on demand: what was about to be shown again is not", () => 
   player.follow();
   repaints(3);
   expect(shown).toEqual(["0.0r", "1.0", "1.1"]);
+});
+
+it("stands still on a frame while others come in, and goes on with those", () => {
+  player.push(takeShot(0, 1)[0]!);
+  repaints(1);
+  player.stand(takeShot(0, 5));
+  for (const packet of takeShot(1, 2)) player.push(packet);
+  repaints(3);
+  expect(shown).toEqual(["0.0", "0.4s"]);
+  player.follow();
+  repaints(3);
+  expect(shown.slice(2)).toEqual(["1.0", "1.1"]);
+});
+
+it("says so when the end of a replay is the newest there is", () => {
+  player.replay(takeShot(0, 2));
+  repaints(4);
+  expect(shown.at(-1)).toBe("0.1");
 });

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { Command, ServerEvent, ShotEntry } from "../src/protocol";
-import { type StoryState, firstStale, liveShot, nothingYet, reduce } from "../src/story/state";
+import type { ServerEvent, ShotCard } from "../src/protocol";
+import type { Command } from "../src/story/link";
+import { type StoryState, firstStale, isRunning, nothingYet, reduce } from "../src/story/state";
 
-const shot = (number: number, more: Partial<ShotEntry> = {}): ShotEntry => ({
+const shot = (number: number, more: Partial<ShotCard> = {}): ShotCard => ({
   number,
   prompt: `Shot ${number}.`,
   prompts: [[0, `Shot ${number}.`]],
@@ -28,7 +29,7 @@ describe("answers", () => {
       applies_from: { shot: 2, frame: 0 },
     });
     expect(state.unanswered).toEqual([]);
-    expect(state.notices[0]?.text).toBe("The next shot plays from shot 3, frame 1");
+    expect(state.notices[0]?.text).toBe("Your words play from the start of shot 3.");
   });
 
   it("a refusal gives the typed text back", () => {
@@ -51,9 +52,10 @@ describe("answers", () => {
   it("a branch's receipt names the story to go to", () => {
     const state = said(nothingYet, { type: "receipt", id: "b", applies_from: null, story: "abcdefghijkl" });
     expect(state.notices[0]?.story).toBe("abcdefghijkl");
+    expect(state.branches).toBe(1);
   });
 
-  it("keeps the newest three notices, each with a number of its own", () => {
+  it("keeps the newest three that ask for something, each with a number of its own", () => {
     const errors = ["a", "b", "c", "d"].map((message): ServerEvent => ({ type: "error", message }));
     const state = said(nothingYet, ...errors);
     expect(state.notices.map(({ number, text }) => [number, text])).toEqual([
@@ -63,36 +65,54 @@ describe("answers", () => {
     ]);
     expect(reduce(state, { kind: "dismissed", notice: 2 }).notices).toHaveLength(2);
   });
+
+  it("good news gives way to the next, what asks for an answer stays", () => {
+    const note = (note: string): ServerEvent => ({ type: "receipt", id: "x", applies_from: null, note });
+    const state = said(nothingYet, note("a"), { type: "error", message: "b" }, note("c"), note("d"));
+    expect(state.notices.map(({ text }) => text)).toEqual(["b", "d"]);
+  });
+
+  it("a deleted shot can be brought back, one that only waited was never there", () => {
+    const gone: Command = { type: "delete", id: "d", shot: 2 };
+    const receipt: ServerEvent = { type: "receipt", id: "d", applies_from: null };
+    expect(said(sent(nothingYet, gone), receipt).notices[0]?.undo).toBe(true);
+    const undo: Command = { type: "undo", id: "u" };
+    const undone = sent(said(sent(nothingYet, gone), receipt), undo);
+    expect(said(undone, { ...receipt, id: "u" }).notices).toEqual([]);
+    const busy = said(nothingYet, { type: "state", state: "shooting" });
+    expect(said(sent(busy, gone), receipt).notices[0]?.undo).toBe(false);
+  });
 });
 
 describe("shots", () => {
   it("stand in order however they come, and the newest word on a shot counts", () => {
     const state = said(
       nothingYet,
-      { type: "shot", shot: shot(1) },
-      { type: "shot", shot: shot(0) },
-      { type: "shot", shot: shot(1, { state: "live", take: 1, takes: 2 }) },
+      { type: "shot", ...shot(1) },
+      { type: "shot", ...shot(0) },
+      { type: "shot", ...shot(1, { state: "live", take: 1, takes: 2 }) },
     );
     expect(state.shots.map(({ number, take }) => [number, take])).toEqual([
       [0, 0],
       [1, 1],
     ]);
-    expect(liveShot(state)?.number).toBe(1);
+    expect(isRunning(said(state, { type: "state", state: "shooting" }))).toBe(true);
   });
 
-  it("go when removed, and the first stale one is found", () => {
+  it("go when deleted, and the first stale one is found", () => {
     const stale = [0, 1, 2].map((n): ServerEvent => ({
       type: "shot",
-      shot: shot(n, { state: n ? "stale" : "done" }),
+      ...shot(n, { state: n ? "stale" : "done" }),
     }));
-    const state = said(nothingYet, ...stale, { type: "removed", shot: 2 });
+    const state = said(nothingYet, ...stale, { type: "deleted", shot: 2 });
     expect(state.shots).toHaveLength(2);
     expect(firstStale(state)?.number).toBe(1);
   });
 });
 
 describe("a welcome", () => {
-  const welcome = (shots: ShotEntry[]): ServerEvent => ({
+  const memory = { frames: [], global_used: 0, global_size: 6, local_used: 0, local_size: 21 };
+  const welcome = (shots: ShotCard[]): ServerEvent => ({
     type: "welcome",
     protocol: 1,
     story: "abcdefghijkl",
@@ -108,12 +128,13 @@ describe("a welcome", () => {
       open_stories: 1,
       queued_commands: 1,
       upload_bytes: 1,
+      lookahead_seconds: 2,
     },
-    snapshot: { setting: "A cat.", seed: 4, state: "paused", shots, memory: [] },
+    snapshot: { setting: "A cat.", seed: 4, state: "paused", shots, memory },
   });
 
   it("replaces what was known but keeps what is unanswered", () => {
-    const before = reduce(sent(said(nothingYet, { type: "shot", shot: shot(7) }), shoot), {
+    const before = reduce(sent(said(nothingYet, { type: "shot", ...shot(7) }), shoot), {
       kind: "link",
       link: "lost",
     });
@@ -126,7 +147,7 @@ describe("a welcome", () => {
   it("a failure's reason goes when the state does", () => {
     const failed = said(nothingYet, { type: "state", state: "failed", reason: "Full disk." });
     expect(failed.reason).toBe("Full disk.");
-    expect(said(failed, { type: "state", state: "idle" }).reason).toBeUndefined();
+    expect(said(failed, { type: "state", state: "idle", reason: null }).reason).toBeUndefined();
   });
 
   it("adds up what this viewer missed and keeps the newest prompt-to-glass time", () => {

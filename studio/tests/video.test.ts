@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
-import type { ShotEntry } from "../src/protocol";
+import type { ShotCard } from "../src/protocol";
 import { codecOf } from "../src/video/decoder";
 import { Pace } from "../src/video/pace";
 import { type Packet, readPacket, writePacket } from "../src/video/packet";
 import { Playlist } from "../src/video/playlist";
-import { Reel } from "../src/video/reel";
+import { Reel, neighbour } from "../src/video/reel";
+import { Stretches } from "../src/video/stretches";
 
 const packet = (shot: number, frame: number, more: Partial<Packet> = {}): Packet => ({
   kind: 1,
@@ -19,7 +20,7 @@ const packet = (shot: number, frame: number, more: Partial<Packet> = {}): Packet
 });
 const takeShot = (shot: number, frames: number, more: Partial<Packet> = {}) =>
   Array.from({ length: frames }, (_, frame) => packet(shot, frame, more));
-const entry = (number: number, frames: number, chunks: number, take = 0): ShotEntry => ({
+const entry = (number: number, frames: number, chunks: number, take = 0): ShotCard => ({
   number,
   prompt: "",
   prompts: [],
@@ -150,14 +151,25 @@ describe("the reel", () => {
       [1, 0],
       [1, 1],
     ]);
-    expect(reel.has(entry(1, 2, 1, 1))).toBe(false);
+    expect(reel.holds(entry(1, 2, 1, 1))).toBe(false);
+    expect(reel.holds(entry(1, 3, 1))).toBe(false);
   });
 
   it("forgets the takes that came first when they take too much room", () => {
     const reel = new Reel(25);
     for (const one of [...takeShot(0, 2), ...takeShot(1, 1)]) reel.add(one);
-    expect(reel.has(entry(0, 2, 1))).toBe(false);
-    expect(reel.has(entry(1, 1, 1))).toBe(true);
+    expect(reel.holds(entry(0, 2, 1))).toBe(false);
+    expect(reel.holds(entry(1, 1, 1))).toBe(true);
+  });
+
+  it("gives what a frame builds on, and nothing if some of that is missing", () => {
+    const reel = new Reel();
+    for (const one of takeShot(0, 8))
+      if (one.frame !== 6) reel.add({ ...one, keyframe: one.frame % 4 === 0 });
+    const frames = (frame: number) => reel.upTo({ shot: 0, take: 0, frame }).map((one) => one.frame);
+    expect(frames(2)).toEqual([0, 1, 2]);
+    expect(frames(5)).toEqual([4, 5]);
+    expect(frames(7)).toEqual([]);
   });
 
   it("knows the last chunk that is here whole", () => {
@@ -166,6 +178,49 @@ describe("the reel", () => {
     expect(reel.lastWholeChunk([entry(0, 9, 1), entry(1, 9, 1)])).toEqual({ shot: 0, take: 0, chunk: 0 });
     expect(reel.lastWholeChunk([entry(0, 9, 1), entry(1, 4, 2)])).toEqual({ shot: 1, take: 0, chunk: 1 });
     expect(reel.lastWholeChunk([entry(0, 9, 1, 1)])).toBeUndefined();
+  });
+});
+
+it("the frame before or after is found over the borders of shots", () => {
+  const shots = [entry(0, 3, 1), entry(1, 2, 1, 4), entry(2, 0, 0)];
+  expect(neighbour(shots, { shot: 0, take: 0, frame: 1 }, 1)).toEqual({ shot: 0, take: 0, frame: 2 });
+  expect(neighbour(shots, { shot: 0, take: 0, frame: 2 }, 1)).toEqual({ shot: 1, take: 4, frame: 0 });
+  expect(neighbour(shots, { shot: 1, take: 4, frame: 0 }, -1)).toEqual({ shot: 0, take: 0, frame: 2 });
+  expect(neighbour(shots, { shot: 0, take: 0, frame: 0 }, -1)).toBeUndefined();
+  expect(neighbour(shots, { shot: 1, take: 4, frame: 1 }, 1)).toBeUndefined();
+});
+
+describe("stretches of a video element", () => {
+  it("say which frame is seen, where a frame is, and how many are to come", () => {
+    const stretches = new Stretches(10);
+    const [first] = takeShot(0, 3).map((one) => stretches.take(one));
+    const [second] = takeShot(1, 5).map((one) => stretches.take(one));
+    expect(stretches.unseen(0)).toBe(8);
+    expect(stretches.positionAt(0)).toBeUndefined();
+    first!.startSeconds = 2;
+    expect(stretches.positionAt(2.1)).toEqual({ shot: 0, take: 0, frame: 1 });
+    expect(stretches.positionAt(9)).toEqual({ shot: 0, take: 0, frame: 2 });
+    second!.startSeconds = 2.3;
+    expect(stretches.positionAt(2.3)).toEqual({ shot: 1, take: 0, frame: 0 });
+    expect(stretches.unseen(2.4)).toBe(3);
+    expect(stretches.timeOf({ shot: 0, take: 0, frame: 2 })).toBeCloseTo(2.25);
+    expect(stretches.timeOf({ shot: 1, take: 0, frame: 5 })).toBeUndefined();
+  });
+
+  it("whose film ended too early are gone on with by another", () => {
+    const stretches = new Stretches(10);
+    const [first] = takeShot(0, 5).map((one) => stretches.take(one));
+    expect(stretches.end(first!, 3)).toMatchObject({ from: { shot: 0, take: 0, frame: 3 }, frames: 2 });
+    expect(stretches.unseen(0)).toBe(5);
+    const [second] = takeShot(1, 2).map((one) => stretches.take(one));
+    expect(stretches.end(second!, 2)).toBeUndefined();
+    expect(stretches.take(packet(1, 2))).toMatchObject({ from: { shot: 1, frame: 2 } });
+  });
+
+  it("begin anew where frames were left out", () => {
+    const stretches = new Stretches(10);
+    const opened = [0, 1, 4].map((frame) => stretches.take(packet(0, frame)) !== undefined);
+    expect(opened).toEqual([true, false, true]);
   });
 });
 

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { exampleOf, ideasFor, withIdea } from "../src/story/ideas";
 import { editDistance, stretches, suggestions } from "../src/story/words";
 
 const known = new Set(["the", "cat", "dancing", "dances", "walking", "a"]);
@@ -23,4 +24,19 @@ it("counts edits", () => {
   expect(editDistance("kitten", "sitting")).toBe(3);
   expect(editDistance("", "abc")).toBe(3);
   expect(editDistance("same", "same")).toBe(0);
+});
+
+it("sentences are offered in turn, pieces always all", () => {
+  const sentences = ["A.", "B.", "C.", "D.", "E.", "F."];
+  expect(ideasFor(sentences, 4)).toEqual(["E.", "F.", "A.", "B.", "C."]);
+  expect(ideasFor(["wide shot", "dances"], 1)).toEqual(["wide shot", "dances"]);
+  expect(exampleOf(["wide shot", "waves", "dances"])).toBe("wide shot, dances");
+  expect(exampleOf(sentences)).toBe("A.");
+  expect(exampleOf([])).toMatch(/^Wide shot/);
+});
+
+it("an idea is put behind what is written", () => {
+  expect(withIdea(" ", "wide shot")).toBe("wide shot");
+  expect(withIdea("wide shot ", "waves")).toBe("wide shot, waves");
+  expect(withIdea("Wide shot.", "The cat waves.")).toBe("Wide shot. The cat waves.");
 });

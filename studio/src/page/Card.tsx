@@ -1,32 +1,34 @@
 /** One shot of the storyboard, and what can be done with it. */
 
 import { useState } from "react";
-import type { ShotEntry } from "../protocol";
+import type { ShotCard } from "../protocol";
+import { cardAddress } from "../story/server";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
+import { Menu } from "./Menu";
+import { Still } from "./Still";
 import { WordField } from "./WordField";
 
 interface Props {
-  shot: ShotEntry;
+  shot: ShotCard;
   isLast: boolean;
   open: OpenStory;
-  known?: string[];
+  known?: string[] | null;
 }
 
-const STATE_WORDS = { queued: "Queued", live: "Live", done: "", stale: "Older text" } as const;
+const STATE_WORDS = { queued: "Queued", live: "Live", done: "", stale: "Out of date" } as const;
 
 export function Card({ shot, isLast, open, known }: Props) {
-  const { onScreen, thumbnails, order } = open;
+  const { onScreen, story, order } = open;
   const [editing, setEditing] = useState(false);
   const { number } = shot;
-  const thumbnail = thumbnails.get(`${number}/${shot.take}`) ?? shot.thumbnail;
   const isShown = onScreen?.shot === number;
   const word = STATE_WORDS[shot.state];
   return (
     <li className="card panel" data-state={shot.state} aria-current={isShown || undefined}>
       <article aria-label={`Shot ${number + 1}`}>
         <div className="card-picture">
-          {thumbnail ? <img src={thumbnail} alt="" /> : <span className="no-picture" />}
+          <Still src={cardAddress(story, shot)} />
           <span className="slate">{number + 1}</span>
           {word && <span className="card-state">{word}</span>}
         </div>
@@ -56,7 +58,7 @@ export function Card({ shot, isLast, open, known }: Props) {
   );
 }
 
-function Words({ shot }: { shot: ShotEntry }) {
+function Words({ shot }: { shot: ShotCard }) {
   const later = shot.prompts.filter(([chunk]) => chunk > 0);
   return (
     <div className="card-words">
@@ -72,7 +74,7 @@ function Words({ shot }: { shot: ShotEntry }) {
 
 interface EditorProps {
   prompt: string;
-  known?: string[];
+  known?: string[] | null;
   most?: number;
   onDone(text: string): void;
   onCancel(): void;
@@ -104,32 +106,38 @@ function PromptEditor({ prompt, known, most = 2000, onDone, onCancel }: EditorPr
   );
 }
 
-function Actions({
-  shot,
-  isLast,
-  open,
-  onEdit,
-}: {
-  shot: ShotEntry;
+interface ActionProps {
+  shot: ShotCard;
   isLast: boolean;
   open: OpenStory;
   onEdit(): void;
-}) {
-  const { order, playFrom, canPlay } = open;
-  const [more, setMore] = useState(false);
-  const { number } = shot;
+}
+
+function Actions({ shot, isLast, open: { order, playFrom }, onEdit }: ActionProps) {
+  const { number, frames } = shot;
   const name = `shot ${number + 1}`;
-  const choice = (icon: IconName, words: string, act: () => void) => (
-    <button type="button" onClick={() => (setMore(false), act())}>
-      <Icon name={icon} /> {words}
-    </button>
-  );
+  if (frames === 0) {
+    return (
+      <div className="row card-waits">
+        <span className="dim">Waits for its turn.</span>
+        <span className="gap" />
+        <button
+          type="button"
+          className="quiet"
+          onClick={() => order({ type: "delete", shot: number })}
+          aria-label={`Take away ${name}`}
+        >
+          <Icon name="trash" />
+        </button>
+      </div>
+    );
+  }
   return (
-    <div className="card-actions" onKeyDown={(event) => event.key === "Escape" && setMore(false)}>
+    <div className="card-actions">
       <button
         type="button"
         onClick={() => playFrom(number)}
-        disabled={!canPlay(shot)}
+        disabled={frames === 0}
         aria-label={`Play from ${name}`}
       >
         <Icon name="play" /> Play
@@ -141,22 +149,25 @@ function Actions({
       >
         <Icon name="retake" /> Retake
       </button>
-      <button
-        type="button"
-        onClick={() => setMore(!more)}
-        aria-expanded={more}
-        aria-label={`More for ${name}`}
-      >
-        <Icon name="more" />
-      </button>
-      {more && (
-        <div className="menu panel">
-          {choice("edit", "Change the words", onEdit)}
-          {choice("branch", "Branch off here", () => order({ type: "branch", shot: number }))}
-          {choice("pin", "Remember its first frame", () => order({ type: "pin", shot: number, frame: 0 }))}
-          {isLast && choice("trash", "Delete", () => order({ type: "delete", shot: number }))}
-        </div>
-      )}
+      <Menu icon="more" label={`More for ${name}`}>
+        {(close) => {
+          const choice = (icon: IconName, words: string, act: () => void) => (
+            <button type="button" onClick={() => (close(), act())}>
+              <Icon name={icon} /> {words}
+            </button>
+          );
+          return (
+            <>
+              {choice("edit", "Change the words", onEdit)}
+              {choice("branch", "Branch off here", () => order({ type: "branch", shot: number }))}
+              {choice("pin", "Remember its first frame", () =>
+                order({ type: "pin", shot: number, frame: 0 }),
+              )}
+              {isLast && choice("trash", "Delete", () => order({ type: "delete", shot: number }))}
+            </>
+          );
+        }}
+      </Menu>
     </div>
   );
 }

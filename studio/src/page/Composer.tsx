@@ -1,11 +1,12 @@
 /** Where the next shot is written. */
 
 import { type FormEvent, type RefObject, useEffect, useState } from "react";
+import { exampleOf, ideasFor, withIdea } from "../story/ideas";
 import type { Vocabulary } from "../story/server";
-import { liveShot } from "../story/state";
+import { isRunning } from "../story/state";
 import type { OpenStory } from "../story/useStory";
 import { Icon } from "./Icon";
-import { WordField } from "./WordField";
+import { type Enter, WordField } from "./WordField";
 
 interface Props {
   open: OpenStory;
@@ -14,73 +15,142 @@ interface Props {
 }
 
 const LENGTHS_SECONDS = [2, 3, 5, 8, 12, 20, 30, 60];
-const CHIPS_SHOWN = 5;
 
-export function Composer({ open: { state, order }, vocabulary, field }: Props) {
-  const [text, setText] = useDraft(state.stage?.story);
+export function Composer({ open: { story, state, order }, vocabulary, field }: Props) {
+  const [text, setText] = useDraft(story);
   const [seconds, setSeconds] = useState<number>();
+  const [seed, setSeed] = useState<number>();
   const refused = state.notices.at(-1);
   useEffect(() => {
     if (refused?.typed) setText((now) => now || refused.typed!);
   }, [refused?.number, refused?.typed, setText]);
 
-  const running = liveShot(state);
-  const ideas = nextIdeas(vocabulary.prompts, state.shots.length);
+  const running = isRunning(state);
+  const ideas = ideasFor(vocabulary.prompts, state.shots.length);
   const limits = state.stage?.limits;
-  const give = (type: "shoot" | "redirect") => {
+  const give = (how: Enter) => {
     const prompt = text.trim();
     if (!prompt || !state.stage) return field.current?.focus();
-    order(type === "shoot" ? { type, prompt, ...(seconds && { seconds }) } : { type, prompt });
+    if (how === "control" && running) order({ type: "redirect", prompt });
+    else {
+      const after = running && how === "shift alt";
+      const more = {
+        ...(seconds && { seconds }),
+        ...(seed !== undefined && { seed }),
+        ...(after && { after }),
+      };
+      order({ type: "shoot", prompt, ...more });
+    }
     setText("");
+  };
+  const choose = (idea: string) => {
+    setText(withIdea(text, idea));
+    field.current?.focus();
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    give("shoot");
+    give("alone");
   };
   return (
     <form className="panel composer" onSubmit={submit} aria-label="The next shot">
       <WordField
-        label={running ? "And then? The next shot cuts in." : `Shot ${state.shots.length + 1}: what happens?`}
+        label={running ? "And then?" : `Shot ${state.shots.length + 1}: what happens?`}
         value={text}
         onChange={setText}
-        onEnter={() => give("shoot")}
-        onControlEnter={running && (() => give("redirect"))}
+        onEnter={give}
         known={vocabulary.words}
         most={limits?.prompt_characters ?? 2000}
-        placeholder={ideas[0] ?? "Wide shot. She opens the door and steps into the rain."}
+        placeholder={exampleOf(ideas)}
         field={field}
       />
-      <Chips prompts={ideas} onChoose={setText} />
+      <Chips prompts={ideas} onChoose={choose} />
       <div className="row end">
-        <label className="inline">
-          Length
-          <select
-            value={seconds ?? ""}
-            onChange={(event) => setSeconds(Number(event.target.value) || undefined)}
-          >
-            <option value="">as learnt</option>
-            {LENGTHS_SECONDS.filter((length) => length <= (limits?.shot_seconds ?? 60)).map((length) => (
-              <option key={length} value={length}>
-                {length} s
-              </option>
-            ))}
-          </select>
-        </label>
+        <Length seconds={seconds} most={limits?.shot_seconds ?? 60} onChange={setSeconds} />
+        <Seed seed={seed} onChange={setSeed} />
         <span className="gap" />
-        {running && (
-          <button
-            type="button"
-            onClick={() => give("redirect")}
-            title="The running shot goes on by these words (Ctrl+Enter)"
-          >
-            <Icon name="redirect" /> Redirect
-          </button>
-        )}
-        <button type="submit" className="primary" title="Enter">
-          <Icon name="shoot" /> {running ? "Cut to this" : "Shoot"}
-        </button>
+        <Ways running={running} give={give} />
       </div>
     </form>
+  );
+}
+
+/** How what is written is given to the director. */
+function Ways({ running, give }: { running: boolean; give(how: Enter): void }) {
+  if (!running) {
+    return (
+      <button type="submit" className="primary" title="Enter">
+        <Icon name="shoot" /> Shoot
+      </button>
+    );
+  }
+  return (
+    <>
+      <button
+        type="button"
+        onClick={() => give("control")}
+        title="The running shot goes on by these words (Ctrl+Enter)"
+      >
+        <Icon name="redirect" /> Redirect
+      </button>
+      <button
+        type="button"
+        onClick={() => give("shift alt")}
+        title="It waits until the running shot, and all that waits, has ended (Shift+Alt+Enter)"
+      >
+        <Icon name="after" /> After this shot
+      </button>
+      <button type="submit" className="primary" title="The running shot ends, and this begins (Enter)">
+        <Icon name="cut" /> Cut to this
+      </button>
+    </>
+  );
+}
+
+function Length(props: { seconds?: number; most: number; onChange(seconds?: number): void }) {
+  return (
+    <label className="inline">
+      Length
+      <select
+        value={props.seconds ?? ""}
+        onChange={(event) => props.onChange(Number(event.target.value) || undefined)}
+      >
+        <option value="">as learnt</option>
+        {LENGTHS_SECONDS.filter((length) => length <= props.most).map((length) => (
+          <option key={length} value={length}>
+            {length} s
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** The number that chance starts from; few people want it, so it hides. */
+function Seed({ seed, onChange }: { seed?: number; onChange(seed?: number): void }) {
+  const [open, setOpen] = useState(false);
+  if (!open) {
+    return (
+      <button type="button" className="quiet" onClick={() => setOpen(true)} title="Choose the seed">
+        <Icon name="dice" /> Seed
+      </button>
+    );
+  }
+  return (
+    <label className="inline">
+      Seed
+      <input
+        type="number"
+        min={0}
+        max={Number.MAX_SAFE_INTEGER}
+        step={1}
+        value={seed ?? ""}
+        placeholder="by chance"
+        autoFocus
+        onChange={({ target }) =>
+          onChange(target.validity.valid && target.value ? Number(target.value) : undefined)
+        }
+      />
+    </label>
   );
 }
 
@@ -99,15 +169,9 @@ function Chips({ prompts, onChoose }: { prompts: string[]; onChoose(text: string
   );
 }
 
-/** Other ideas for every shot, in turn. */
-function nextIdeas(prompts: string[], shots: number): string[] {
-  const start = prompts.length && shots % prompts.length;
-  return [...prompts.slice(start), ...prompts.slice(0, start)].slice(0, CHIPS_SHOWN);
-}
-
 /** Text that outlives a reload of the page. */
-function useDraft(story: string | undefined) {
-  const key = `draft ${story ?? location.hash.slice(2)}`;
+function useDraft(story: string) {
+  const key = `draft ${story}`;
   const draft = useState(() => sessionStorage.getItem(key) ?? "");
   useEffect(() => sessionStorage.setItem(key, draft[0]), [key, draft[0]]);
   return draft;

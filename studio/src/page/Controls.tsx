@@ -1,14 +1,15 @@
 /** What can be done while a shot runs. */
 
 import type { Order } from "../story/link";
-import { liveShot } from "../story/state";
+import { canGoOn, isRunning } from "../story/state";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
 
 const EXTEND_SECONDS = 2;
 
 export function Controls({ open: { state, order, onScreen } }: { open: OpenStory }) {
-  const running = liveShot(state) !== undefined && state.telling !== "failed";
+  const running = isRunning(state);
+  const goesOn = canGoOn(state);
   const halted = state.telling === "paused" || state.telling === "failed";
   const button = (name: string, icon: IconName, what: Order, key: string, able = running) => (
     <button
@@ -24,17 +25,17 @@ export function Controls({ open: { state, order, onScreen } }: { open: OpenStory
   return (
     <div className="controls" role="toolbar" aria-label="Direct the running shot">
       {button("Cut", "cut", { type: "cut" }, "C", running && state.telling !== "cutting")}
-      {button("Hold", "hold", { type: "hold" }, "H", running && state.telling !== "holding")}
-      {button(`+${EXTEND_SECONDS} s`, "longer", { type: "extend", seconds: EXTEND_SECONDS }, "", running)}
+      {button("Hold", "hold", { type: "hold" }, "H", goesOn && state.telling !== "holding")}
+      {button(`+${EXTEND_SECONDS} s`, "longer", { type: "extend", seconds: EXTEND_SECONDS }, "", goesOn)}
       {halted
-        ? button("Resume", "shoot", { type: "resume" }, "P", true)
-        : button("Pause", "pause", { type: "pause" }, "P", running)}
+        ? button("Resume", "shoot", { type: "resume" }, "Space", true)
+        : button("Pause", "pause", { type: "pause" }, "Space", running)}
       {button("Stop", "stop", { type: "stop" }, "S")}
       <span className="gap" />
       <button
         type="button"
         disabled={!onScreen}
-        title="Keep the frame on the screen in memory (M)"
+        title="Keep the frame on the screen in memory (P)"
         onClick={() => onScreen && order({ type: "pin", shot: onScreen.shot, frame: onScreen.frame })}
       >
         <Icon name="pin" />

@@ -2,7 +2,8 @@
 
 import type { StoryState } from "../story/state";
 
-const seconds = (value: number | undefined) => (value === undefined ? "–" : `${value.toFixed(2)} s`);
+const seconds = (value: number | null | undefined) =>
+  value === null || value === undefined ? "–" : `${value.toFixed(2)} s`;
 
 export function Figures({ state }: { state: StoryState }) {
   const { figures, stage, droppedFrames } = state;

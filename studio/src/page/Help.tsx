@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "react";
-import { KEYS, keysAreOn, switchKeys } from "./useKeys";
+import { KEYS, keysAreOn, nameOf, switchKeys } from "./useKeys";
 
 /** How to direct, and every key. */
 export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
@@ -38,10 +38,16 @@ export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
           </dt>
           <dd>Redirect the running shot by what is written</dd>
         </div>
+        <div>
+          <dt>
+            <kbd>Shift</kbd> <kbd>Alt</kbd> <kbd>Enter</kbd>
+          </dt>
+          <dd>Shoot it after the running shot</dd>
+        </div>
         {KEYS.map(({ key, says }) => (
           <div key={key}>
             <dt>
-              <kbd>{key.toUpperCase()}</kbd>
+              <kbd>{nameOf(key)}</kbd>
             </dt>
             <dd>{says}</dd>
           </div>

@@ -22,6 +22,10 @@ const PATHS = {
   light:
     "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2v2m0 16v2M2 12h2m16 0h2M5 5l1.4 1.400m11.2 11.200L19 19M5 19l1.4-1.400M17.6 6.400L19 5",
   dark: "M20 14A8.5 8.5 0 0 1 10 4a8.5 8.5 0 1 0 10 10z",
+  after: "M4 12h9m-3-4l4 4-4 4M20 5v14",
+  export: "M12 4v11m-4-4l4 4 4-4M5 19h14",
+  import: "M12 15V4m-4 4l4-4 4 4M5 19h14",
+  dice: "M5 5h14v14H5zM9 9h.01M15 9h.01M12 12h.01M9 15h.01M15 15h.01",
   library: "M4 5h5v14H4zM9 5h5v14H9zM15 6l4-1 2 14-4 .6z",
 } as const;
 

@@ -1,51 +1,46 @@
 /** What the model remembers right now. */
 
-import { type ChangeEvent, useState } from "react";
+import { useState } from "react";
 import type { MemoryFrame } from "../protocol";
-import { uploadPicture } from "../story/server";
+import { memoryAddress } from "../story/server";
+import { PICTURE_TYPES, uploadPicture } from "../story/upload";
 import type { OpenStory } from "../story/useStory";
+import { FileDrop } from "./FileDrop";
 import { Icon } from "./Icon";
+import { Still } from "./Still";
+import { Wrong } from "./Wrong";
 
 const SOURCES = { rule: "chosen", pin: "pinned", reference: "reference" } as const;
 
 export function Memory({ open }: { open: OpenStory }) {
-  const { state, order, happen } = open;
-  const { memory } = state;
-  const [busy, setBusy] = useState(false);
-  const chosen = async (event: ChangeEvent<HTMLInputElement>) => {
-    const picture = event.target.files?.[0];
-    event.target.value = "";
-    if (!picture) return;
-    setBusy(true);
-    try {
-      order({ type: "reference", upload: await uploadPicture(picture) });
-    } catch (error) {
-      happen({ kind: "note", tone: "wrong", text: (error as Error).message });
-    }
-    setBusy(false);
-  };
+  const { memory } = open.state;
+  const { sent, wrong, send } = useReference(open);
+  const busy = sent !== undefined;
   return (
     <section className="panel memory" aria-labelledby="memory">
       <h2 id="memory">Memory</h2>
-      {memory && memory.frames.length > 0 ? (
-        <ul className="memory-strip">
-          {memory.frames.map((frame) => (
-            <Remembered key={`${frame.shot}/${frame.frame}/${frame.source}`} frame={frame} open={open} />
-          ))}
-        </ul>
-      ) : (
-        <p className="dim">After the first cut, the frames that the next shot is made from stand here.</p>
-      )}
-      <label className="button">
-        <Icon name="picture" /> {busy ? "Sending …" : "Add a picture"}
-        <input
-          className="unseen"
-          type="file"
-          accept="image/png,image/jpeg,image/webp"
-          onChange={chosen}
-          disabled={busy}
-        />
-      </label>
+      <FileDrop
+        icon="picture"
+        words={busy ? "Sending …" : "Add a picture"}
+        accept={PICTURE_TYPES.join()}
+        busy={busy}
+        onFile={send}
+      >
+        {memory && memory.frames.length > 0 ? (
+          <ul className="memory-strip">
+            {memory.frames.map((frame) => (
+              <Remembered key={`${frame.shot}/${frame.frame}/${frame.source}`} frame={frame} open={open} />
+            ))}
+          </ul>
+        ) : (
+          <p className="dim">
+            After the first cut, the frames that the next shot is made from stand here. A picture of yours can
+            be one of them: add it, or drop it here.
+          </p>
+        )}
+        {busy && <progress value={sent} aria-label="The picture is sent" />}
+        <Wrong error={wrong} />
+      </FileDrop>
       {memory && memory.global_size > 0 && (
         <div className="gauges">
           <Gauge name="Earlier shots" used={memory.global_used} size={memory.global_size} />
@@ -56,17 +51,32 @@ export function Memory({ open }: { open: OpenStory }) {
   );
 }
 
-function Remembered({
-  frame: { shot, frame, source, thumbnail },
-  open: { order },
-}: {
-  frame: MemoryFrame;
-  open: OpenStory;
-}) {
+/** Sends a picture and has it remembered. */
+function useReference({ state, order }: OpenStory) {
+  /** The share that is sent, while a picture is. */
+  const [sent, setSent] = useState<number>();
+  const [wrong, setWrong] = useState<Error>();
+  const send = async (picture: File) => {
+    setWrong(undefined);
+    setSent(0);
+    try {
+      const upload = await uploadPicture(picture, state.stage?.limits.upload_bytes ?? Infinity, setSent);
+      order({ type: "reference", upload });
+    } catch (error) {
+      setWrong(error as Error);
+    }
+    setSent(undefined);
+  };
+  return { sent, wrong, send };
+}
+
+function Remembered({ frame: remembered, open }: { frame: MemoryFrame; open: OpenStory }) {
+  const { shot, frame, source } = remembered;
+  const { order, story } = open;
   const where = source === "reference" ? "A picture of yours" : `Shot ${shot + 1}, frame ${frame + 1}`;
   return (
     <li className="remembered" data-source={source}>
-      <img src={thumbnail} alt={`${where}, ${SOURCES[source]}`} />
+      <Still src={memoryAddress(story, remembered)} alt={`${where}, ${SOURCES[source]}`} />
       <span className="remembered-where">
         {source === "reference" ? "yours" : `${shot + 1} · ${frame + 1}`}
       </span>

@@ -26,7 +26,11 @@ export function Obstacles({ open: { state, retry, order } }: { open: OpenStory }
       )}
       {state.link === "ended" && (
         <p className="notice wrong-tone">
-          This story cannot be opened. <a href="#/">Go to all stories</a>
+          {state.linkReason ?? "This story cannot be opened."}
+          <button type="button" className="link" onClick={retry}>
+            Try again
+          </button>
+          <a href="/">Go to all stories</a>
         </p>
       )}
       {state.telling === "failed" && (
@@ -42,7 +46,7 @@ export function Obstacles({ open: { state, retry, order } }: { open: OpenStory }
 }
 
 /** What became of commands; good news passes by itself. */
-export function Notices({ open: { state, happen } }: { open: OpenStory }) {
+export function Notices({ open: { state, happen, order } }: { open: OpenStory }) {
   return (
     <div className="notices" aria-live="polite">
       {state.notices.map((notice) => (
@@ -50,17 +54,19 @@ export function Notices({ open: { state, happen } }: { open: OpenStory }) {
           key={notice.number}
           notice={notice}
           onGone={() => happen({ kind: "dismissed", notice: notice.number })}
+          onUndo={() => order({ type: "undo" })}
         />
       ))}
     </div>
   );
 }
 
-function Toast({ notice: { tone, text, story }, onGone }: { notice: Notice; onGone(): void }) {
+function Toast({ notice, onGone, onUndo }: { notice: Notice; onGone(): void; onUndo(): void }) {
+  const { tone, text, story, undo } = notice;
   const passes = tone === "plain";
   useEffect(() => {
     if (!passes) return;
-    const timer = setTimeout(onGone, story ? INVITATION_PASSES_AFTER_MS : PASSES_AFTER_MS);
+    const timer = setTimeout(onGone, story || undo ? INVITATION_PASSES_AFTER_MS : PASSES_AFTER_MS);
     return () => clearTimeout(timer);
     // Only when it appears: a new `onGone` is the same wish.
   }, [passes]);
@@ -68,6 +74,11 @@ function Toast({ notice: { tone, text, story }, onGone }: { notice: Notice; onGo
     <p className={`notice ${tone === "wrong" ? "wrong-tone" : ""}`}>
       {text}
       {story && <a href={`#/${story}`}>Open it</a>}
+      {undo && (
+        <button type="button" className="link" onClick={() => (onGone(), onUndo())}>
+          Undo
+        </button>
+      )}
       <button type="button" className="quiet round small" aria-label="Dismiss" onClick={onGone}>
         <Icon name="close" />
       </button>

@@ -1,43 +1,106 @@
-/** The live picture. */
+/** The picture: what is made now, or what was asked for. */
 
+import { clipAddress } from "../story/server";
 import type { OpenStory } from "../story/useStory";
-import { whyNoVideo } from "../video/screen";
+import { pictureNote, screenKind } from "../video/screen";
 
-interface Props {
-  open: OpenStory;
-  canvas(element: HTMLCanvasElement | null): void;
-}
-
-export function Picture({ open, canvas }: Props) {
-  const { state, onScreen, follow } = open;
+export function Picture({ open }: { open: OpenStory }) {
+  const { state, onScreen, clip, setElement } = open;
   const [width, height] = state.stage?.size ?? [16, 9];
   const shot = state.shots.find(({ number }) => number === onScreen?.shot);
   const saying = onScreen ? `Shot ${onScreen.shot + 1}: ${shot?.prompt ?? ""}` : "No picture yet";
   return (
     <figure className="picture">
-      <canvas ref={canvas} role="img" aria-label={saying} width={width} height={height} />
+      <div className="screen-box">
+        {screenKind() === "video" ? (
+          <video
+            ref={setElement}
+            className="screen"
+            aria-label={saying}
+            width={width}
+            height={height}
+            muted
+          />
+        ) : (
+          <canvas
+            ref={setElement}
+            className="screen"
+            role="img"
+            aria-label={saying}
+            width={width}
+            height={height}
+          />
+        )}
+        {clip && <Clip key={`${clip.number}/${clip.take}`} open={open} clip={clip} />}
+      </div>
       {!onScreen && <Empty open={open} />}
-      {onScreen && (
-        <figcaption>
-          <span className="slate">
-            {onScreen.shot + 1}
-            {shot && shot.takes > 1 && <small> take {onScreen.take + 1}</small>}
-          </span>
-          <span className="caption">{shot?.prompt}</span>
-          {onScreen.isReplay && (
-            <button type="button" className="chip" onClick={follow}>
-              Replay · go to now
-            </button>
-          )}
-        </figcaption>
-      )}
+      {onScreen && <Caption open={open} onScreen={onScreen} />}
     </figure>
+  );
+}
+
+function Caption({ open, onScreen }: { open: OpenStory; onScreen: NonNullable<OpenStory["onScreen"]> }) {
+  const { state, follow, goOn } = open;
+  const shot = state.shots.find(({ number }) => number === onScreen.shot);
+  const { look, frame } = onScreen;
+  return (
+    <figcaption>
+      <span className="slate">
+        {onScreen.shot + 1}
+        {shot && shot.takes > 1 && <small> take {onScreen.take + 1}</small>}
+      </span>
+      <span className="caption">{shot?.prompt}</span>
+      {look === "still" && (
+        <button type="button" className="chip" onClick={goOn}>
+          Frame {frame + 1} · play on
+        </button>
+      )}
+      {look !== "live" && (
+        <button type="button" className="chip" onClick={follow}>
+          {look === "again" && "Earlier · "}go to now
+        </button>
+      )}
+    </figcaption>
+  );
+}
+
+/** A shot that is no longer in this page's memory, as a film over the picture. */
+function Clip({ open, clip }: { open: OpenStory; clip: NonNullable<OpenStory["clip"]> }) {
+  const { story, state, clipVideo, clipEnded, shown, wrong, follow } = open;
+  const { number, take, frames } = clip;
+  const saw = (video: HTMLVideoElement) => {
+    const frame = Math.min(frames - 1, Math.floor(video.currentTime * (state.stage?.fps ?? 1) + 0.01));
+    shown({ shot: number, take, frame }, video.paused && !video.ended ? "still" : "again");
+  };
+  const failed = () => {
+    wrong(`Shot ${number + 1} cannot be played: the server does not send its film.`);
+    follow();
+  };
+  return (
+    <video
+      ref={clipVideo}
+      className="clip"
+      src={clipAddress(story, number, take)}
+      aria-label={`Shot ${number + 1}, again`}
+      autoPlay
+      muted
+      playsInline
+      onTimeUpdate={(event) => saw(event.currentTarget)}
+      onPause={(event) => saw(event.currentTarget)}
+      onEnded={clipEnded}
+      onError={failed}
+    />
   );
 }
 
 function Empty({ open: { state } }: { open: OpenStory }) {
   if (!state.stage) return null;
   const hint = "Nothing shot yet. Write the first shot below and press Enter.";
-  const text = whyNoVideo() ?? (state.shots.length > 0 ? "The first frame is on its way …" : hint);
-  return <p className="picture-empty">{text}</p>;
+  const made = state.shots.some((shot) => shot.frames > 0);
+  const text = screenKind() ? made && "The first frame is on its way …" : pictureNote();
+  return (
+    <p className="picture-empty">
+      {text || (state.shots.length > 0 ? "The first shot is being made …" : hint)}
+    </p>
+  );
 }

@@ -1,9 +1,11 @@
 /** One story: the picture, the storyboard, and what directs them. */
 
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { Vocabulary } from "../story/server";
-import { type StoryState, liveShot } from "../story/state";
-import { useStory } from "../story/useStory";
+import { type StoryState, canGoOn, isRunning } from "../story/state";
+import { type OpenStory, useStory } from "../story/useStory";
+import { pictureNote } from "../video/screen";
+import { Branches } from "./Branches";
 import { Composer } from "./Composer";
 import { Controls } from "./Controls";
 import { Figures } from "./Figures";
@@ -26,23 +28,32 @@ export function StoryPage({
   vocabulary: Vocabulary;
   theme: Theme;
 }) {
-  const [canvas, setCanvas] = useState<HTMLCanvasElement | null>(null);
   const [helping, setHelping] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
-  const open = useStory(story, canvas);
+  const open = useStory(story);
   const { state, order, onScreen } = open;
+  const note = pictureNote();
+  useEffect(() => {
+    document.title = state.setting ? `${state.setting} · ShotStream` : "ShotStream studio";
+    return () => void (document.title = "ShotStream studio");
+  }, [state.setting]);
+  const isNew = state.stage !== undefined && state.shots.length === 0;
+  useEffect(() => {
+    if (isNew) field.current?.focus();
+  }, [isNew]);
   useKeys({
     compose: () => field.current?.focus(),
     help: () => setHelping(true),
     theme: theme.next,
     follow: open.follow,
+    ...(canStep(open) && { back: () => open.step(-1), on: () => open.step(1) }),
+    ...(canGoOn(state) && { hold: () => order({ type: "hold" }) }),
     pin: () => onScreen && order({ type: "pin", shot: onScreen.shot, frame: onScreen.frame }),
     undo: () => order({ type: "undo" }),
     pause: () =>
       order({ type: state.telling === "paused" || state.telling === "failed" ? "resume" : "pause" }),
-    ...(liveShot(state) && {
+    ...(isRunning(state) && {
       cut: () => order({ type: "cut" }),
-      hold: () => order({ type: "hold" }),
       stop: () => order({ type: "stop" }),
     }),
   });
@@ -51,26 +62,35 @@ export function StoryPage({
       <Header theme={theme} onHelp={() => setHelping(true)}>
         <StateBadge state={state} />
       </Header>
+      <Obstacles open={open} />
       <main className="story">
         <h1 className="setting">
           <span className="unseen">Setting: </span>
           {state.setting || headingWithout(state)}
         </h1>
-        <Obstacles open={open} />
         <div className="stage">
-          <Picture open={open} canvas={setCanvas} />
+          <Picture open={open} />
           <Controls open={open} />
+          {note && <p className="dim picture-note">{note}</p>}
         </div>
         <Composer key={story} open={open} vocabulary={vocabulary} field={field} />
         <Storyboard open={open} vocabulary={vocabulary} />
-        <aside className="beside" aria-label="Memory and figures">
+        <aside className="beside" aria-label="Memory, branches and figures">
           <Memory open={open} />
+          <Branches open={open} />
           <Figures state={state} />
         </aside>
       </main>
       <Notices open={open} />
       <Help open={helping} onClose={() => setHelping(false)} />
     </>
+  );
+}
+
+/** Single frames are for looking closely, not while a shot runs before one's eyes. */
+function canStep({ state, onScreen }: OpenStory): boolean {
+  return (
+    onScreen !== undefined && (onScreen.look !== "live" || state.telling === "paused" || !isRunning(state))
   );
 }
 

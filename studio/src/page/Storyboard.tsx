@@ -5,6 +5,7 @@ import type { Vocabulary } from "../story/server";
 import { firstStale } from "../story/state";
 import type { OpenStory } from "../story/useStory";
 import { Card } from "./Card";
+import { Exports } from "./Exports";
 import { Icon } from "./Icon";
 
 export function Storyboard({ open, vocabulary }: { open: OpenStory; vocabulary: Vocabulary }) {
@@ -13,8 +14,12 @@ export function Storyboard({ open, vocabulary }: { open: OpenStory; vocabulary: 
   const staleCount = state.shots.filter((shot) => shot.state === "stale").length;
   const list = useRef<HTMLOListElement>(null);
   const count = state.shots.length;
+  const former = useRef(count);
   useEffect(() => {
     list.current?.scrollTo({ left: list.current.scrollWidth });
+    const tookFocus = count < former.current && document.activeElement === document.body;
+    if (tookFocus) list.current?.focus({ preventScroll: true }); // a card that went took it along
+    former.current = count;
   }, [count]);
   return (
     <section className="storyboard" aria-labelledby="storyboard">
@@ -22,12 +27,14 @@ export function Storyboard({ open, vocabulary }: { open: OpenStory; vocabulary: 
         <h2 id="storyboard">Storyboard</h2>
         {stale && (
           <p className="stale-note">
-            {staleCount === 1 ? "One shot shows" : `${staleCount} shots show`} an older text.
+            {staleCount === 1 ? "One shot is" : `${staleCount} shots are`} out of date.
             <button type="button" onClick={() => order({ type: "reshoot", from_shot: stale.number })}>
               <Icon name="retake" /> Reshoot from {stale.number + 1}
             </button>
           </p>
         )}
+        <span className="gap" />
+        {count > 0 && <Exports story={open.story} />}
       </div>
       {count === 0 ? (
         <p className="dim">

@@ -3,14 +3,15 @@
 import { type KeyboardEvent, type Ref, useId } from "react";
 import { stretches, suggestions } from "../story/words";
 
+/** Enter alone, with Ctrl or ⌘, or with Shift and Alt; Shift and Enter begins a line. */
+export type Enter = "alone" | "control" | "shift alt";
+
 interface Props {
   label: string;
   value: string;
   onChange(text: string): void;
-  onEnter(): void;
-  /** Ctrl or ⌘ with Enter. */
-  onControlEnter?(): void;
-  known?: string[];
+  onEnter(how: Enter): void;
+  known?: string[] | null;
   most: number;
   placeholder: string;
   field?: Ref<HTMLTextAreaElement>;
@@ -18,14 +19,15 @@ interface Props {
 
 export function WordField(props: Props) {
   const id = useId();
-  const known = props.known && new Set(props.known);
+  const known = props.known ? new Set(props.known) : undefined;
   const parts = stretches(props.value, known);
   const unknown = [...new Set(parts.filter((part) => part.unknown).map((part) => part.text))];
   const pressed = (event: KeyboardEvent) => {
-    if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
+    if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
+    if (event.shiftKey && !event.altKey) return;
     event.preventDefault();
-    if (props.onControlEnter && (event.ctrlKey || event.metaKey)) props.onControlEnter();
-    else props.onEnter();
+    if (event.shiftKey) props.onEnter("shift alt");
+    else props.onEnter(event.ctrlKey || event.metaKey ? "control" : "alone");
   };
   return (
     <div className="word-field">

@@ -7,14 +7,20 @@ export const KEYS = [
   { key: "n", does: "compose", says: "Write the next shot" },
   { key: "c", does: "cut", says: "Cut: end the running shot" },
   { key: "h", does: "hold", says: "Hold: let the shot go on until you cut" },
-  { key: "p", does: "pause", says: "Pause, or go on" },
-  { key: "s", does: "stop", says: "Stop the shot at once" },
-  { key: "m", does: "pin", says: "Remember the frame on the screen" },
+  { key: " ", does: "pause", says: "Pause the telling, or go on" },
+  { key: "s", does: "stop", says: "Stop the shot, and all that waits" },
+  { key: "p", does: "pin", says: "Pin: remember the frame on the screen" },
+  { key: "ArrowLeft", does: "back", says: "One frame back, when it stands still" },
+  { key: "ArrowRight", does: "on", says: "One frame on" },
   { key: "l", does: "follow", says: "Back to the live picture" },
   { key: "u", does: "undo", says: "Undo" },
   { key: "t", does: "theme", says: "Light or dark" },
   { key: "?", does: "help", says: "This help" },
 ] as const;
+
+/** How a key is written on the page. */
+export const nameOf = (key: string): string => NAMES[key] ?? key.toUpperCase();
+const NAMES: Record<string, string> = { " ": "Space", ArrowLeft: "←", ArrowRight: "→" };
 
 type Does = (typeof KEYS)[number]["does"];
 
@@ -29,9 +35,11 @@ export function useKeys(actions: Partial<Record<Does, () => void>>): void {
     const pressed = (event: KeyboardEvent) => {
       const target = event.target as Element;
       if (event.key === "Escape" && target instanceof HTMLTextAreaElement) target.blur();
-      if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.repeat && !event.key.startsWith("Arrow")) return;
       if (target.closest("input, textarea, select, dialog")) return;
-      const entry = KEYS.find(({ key }) => key === event.key.toLowerCase());
+      if (event.key === " " && target.closest("button, a, summary, [role=treeitem]")) return; // it presses that
+      const entry = KEYS.find(({ key }) => key.toLowerCase() === event.key.toLowerCase());
       const action = entry && newest.current[entry.does];
       if (!action || (!keysAreOn() && entry.does !== "help")) return;
       event.preventDefault();

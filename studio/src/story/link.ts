@@ -1,20 +1,41 @@
 /** The socket to the server: connects again by itself and loses no command. */
 
-import type { ChunkOfShot, Command, ServerEvent } from "../protocol";
+import type { ChunkPlace, ClientMessage, Hello, Playhead, ServerEvent } from "../protocol";
 import type { Position } from "../video/packet";
-import type { LinkState } from "./state";
 
+/** What is answered by a receipt or a refusal. */
+export type Command = Exclude<ClientMessage, Hello | Playhead>;
 type WithoutId<T> = T extends { id: string } ? Omit<T, "id"> : never;
 /** A command before the link has given it an id. */
-export type Order = Exclude<WithoutId<Command>, { type: "hello" | "playhead" }>;
+export type Order = WithoutId<Command>;
+
+/** `ended`: the server said why it will not go on; nothing is tried again unless a person asks. */
+export type LinkState = "connecting" | "open" | "lost" | "ended";
+
+/** Why a server closes a socket; other codes are accidents. */
+export const CLOSED = {
+  otherVersion: 4001,
+  noStory: 4004,
+  tooSlow: 4008,
+  tooMuchSaid: 4009,
+  notAllowed: 4403,
+} as const;
+
+const SENTENCES: Record<number, string> = {
+  [CLOSED.otherVersion]: "This page and the server are of different versions. Load the page again.",
+  [CLOSED.noStory]: "There is no such story here.",
+  [CLOSED.tooMuchSaid]: "The server hung up because this page said too much at once.",
+  [CLOSED.notAllowed]: "The server does not let this page in: its token is missing or old.",
+};
 
 /** Who is told what comes in, and what a new connection needs to know. */
 export interface Listener {
   /** The last chunk that is here whole; the server goes on after it. */
-  lastChunk(): ChunkOfShot | undefined;
+  lastChunk(): ChunkPlace | undefined;
   said(event: ServerEvent): void;
   packet(bytes: ArrayBuffer): void;
-  link(state: LinkState): void;
+  /** @param why only with `ended`: a sentence, and the code the socket was closed with. */
+  link(state: LinkState, why?: { sentence: string; code: number }): void;
 }
 
 const FIRST_WAIT_MS = 250;
@@ -43,8 +64,8 @@ export class Link {
   private timer?: ReturnType<typeof setTimeout>;
   private attempt = 0;
   private welcome = false;
-  private ended = false;
-  private helloId = "";
+  private closed = false;
+  private lastError?: string;
   private playheadAt = -Infinity;
   private playheadTimer?: ReturnType<typeof setTimeout>;
   private position?: Position;
@@ -76,13 +97,13 @@ export class Link {
 
   /** Tries at once instead of waiting, for a person who asks. */
   retry(): void {
-    if (this.ended || this.socket) return;
+    if (this.closed || this.socket) return;
     clearTimeout(this.timer);
     this.connect();
   }
 
   close(): void {
-    this.ended = true;
+    this.closed = true;
     clearTimeout(this.timer);
     clearTimeout(this.playheadTimer);
     this.socket?.close();
@@ -93,27 +114,24 @@ export class Link {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.hello();
     socket.onmessage = (message: MessageEvent<string | ArrayBuffer>) => this.heard(message.data);
-    socket.onclose = () => this.lost();
+    socket.onclose = ({ code }) => this.lost(code);
     this.socket = socket;
   }
 
   private hello(): void {
-    this.helloId = newId();
     const after = this.listener.lastChunk();
-    this.write({ type: "hello", id: this.helloId, protocol: 1, story: this.story, ...(after && { after }) });
+    this.write({ type: "hello", protocol: 1, story: this.story, ...(after && { after }) });
   }
 
   private heard(data: string | ArrayBuffer): void {
-    if (this.ended) return;
+    if (this.closed) return;
     if (typeof data !== "string") return this.listener.packet(data);
     const event = JSON.parse(data) as ServerEvent;
+    if (event.type === "error") this.lastError = event.message;
+    if (event.type === "error" && !this.welcome) return; // what follows is the socket's end, which says it
     if (event.type === "welcome") this.opened();
     if (event.type === "receipt" || event.type === "refused") this.unanswered.delete(event.id);
     this.listener.said(event);
-    if (event.type === "refused" && event.id === this.helloId && event.code !== "busy") {
-      this.close();
-      this.listener.link("ended");
-    }
   }
 
   private opened(): void {
@@ -123,21 +141,27 @@ export class Link {
     for (const command of this.unanswered.values()) this.write(command);
   }
 
-  private lost(): void {
+  private lost(code: number): void {
+    const wasWelcome = this.welcome;
+    const said = this.lastError;
     this.socket = undefined;
     this.welcome = false;
-    if (this.ended) return;
+    this.lastError = undefined;
+    if (this.closed) return;
+    if (SENTENCES[code]) return this.listener.link("ended", { sentence: said ?? SENTENCES[code], code });
     this.listener.link("lost");
-    this.timer = setTimeout(() => this.connect(), waitBefore(this.attempt++, Math.random()));
+    const atOnce = code === CLOSED.tooSlow && wasWelcome;
+    const waitMs = atOnce ? 0 : waitBefore(this.attempt++, Math.random());
+    this.timer = setTimeout(() => this.connect(), waitMs);
   }
 
   private sayPlayhead(): void {
     this.playheadTimer = undefined;
     this.playheadAt = performance.now();
-    if (this.welcome && this.position) this.write({ type: "playhead", id: newId(), ...this.position });
+    if (this.welcome && this.position) this.write({ type: "playhead", ...this.position });
   }
 
-  private write(command: Command): void {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(command));
+  private write(message: ClientMessage): void {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 }

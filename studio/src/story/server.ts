@@ -1,59 +1,143 @@
 /** The server's HTTP side. Every address is on the host that served the page. */
 
+import type { Limits, MemoryFrame, ShotCard, State } from "../protocol";
+import type { Position } from "../video/packet";
+
 /** A story in the library. */
 export interface StoryEntry {
   story: string;
   setting: string;
+  seed: number;
+  model: string;
+  state: State;
   shots: number;
-  thumbnail?: string;
-  parent?: { story: string; shot: number };
+  frames: number;
+  seconds: number;
+  /** Of the first shot; empty if there is none. */
+  prompt: string;
+  still: Position | null;
+  /** The shot up to which it is another story. */
+  parent: { story: string; shot: number } | null;
+  created_seconds: number;
+  changed_seconds: number;
+  /** When it was put away; null if it was not. */
+  deleted_seconds: number | null;
 }
 
-/** What the model can be told: its words (absent if it knows any), and things worth trying. */
+/** What makes the pictures. */
+export interface Model {
+  model: string;
+  size: [number, number];
+  fps: number;
+  chunk_seconds: number;
+  limits: Limits;
+  version: string;
+}
+
+/** What the model can be told: its words (null if it knows any), and things worth trying. */
 export interface Vocabulary {
-  words?: string[];
+  words: string[] | null;
   prompts: string[];
   settings: string[];
+}
+
+/** The server wants a token that this browser has not. */
+export class NotAllowed extends Error {}
+
+/** What the server said was wrong, as a sentence for the person. */
+export function mistake(status: number, answer: string): Error {
+  if (status === 401) return new NotAllowed("The server does not know this browser.");
+  try {
+    const { detail } = JSON.parse(answer) as { detail?: unknown };
+    if (typeof detail === "string") return new Error(detail);
+  } catch {
+    // no JSON: something between the page and the server answered
+  }
+  return new Error(`The server answered ${status}.`);
+}
+
+async function request(path: string, init?: RequestInit): Promise<Response> {
+  const answer = await fetch(path, init).catch(() => {
+    throw new Error("The server does not answer. Is it still running?");
+  });
+  if (!answer.ok) throw mistake(answer.status, await answer.text().catch(() => ""));
+  return answer;
 }
 
 /**
  * The server's JSON answer.
  *
- * @throws Error with a sentence for the person.
+ * @throws Error with a sentence for the person; `NotAllowed` when a token is wanted.
  */
 async function ask<T>(path: string, init?: RequestInit): Promise<T> {
-  const answer = await fetch(path, init).catch(() => {
-    throw new Error("The server does not answer. Is it still running?");
-  });
-  if (!answer.ok) {
-    const { detail } = (await answer.json().catch(() => ({}))) as { detail?: unknown };
-    throw new Error(typeof detail === "string" ? detail : `The server answered ${answer.status}.`);
-  }
-  return (await answer.json()) as T;
+  return (await (await request(path, init)).json()) as T;
 }
 
-export const listStories = () => ask<StoryEntry[]>("/api/stories");
+const posted = (type: string, body: string): RequestInit => ({
+  method: "POST",
+  headers: { "Content-Type": type },
+  body,
+});
+
+export const readModel = () => ask<Model>("/api/model");
 
 export const readVocabulary = () => ask<Vocabulary>("/api/vocabulary");
+
+/** The stories of the library, or those that were put away. */
+export async function listStories(putAway = false): Promise<StoryEntry[]> {
+  const all = await ask<StoryEntry[]>(`/api/stories${putAway ? "?deleted=true" : ""}`);
+  return all.filter(({ deleted_seconds }) => (deleted_seconds !== null) === putAway);
+}
 
 /** Begins a story; answers with its id. */
 export async function beginStory(setting: string): Promise<string> {
   const body = JSON.stringify({ setting });
-  const headers = { "Content-Type": "application/json" };
-  const { story } = await ask<{ story: string }>("/api/stories", { method: "POST", headers, body });
-  return story;
+  return (await ask<{ story: string }>("/api/stories", posted("application/json", body))).story;
 }
 
-/** Uploads a picture; answers with the name for a `reference` command. */
-export async function uploadPicture(picture: File): Promise<string> {
-  const headers = { "Content-Type": picture.type || "application/octet-stream" };
-  const { upload } = await ask<{ upload: string }>("/api/uploads", {
-    method: "POST",
-    headers,
-    body: picture,
-  });
-  return upload;
+/** Begins the story that a file tells, and queues its shots; answers with its id. */
+export async function importStory(file: File): Promise<string> {
+  const type = /\.json$/i.test(file.name) ? "application/json" : "text/yaml";
+  return (await ask<{ story: string }>("/api/stories/import", posted(type, await file.text()))).story;
 }
+
+/** Puts a story away; it can be brought back. */
+export const putAway = (story: string) => request(`/api/stories/${story}`, { method: "DELETE" });
+
+export const bringBack = (story: string) => request(`/api/stories/${story}/undelete`, { method: "POST" });
+
+/** Deletes a story that was put away, with all its files. */
+export const forget = (story: string) => request(`/api/stories/${story}/forever`, { method: "DELETE" });
+
+/** Where the picture of a frame is. */
+export const stillAddress = (story: string, { shot, take, frame }: Position) =>
+  `/api/stories/${story}/stills/${shot}/${take}/${frame}.jpg`;
+
+/** Where the first picture of a shot's newest take is, if it has one. */
+export const cardAddress = (story: string, { number, take, frames }: ShotCard) =>
+  frames > 0 ? stillAddress(story, { shot: number, take, frame: 0 }) : undefined;
+
+/** Where the picture of a remembered frame is. */
+export const memoryAddress = (story: string, frame: MemoryFrame) =>
+  frame.upload ? `/api/uploads/${frame.upload}.png` : stillAddress(story, frame);
+
+/** Where a whole take is, as a film. */
+export const clipAddress = (story: string, shot: number, take: number) =>
+  `/api/stories/${story}/clips/${shot}/${take}.mp4`;
+
+/** Where a take is as a film that grows while it is made, from a frame on. */
+export const growingAddress = (story: string, { shot, take, frame }: Position) =>
+  `/api/stories/${story}/live.mp4?shot=${shot}&take=${take}&frame=${frame}`;
+
+/** What can be taken home: the file, and what it is. */
+export const EXPORTS = [
+  ["film.mp4", "The film", "one video, all shots"],
+  ["clips.zip", "Clips", "a video for each shot"],
+  ["timeline.otio", "Timeline", "for editing programs (OTIO)"],
+  ["subtitles.srt", "Subtitles", "the prompts, in time (SRT)"],
+  ["story.yaml", "Story file", "to tell it again (YAML)"],
+  ["story.json", "Everything", "takes and seeds too (JSON)"],
+] as const;
 
 /** Where a story's socket is. */
 export function liveAddress(): string {

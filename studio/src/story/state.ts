@@ -1,18 +1,18 @@
 /** What the page knows of a story: a pure function of what the server said and what was sent. */
 
 import type {
-  Command,
-  FiguresEvent,
+  Figures,
   Limits,
-  MemoryEvent,
+  Memory,
+  Receipt,
+  Refused,
   ServerEvent,
-  ShotEntry,
+  ShotCard,
   Snapshot,
-  TellingState,
+  State,
+  Welcome,
 } from "../protocol";
-
-/** `ended`: the server will not have this story; nothing is tried again. */
-export type LinkState = "connecting" | "open" | "lost" | "ended";
+import type { Command, LinkState } from "./link";
 
 /** What the server told about itself and the story when the socket opened. */
 export interface Stage {
@@ -33,29 +33,35 @@ export interface Notice {
   story?: string;
   /** Text of a refused command, so that nothing typed is lost. */
   typed?: string;
+  /** Whether an undo brings back what went. */
+  undo?: boolean;
 }
 
 export interface StoryState {
   link: LinkState;
+  /** Why the link has ended, in a sentence. */
+  linkReason?: string;
   stage?: Stage;
   setting: string;
   seed: number;
   parent?: Snapshot["parent"];
-  telling: TellingState;
+  telling: State;
   reason?: string;
-  shots: ShotEntry[];
-  memory?: Omit<MemoryEvent, "type">;
-  figures?: FiguresEvent;
+  shots: ShotCard[];
+  memory?: Memory;
+  figures?: Figures;
   /** Commands without an answer, oldest first. */
   unanswered: Command[];
   notices: Notice[];
   noticesSoFar: number;
   droppedFrames: number;
   promptToGlassSeconds?: number;
+  /** How many stories branched off while this page was open. */
+  branches: number;
 }
 
 export type Happening =
-  | { kind: "link"; link: LinkState }
+  | { kind: "link"; link: LinkState; reason?: string }
   | { kind: "sent"; command: Command }
   | { kind: "said"; event: ServerEvent }
   | { kind: "note"; tone: Notice["tone"]; text: string }
@@ -71,6 +77,7 @@ export const nothingYet: StoryState = {
   notices: [],
   noticesSoFar: 0,
   droppedFrames: 0,
+  branches: 0,
 };
 
 const NOTICES_KEPT = 3;
@@ -79,7 +86,7 @@ const NOTICES_KEPT = 3;
 export function reduce(state: StoryState, happening: Happening): StoryState {
   switch (happening.kind) {
     case "link":
-      return { ...state, link: happening.link };
+      return { ...state, link: happening.link, linkReason: happening.reason };
     case "sent":
       return { ...state, unanswered: [...state.unanswered, happening.command] };
     case "said":
@@ -98,16 +105,12 @@ function afterEvent(state: StoryState, event: ServerEvent): StoryState {
     case "receipt":
       return received(answered(state, event.id), event, commandOf(state, event.id));
     case "refused":
-      return noted(answered(state, event.id), {
-        tone: "wrong",
-        text: event.message,
-        typed: promptOf(commandOf(state, event.id)),
-      });
+      return refused(state, event);
     case "state":
-      return { ...state, telling: event.state, reason: event.reason };
+      return { ...state, telling: event.state, reason: event.reason ?? undefined };
     case "shot":
-      return { ...state, shots: withShot(state.shots, event.shot) };
-    case "removed":
+      return { ...state, shots: withShot(state.shots, event) };
+    case "deleted":
       return { ...state, shots: state.shots.filter((shot) => shot.number !== event.shot) };
     case "memory":
       return { ...state, memory: event };
@@ -122,11 +125,17 @@ function afterEvent(state: StoryState, event: ServerEvent): StoryState {
   }
 }
 
-function welcomed(state: StoryState, event: Extract<ServerEvent, { type: "welcome" }>): StoryState {
+function refused(state: StoryState, { id, message }: Refused): StoryState {
+  const typed = promptOf(commandOf(state, id));
+  return noted(answered(state, id), { tone: "wrong", text: message, typed });
+}
+
+function welcomed(state: StoryState, event: Welcome): StoryState {
   const { snapshot } = event;
   return {
     ...state,
     link: "open",
+    linkReason: undefined,
     stage: {
       story: event.story,
       model: event.model,
@@ -139,42 +148,57 @@ function welcomed(state: StoryState, event: Extract<ServerEvent, { type: "welcom
     seed: snapshot.seed,
     parent: snapshot.parent,
     telling: snapshot.state,
-    reason: snapshot.reason,
+    reason: snapshot.reason ?? undefined,
     shots: [...snapshot.shots].sort((one, other) => one.number - other.number),
-    memory: { ...(state.memory ?? NO_GAUGES), frames: snapshot.memory },
+    memory: snapshot.memory,
   };
 }
 
-const NO_GAUGES = { global_used: 0, global_size: 0, local_used: 0, local_size: 0 };
-
-function received(
-  state: StoryState,
-  receipt: Extract<ServerEvent, { type: "receipt" }>,
-  command: Command | undefined,
-): StoryState {
+function received(state: StoryState, receipt: Receipt, command: Command | undefined): StoryState {
   if (receipt.story) {
-    return noted(state, {
-      tone: "plain",
-      text: "The branch is a story of its own now.",
-      story: receipt.story,
-    });
+    const text = "The branch is a story of its own now.";
+    return noted({ ...state, branches: state.branches + 1 }, { tone: "plain", text, story: receipt.story });
   }
-  const from = receipt.applies_from;
-  const where = from ? `from shot ${from.shot + 1}, frame ${from.frame + 1}` : "";
-  const text = [receipt.note, where && command && `${SAID[command.type] ?? "Applies"} ${where}`]
-    .filter(Boolean)
-    .join(" · ");
+  if (command?.type === "delete") return noted(state, deleted(state, command.shot));
+  if (command && !UNDO_SURVIVES.has(command.type)) state = withoutUndo(state);
+  const text = [receipt.note, command && whereOf(receipt, command.type)].filter(Boolean).join(" · ");
   return text ? noted(state, { tone: "plain", text }) : state;
 }
 
+/** What a deleted shot can still be brought back after; an undo is done. */
+const UNDO_SURVIVES = new Set<Command["type"]>(["pause", "resume", "branch"]);
+
+function withoutUndo(state: StoryState): StoryState {
+  return { ...state, notices: state.notices.filter(({ undo }) => !undo) };
+}
+
+/** A made shot can be brought back; one that waited was not made. */
+function deleted({ telling }: StoryState, shot: number): Omit<Notice, "number"> {
+  const undo = telling === "idle";
+  return { tone: "plain", text: `Shot ${shot + 1} ${undo ? "is deleted" : "no longer waits"}.`, undo };
+}
+
 const SAID: Partial<Record<Command["type"], string>> = {
-  shoot: "The next shot plays",
-  cut: "The cut falls",
+  shoot: "Your words play",
   redirect: "The new words play",
   retake: "The new take plays",
+  reshoot: "New takes play",
+  hold: "It holds",
+  extend: "It goes on",
   pin: "It is remembered",
+  reference: "Your picture is remembered",
   unpin: "It is forgotten",
 };
+
+/** From where on a command applies, counted as people count. */
+function whereOf({ applies_from: from }: Receipt, type: Command["type"]): string {
+  if (!from) return "";
+  const where =
+    from.frame === 0
+      ? `the start of shot ${from.shot + 1}`
+      : `shot ${from.shot + 1}, frame ${from.frame + 1}`;
+  return `${SAID[type] ?? "Applies"} from ${where}.`;
+}
 
 function answered(state: StoryState, id: string): StoryState {
   return { ...state, unanswered: state.unanswered.filter((command) => command.id !== id) };
@@ -185,7 +209,7 @@ function commandOf(state: StoryState, id: string): Command | undefined {
 }
 
 function promptOf(command: Command | undefined): string | undefined {
-  return command && "prompt" in command ? command.prompt : undefined;
+  return command && "prompt" in command ? (command.prompt ?? undefined) : undefined;
 }
 
 function noted(state: StoryState, notice: Omit<Notice, "number">): StoryState {
@@ -193,21 +217,30 @@ function noted(state: StoryState, notice: Omit<Notice, "number">): StoryState {
   return {
     ...state,
     noticesSoFar: number + 1,
-    notices: [...state.notices, { ...notice, number }].slice(-NOTICES_KEPT),
+    notices: [...state.notices.filter(asks), { ...notice, number }].slice(-NOTICES_KEPT),
   };
 }
 
-function withShot(shots: ShotEntry[], changed: ShotEntry): ShotEntry[] {
+/** Whether a notice is more than good news, which the next news replaces. */
+const asks = ({ tone, story, undo }: Notice) => tone === "wrong" || story !== undefined || undo === true;
+
+function withShot(shots: ShotCard[], changed: ShotCard): ShotCard[] {
   const others = shots.filter((shot) => shot.number !== changed.number);
   return [...others, changed].sort((one, other) => one.number - other.number);
 }
 
-/** The shot that is being made, if one is. */
-export function liveShot(state: StoryState): ShotEntry | undefined {
-  return state.shots.find((shot) => shot.state === "live");
+/** Whether a shot is being made, or would be but for a pause: it has no picture before its first chunk. */
+export function isRunning({ telling, shots }: StoryState): boolean {
+  if (telling === "paused") return shots.some(({ state }) => state === "live" || state === "queued");
+  return telling !== "idle" && telling !== "failed";
+}
+
+/** Whether there is a shot to hold or to make longer: the newest can go on after its end, too. */
+export function canGoOn(state: StoryState): boolean {
+  return isRunning(state) || (state.telling === "idle" && state.shots.length > 0);
 }
 
 /** The first shot whose pictures no longer match the text. */
-export function firstStale(state: StoryState): ShotEntry | undefined {
+export function firstStale(state: StoryState): ShotCard | undefined {
   return state.shots.find((shot) => shot.state === "stale");
 }

@@ -11,6 +11,9 @@ const MOST_BEFORE_DUE = 8;
 export class CanvasScreen implements Screen {
   private readonly pace: Pace<Decoded>;
   private readonly decoders = new Map<number, Decoder>();
+  /** The one frame that is wanted; all others are dropped. */
+  private wanted?: Position;
+  private found?: Decoded;
 
   /** @param failed told when frames could not be decoded; the next keyframe goes on. */
   constructor(
@@ -19,7 +22,7 @@ export class CanvasScreen implements Screen {
     failed: (message: string) => void,
   ) {
     this.pace = new Pace(fps);
-    const decoded = (picture: Decoded) => this.pace.push(picture);
+    const decoded = (picture: Decoded) => this.came(picture);
     this.decoders.set(KIND.h264, new H264Decoder(decoded, failed));
     if (__RAW_FRAMES__) this.decoders.set(KIND.rawForDevelopment, new RawDecoder(decoded));
   }
@@ -33,8 +36,15 @@ export class CanvasScreen implements Screen {
     this.decoders.get(packet.kind)?.decode(packet);
   }
 
+  still(packets: Packet[]): void {
+    this.clear();
+    this.wanted = packets.at(-1);
+    for (const packet of packets) this.show(packet);
+    for (const decoder of this.decoders.values()) decoder.flush();
+  }
+
   paint(nowMs: number): Position | undefined {
-    const due = this.pace.due(nowMs);
+    const due = this.wanted ? this.takeFound() : this.pace.due(nowMs);
     const newest = due.at(-1);
     if (newest) this.draw(newest);
     for (const picture of due) picture.close();
@@ -43,12 +53,25 @@ export class CanvasScreen implements Screen {
 
   clear(): void {
     for (const decoder of this.decoders.values()) decoder.reset();
-    for (const picture of this.pace.clear()) picture.close();
+    for (const picture of [...this.pace.clear(), ...this.takeFound()]) picture.close();
+    this.wanted = undefined;
   }
 
   close(): void {
     this.clear();
     for (const decoder of this.decoders.values()) decoder.close();
+  }
+
+  private came(picture: Decoded): void {
+    if (!this.wanted) this.pace.push(picture);
+    else if (picture.frame === this.wanted.frame) this.found = picture;
+    else picture.close();
+  }
+
+  private takeFound(): Decoded[] {
+    const { found } = this;
+    this.found = undefined;
+    return found ? [found] : [];
   }
 
   private draw({ image, width, height }: Decoded): void {

@@ -15,6 +15,8 @@ export interface Decoder {
   /** Frames taken and not decoded yet. */
   readonly backlog: number;
   decode(packet: Packet): void;
+  /** Gives out what it holds back; the next frame must be a keyframe. */
+  flush(): void;
   /** Forgets what was taken; the next frame must be a keyframe. */
   reset(): void;
   close(): void;
@@ -58,7 +60,11 @@ export class H264Decoder implements Decoder {
     this.positions.set(ticket, packet);
     const type = packet.keyframe ? "key" : "delta";
     this.decoder.decode(new EncodedVideoChunk({ type, timestamp: ticket, data: packet.payload }));
-    if (packet.lastOfShot) this.decoder.flush().catch(() => undefined); // a reset ends a flush with an error
+    if (packet.lastOfShot) this.flush();
+  }
+
+  flush(): void {
+    if (this.decoder?.state === "configured") this.decoder.flush().catch(() => undefined); // ended by a reset
   }
 
   reset(): void {

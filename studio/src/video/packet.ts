@@ -1,4 +1,4 @@
-/** The binary messages: one frame or thumbnail each. */
+/** The binary messages: one frame each. */
 
 /** A frame of a take; everything counts from 0. */
 export interface Position {
@@ -7,7 +7,7 @@ export interface Position {
   frame: number;
 }
 
-export const KIND = { h264: 1, thumbnail: 2, rawForDevelopment: 3 } as const;
+export const KIND = { h264: 1, rawForDevelopment: 3 } as const;
 export const HEADER_BYTES = 22;
 
 export interface Packet extends Position {

@@ -49,8 +49,8 @@ export class Playlist {
   }
 
   /** The next frame that can be decoded, if one is here. */
-  next(): Packet | undefined {
-    if (!this.again && this.waiting.length > this.mostWaiting) this.skipTo(this.newestKeyframe());
+  next(hurries = true): Packet | undefined {
+    if (hurries && !this.again && this.waiting.length > this.mostWaiting) this.skipTo(this.newestKeyframe());
     while (this.waiting.length > 0) {
       const packet = this.waiting.shift()!;
       if (packet.keyframe || this.continues(packet)) {

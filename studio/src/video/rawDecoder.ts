@@ -31,6 +31,8 @@ export class RawDecoder implements Decoder {
     });
   }
 
+  flush(): void {}
+
   reset(): void {}
 
   close(): void {}

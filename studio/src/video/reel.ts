@@ -1,7 +1,7 @@
 /** The frames that came in, kept so that a shot can be played again without asking the server. */
 
-import type { ChunkOfShot, ShotEntry } from "../protocol";
-import type { Packet } from "./packet";
+import type { ChunkPlace, ShotCard } from "../protocol";
+import type { Packet, Position } from "./packet";
 
 const key = (shot: number, take: number) => `${shot}/${take}`;
 
@@ -24,25 +24,38 @@ export class Reel {
   }
 
   /** The frames of these shots' takes, in the order of the story. */
-  from(shots: ShotEntry[]): Packet[] {
+  from(shots: ShotCard[]): Packet[] {
     return shots.flatMap(({ number, take }) => {
       const frames = this.takes.get(key(number, take));
       return frames ? [...frames.values()].sort((one, other) => one.frame - other.frame) : [];
     });
   }
 
-  /** Whether any frame of this shot's take is here. */
-  has({ number, take }: ShotEntry): boolean {
-    return this.takes.has(key(number, take));
+  /** Whether every frame of this shot's take is here. */
+  holds({ number, take, frames }: ShotCard): boolean {
+    return frames > 0 && (this.takes.get(key(number, take))?.size ?? 0) >= frames;
+  }
+
+  /** From the keyframe that a frame builds on up to the frame itself; nothing if one of them is missing. */
+  upTo({ shot, take, frame }: Position): Packet[] {
+    const frames = this.takes.get(key(shot, take));
+    const packets: Packet[] = [];
+    for (let at = frame; at >= 0; at--) {
+      const packet = frames?.get(at);
+      if (!packet) return [];
+      packets.unshift(packet);
+      if (packet.keyframe) return packets;
+    }
+    return [];
   }
 
   /** The last chunk of the last shot that is here whole: what a new connection need not send again. */
-  lastWholeChunk(shots: ShotEntry[]): ChunkOfShot | undefined {
+  lastWholeChunk(shots: ShotCard[]): ChunkPlace | undefined {
     const whole = shots.findLast((shot) => shot.chunks > 0 && this.reaches(shot));
     return whole && { shot: whole.number, take: whole.take, chunk: whole.chunks - 1 };
   }
 
-  private reaches({ number, take, frames }: ShotEntry): boolean {
+  private reaches({ number, take, frames }: ShotCard): boolean {
     return this.takes.get(key(number, take))?.has(frames - 1) ?? false;
   }
 
@@ -51,4 +64,15 @@ export class Reel {
     for (const packet of frames.values()) this.bytes -= packet.payload.length;
     this.takes.delete(name);
   }
+}
+
+/** The frame before (`by` -1) or after (1) another, over the borders of shots; nothing at the story's ends. */
+export function neighbour(shots: ShotCard[], at: Position, by: 1 | -1): Position | undefined {
+  const here = shots.find(({ number }) => number === at.shot);
+  const frame = at.frame + by;
+  if (frame >= 0 && frame < (here?.frames ?? 0)) return { ...at, frame };
+  const made = shots.filter((shot) => shot.frames > 0);
+  const next =
+    by > 0 ? made.find(({ number }) => number > at.shot) : made.findLast(({ number }) => number < at.shot);
+  return next && { shot: next.number, take: next.take, frame: by > 0 ? 0 : next.frames - 1 };
 }

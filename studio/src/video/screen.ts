@@ -2,18 +2,14 @@
 
 import type { Packet, Position } from "./packet";
 
-/**
- * Shows encoded frames.
- *
- * `CanvasScreen` is the one that there is. A screen over Media Source Extensions, for browsers and addresses
- * without WebCodecs, has the same five methods: it would wrap frames into fragments in `show`, count the
- * buffered seconds in `wantsMore`, and read the position from its video element in `paint`.
- */
+/** Shows encoded frames: `CanvasScreen` by WebCodecs, `MseScreen` where there are none. */
 export interface Screen {
   /** Whether more frames should be given now. */
   wantsMore(): boolean;
   /** Takes a frame; it becomes visible when it is due. */
   show(packet: Packet): void;
+  /** Shows the last of these frames alone; the first is a keyframe. */
+  still(packets: Packet[]): void;
   /** Makes visible what is due; returns what became visible, if anything did. */
   paint(nowMs: number): Position | undefined;
   /** Drops everything that is not visible yet. */
@@ -21,10 +17,21 @@ export interface Screen {
   close(): void;
 }
 
-/** Why this browser cannot show video here, or nothing if it can. */
-export function whyNoVideo(): string | undefined {
-  if (__RAW_FRAMES__ || "VideoDecoder" in globalThis) return undefined;
-  return globalThis.isSecureContext
-    ? "This browser cannot decode video in a page (WebCodecs is missing). Chrome, Edge, Firefox 130 or Safari 16.4 can."
-    : "Browsers decode video only on https or localhost. Open this page by one of these.";
+/** What this browser can show frames with here: a canvas (WebCodecs), a video element (MSE), or nothing. */
+export function screenKind(): "canvas" | "video" | undefined {
+  if (__RAW_FRAMES__ || "VideoDecoder" in globalThis) return "canvas";
+  return "MediaSource" in globalThis ? "video" : undefined;
+}
+
+const INSECURE = "Browsers decode single frames only on https or localhost.";
+const OLD = "This browser cannot decode single frames (WebCodecs is missing).";
+
+/** What the person should know about the picture, if anything: a sentence or two. */
+export function pictureNote(): string | undefined {
+  const kind = screenKind();
+  if (kind === "canvas") return undefined;
+  const why = globalThis.isSecureContext ? OLD : INSECURE;
+  return kind === "video"
+    ? `${why} The picture comes as a stream instead, and a little later.`
+    : `${why} Chrome, Edge, Firefox 130 or Safari 16.4 can show the picture; everything else works here too.`;
 }

@@ -1,0 +1,147 @@
+/** The stories that were told before. */
+
+import { useCallback, useEffect, useState } from "react";
+import { type StoryEntry, bringBack, forget, listStories, putAway, stillAddress } from "../story/server";
+import { forest } from "../story/tree";
+import { Icon } from "./Icon";
+import { Still } from "./Still";
+import { Tree } from "./Tree";
+import { Wrong } from "./Wrong";
+
+const VIEWS = { books: "Stories", tree: "Branches", away: "Put away" } as const;
+type View = keyof typeof VIEWS;
+
+export function Library() {
+  const [view, setView] = useState<View>("books");
+  const [stories, setStories] = useState<StoryEntry[]>();
+  const [wrong, setWrong] = useState<Error>();
+  /** The story that was put away last, until something else is done. */
+  const [gone, setGone] = useState<StoryEntry>();
+  const read = useCallback(() => listStories(view === "away").then(setStories, setWrong), [view]);
+  useEffect(() => void read(), [read]);
+  const change = (asked: Promise<unknown>, goes?: StoryEntry) => {
+    setWrong(undefined);
+    asked.then(() => setGone(goes), setWrong).then(read);
+  };
+  const look = (next: View) => {
+    if (next === view) return;
+    setGone(undefined);
+    setStories(undefined);
+    setView(next);
+  };
+  return (
+    <section className="shelf" aria-labelledby="library">
+      <div className="row">
+        <h2 id="library">Your stories</h2>
+        <Views view={view} onChange={look} />
+      </div>
+      <Wrong error={wrong} />
+      <p className="undo" role="status">
+        {gone && (
+          <span className="notice">
+            “{titleOf(gone)}” is put away.
+            <button type="button" className="link" onClick={() => change(bringBack(gone.story))}>
+              Undo
+            </button>
+          </span>
+        )}
+      </p>
+      {stories?.length === 0 && (
+        <p className="dim">
+          {view === "away" ? "Nothing is put away." : "Nothing is told yet: begin above."}
+        </p>
+      )}
+      {stories && view === "tree" && <Trees stories={stories} />}
+      {stories && view !== "tree" && (
+        <ul className="library">
+          {stories.map((entry) => (
+            <li key={entry.story} className="panel book">
+              <Cover entry={entry} opens={view === "books"} />
+              {view === "books" ? (
+                <PutAway entry={entry} onPut={() => change(putAway(entry.story), entry)} />
+              ) : (
+                <Away
+                  entry={entry}
+                  onBack={() => change(bringBack(entry.story))}
+                  onForget={() => change(forget(entry.story))}
+                />
+              )}
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function Views({ view, onChange }: { view: View; onChange(view: View): void }) {
+  return (
+    <div className="views" role="group" aria-label="Show">
+      {(Object.keys(VIEWS) as View[]).map((name) => (
+        <button key={name} type="button" aria-pressed={name === view} onClick={() => onChange(name)}>
+          {VIEWS[name]}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function Trees({ stories }: { stories: StoryEntry[] }) {
+  return forest(stories).map((tree) => (
+    <div key={tree.entry.story} className="panel branches">
+      <Tree tree={tree} label={`“${titleOf(tree.entry)}” and its branches`} />
+    </div>
+  ));
+}
+
+function Cover({ entry, opens }: { entry: StoryEntry; opens: boolean }) {
+  const { story, still, shots, seconds, parent } = entry;
+  const facts = `${shots === 1 ? "1 shot" : `${shots} shots`}, ${seconds.toFixed(0)} s`;
+  const inside = (
+    <>
+      <Still src={still ? stillAddress(story, still) : undefined} />
+      <span className="book-setting">{titleOf(entry)}</span>
+      <span className="dim">
+        {facts}
+        {parent && ` · branched after shot ${parent.shot + 1}`}
+      </span>
+    </>
+  );
+  return opens ? <a href={`#/${story}`}>{inside}</a> : <div>{inside}</div>;
+}
+
+function PutAway({ entry, onPut }: { entry: StoryEntry; onPut(): void }) {
+  return (
+    <button
+      type="button"
+      className="round small"
+      aria-label={`Put away: ${titleOf(entry)}`}
+      title="Put away"
+      onClick={onPut}
+    >
+      <Icon name="trash" />
+    </button>
+  );
+}
+
+function Away({ entry, onBack, onForget }: { entry: StoryEntry; onBack(): void; onForget(): void }) {
+  const [sure, setSure] = useState(false);
+  return (
+    <div className="row">
+      <button type="button" onClick={onBack} aria-label={`Bring back: ${titleOf(entry)}`}>
+        Bring back
+      </button>
+      <button
+        type="button"
+        className="quiet"
+        onClick={() => (sure ? onForget() : setSure(true))}
+        onBlur={() => setSure(false)}
+        aria-label={`${sure ? "Really delete for good" : "Delete for good"}: ${titleOf(entry)}`}
+      >
+        {sure ? "Really?" : "Delete for good"}
+      </button>
+    </div>
+  );
+}
+
+const titleOf = ({ setting, prompt }: StoryEntry) => setting || prompt || "A story without a setting";
