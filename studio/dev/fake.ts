@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { type RawData, type WebSocket, WebSocketServer } from "ws";
-import type { ClientMessage, ServerEvent } from "../src/protocol.ts";
+import type { ClientMessage, Event as ServerEvent } from "../src/protocol.ts";
 import { Desk } from "./desk.ts";
 import { PROMPTS, SETTING } from "./examples.ts";
 import { Telling, type Viewer } from "./telling.ts";

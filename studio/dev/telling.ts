@@ -3,17 +3,17 @@
 import type {
   ChunkPlace,
   ClientMessage,
+  Command,
   Limits,
   Pin,
   Receipt,
   Retake,
-  ServerEvent,
+  Event as ServerEvent,
   Shoot,
   ShotCard,
   State,
   Unpin,
 } from "../src/protocol.ts";
-import type { Command } from "../src/story/link.ts";
 import type { Position } from "../src/video/packet.ts";
 import { HEIGHT, WIDTH } from "./drawing.ts";
 import { CHUNK_FRAMES, FPS, filmPacket } from "./film.ts";

@@ -6,12 +6,11 @@
  */
 
 /**
- * Version 1: everything that a page and the server say to each other as JSON.
+ * Version 1: all that a browser and a telling say to one another in JSON.
  */
-export type Protocol = ClientMessage | ServerEvent;
-export type ClientMessage =
-  | Hello
-  | Playhead
+export type Protocol = ClientMessage | Event;
+export type ClientMessage = Hello | Playhead | Command;
+export type Command =
   | Shoot
   | Cut
   | Redirect
@@ -29,7 +28,7 @@ export type ClientMessage =
   | Pause
   | Resume
   | Stop;
-export type ServerEvent =
+export type Event =
   | Welcome
   | Receipt
   | Refused
@@ -50,44 +49,65 @@ export type State = "idle" | "shooting" | "holding" | "cutting" | "paused" | "fa
  * The first message of a socket.
  */
 export interface Hello {
-  type: "hello";
-  protocol: 1;
-  story?: string | null;
+  /**
+   * The newest chunk that the browser has: what came after it is sent again.
+   */
   after?: ChunkPlace | null;
+  protocol: 1;
+  /**
+   * The story to be watched; a new one without it.
+   */
+  story?: string | null;
+  type: "hello";
 }
 /**
  * One chunk of a story.
  */
 export interface ChunkPlace {
+  chunk: number;
   shot: number;
   take: number;
-  chunk: number;
 }
 /**
  * What is shown now; it is never answered.
  */
 export interface Playhead {
-  type: "playhead";
+  frame: number;
   shot: number;
   take: number;
-  frame: number;
+  type: "playhead";
 }
 /**
  * Begin the next shot; a running one ends: a cut.
  */
 export interface Shoot {
-  id: string;
-  seconds?: number | null;
-  chunks?: number | null;
-  type: "shoot";
-  prompt: string;
-  seed?: number | null;
+  /**
+   * Wait until all that runs and waits has ended, instead of cutting.
+   */
   after?: boolean;
+  /**
+   * Instead of `seconds`.
+   */
+  chunks?: number | null;
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  prompt: string;
+  /**
+   * Rounded up to whole chunks.
+   */
+  seconds?: number | null;
+  seed?: number | null;
+  type: "shoot";
 }
 /**
  * End the running shot with what it has; the next of those that wait begins.
  */
 export interface Cut {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
   id: string;
   type: "cut";
 }
@@ -95,14 +115,20 @@ export interface Cut {
  * Give the running shot another prompt from its next chunk on.
  */
 export interface Redirect {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
   id: string;
-  type: "redirect";
   prompt: string;
+  type: "redirect";
 }
 /**
  * Let the shot go on until it is cut.
  */
 export interface Hold {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
   id: string;
   type: "hold";
 }
@@ -110,86 +136,122 @@ export interface Hold {
  * Make the shot longer, also after its end; a held shot gets an end again.
  */
 export interface Extend {
-  id: string;
-  seconds?: number | null;
+  /**
+   * Instead of `seconds`.
+   */
   chunks?: number | null;
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  /**
+   * Rounded up to whole chunks.
+   */
+  seconds?: number | null;
   type: "extend";
 }
 /**
  * Make one shot anew; without a prompt it is told what it was told before.
  */
 export interface Retake {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
   id: string;
-  type: "retake";
-  shot: number;
   prompt?: string | null;
   seed?: number | null;
+  shot: number;
+  type: "retake";
 }
 /**
  * Begin another story that shares this one up to and including a shot; the receipt names it.
  */
 export interface Branch {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
   id: string;
-  type: "branch";
-  shot: number;
   seed?: number | null;
+  shot: number;
+  type: "branch";
 }
 /**
  * Make every later shot from this frame too.
  */
 export interface Pin {
-  id: string;
-  type: "pin";
-  shot: number;
   frame: number;
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  shot: number;
+  type: "pin";
 }
 /**
  * Leave a pinned frame to the rule again; references have negative frame numbers.
  */
 export interface Unpin {
-  id: string;
-  type: "unpin";
-  shot: number;
   frame: number;
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  shot: number;
+  type: "unpin";
 }
 /**
  * Make every later shot from a picture that was uploaded before.
  */
 export interface Reference {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
   id: string;
+  prompt?: string | null;
   type: "reference";
   upload: string;
-  prompt?: string | null;
 }
 /**
  * Change the text of a shot alone; it and the shots after it become stale.
  */
 export interface Edit {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
   id: string;
-  type: "edit";
-  shot: number;
   prompt: string;
+  shot: number;
+  type: "edit";
 }
 /**
  * Take every stale shot anew from here on, in order.
  */
 export interface Reshoot {
+  from_shot: number;
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
   id: string;
   type: "reshoot";
-  from_shot: number;
 }
 /**
  * Take the newest shot away, or one that still waits.
  */
 export interface Delete {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
   id: string;
-  type: "delete";
   shot: number;
+  type: "delete";
 }
 /**
  * Bring back what was deleted last.
  */
 export interface Undo {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
   id: string;
   type: "undo";
 }
@@ -197,6 +259,9 @@ export interface Undo {
  * Make nothing until resumed; commands are taken all the same.
  */
 export interface Pause {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
   id: string;
   type: "pause";
 }
@@ -204,6 +269,9 @@ export interface Pause {
  * Go on after a pause; after a failure, try again.
  */
 export interface Resume {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
   id: string;
   type: "resume";
 }
@@ -211,6 +279,9 @@ export interface Resume {
  * End the running shot with what it has, and all that waits behind it.
  */
 export interface Stop {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
   id: string;
   type: "stop";
 }
@@ -218,186 +289,245 @@ export interface Stop {
  * The answer to `Hello`.
  */
 export interface Welcome {
-  type: "welcome";
-  protocol: 1;
-  story: string;
+  chunk_seconds: number;
+  fps: number;
+  limits: Limits;
   model: string;
+  protocol: 1;
   /**
+   * Width and height in pixels.
+   *
    * @minItems 2
    * @maxItems 2
    */
   size: [number, number];
-  fps: number;
-  chunk_seconds: number;
-  limits: Limits;
   snapshot: Snapshot;
+  story: string;
+  type: "welcome";
 }
 /**
  * What is refused when there is more of it.
  */
 export interface Limits {
+  /**
+   * Chunks are made while less than this is made and not yet shown.
+   */
+  lookahead_seconds: number;
+  open_stories: number;
   prompt_characters: number;
+  /**
+   * Of one story.
+   */
+  queued_commands: number;
   setting_characters: number;
   shot_seconds: number;
+  /**
+   * Of one story.
+   */
   shots: number;
-  open_stories: number;
-  queued_commands: number;
   upload_bytes: number;
-  lookahead_seconds: number;
 }
 /**
  * All that a page needs to draw a story.
  */
 export interface Snapshot {
-  setting: string;
-  seed: number;
-  state: State;
-  reason?: string | null;
-  shots: ShotCard[];
   memory: Memory;
   parent?: Parent | null;
-}
-/**
- * One shot of the storyboard.
- */
-export interface ShotCard {
-  number: number;
-  prompt: string;
-  prompts: [number, string][];
-  length_seconds: number;
+  reason?: string | null;
   seed: number;
-  take: number;
-  takes: number;
-  state: "queued" | "live" | "done" | "stale";
-  chunks: number;
-  frames: number;
+  setting: string;
+  shots: ShotCard[];
+  state: State;
 }
 /**
  * What is remembered, and how full the caches are, in latent frames.
  */
 export interface Memory {
   frames: MemoryFrame[];
-  global_used: number;
   global_size: number;
-  local_used: number;
+  global_used: number;
   local_size: number;
+  local_used: number;
 }
 /**
  * A frame that the running shot, or else the next one, is made from.
  */
 export interface MemoryFrame {
-  shot: number;
-  take: number;
+  /**
+   * Negative for a reference.
+   */
   frame: number;
+  shot: number;
   source: "rule" | "pin" | "reference";
+  take: number;
+  /**
+   * The picture that a reference is.
+   */
   upload?: string | null;
 }
 /**
  * The shot up to which a branch is another story.
  */
 export interface Parent {
-  story: string;
   shot: number;
+  story: string;
+}
+/**
+ * One shot of the storyboard.
+ */
+export interface ShotCard {
+  chunks: number;
+  frames: number;
+  length_seconds: number;
+  number: number;
+  /**
+   * What the shot is to show; an edited one is not told before the shot is taken anew.
+   */
+  prompt: string;
+  /**
+   * (first chunk, prompt) of all that its newest take was told; nothing while it is queued.
+   */
+  prompts: [number, string][];
+  seed: number;
+  state: "queued" | "live" | "done" | "stale";
+  take: number;
+  takes: number;
 }
 /**
  * A command was taken and will not be lost.
  */
 export interface Receipt {
-  type: "receipt";
-  id: string;
+  /**
+   * The first frame that shows it, if any does.
+   */
   applies_from: FramePlace | null;
+  id: string;
+  /**
+   * What the director should know, such as words that the model does not.
+   */
   note?: string | null;
+  /**
+   * The story that `Branch` began.
+   */
   story?: string | null;
+  type: "receipt";
 }
 /**
  * One frame of a shot.
  */
 export interface FramePlace {
-  shot: number;
   frame: number;
+  shot: number;
 }
 /**
  * A command did nothing; the same id may be sent again.
  */
 export interface Refused {
-  type: "refused";
-  id: string;
   code: "invalid" | "busy" | "too_long" | "not_now" | "not_found" | "limit";
+  id: string;
   message: string;
+  type: "refused";
 }
 /**
  * The telling is in another state.
  */
 export interface StateChanged {
-  type: "state";
-  state: State;
+  /**
+   * Why it failed, in a sentence.
+   */
   reason?: string | null;
+  state: State;
+  type: "state";
 }
 /**
  * A shot is new or not what it was.
  */
 export interface ShotChanged {
-  number: number;
-  prompt: string;
-  prompts: [number, string][];
-  length_seconds: number;
-  seed: number;
-  take: number;
-  takes: number;
-  state: "queued" | "live" | "done" | "stale";
   chunks: number;
   frames: number;
+  length_seconds: number;
+  number: number;
+  /**
+   * What the shot is to show; an edited one is not told before the shot is taken anew.
+   */
+  prompt: string;
+  /**
+   * (first chunk, prompt) of all that its newest take was told; nothing while it is queued.
+   */
+  prompts: [number, string][];
+  seed: number;
+  state: "queued" | "live" | "done" | "stale";
+  take: number;
+  takes: number;
   type: "shot";
 }
 /**
  * The newest shot is gone.
  */
 export interface Deleted {
-  type: "deleted";
   shot: number;
+  type: "deleted";
 }
 /**
  * Something else is remembered, or the caches are fuller or emptier.
  */
 export interface MemoryChanged {
   frames: MemoryFrame[];
-  global_used: number;
   global_size: number;
-  local_used: number;
+  global_used: number;
   local_size: number;
+  local_used: number;
   type: "memory";
 }
 /**
  * How fast it goes; at most twice a second.
  */
 export interface Figures {
-  type: "figures";
-  frames_per_second: number;
+  /**
+   * From the command that opened the newest shot to its first chunk.
+   */
   first_frame_seconds: number;
-  prompt_to_glass_seconds?: number | null;
+  /**
+   * Made per second of work on the newest chunk.
+   */
+  frames_per_second: number;
+  /**
+   * Made and not yet shown.
+   */
   lookahead_seconds: number;
-  waiting: boolean;
+  /**
+   * The newest of `Shown`.
+   */
+  prompt_to_glass_seconds?: number | null;
+  /**
+   * Commands that wait.
+   */
   queue: number;
+  type: "figures";
+  /**
+   * Nothing is made because enough is.
+   */
+  waiting: boolean;
 }
 /**
  * A playhead reached the first frame that shows a command.
  */
 export interface Shown {
-  type: "shown";
   id: string;
   prompt_to_glass_seconds: number;
+  type: "shown";
 }
 /**
  * This viewer was too slow for so many frames.
  */
 export interface Dropped {
-  type: "dropped";
   frames: number;
+  type: "dropped";
 }
 /**
  * What was sent cannot be read.
  */
 export interface ErrorMessage {
-  type: "error";
   message: string;
+  type: "error";
 }

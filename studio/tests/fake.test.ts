@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { Telling, type Viewer } from "../dev/telling";
-import type { ServerEvent } from "../src/protocol";
+import type { Event as ServerEvent } from "../src/protocol";
 import { type StoryState, nothingYet, reduce } from "../src/story/state";
 import { readPacket } from "../src/video/packet";
 import { Playlist } from "../src/video/playlist";

@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { WebSocket as NodeSocket, type WebSocket as Served, WebSocketServer } from "ws";
-import type { ChunkPlace, ClientMessage, ServerEvent } from "../src/protocol";
+import type { ChunkPlace, ClientMessage, Event as ServerEvent } from "../src/protocol";
 import { Link, type LinkState, waitBefore } from "../src/story/link";
 
 /** A server that notes what it hears and says only what a test lets it say. */

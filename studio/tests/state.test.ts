@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { ServerEvent, ShotCard } from "../src/protocol";
-import type { Command } from "../src/story/link";
+import type { Command, Event as ServerEvent, ShotCard } from "../src/protocol";
 import { type StoryState, firstStale, isRunning, nothingYet, reduce } from "../src/story/state";
 
 const shot = (number: number, more: Partial<ShotCard> = {}): ShotCard => ({

@@ -16,7 +16,13 @@ export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
     switchKeys(on);
   };
   return (
-    <dialog className="panel help" ref={dialog} onClose={onClose} aria-labelledby="help">
+    <dialog
+      className="panel help"
+      ref={dialog}
+      onClose={onClose}
+      onKeyDown={(event) => event.key === "Escape" && dialog.current?.close()} // at once, not a moment later
+      aria-labelledby="help"
+    >
       <h2 id="help" ref={heading} tabIndex={-1}>
         How to direct
       </h2>

@@ -1,10 +1,8 @@
 /** The socket to the server: connects again by itself and loses no command. */
 
-import type { ChunkPlace, ClientMessage, Hello, Playhead, ServerEvent } from "../protocol";
+import type { ChunkPlace, ClientMessage, Command, Event as ServerEvent } from "../protocol";
 import type { Position } from "../video/packet";
 
-/** What is answered by a receipt or a refusal. */
-export type Command = Exclude<ClientMessage, Hello | Playhead>;
 type WithoutId<T> = T extends { id: string } ? Omit<T, "id"> : never;
 /** A command before the link has given it an id. */
 export type Order = WithoutId<Command>;

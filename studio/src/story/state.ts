@@ -1,18 +1,19 @@
 /** What the page knows of a story: a pure function of what the server said and what was sent. */
 
 import type {
+  Command,
   Figures,
   Limits,
   Memory,
   Receipt,
   Refused,
-  ServerEvent,
+  Event as ServerEvent,
   ShotCard,
   Snapshot,
   State,
   Welcome,
 } from "../protocol";
-import type { Command, LinkState } from "./link";
+import type { LinkState } from "./link";
 
 /** What the server told about itself and the story when the socket opened. */
 export interface Stage {
