@@ -89,6 +89,7 @@ export class Desk {
       frames,
       seconds: frames / FPS,
       prompt: shots[0]?.prompt ?? "",
+      newest_prompt: shots.at(-1)?.prompt ?? "",
       still: first ? { shot: first.number, take: first.take, frame: 0 } : null,
       parent: parent ?? null,
       created_seconds: begunSeconds,

@@ -19,6 +19,7 @@ const story = (name: string, parent?: [string, number], more: Partial<StoryEntry
   frames: 24,
   seconds: 2,
   prompt: "The cat waves.",
+  newest_prompt: "The cat sleeps.",
   still: null,
   parent: parent ? { story: parent[0].padEnd(12, "0"), shot: parent[1] } : null,
   created_seconds: 1,

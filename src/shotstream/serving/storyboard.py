@@ -110,9 +110,11 @@ def _memory(story: DirectedStory) -> Memory:
     session, live = story.session, story.live
     shot = live.record.shot if live and story.machine.running else len(session.script)
     remembered = session.memory.choose(shot)
+    chosen = {frame.key for frame in remembered}
+    pinned = [pin for pin in session.memory.pins if pin.key not in chosen]  # from the next shot on
     made = min(live.made, config["window_chunks"]) if live else 0
     return Memory(
-        frames=[_frame(story, frame) for frame in remembered],
+        frames=[_frame(story, frame) for frame in [*remembered, *pinned]],
         global_used=len(remembered),
         global_size=config["context_frames"],
         local_used=made * config["chunk_frames"],

@@ -30,7 +30,7 @@ export function Composer({ open: { story, state, order }, vocabulary, field }: P
   const limits = state.stage?.limits;
   const give = (how: Enter) => {
     const prompt = text.trim();
-    if (!prompt || !state.stage) return field.current?.focus();
+    if (!prompt) return field.current?.focus();
     if (how === "control" && running) order({ type: "redirect", prompt });
     else {
       const after = running && how === "shift alt";
@@ -144,7 +144,7 @@ function Seed({ seed, onChange }: { seed?: number; onChange(seed?: number): void
         max={Number.MAX_SAFE_INTEGER}
         step={1}
         value={seed ?? ""}
-        placeholder="by chance"
+        placeholder="the story’s"
         autoFocus
         onChange={({ target }) =>
           onChange(target.validity.valid && target.value ? Number(target.value) : undefined)

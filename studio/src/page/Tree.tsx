@@ -48,7 +48,7 @@ export function Tree({ tree, current, label }: Props) {
 }
 
 function Row({ node, isNext, current }: { node: Node; isNext: boolean; current?: string }) {
-  const { story, setting, prompt, shots, still, parent } = node.entry;
+  const { story, setting, prompt, newest_prompt, shots, still, parent } = node.entry;
   const title = setting || prompt || "A story without a setting";
   return (
     <li
@@ -64,9 +64,12 @@ function Row({ node, isNext, current }: { node: Node; isNext: boolean; current?:
       <a href={`#/${story}`} tabIndex={-1} title={title}>
         <Still src={still ? stillAddress(story, still) : undefined} />
         <span className="tree-name">
-          {parent && node.level > 1 ? `Left after shot ${parent.shot + 1}` : title}
+          {parent && node.level > 1 ? newest_prompt || `Shot ${parent.shot + 1} and on` : title}
         </span>
-        <span className="dim">{shots === 1 ? "1 shot" : `${shots} shots`}</span>
+        <span className="dim">
+          {shots === 1 ? "1 shot" : `${shots} shots`}
+          {parent && node.level > 1 && ` · left after shot ${parent.shot + 1}`}
+        </span>
       </a>
     </li>
   );

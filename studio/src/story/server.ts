@@ -15,6 +15,7 @@ export interface StoryEntry {
   seconds: number;
   /** Of the first shot; empty if there is none. */
   prompt: string;
+  newest_prompt: string;
   still: Position | null;
   /** The shot up to which it is another story. */
   parent: { story: string; shot: number } | null;
@@ -89,9 +90,11 @@ export async function listStories(putAway = false): Promise<StoryEntry[]> {
   return all.filter(({ deleted_seconds }) => (deleted_seconds !== null) === putAway);
 }
 
-/** Begins a story; answers with its id. */
+const SEEDS = 2 ** 32;
+
+/** Begins a story, another one every time; answers with its id. */
 export async function beginStory(setting: string): Promise<string> {
-  const body = JSON.stringify({ setting });
+  const body = JSON.stringify({ setting, seed: Math.floor(Math.random() * SEEDS) });
   return (await ask<{ story: string }>("/api/stories", posted("application/json", body))).story;
 }
 

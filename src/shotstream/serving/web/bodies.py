@@ -81,8 +81,10 @@ class StoryEntry(Message):
     seconds: float
     prompt: str
     """Of its first shot; empty without one."""
+    newest_prompt: str
+    """Of its last shot: by that one knows branches apart."""
     still: Still | None
-    """A frame to know it by."""
+    """A frame of its last shot."""
     parent: Parent | None
     created_seconds: float
     """Since 1970, like the next two."""
@@ -94,7 +96,8 @@ def entry(story: StorySummary, snapshot: Snapshot) -> StoryEntry:
     """What the library lists of a story."""
     made = [card for card in snapshot.shots if card.frames]
     frames = sum(card.frames for card in made)
-    still = Still(shot=made[0].number, take=made[0].take, frame=made[0].frames // 2) if made else None
+    newest = made[-1] if made else None
+    still = Still(shot=newest.number, take=newest.take, frame=newest.frames // 2) if newest else None
     return StoryEntry(
         story=story.id,
         setting=story.setting,
@@ -105,6 +108,7 @@ def entry(story: StorySummary, snapshot: Snapshot) -> StoryEntry:
         frames=frames,
         seconds=frames / story.made_with.fps,
         prompt=snapshot.shots[0].prompt if snapshot.shots else "",
+        newest_prompt=snapshot.shots[-1].prompt if snapshot.shots else "",
         still=still,
         parent=snapshot.parent,
         created_seconds=story.created_seconds,

@@ -23,6 +23,7 @@ HEADERS = {
         "media-src 'self' blob:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"
     ),
+    "Cache-Control": "no-cache",  # ask whether it is still the same; a route may say better
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
