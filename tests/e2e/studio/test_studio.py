@@ -230,5 +230,6 @@ def test_by_keyboard_alone(page) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
     page.keyboard.press("n")
     expect(composer(page)).to_be_focused()

@@ -1,0 +1,55 @@
+"""The page for everybody: axe's scan of every state, in both colour schemes and on a phone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+import shotstream
+from tests.e2e.studio.directing import SHOTS, begin, card, shoot, tell, wait_for
+
+pytestmark = pytest.mark.cpu
+
+AXE = Path(shotstream.__file__).parents[2] / "studio" / "node_modules" / "axe-core" / "axe.min.js"
+SERIOUS = {"serious", "critical"}
+
+
+def findings(page) -> list[str]:
+    """Serious findings of axe, as ``rule: element``."""
+    page.evaluate(AXE.read_text())  # past the content security policy, as the browser's own tools are
+    violations = page.evaluate("axe.run().then(result => result.violations)")
+    return [
+        f"{found['id']}: {node['html'][:120]}"
+        for found in violations
+        if found["impact"] in SERIOUS
+        for node in found["nodes"]
+    ]
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe is missing; run make page-check")
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "light")])
+def test_no_state_has_serious_findings(open_page, width: int, scheme: str) -> None:
+    page = open_page(width, color_scheme=scheme)
+    assert findings(page) == []
+    begin(page)
+    assert findings(page) == []
+    tell(page, SHOTS[0])
+    shoot(page, "A zebra walks along.", seconds=8)
+    wait_for(page, 2, "live")
+    assert findings(page) == []
+    page.get_by_role("button", name="Stop").click()
+    wait_for(page, 2)
+    page.get_by_role("button", name="More for shot 1").click()
+    assert findings(page) == []
+    page.get_by_role("button", name="Change the words").click()
+    assert findings(page) == []
+    page.get_by_role("textbox", name="New words").fill(SHOTS[2])
+    page.get_by_role("button", name="Keep").click()
+    expect(card(page, 2)).to_be_visible()
+    page.get_by_role("button", name="Export the story").click()
+    assert findings(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Help and keys").click()
+    assert findings(page) == []
