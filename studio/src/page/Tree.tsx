@@ -67,8 +67,11 @@ function Row({ node, isNext, current }: { node: Node; isNext: boolean; current?:
           {parent && node.level > 1 ? newest_prompt || `Shot ${parent.shot + 1} and on` : title}
         </span>
         <span className="dim">
-          {shots === 1 ? "1 shot" : `${shots} shots`}
-          {parent && node.level > 1 && ` · left after shot ${parent.shot + 1}`}
+          {parent && node.level > 1
+            ? `left after ${parent.shot + 1}`
+            : shots === 1
+              ? "1 shot"
+              : `${shots} shots`}
         </span>
       </a>
     </li>
