@@ -44,22 +44,22 @@ _LOOK_AGAIN_SECONDS = 1.0
 _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
-async def send_film(store: Store, story: str) -> FileResponse:
+async def send_film(studio: Studio, story: str) -> FileResponse:
     """Answer with the film of a story."""
-    film = await asyncio.to_thread(Film.of, store, story)
+    film = await _film(studio, story)
     return await _send_file(film.write, f"{story}.mp4", "video/mp4")
 
 
 @router.get("/stories/{story}/film.mp4", response_class=FileResponse)
 async def film(studio: TheStudio, story: StoryPath) -> FileResponse:
     """The whole film, as it was shown."""
-    return await send_film(studio.store, story)
+    return await send_film(studio, story)
 
 
 @router.get("/stories/{story}/clips.zip", response_class=FileResponse)
 async def clips(studio: TheStudio, story: StoryPath) -> FileResponse:
     """A film per shot, with the timeline that names them and the subtitles."""
-    film = await asyncio.to_thread(Film.of, studio.store, story)
+    film = await _film(studio, story)
     return await _send_file(film.write_clips, f"{story}.zip", "application/zip")
 
 
@@ -69,6 +69,7 @@ async def clip(studio: TheStudio, story: StoryPath, shot: Number, take: Number) 
     chunks = await asyncio.to_thread(studio.store.take_chunks, story, shot, take)
     if not chunks:
         raise HTTPException(404, f"there is no take {take + 1} of shot {shot + 1}")
+    await studio.recorded()
     fps = studio.model.made_with.fps
     return await _send_file(
         partial(write_take, chunks, fps), f"{story}-{shot + 1}-{take + 1}.mp4", "video/mp4"
@@ -118,6 +119,7 @@ async def facts(studio: TheStudio, story: StoryPath) -> Response:
 @router.get("/stories/{story}/stills/{shot}/{take}/{frame}.jpg", response_class=Response)
 async def still(studio: TheStudio, story: StoryPath, shot: Number, take: Number, frame: Number) -> Response:
     """One frame, JPEG."""
+    await studio.recorded()
     data = await asyncio.to_thread(_still, studio.store, story, shot, take, frame)
     return Response(data, media_type="image/jpeg", headers=_FOR_EVER)
 
@@ -144,6 +146,13 @@ async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
     if not file.is_file():
         raise HTTPException(404, f"there is no upload {upload}")
     return FileResponse(file, media_type="image/png", headers=_FOR_EVER)
+
+
+async def _film(studio: Studio, story: str) -> Film:
+    """What is made of a story by now, all its clips kept."""
+    film = await asyncio.to_thread(Film.of, studio.store, story)
+    await studio.recorded()
+    return film
 
 
 async def _growing(studio: Studio, story: str, chunks: list[StoredChunk]) -> AsyncIterator[bytes]:

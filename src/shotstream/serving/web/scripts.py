@@ -73,7 +73,7 @@ async def make_film(studio: TheStudio, script: StoryFile, request: Request) -> F
             await _watch(studio, story, viewer)
     finally:
         studio.leave(story, viewer)
-    return await send_film(studio.store, story)
+    return await send_film(studio, story)
 
 
 async def _begin(studio: Studio, script: Story) -> str:
