@@ -86,6 +86,7 @@ class Studio:
             await asyncio.to_thread(self.model.warm_up)
         except Exception:
             log.exception("the studio cannot start")
+            self.engine.close()  # whoever waits for it is told
             raise
         self._recorder.start()
         self.engine.start()
