@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
@@ -41,6 +42,8 @@ UPLOAD_BODY = {
     }
 }
 _LOOK_AGAIN_SECONDS = 1.0
+_KEEPING = Lock()
+"""One upload at a time: a large one takes much memory, and two of the same picture the same file."""
 _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
@@ -130,11 +133,12 @@ async def upload(studio: TheStudio, request: Request) -> Uploaded:
     data = await read_body(request, studio.limits.upload_bytes)
 
     def keep() -> str:
-        try:
-            pixels = decode_picture(data, most_pixels=MOST_UPLOAD_PIXELS)
-        except ValueError as error:
-            raise HTTPException(422, str(error)) from error
-        return studio.store.add_picture(pixels)
+        with _KEEPING:
+            try:
+                pixels = decode_picture(data, most_pixels=MOST_UPLOAD_PIXELS)
+            except ValueError as error:
+                raise HTTPException(422, str(error)) from error
+            return studio.store.add_picture(pixels)
 
     return Uploaded(upload=await asyncio.to_thread(keep))
 
