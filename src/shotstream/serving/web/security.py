@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,6 +36,10 @@ REQUESTS_PER_SECOND, REQUESTS_AT_ONCE = 50.0, 300
 WRITES_PER_SECOND, WRITES_AT_ONCE = 5.0, 60
 """Requests that make something, such as stories, uploads and films."""
 
+MOST_BODY_BYTES = 64 * 1024
+"""Of a request, like of a message over a socket; where files are taken the routes have limits of their own."""
+
+_LARGE_BODIES = {"/api/uploads", "/api/stories/import", "/api/films"}
 _OPEN_PATHS = {"/healthz", "/readyz"}
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _REFUSED_SOCKET = 4403
@@ -95,6 +100,8 @@ class Guard:
             return await _answer(scope, refused)(scope, receive, answer_with)
         if entering := self._entering(scope):
             return await entering(scope, receive, answer_with)
+        if not is_socket and scope["path"] not in _LARGE_BODIES:
+            receive = _at_most(MOST_BODY_BYTES, receive)
         await self._app(scope, receive, answer_with)
 
     def _check(self, scope: Scope) -> None:
@@ -179,6 +186,21 @@ async def _refuse_socket(receive: Receive, send: Send, sentence: str) -> None:
     await receive()
     await send({"type": "websocket.accept"})
     await send({"type": "websocket.close", "code": _REFUSED_SOCKET, "reason": sentence[:120]})
+
+
+def _at_most(most_bytes: int, receive: Receive) -> Receive:
+    """Take in so much and no more; routes answer what is raised here."""
+    read = 0
+
+    async def receive_some() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > most_bytes:
+            raise HTTPException(413, f"more than {most_bytes // 1024} KiB were sent; send less")
+        return message
+
+    return receive_some
 
 
 def _with_headers(send: Send) -> Send:
