@@ -113,10 +113,10 @@ class Guard:
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
         if changes and origin is not None and _place(origin) != host.lower():
             raise _Refused(403, f"a page of {origin!r} may not do this; use the studio's own page")
+        if self._access.rates:  # before the token: it is not to be guessed at speed
+            self._check_rates(scope, changes)
         if scope["path"] not in _OPEN_PATHS and not self._is_entering(scope):
             self._check_token(headers)
-        if self._access.rates:
-            self._check_rates(scope, changes)
 
     def _check_token(self, headers: Headers) -> None:
         token = self._access.token
