@@ -90,21 +90,22 @@ class Guard:
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
         is_socket = scope["type"] == "websocket"
+        token = _take_token(scope)
         answer_with = send if is_socket else _with_headers(send)
         try:
-            self._check(scope)
+            self._check(scope, token)
         except _Refused as refused:
             self._metrics.refused.labels(str(refused.status)).inc()
             if is_socket:
                 return await _refuse_socket(receive, send, str(refused))
             return await _answer(scope, refused)(scope, receive, answer_with)
-        if entering := self._entering(scope):
-            return await entering(scope, receive, answer_with)
+        if self._is_token(token):
+            return await self._enter()(scope, receive, answer_with)
         if not is_socket and scope["path"] not in _LARGE_BODIES:
             receive = _at_most(MOST_BODY_BYTES, receive)
         await self._app(scope, receive, answer_with)
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope, token: str) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._access.token is None and _name(host) not in LOOPBACK:
@@ -115,18 +116,17 @@ class Guard:
             raise _Refused(403, f"a page of {origin!r} may not do this; use the studio's own page")
         if self._access.rates:  # before the token: it is not to be guessed at speed
             self._check_rates(scope, changes)
-        if scope["path"] not in _OPEN_PATHS and not self._is_entering(scope):
+        if scope["path"] not in _OPEN_PATHS and not self._is_token(token):
             self._check_token(headers)
 
     def _check_token(self, headers: Headers) -> None:
-        token = self._access.token
-        if token is None:
+        if self._access.token is None:
             return
         brought = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         kind, _, bearer = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             brought = bearer
-        if not _same(brought, token):
+        if not self._is_token(brought):
             raise _Refused(401, "a token is needed; the studio printed it when it started")
 
     def _check_rates(self, scope: Scope, changes: bool) -> None:
@@ -134,14 +134,12 @@ class Guard:
         if not self._requests.take(client) or (changes and not self._writes.take(client)):
             raise _Refused(429, "that was too often; wait a moment and try again")
 
-    def _is_entering(self, scope: Scope) -> bool:
-        """Whether somebody opens the page with the right token in its address."""
-        return _same(_token_in_address(scope), self._access.token) if self._access.token else False
+    def _is_token(self, brought: str) -> bool:
+        token = self._access.token
+        return token is not None and hmac.compare_digest(brought.encode(), token.encode())
 
-    def _entering(self, scope: Scope) -> Response | None:
+    def _enter(self) -> Response:
         """Keep the token in a cookie and take it out of the address."""
-        if not self._is_entering(scope):
-            return None
         answer = RedirectResponse("/", 303)
         assert self._access.token
         answer.set_cookie(COOKIE, self._access.token, httponly=True, samesite="strict", path="/")
@@ -164,14 +162,14 @@ def _name(host: str) -> str:
         return ""
 
 
-def _same(brought: str, token: str) -> bool:
-    return hmac.compare_digest(brought.encode(), token.encode())
-
-
-def _token_in_address(scope: Scope) -> str:
+def _take_token(scope: Scope) -> str:
+    """The token in the address of the page; it is taken out, for the server logs addresses."""
     if scope["type"] != "http" or scope["path"] != "/":
         return ""
-    return parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    if "token" in query:
+        scope["query_string"] = b""
+    return query.get("token", [""])[0]
 
 
 def _answer(scope: Scope, refused: _Refused) -> Response:
