@@ -13,7 +13,7 @@ from shotstream.serving.directed import Refusal
 from shotstream.serving.engine import Engine
 from shotstream.serving.events import ErrorMessage, Event, Limits, Receipt, Refused, Shown, Snapshot
 from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import StoredChunk
+from shotstream.serving.library.stored import MadeWith, StoredChunk
 from shotstream.serving.metrics import Metrics
 from shotstream.serving.recorder import Recorder
 from shotstream.serving.served import ServedModel
@@ -118,6 +118,14 @@ class Studio:
         """
         telling = self.engine.find(story)
         return telling.snapshot if telling else await asyncio.to_thread(self.store.snapshot, story)
+
+    async def made_with(self, story: str) -> MadeWith:
+        """What a story was told by.
+
+        Raises:
+            NoStory: If there is no such story.
+        """
+        return (await asyncio.to_thread(self.store.load, story)).made_with
 
     async def direct(self, story: str, command: Command) -> Receipt | Refused:
         """Hand a command to a story, and wait for its answer.

@@ -73,7 +73,7 @@ async def clip(studio: TheStudio, story: StoryPath, shot: Number, take: Number) 
     if not chunks:
         raise HTTPException(404, f"there is no take {take + 1} of shot {shot + 1}")
     await studio.recorded()
-    fps = studio.model.made_with.fps
+    fps = (await studio.made_with(story)).fps
     return await _send_file(
         partial(write_take, chunks, fps), f"{story}-{shot + 1}-{take + 1}.mp4", "video/mp4"
     )
@@ -161,7 +161,7 @@ async def _film(studio: Studio, story: str) -> Film:
 
 async def _growing(studio: Studio, story: str, chunks: list[StoredChunk]) -> AsyncIterator[bytes]:
     frame = chunks[0].first_frame
-    film, viewer = FragmentedFilm(studio.model.made_with.fps, frame), Viewer()
+    film, viewer = FragmentedFilm((await studio.made_with(story)).fps, frame), Viewer()
     await studio.join(story, viewer)
     viewer.replay(chunks)
     try:

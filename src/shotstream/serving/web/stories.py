@@ -36,7 +36,7 @@ async def begin(studio: TheStudio, new: NewStory) -> Began:
 @router.get("/{story}")
 async def read(studio: TheStudio, story: StoryPath) -> Welcome:
     """Read a story as it stands."""
-    return welcome(studio, story, await studio.snapshot(story))
+    return await welcome(studio, story, await studio.snapshot(story))
 
 
 @router.delete("/{story}", status_code=204)
