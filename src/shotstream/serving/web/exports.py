@@ -21,10 +21,10 @@ from shotstream.media.pictures import decode_picture, encode_jpeg
 from shotstream.serving.clips import LAST_OF_SHOT, access_units, read_clip
 from shotstream.serving.exports import Film, write_take
 from shotstream.serving.library.store import MOST_UPLOAD_PIXELS, Store
-from shotstream.serving.library.stored import StoredChunk
+from shotstream.serving.library.stored import StoredChunk, StoreError
 from shotstream.serving.protocol import VideoHeader
 from shotstream.serving.studio import Studio
-from shotstream.serving.viewers import Viewer
+from shotstream.serving.viewers import TooSlow, Viewer
 from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, read_body
 from shotstream.serving.web.bodies import Uploaded
 
@@ -182,15 +182,21 @@ async def _next_clip(studio: Studio, story: str, viewer: Viewer, take: StoredChu
     while True:
         try:
             said = await asyncio.wait_for(viewer.next(), _LOOK_AGAIN_SECONDS)
-        except TimeoutError:
-            cards = (await studio.snapshot(story)).shots
-            if not any(
-                (card.number, card.take, card.state) == (take.shot, take.take, "live") for card in cards
-            ):
-                return None
-        else:
             if isinstance(said, list):
                 return said
+        except TimeoutError:
+            if not await _is_live(studio, story, take):
+                return None
+        except TooSlow:
+            return None
+
+
+async def _is_live(studio: Studio, story: str, take: StoredChunk) -> bool:
+    try:
+        cards = (await studio.snapshot(story)).shots
+    except StoreError:  # it was removed for good
+        return False
+    return any((card.number, card.take, card.state) == (take.shot, take.take, "live") for card in cards)
 
 
 def _still(store: Store, story: str, shot: int, take: int, frame: int) -> bytes:
