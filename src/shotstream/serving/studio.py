@@ -134,7 +134,12 @@ class Studio:
             NoStory: If there is no such story.
         """
         answer: asyncio.Future[Receipt | Refused] = asyncio.get_running_loop().create_future()
-        await self.offer(story, command, answer.set_result)
+
+        def reply(said: Receipt | Refused) -> None:
+            if not answer.done():  # who asked may have been called away
+                answer.set_result(said)
+
+        await self.offer(story, command, reply)
         return await answer
 
     async def offer(self, story: str, command: Command, reply: Callable[[Receipt | Refused], None]) -> None:
@@ -197,7 +202,8 @@ class Studio:
         self.metrics.viewers.inc()
         if telling := self.engine.find(story):
             self._attach(story, telling)
-        elif snapshot.state in _GOES_ON:
+            return telling.snapshot  # not before: what changed since then was told to nobody
+        if snapshot.state in _GOES_ON:
             channel.opening = asyncio.create_task(self._go_on(channel, snapshot))
         return snapshot
 
