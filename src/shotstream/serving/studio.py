@@ -13,7 +13,7 @@ from shotstream.serving.directed import Refusal
 from shotstream.serving.engine import Engine
 from shotstream.serving.events import ErrorMessage, Event, Limits, Receipt, Refused, Shown, Snapshot
 from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import MadeWith, StoredChunk
+from shotstream.serving.library.stored import MadeWith, NoStory, StoredChunk
 from shotstream.serving.metrics import Metrics
 from shotstream.serving.recorder import Recorder
 from shotstream.serving.served import ServedModel
@@ -26,6 +26,14 @@ log = logging.getLogger(__name__)
 
 _GOES_ON = {State.SHOOTING, State.HOLDING, State.CUTTING, State.FAILED}
 """A story that was left in such a state goes on when somebody watches it again."""
+
+
+def _why_not(story: str, error: Exception) -> str:
+    """Why a story cannot be opened, as a sentence."""
+    if not isinstance(error, ValueError | OSError):
+        log.error("story %s cannot be told again (%s)", story, type(error).__name__)
+        log.debug("story %s", story, exc_info=error)
+    return str(error) or type(error).__name__
 
 
 class Channel:
@@ -153,10 +161,10 @@ class Studio:
             telling = await self._open(story)
         except Refusal as refusal:
             reply(Refused(id=command.id, code=refusal.code, message=str(refusal)))
-        except LookupError:
+        except NoStory:
             raise
-        except (ValueError, OSError) as error:
-            reply(Refused(id=command.id, code="not_now", message=str(error)))
+        except Exception as error:  # the model's, too
+            reply(Refused(id=command.id, code="not_now", message=_why_not(story, error)))
         else:
 
             def answer_here(answer: Receipt | Refused) -> None:
@@ -243,8 +251,8 @@ class Studio:
     async def _go_on(self, channel: Channel, before: Snapshot) -> None:
         try:
             telling = await self._open(channel.story)
-        except (ValueError, OSError) as error:
-            channel.tell(ErrorMessage(message=f"the story does not go on: {error}"))
+        except Exception as error:  # as above
+            channel.tell(ErrorMessage(message=f"the story does not go on: {_why_not(channel.story, error)}"))
             return
         for change in storyboard.changes(before, telling.snapshot):
             channel.tell(change)
