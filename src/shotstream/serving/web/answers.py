@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from shotstream.media.files import DiskFull
 from shotstream.serving.commands import StoryId
@@ -44,6 +45,7 @@ def add_problems(app: FastAPI) -> None:
         app.add_exception_handler(kind, _answering(status))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(DiskFull, _answering(507))
+    app.add_exception_handler(ClientDisconnect, _answering(499))  # nobody hears it, and no log needs it
 
 
 async def read_body(request: Request, most_bytes: int) -> bytes:

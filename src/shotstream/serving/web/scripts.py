@@ -66,7 +66,7 @@ async def make_film(studio: TheStudio, script: StoryFile, request: Request) -> F
     story = await _begin(studio, script)
     await studio.join(story, viewer)
     try:
-        while not await _told(studio, story):
+        while not _told(studio, story):
             if await request.is_disconnected():
                 await studio.direct(story, Stop(id="hung-up"))
                 raise HTTPException(499, "nobody waits for the film any more")
@@ -102,13 +102,16 @@ def _command(number: int, shot: Shot) -> Shoot:
     )
 
 
-async def _told(studio: Studio, story: str) -> bool:
+def _told(studio: Studio, story: str) -> bool:
     """Whether all shots are there.
 
     Raises:
         Refusal: If the story stands still.
     """
-    snapshot = await studio.snapshot(story)
+    telling = studio.engine.find(story)
+    if telling is None:
+        raise Refusal("not_now", "the story was put away before it was told")
+    snapshot = telling.snapshot
     if snapshot.state in (State.FAILED, State.PAUSED):
         raise Refusal("not_now", f"the story stands still: {snapshot.reason or 'it is paused'}")
     return snapshot.state is State.IDLE
