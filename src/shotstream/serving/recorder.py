@@ -70,6 +70,8 @@ class Recorder:
                 log.debug("story %s", waiting[0], exc_info=error)
 
     def _record(self, story: str, stored: StoredChunk, chunk: Chunk) -> None:
+        if not stored.path.exists():  # its story was removed for good
+            return
         messages = encode_clip(chunk)
         try:
             write_clip(stored.clip, messages)
