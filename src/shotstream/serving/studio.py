@@ -228,7 +228,7 @@ class Studio:
         return await asyncio.to_thread(self._missed, story, after)
 
     async def recorded(self) -> None:
-        """Wait until everything that was made by now can be watched: a clip comes a little after its chunk."""
+        """Wait until all that was made by now can be watched: a clip comes a little after its chunk."""
         await asyncio.to_thread(self._recorder.settle)
 
     def leave(self, story: str, viewer: Viewer) -> None:

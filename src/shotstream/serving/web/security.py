@@ -37,7 +37,7 @@ WRITES_PER_SECOND, WRITES_AT_ONCE = 5.0, 60
 """Requests that make something, such as stories, uploads and films."""
 
 MOST_BODY_BYTES = 64 * 1024
-"""Of a request, like of a message over a socket; where files are taken the routes have limits of their own."""
+"""Of a request, like of a message over a socket; routes that take files have limits of their own."""
 
 _LARGE_BODIES = {"/api/uploads", "/api/stories/import", "/api/films"}
 _OPEN_PATHS = {"/healthz", "/readyz"}
