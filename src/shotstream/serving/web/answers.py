@@ -26,6 +26,7 @@ TheStudio = Annotated[Studio, Depends(_studio)]
 StoryPath = Annotated[StoryId, Path(description="12 characters, as the library lists them.")]
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "What was sent cannot be read."},
     404: {"model": Problem, "description": "There is no such thing."},
     401: {"model": Problem, "description": "A token is needed."},
     403: {"model": Problem, "description": "Not from there."},
@@ -60,6 +61,11 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
         if len(data) > most_bytes:
             raise HTTPException(413, f"more than {most_bytes // 1024} KiB were sent; send less")
     return bytes(data)
+
+
+def gives(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI file says of a route that answers with something else than JSON."""
+    return {200: {"content": {media_type: {}}}}
 
 
 def problem(status: int, sentence: str, code: str | None = None) -> JSONResponse:

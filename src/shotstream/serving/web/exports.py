@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
-from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
 from shotstream.media.films import FragmentedFilm
@@ -25,7 +25,7 @@ from shotstream.serving.library.stored import StoredChunk, StoreError
 from shotstream.serving.protocol import VideoHeader
 from shotstream.serving.studio import Studio
 from shotstream.serving.viewers import TooSlow, Viewer
-from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, read_body
+from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, gives, read_body
 from shotstream.serving.web.bodies import Uploaded
 
 router = APIRouter(prefix="/api", tags=["exports"], responses=PROBLEMS)
@@ -53,20 +53,20 @@ async def send_film(studio: Studio, story: str) -> FileResponse:
     return await _send_file(film.write, f"{story}.mp4", "video/mp4")
 
 
-@router.get("/stories/{story}/film.mp4", response_class=FileResponse)
+@router.get("/stories/{story}/film.mp4", response_class=Response, responses=gives("video/mp4"))
 async def film(studio: TheStudio, story: StoryPath) -> FileResponse:
     """The whole film, as it was shown."""
     return await send_film(studio, story)
 
 
-@router.get("/stories/{story}/clips.zip", response_class=FileResponse)
+@router.get("/stories/{story}/clips.zip", response_class=Response, responses=gives("application/zip"))
 async def clips(studio: TheStudio, story: StoryPath) -> FileResponse:
     """A film per shot, with the timeline that names them and the subtitles."""
     film = await _film(studio, story)
     return await _send_file(film.write_clips, f"{story}.zip", "application/zip")
 
 
-@router.get("/stories/{story}/clips/{shot}/{take}.mp4", response_class=FileResponse)
+@router.get("/stories/{story}/clips/{shot}/{take}.mp4", response_class=Response, responses=gives("video/mp4"))
 async def clip(studio: TheStudio, story: StoryPath, shot: Number, take: Number) -> FileResponse:
     """One take."""
     chunks = await asyncio.to_thread(studio.store.take_chunks, story, shot, take)
@@ -79,7 +79,7 @@ async def clip(studio: TheStudio, story: StoryPath, shot: Number, take: Number) 
     )
 
 
-@router.get("/stories/{story}/live.mp4", response_class=StreamingResponse)
+@router.get("/stories/{story}/live.mp4", response_class=Response, responses=gives("video/mp4"))
 async def live(
     studio: TheStudio, story: StoryPath, shot: QueryNumber, take: QueryNumber, frame: QueryNumber = 0
 ) -> StreamingResponse:
@@ -95,31 +95,37 @@ async def live(
     return StreamingResponse(_growing(studio, story, chunks), media_type="video/mp4")
 
 
-@router.get("/stories/{story}/timeline.otio", response_class=Response)
+@router.get("/stories/{story}/timeline.otio", response_class=Response, responses=gives("application/json"))
 async def timeline(studio: TheStudio, story: StoryPath) -> Response:
     """The film as a timeline for editing programs (OpenTimelineIO); `clips.zip` has the clips it names."""
     return await _send_text(studio.store, story, "timeline", "otio", "application/json")
 
 
-@router.get("/stories/{story}/subtitles.srt", response_class=PlainTextResponse)
+@router.get(
+    "/stories/{story}/subtitles.srt", response_class=Response, responses=gives("application/x-subrip")
+)
 async def subtitles(studio: TheStudio, story: StoryPath) -> Response:
     """The prompts as subtitles (SRT)."""
     return await _send_text(studio.store, story, "subtitles", "srt", "application/x-subrip")
 
 
-@router.get("/stories/{story}/story.yaml", response_class=PlainTextResponse)
+@router.get("/stories/{story}/story.yaml", response_class=Response, responses=gives("text/yaml"))
 async def story_file(studio: TheStudio, story: StoryPath) -> Response:
     """A story file that tells it again."""
     return await _send_text(studio.store, story, "yaml", "yaml", "text/yaml")
 
 
-@router.get("/stories/{story}/story.json", response_class=Response)
+@router.get("/stories/{story}/story.json", response_class=Response, responses=gives("application/json"))
 async def facts(studio: TheStudio, story: StoryPath) -> Response:
     """Everything that is known of its shots."""
     return await _send_text(studio.store, story, "json", "json", "application/json")
 
 
-@router.get("/stories/{story}/stills/{shot}/{take}/{frame}.jpg", response_class=Response)
+@router.get(
+    "/stories/{story}/stills/{shot}/{take}/{frame}.jpg",
+    response_class=Response,
+    responses=gives("image/jpeg"),
+)
 async def still(studio: TheStudio, story: StoryPath, shot: Number, take: Number, frame: Number) -> Response:
     """One frame, JPEG."""
     await studio.recorded()
@@ -143,7 +149,7 @@ async def upload(studio: TheStudio, request: Request) -> Uploaded:
     return Uploaded(upload=await asyncio.to_thread(keep))
 
 
-@router.get("/uploads/{upload}.png", response_class=FileResponse)
+@router.get("/uploads/{upload}.png", response_class=Response, responses=gives("image/png"))
 async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
     """A picture that was uploaded."""
     file = studio.store.picture_file(upload)

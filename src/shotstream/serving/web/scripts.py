@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 from pydantic import ValidationError
 
 from shotstream.serving.commands import Playhead, Shoot, Stop
@@ -18,7 +18,7 @@ from shotstream.serving.protocol import VideoHeader
 from shotstream.serving.states import State
 from shotstream.serving.studio import Studio
 from shotstream.serving.viewers import Viewer
-from shotstream.serving.web.answers import PROBLEMS, TheStudio, read_body
+from shotstream.serving.web.answers import PROBLEMS, TheStudio, gives, read_body
 from shotstream.serving.web.bodies import Began
 from shotstream.serving.web.exports import send_film
 from shotstream.story import Shot, Story, StoryError
@@ -56,7 +56,7 @@ async def import_story(studio: TheStudio, script: StoryFile) -> Began:
     return Began(story=await _begin(studio, script))
 
 
-@router.post("/films", openapi_extra=FILE_BODY, response_class=FileResponse)
+@router.post("/films", openapi_extra=FILE_BODY, response_class=Response, responses=gives("video/mp4"))
 async def make_film(studio: TheStudio, script: StoryFile, request: Request) -> FileResponse:
     """Tell a whole story and answer with the film, MP4; it is kept in the library too.
 
