@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -25,6 +26,8 @@ from shotstream.story import Shot, Story, StoryError
 
 MOST_FILE_BYTES = 2**20
 _LOOK_AGAIN_SECONDS = 1.0
+_READING = Lock()
+"""One file at a time: a large one takes seconds in which chunks are made at half the speed."""
 
 router = APIRouter(prefix="/api", tags=["stories"], responses=PROBLEMS)
 
@@ -129,7 +132,7 @@ async def _watch(studio: Studio, story: str, viewer: Viewer) -> None:
 
 
 def _read(data: bytes, name: str) -> Story:
-    with TemporaryDirectory() as folder:
+    with _READING, TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(data)
         try:
