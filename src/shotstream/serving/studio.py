@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TypeVar
 
 from shotstream.serving import storyboard
 from shotstream.serving.commands import ChunkPlace, Command, Playhead
@@ -24,6 +26,9 @@ from shotstream.streaming.chunk import Chunk
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+_THREADS_ASIDE = 2
 _GOES_ON = {State.SHOOTING, State.HOLDING, State.CUTTING, State.FAILED}
 """A story that was left in such a state goes on when somebody watches it again."""
 
@@ -83,6 +88,7 @@ class Studio:
         self._recorder = Recorder(self._send)
         self._channels: dict[str, Channel] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._aside = ThreadPoolExecutor(_THREADS_ASIDE, "aside")
         self.ready = False
         """Whether the model is warm."""
 
@@ -105,6 +111,7 @@ class Studio:
         self.ready = False
         await asyncio.to_thread(self.engine.close)
         await asyncio.to_thread(self._recorder.close)
+        self._aside.shutdown(wait=False, cancel_futures=True)
 
     # ---- stories ----
 
@@ -229,7 +236,11 @@ class Studio:
 
     async def recorded(self) -> None:
         """Wait until all that was made by now can be watched: a clip comes a little after its chunk."""
-        await asyncio.to_thread(self._recorder.settle)
+        await self.aside(self._recorder.settle)
+
+    async def aside(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do what takes long on threads of its own: however much of it waits, viewers' clips are read."""
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work, *arguments)
 
     def leave(self, story: str, viewer: Viewer) -> None:
         """Send a viewer nothing more."""

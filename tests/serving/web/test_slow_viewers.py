@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from itertools import pairwise
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
 from shotstream.serving.events import ErrorMessage
+from shotstream.serving.exports import Film
 from shotstream.serving.viewers import MOST_CLIPS, MOST_EVENTS
 from tests.serving.web.conftest import Direct, eventually, run_app
 
@@ -102,6 +105,26 @@ def test_silent_flooding_and_vanishing_viewers_hold_up_nobody(library, model) ->
         await eventually(vanishing.task.done)
         await eventually(lambda: len(app.state.studio._channels[story].viewers) == 3)
         await shoot(good, 1, chunks=2)
+
+    run_app(library, model, watch)
+
+
+def test_exports_that_take_long_hold_up_no_viewer(library, model, monkeypatch) -> None:
+    going_on = threading.Event()
+    of = Film.of
+    monkeypatch.setattr(Film, "of", lambda *arguments: going_on.wait(20) and of(*arguments))
+
+    async def watch(app: FastAPI) -> None:
+        first, story = await begin(app)
+        await shoot(first, 0, chunks=2)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            films = [asyncio.create_task(client.get(f"/api/stories/{story}/film.mp4")) for _ in range(50)]
+            await asyncio.sleep(0.1)
+            late, _ = await begin(app, story)
+            await eventually(lambda: late.clips == first.clips)
+            going_on.set()
+            assert {film.status_code for film in await asyncio.gather(*films)} == {200}
 
     run_app(library, model, watch)
 

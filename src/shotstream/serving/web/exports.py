@@ -50,7 +50,7 @@ _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 async def send_film(studio: Studio, story: str) -> FileResponse:
     """Answer with the film of a story."""
     film = await _film(studio, story)
-    return await _send_file(film.write, f"{story}.mp4", "video/mp4")
+    return await _send_file(studio, film.write, f"{story}.mp4", "video/mp4")
 
 
 @router.get("/stories/{story}/film.mp4", response_class=Response, responses=gives("video/mp4"))
@@ -63,7 +63,7 @@ async def film(studio: TheStudio, story: StoryPath) -> FileResponse:
 async def clips(studio: TheStudio, story: StoryPath) -> FileResponse:
     """A film per shot, with the timeline that names them and the subtitles."""
     film = await _film(studio, story)
-    return await _send_file(film.write_clips, f"{story}.zip", "application/zip")
+    return await _send_file(studio, film.write_clips, f"{story}.zip", "application/zip")
 
 
 @router.get("/stories/{story}/clips/{shot}/{take}.mp4", response_class=Response, responses=gives("video/mp4"))
@@ -75,7 +75,7 @@ async def clip(studio: TheStudio, story: StoryPath, shot: Number, take: Number) 
     await studio.recorded()
     fps = (await studio.made_with(story)).fps
     return await _send_file(
-        partial(write_take, chunks, fps), f"{story}-{shot + 1}-{take + 1}.mp4", "video/mp4"
+        studio, partial(write_take, chunks, fps), f"{story}-{shot + 1}-{take + 1}.mp4", "video/mp4"
     )
 
 
@@ -98,7 +98,7 @@ async def live(
 @router.get("/stories/{story}/timeline.otio", response_class=Response, responses=gives("application/json"))
 async def timeline(studio: TheStudio, story: StoryPath) -> Response:
     """The film as a timeline for editing programs (OpenTimelineIO); `clips.zip` has the clips it names."""
-    return await _send_text(studio.store, story, "timeline", "otio", "application/json")
+    return await _send_text(studio, story, "timeline", "otio", "application/json")
 
 
 @router.get(
@@ -106,19 +106,19 @@ async def timeline(studio: TheStudio, story: StoryPath) -> Response:
 )
 async def subtitles(studio: TheStudio, story: StoryPath) -> Response:
     """The prompts as subtitles (SRT)."""
-    return await _send_text(studio.store, story, "subtitles", "srt", "application/x-subrip")
+    return await _send_text(studio, story, "subtitles", "srt", "application/x-subrip")
 
 
 @router.get("/stories/{story}/story.yaml", response_class=Response, responses=gives("text/yaml"))
 async def story_file(studio: TheStudio, story: StoryPath) -> Response:
     """A story file that tells it again."""
-    return await _send_text(studio.store, story, "yaml", "yaml", "text/yaml")
+    return await _send_text(studio, story, "yaml", "yaml", "text/yaml")
 
 
 @router.get("/stories/{story}/story.json", response_class=Response, responses=gives("application/json"))
 async def facts(studio: TheStudio, story: StoryPath) -> Response:
     """Everything that is known of its shots."""
-    return await _send_text(studio.store, story, "json", "json", "application/json")
+    return await _send_text(studio, story, "json", "json", "application/json")
 
 
 @router.get(
@@ -129,7 +129,7 @@ async def facts(studio: TheStudio, story: StoryPath) -> Response:
 async def still(studio: TheStudio, story: StoryPath, shot: Number, take: Number, frame: Number) -> Response:
     """One frame, JPEG."""
     await studio.recorded()
-    data = await asyncio.to_thread(_still, studio.store, story, shot, take, frame)
+    data = await studio.aside(_still, studio.store, story, shot, take, frame)
     return Response(data, media_type="image/jpeg", headers=_FOR_EVER)
 
 
@@ -146,7 +146,7 @@ async def upload(studio: TheStudio, request: Request) -> Uploaded:
                 raise HTTPException(422, str(error)) from error
             return studio.store.add_picture(pixels)
 
-    return Uploaded(upload=await asyncio.to_thread(keep))
+    return Uploaded(upload=await studio.aside(keep))
 
 
 @router.get("/uploads/{upload}.png", response_class=Response, responses=gives("image/png"))
@@ -160,7 +160,7 @@ async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
 
 async def _film(studio: Studio, story: str) -> Film:
     """What is made of a story by now, all its clips kept."""
-    film = await asyncio.to_thread(Film.of, studio.store, story)
+    film = await studio.aside(Film.of, studio.store, story)
     await studio.recorded()
     return film
 
@@ -214,19 +214,21 @@ def _still(store: Store, story: str, shot: int, take: int, frame: int) -> bytes:
     raise HTTPException(404, f"there is no frame {frame} of take {take + 1} of shot {shot + 1}")
 
 
-async def _send_text(store: Store, story: str, what: str, suffix: str, media_type: str) -> Response:
-    film = await asyncio.to_thread(Film.of, store, story)
-    text = await asyncio.to_thread(getattr, film, what)
+async def _send_text(studio: Studio, story: str, what: str, suffix: str, media_type: str) -> Response:
+    film = await studio.aside(Film.of, studio.store, story)
+    text = await studio.aside(getattr, film, what)
     headers = {"Content-Disposition": f'attachment; filename="{story}.{suffix}"'}
     return Response(text, media_type=media_type, headers=headers)
 
 
-async def _send_file(write: Callable[[FilePath], Any], name: str, media_type: str) -> FileResponse:
+async def _send_file(
+    studio: Studio, write: Callable[[FilePath], Any], name: str, media_type: str
+) -> FileResponse:
     """Write a file beside everything else, send it, remove it."""
     folder = TemporaryDirectory(prefix="shotstream-")
     path = FilePath(folder.name) / name
     try:
-        await asyncio.to_thread(write, path)
+        await studio.aside(write, path)
     except BaseException:
         folder.cleanup()
         raise

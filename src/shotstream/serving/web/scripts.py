@@ -43,11 +43,11 @@ FILE_BODY = {
 }
 
 
-async def _story_file(request: Request) -> Story:
+async def _story_file(studio: TheStudio, request: Request) -> Story:
     """Read the body as a story file."""
     data = await read_body(request, MOST_FILE_BYTES)
     kind = "json" if "json" in request.headers.get("content-type", "") else "yaml"
-    return await asyncio.to_thread(_read, data, f"story.{kind}")
+    return await studio.aside(_read, data, f"story.{kind}")
 
 
 StoryFile = Annotated[Story, Depends(_story_file)]
