@@ -121,9 +121,11 @@ def test_exports_that_take_long_hold_up_no_viewer(library, model, monkeypatch) -
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             films = [asyncio.create_task(client.get(f"/api/stories/{story}/film.mp4")) for _ in range(50)]
             await asyncio.sleep(0.1)
-            late, _ = await begin(app, story)
-            await eventually(lambda: late.clips == first.clips)
-            going_on.set()
+            try:
+                late, _ = await begin(app, story)
+                await eventually(lambda: late.clips == first.clips)
+            finally:
+                going_on.set()
             assert {film.status_code for film in await asyncio.gather(*films)} == {200}
 
     run_app(library, model, watch)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from itertools import pairwise
 
 import numpy as np
@@ -115,22 +116,22 @@ def test_what_cannot_be_read_is_said_and_the_socket_lives(server: Server) -> Non
     ],
 )
 def test_a_bad_beginning_is_said_and_ends_the_socket(server: Server, first: str | bytes, code: int) -> None:
-    with connect(server.live) as socket:
-        socket.send(first)
-        assert json.loads(socket.recv(10))["type"] == "error"
+    with connect(server.live) as live:
+        live.send(first)
+        assert json.loads(live.recv(10))["type"] == "error"
         with pytest.raises(ConnectionClosed):
-            socket.recv(10)
-        assert socket.close_code == code
-        assert socket.close_reason
+            live.recv(10)
+        assert live.close_code == code
+        assert live.close_reason
 
 
 def test_who_says_nothing_is_let_go(server: Server, monkeypatch) -> None:
     monkeypatch.setattr("shotstream.serving.web.sockets.HELLO_SECONDS", 0.05)
-    with connect(server.live) as socket:
-        assert "begin with hello" in json.loads(socket.recv(10))["message"]
+    with connect(server.live) as live:
+        assert "begin with hello" in json.loads(live.recv(10))["message"]
         with pytest.raises(ConnectionClosed):
-            socket.recv(10)
-        assert socket.close_code == 4001
+            live.recv(10)
+        assert live.close_code == 4001
 
 
 def test_who_says_too_much_is_let_go_and_holds_up_nobody(server: Server) -> None:
@@ -174,6 +175,22 @@ def test_who_vanishes_is_forgotten(server: Server) -> None:
     until(lambda: viewer.story not in server.studio._channels)
 
 
+def test_who_falls_silent_is_let_go(library, model) -> None:
+    """An open connection that answers nothing, not even the pings that browsers answer by themselves."""
+    hello = b'{"type": "hello", "protocol": 1}'
+    lines = ["GET /api/live HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket", "Connection: Upgrade"]
+    lines += ["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13", "", ""]
+    with (
+        serving(library, model, ws_ping_interval=0.5, ws_ping_timeout=0.5) as server,
+        socket.create_connection(("127.0.0.1", server.port), 10) as connection,
+    ):
+        connection.sendall("\r\n".join(lines).encode())
+        assert b" 101 " in connection.recv(1000)
+        connection.sendall(bytes([0x81, 0x80 | len(hello)]) + bytes(4) + hello)
+        until(lambda: server.studio._channels)
+        until(lambda: not server.studio._channels)
+
+
 def test_a_shot_that_was_left_goes_on_when_somebody_watches(library, model) -> None:
     """Also after a restart: what was made, then the rest."""
     with serving(library, model) as server, server.watch(shows=False) as viewer:
@@ -209,9 +226,9 @@ def test_reconnecting_does_not_lose_or_double_anything(server: Server) -> None:
 
 def test_another_page_may_not_listen(server: Server) -> None:
     for origin in ("http://evil.example", "null", f"http://127.0.0.1:{server.port + 1}"):
-        with connect(server.live, origin=origin) as socket:  # type: ignore[arg-type]
+        with connect(server.live, origin=origin) as live:  # type: ignore[arg-type]
             with pytest.raises(ConnectionClosed):
-                socket.recv(10)
-            assert socket.close_code == 4403
+                live.recv(10)
+            assert live.close_code == 4403
     with server.watch(origin=f"http://127.0.0.1:{server.port}") as own:
         assert own.welcome["type"] == "welcome"
