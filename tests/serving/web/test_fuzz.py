@@ -39,9 +39,9 @@ from tests.serving.web.test_uploads import picture
 
 pytestmark = pytest.mark.cpu
 
-CASES_OF_AN_OPERATION = 120 if LONG else 4
-STORY_FILES = 500 if LONG else 10
-SOCKETS = 6000 if LONG else 100
+CASES_OF_AN_OPERATION = 120 if LONG else 3
+STORY_FILES = 500 if LONG else 8
+SOCKETS = 6000 if LONG else 60
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
