@@ -155,6 +155,13 @@ def test_without_the_token_there_is_nothing(guarded: Server) -> None:
     assert httpx.get(f"{guarded.url}/healthz").status_code == 200
 
 
+def test_an_empty_token_lets_nobody_in(library, model) -> None:
+    with serving(library, model, Access("")) as server:
+        for address in ("/", "/?token=", "/api/stories"):
+            answer = httpx.get(server.url + address, headers={"cookie": f"{COOKIE}="})
+            assert answer.status_code == 401
+
+
 def test_the_page_asks_for_the_token(guarded: Server) -> None:
     for address in ("/", "/?token=wrong", "/?token="):
         page = httpx.get(guarded.url + address)

@@ -136,7 +136,7 @@ class Guard:
 
     def _is_token(self, brought: str) -> bool:
         token = self._access.token
-        return token is not None and hmac.compare_digest(brought.encode(), token.encode())
+        return bool(token) and hmac.compare_digest(brought.encode(), token.encode())
 
     def _enter(self) -> Response:
         """Keep the token in a cookie and take it out of the address."""
