@@ -215,8 +215,8 @@ class Studio:
             channel = self._channels[story] = Channel(story, asyncio.get_running_loop(), self.metrics)
         channel.viewers.add(viewer)
         self.metrics.viewers.inc()
-        if telling := self.engine.find(story):
-            self._attach(story, telling)
+        telling = self.engine.find(story)
+        if telling and self._attach(story, telling):
             return telling.snapshot  # not before: what changed since then was told to nobody
         if snapshot.state in _GOES_ON:
             channel.opening = asyncio.create_task(self._go_on(channel, snapshot))
@@ -268,11 +268,16 @@ class Studio:
         for change in storyboard.changes(before, telling.snapshot):
             channel.tell(change)
 
-    def _attach(self, story: str, telling: Telling) -> None:
-        """Let the viewers of a story hear what the engine says of it."""
+    def _attach(self, story: str, telling: Telling) -> bool:
+        """Let the viewers of a story, if there are any, hear what the engine says of it.
+
+        Returns:
+            Whether they do; not if it was closed there just now.
+        """
         channel = self._channels.get(story)
         if channel and channel.telling is not telling and telling.listen(channel.hear):
             channel.telling = telling
+        return channel is not None and channel.telling is telling
 
     def _missed(self, story: str, after: ChunkPlace | None) -> list[StoredChunk]:
         made = self.store.load(story).chunks

@@ -128,8 +128,12 @@ async def facts(studio: TheStudio, story: StoryPath) -> Response:
 )
 async def still(studio: TheStudio, story: StoryPath, shot: Number, take: Number, frame: Number) -> Response:
     """One frame, JPEG."""
-    await studio.recorded()
     data = await studio.aside(_still, studio.store, story, shot, take, frame)
+    if data is None:
+        await studio.recorded()
+        data = await studio.aside(_still, studio.store, story, shot, take, frame)
+    if data is None:
+        raise HTTPException(404, f"there is no frame {frame} of take {take + 1} of shot {shot + 1}")
     return Response(data, media_type="image/jpeg", headers=_FOR_EVER)
 
 
@@ -205,13 +209,13 @@ async def _is_live(studio: Studio, story: str, take: StoredChunk) -> bool:
     return any((card.number, card.take, card.state) == (take.shot, take.take, "live") for card in cards)
 
 
-def _still(store: Store, story: str, shot: int, take: int, frame: int) -> bytes:
+def _still(store: Store, story: str, shot: int, take: int, frame: int) -> bytes | None:
     for chunk in store.take_chunks(story, shot, take):
         place = frame - chunk.first_frame
         if 0 <= place < chunk.frames:
             with suppress(OSError):  # no clip yet
                 return encode_jpeg(decode_chunk(access_units(read_clip(chunk.clip)[: place + 1]))[-1])
-    raise HTTPException(404, f"there is no frame {frame} of take {take + 1} of shot {shot + 1}")
+    return None
 
 
 async def _send_text(studio: Studio, story: str, what: str, suffix: str, media_type: str) -> Response:

@@ -21,11 +21,9 @@ async def healthz() -> str:
 @router.get("/readyz", response_class=Response, responses=gives("text/plain") | {503: {"model": Problem}})
 async def readyz(studio: TheStudio) -> Response:
     """Whether the model is warm."""
-    return (
-        PlainTextResponse("ready\n")
-        if studio.ready
-        else problem(503, "the model is being warmed up, or cannot be: the log says")
-    )
+    if not studio.ready:
+        return problem(503, "the model is being warmed up, or cannot be: the log says")
+    return PlainTextResponse("ready\n")
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
