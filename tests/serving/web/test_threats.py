@@ -183,7 +183,7 @@ def test_the_name_of_a_download_is_the_storys_alone(client: httpx.Client, server
         assert "set-cookie" not in answer.headers
 
 
-def test_logs_have_no_prompts(library, model, caplog, capfd) -> None:
+def test_logs_have_no_prompts(library, model, caplog, capfd, recwarn) -> None:
     """Of a whole story with mistakes and failures, at the level that logs every request."""
     caplog.set_level(logging.INFO)
     with serving(library, model, log_level="info", access_log=True) as server, server.client() as client:
@@ -194,6 +194,11 @@ def test_logs_have_no_prompts(library, model, caplog, capfd) -> None:
         story = client.post("/api/stories", json={"setting": MARKER}).json()["story"]
         with server.watch(story) as viewer:
             viewer.shoot(MARKER, chunks=2)
+            branch = viewer.direct("branch", shot=0)["story"]
+            for again in (story, branch):
+                server.studio.engine.let_go(again).result(10)
+                direct = {"type": "pause", "id": "again"}
+                client.post(f"/api/stories/{again}/commands", json=direct).raise_for_status()
             viewer.direct("redirect", prompt=MARKER)
             viewer.direct("retake", shot=7, prompt=MARKER)
             viewer.socket.send(json.dumps({"type": "shoot", "prompt": MARKER}))
@@ -206,7 +211,8 @@ def test_logs_have_no_prompts(library, model, caplog, capfd) -> None:
         for name in ("film.mp4", "story.yaml", "subtitles.srt"):
             client.get(f"/api/stories/{story}/{name}").raise_for_status()
     printed = capfd.readouterr()
-    logged = "\n".join([*(_whole(record) for record in caplog.records), printed.out, printed.err])
+    warned = [str(warning.message) for warning in recwarn]
+    logged = "\n".join([*(_whole(record) for record in caplog.records), *warned, printed.out, printed.err])
     assert "POST /api/stories/import" in logged, "requests are logged"
     assert MARKER not in logged
 
