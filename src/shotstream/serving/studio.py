@@ -24,7 +24,7 @@ from shotstream.serving.states import State
 from shotstream.serving.telling import Telling
 from shotstream.serving.viewers import Viewer
 from shotstream.streaming.chunk import Chunk
-from shotstream.streaming.session import PromptWarning, StorySession
+from shotstream.streaming.session import PromptWarning
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Studio:
     def __init__(self, store: Store, model: ServedModel, limits: Limits | None = None) -> None:
         self.store, self.model, self.limits = store, model, limits or Limits()
         self.metrics = Metrics()
-        self.engine = Engine(store, self._open_session, model.made_with, self.limits, show=self._show)
+        self.engine = Engine(store, model.open, model.made_with, self.limits, show=self._show)
         self._recorder = Recorder(self._send)
         self._channels: dict[str, Channel] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,6 +97,7 @@ class Studio:
     async def start(self) -> None:
         """Sweep away what kills have left in the library, warm up the model, start the threads."""
         self._loop = asyncio.get_running_loop()
+        warnings.filterwarnings("ignore", category=PromptWarning)  # directors are told; Python would print it
         try:
             await asyncio.to_thread(self.store.sweep)
             await asyncio.to_thread(self.model.warm_up)
@@ -292,12 +293,6 @@ class Studio:
         return self.store.take_chunks(story, shown[-1].number, shown[-1].take) if shown else []
 
     # ---- from the engine's thread, and the recorder's ----
-
-    def _open_session(self, setting: str, seed: int) -> StorySession:
-        """Open a session; the words of a setting that the model does not know belong in no log."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PromptWarning)
-            return self.model.open(setting, seed)
 
     def _show(self, story: str, stored: StoredChunk, chunk: Chunk, *, again: bool) -> None:
         if not again:

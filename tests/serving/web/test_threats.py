@@ -211,7 +211,7 @@ def test_logs_have_no_prompts(library, model, caplog, capfd, recwarn) -> None:
         for name in ("film.mp4", "story.yaml", "subtitles.srt"):
             client.get(f"/api/stories/{story}/{name}").raise_for_status()
     printed = capfd.readouterr()
-    warned = [str(warning.message) for warning in recwarn]
+    warned = [f"{warning.filename}:{warning.lineno} {warning.message}" for warning in recwarn]
     logged = "\n".join([*(_whole(record) for record in caplog.records), *warned, printed.out, printed.err])
     assert "POST /api/stories/import" in logged, "requests are logged"
     assert MARKER not in logged
