@@ -96,6 +96,8 @@ def test_a_story_file_is_begun_with_all_its_shots(client: httpx.Client, server: 
         ('{"setting": "a fox",\n "shots": []}', "application/json", "story.json:2: there are no shots"),
         ("setting: [", "text/yaml", "story.yaml:1: this bracket is never closed"),
         ("", "text/yaml", "the file is empty"),
+        ('{"\\ud83d\\ude00", "setting": ""}', "text/yaml", "the key '😀' is unknown"),
+        ('{"\\ud83d": 1, "setting": ""}', "application/json", "story.json:1: a key cannot be read"),
         ("\x00\x01", "text/yaml", "binary file"),
         ("setting: a fox\nshots: [{prompt: runs, seconds: 3000}]", "text/yaml", "a shot lasts 60 seconds"),
         ("setting: ''\nshots: [{prompt: runs, seed: 9007199254740992}]", "text/yaml", "less than"),
