@@ -288,17 +288,17 @@ def test_whatever_is_said_over_a_socket(fuzzed: Server, known: dict[str, str], t
                 )
         tally.cases["sockets"] += 1
         with connect(fuzzed.live, max_queue=None, compression=None) as socket:
-            if luck == 0:
+            if luck == 30:
                 return _begin_badly(socket, messages, tally)
             socket.send(json.dumps({"type": "hello", "protocol": 1, "story": story}))
             for message in messages:
                 socket.send(message)
-            if luck == 1:  # vanish
+            if luck == 29:  # vanish
                 socket.socket.close()
-            elif luck == 2:
+            elif luck == 28:
                 socket.send(b"\xff\xfe", text=True)
                 _expect_end(socket, {1007}, tally)
-            elif luck == 3:
+            elif luck == 27:
                 socket.send("x" * (MESSAGE_BYTES + 1))
                 _expect_end(socket, {1009}, tally)
             else:

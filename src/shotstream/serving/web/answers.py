@@ -42,7 +42,7 @@ def add_problems(app: FastAPI) -> None:
     """Let every error be answered by a sentence in ``detail``."""
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(HTTPException, _http)
-    for kind, status in ((NoStory, 404), (LookupError, 404), (ValueError, 409), (OSError, 507)):
+    for kind, status in ((NoStory, 404), (ValueError, 409), (OSError, 507)):
         app.add_exception_handler(kind, _answering(status))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(DiskFull, _answering(507))
