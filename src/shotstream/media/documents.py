@@ -178,7 +178,11 @@ def _mapping(
         if not isinstance(key_node, yaml.ScalarNode):
             document.mistakes.append(Mistake(line, "a key must be a single word, such as 'prompt'."))
             continue
-        key = key_node.value
+        try:
+            key = _checked(key_node.value)
+        except ValueError:
+            document.mistakes.append(Mistake(line, "a key cannot be read; write it again."))
+            continue
         if key in values:
             first = document.lines[(*location, key)]
             sentence = f"the key {key!r} stands here a second time (first in line {first}); remove one."

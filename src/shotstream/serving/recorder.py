@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from queue import Queue
-from threading import Thread
+from threading import Event, Thread
 
 from shotstream.serving.clips import encode_clip, write_clip
 from shotstream.serving.library.stored import StoredChunk
@@ -17,6 +17,7 @@ Send = Callable[[str, StoredChunk, list[bytes]], None]
 """Takes the messages of a new chunk of a story, on the recorder's thread. It must neither wait nor raise."""
 
 _MOST_WAITING = 32
+_LOOK_AGAIN_SECONDS = 0.5
 
 
 class Recorder:
@@ -31,7 +32,7 @@ class Recorder:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._queue: Queue[tuple[str, StoredChunk, Chunk] | None] = Queue(_MOST_WAITING)
+        self._queue: Queue[tuple[str, StoredChunk, Chunk] | Event | None] = Queue(_MOST_WAITING)
         self._thread = Thread(target=self._run, name="recorder", daemon=True)
 
     def start(self) -> None:
@@ -43,6 +44,14 @@ class Recorder:
         if not (again and stored.clip.exists()):
             self._queue.put((story, stored, chunk))
 
+    def settle(self) -> None:
+        """Wait until there is a clip of every chunk that was made by now."""
+        done = Event()
+        if self._thread.is_alive():
+            self._queue.put(done)
+            while not done.wait(_LOOK_AGAIN_SECONDS) and self._thread.is_alive():
+                pass
+
     def close(self) -> None:
         """End when all clips are made."""
         if self._thread.is_alive():
@@ -51,6 +60,9 @@ class Recorder:
 
     def _run(self) -> None:
         while (waiting := self._queue.get()) is not None:
+            if isinstance(waiting, Event):
+                waiting.set()
+                continue
             try:
                 self._record(*waiting)
             except Exception as error:  # of one chunk: the others have their clips
@@ -58,6 +70,8 @@ class Recorder:
                 log.debug("story %s", waiting[0], exc_info=error)
 
     def _record(self, story: str, stored: StoredChunk, chunk: Chunk) -> None:
+        if not stored.path.exists():  # its story was removed for good
+            return
         messages = encode_clip(chunk)
         try:
             write_clip(stored.clip, messages)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TypeVar
 
 from shotstream.serving import storyboard
 from shotstream.serving.commands import ChunkPlace, Command, Playhead
@@ -13,7 +16,7 @@ from shotstream.serving.directed import Refusal
 from shotstream.serving.engine import Engine
 from shotstream.serving.events import ErrorMessage, Event, Limits, Receipt, Refused, Shown, Snapshot
 from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import StoredChunk
+from shotstream.serving.library.stored import MadeWith, NoStory, StoredChunk
 from shotstream.serving.metrics import Metrics
 from shotstream.serving.recorder import Recorder
 from shotstream.serving.served import ServedModel
@@ -21,11 +24,23 @@ from shotstream.serving.states import State
 from shotstream.serving.telling import Telling
 from shotstream.serving.viewers import Viewer
 from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.session import PromptWarning
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+_THREADS_ASIDE = 2
 _GOES_ON = {State.SHOOTING, State.HOLDING, State.CUTTING, State.FAILED}
 """A story that was left in such a state goes on when somebody watches it again."""
+
+
+def _why_not(story: str, error: Exception) -> str:
+    """Why a story cannot be opened, as a sentence."""
+    if not isinstance(error, ValueError | OSError):
+        log.error("story %s cannot be told again (%s)", story, type(error).__name__)
+        log.debug("story %s", story, exc_info=error)
+    return str(error) or type(error).__name__
 
 
 class Channel:
@@ -75,18 +90,21 @@ class Studio:
         self._recorder = Recorder(self._send)
         self._channels: dict[str, Channel] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._aside = ThreadPoolExecutor(_THREADS_ASIDE, "aside")
         self.ready = False
         """Whether the model is warm."""
 
     async def start(self) -> None:
         """Sweep away what kills have left in the library, warm up the model, start the threads."""
         self._loop = asyncio.get_running_loop()
+        warnings.filterwarnings("ignore", category=PromptWarning)  # directors are told; Python would print it
         try:
             await asyncio.to_thread(self.store.sweep)
             await asyncio.to_thread(self.model.warm_up)
             self.engine.together = await asyncio.to_thread(self.model.most_together)
         except Exception:
             log.exception("the studio cannot start")
+            self.engine.close()  # whoever waits for it is told
             raise
         self._recorder.start()
         self.engine.start()
@@ -97,6 +115,7 @@ class Studio:
         self.ready = False
         await asyncio.to_thread(self.engine.close)
         await asyncio.to_thread(self._recorder.close)
+        self._aside.shutdown(wait=False, cancel_futures=True)
 
     # ---- stories ----
 
@@ -119,6 +138,14 @@ class Studio:
         telling = self.engine.find(story)
         return telling.snapshot if telling else await asyncio.to_thread(self.store.snapshot, story)
 
+    async def made_with(self, story: str) -> MadeWith:
+        """What a story was told by.
+
+        Raises:
+            NoStory: If there is no such story.
+        """
+        return (await asyncio.to_thread(self.store.load, story)).made_with
+
     async def direct(self, story: str, command: Command) -> Receipt | Refused:
         """Hand a command to a story, and wait for its answer.
 
@@ -126,7 +153,12 @@ class Studio:
             NoStory: If there is no such story.
         """
         answer: asyncio.Future[Receipt | Refused] = asyncio.get_running_loop().create_future()
-        await self.offer(story, command, answer.set_result)
+
+        def reply(said: Receipt | Refused) -> None:
+            if not answer.done():  # who asked may have been called away
+                answer.set_result(said)
+
+        await self.offer(story, command, reply)
         return await answer
 
     async def offer(self, story: str, command: Command, reply: Callable[[Receipt | Refused], None]) -> None:
@@ -140,10 +172,10 @@ class Studio:
             telling = await self._open(story)
         except Refusal as refusal:
             reply(Refused(id=command.id, code=refusal.code, message=str(refusal)))
-        except LookupError:
+        except NoStory:
             raise
-        except (ValueError, OSError) as error:
-            reply(Refused(id=command.id, code="not_now", message=str(error)))
+        except Exception as error:  # the model's, too
+            reply(Refused(id=command.id, code="not_now", message=_why_not(story, error)))
         else:
 
             def answer_here(answer: Receipt | Refused) -> None:
@@ -187,9 +219,10 @@ class Studio:
             channel = self._channels[story] = Channel(story, asyncio.get_running_loop(), self.metrics)
         channel.viewers.add(viewer)
         self.metrics.viewers.inc()
-        if telling := self.engine.find(story):
-            self._attach(story, telling)
-        elif snapshot.state in _GOES_ON:
+        telling = self.engine.find(story)
+        if telling and self._attach(story, telling):
+            return telling.snapshot  # not before: what changed since then was told to nobody
+        if snapshot.state in _GOES_ON:
             channel.opening = asyncio.create_task(self._go_on(channel, snapshot))
         return snapshot
 
@@ -204,6 +237,14 @@ class Studio:
             NoStory: If there is no such story.
         """
         return await asyncio.to_thread(self._missed, story, after)
+
+    async def recorded(self) -> None:
+        """Wait until all that was made by now can be watched: a clip comes a little after its chunk."""
+        await self.aside(self._recorder.settle)
+
+    async def aside(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do what takes long on threads of its own: however much of it waits, viewers' clips are read."""
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work, *arguments)
 
     def leave(self, story: str, viewer: Viewer) -> None:
         """Send a viewer nothing more."""
@@ -225,17 +266,22 @@ class Studio:
     async def _go_on(self, channel: Channel, before: Snapshot) -> None:
         try:
             telling = await self._open(channel.story)
-        except (ValueError, OSError) as error:
-            channel.tell(ErrorMessage(message=f"the story does not go on: {error}"))
+        except Exception as error:  # as above
+            channel.tell(ErrorMessage(message=f"the story does not go on: {_why_not(channel.story, error)}"))
             return
         for change in storyboard.changes(before, telling.snapshot):
             channel.tell(change)
 
-    def _attach(self, story: str, telling: Telling) -> None:
-        """Let the viewers of a story hear what the engine says of it."""
+    def _attach(self, story: str, telling: Telling) -> bool:
+        """Let the viewers of a story, if there are any, hear what the engine says of it.
+
+        Returns:
+            Whether they do; not if it was closed there just now.
+        """
         channel = self._channels.get(story)
         if channel and channel.telling is not telling and telling.listen(channel.hear):
             channel.telling = telling
+        return channel is not None and channel.telling is telling
 
     def _missed(self, story: str, after: ChunkPlace | None) -> list[StoredChunk]:
         made = self.store.load(story).chunks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
 from shotstream.serving.clips import read_clip
@@ -14,6 +14,9 @@ MOST_CLIPS = 8
 """New clips that wait for one viewer; of more, the oldest are left out."""
 MOST_EVENTS = 512
 """Texts that wait for one viewer; with more it is too slow."""
+
+MOST_REMEMBERED = 4096
+"""Clips of which it is known that they were sent: an hour, for a clip comes twice within seconds or never."""
 
 ClipKey = tuple[int, int, int]
 
@@ -35,7 +38,7 @@ class Viewer:
         self._texts: deque[str] = deque()
         self._stored: deque[StoredChunk] = deque()
         self._new: deque[tuple[ClipKey, list[bytes]]] = deque()
-        self._seen: set[ClipKey] = set()
+        self._seen: OrderedDict[ClipKey, None] = OrderedDict()
         self._wake = asyncio.Event()
         self._too_slow = False
         self._dropped = dropped
@@ -91,7 +94,9 @@ class Viewer:
             return None
         if not messages or key in self._seen:
             return None
-        self._seen.add(key)
+        self._seen[key] = None
+        if len(self._seen) > MOST_REMEMBERED:
+            self._seen.popitem(last=False)
         return messages
 
 

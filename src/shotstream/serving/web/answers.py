@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from shotstream.media.files import DiskFull
 from shotstream.serving.commands import StoryId
@@ -25,6 +26,7 @@ TheStudio = Annotated[Studio, Depends(_studio)]
 StoryPath = Annotated[StoryId, Path(description="12 characters, as the library lists them.")]
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "What was sent cannot be read."},
     404: {"model": Problem, "description": "There is no such thing."},
     401: {"model": Problem, "description": "A token is needed."},
     403: {"model": Problem, "description": "Not from there."},
@@ -40,10 +42,11 @@ def add_problems(app: FastAPI) -> None:
     """Let every error be answered by a sentence in ``detail``."""
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(HTTPException, _http)
-    for kind, status in ((NoStory, 404), (LookupError, 404), (ValueError, 409), (OSError, 507)):
+    for kind, status in ((NoStory, 404), (ValueError, 409), (OSError, 507)):
         app.add_exception_handler(kind, _answering(status))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(DiskFull, _answering(507))
+    app.add_exception_handler(ClientDisconnect, _answering(499))  # nobody hears it, and no log needs it
 
 
 async def read_body(request: Request, most_bytes: int) -> bytes:
@@ -58,6 +61,11 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
         if len(data) > most_bytes:
             raise HTTPException(413, f"more than {most_bytes // 1024} KiB were sent; send less")
     return bytes(data)
+
+
+def gives(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI file says of a route that answers with something else than JSON."""
+    return {200: {"content": {media_type: {}}}}
 
 
 def problem(status: int, sentence: str, code: str | None = None) -> JSONResponse:

@@ -55,5 +55,6 @@ def create_app(studio: Studio, access: Access | None = None) -> FastAPI:
         app.include_router(part.router)
     add_problems(app)
     app.add_middleware(Guard, access=access or Access(), metrics=studio.metrics)
-    app.mount("/", StaticFiles(directory=PAGE, html=True, check_dir=False))
+    if PAGE.is_dir():
+        app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app

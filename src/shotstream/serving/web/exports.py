@@ -8,10 +8,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
-from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
 from shotstream.media.films import FragmentedFilm
@@ -20,11 +21,11 @@ from shotstream.media.pictures import decode_picture, encode_jpeg
 from shotstream.serving.clips import LAST_OF_SHOT, access_units, read_clip
 from shotstream.serving.exports import Film, write_take
 from shotstream.serving.library.store import MOST_UPLOAD_PIXELS, Store
-from shotstream.serving.library.stored import StoredChunk
+from shotstream.serving.library.stored import StoredChunk, StoreError
 from shotstream.serving.protocol import VideoHeader
 from shotstream.serving.studio import Studio
-from shotstream.serving.viewers import Viewer
-from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, read_body
+from shotstream.serving.viewers import TooSlow, Viewer
+from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, gives, read_body
 from shotstream.serving.web.bodies import Uploaded
 
 router = APIRouter(prefix="/api", tags=["exports"], responses=PROBLEMS)
@@ -41,42 +42,44 @@ UPLOAD_BODY = {
     }
 }
 _LOOK_AGAIN_SECONDS = 1.0
-_CLIP_TRIES, _CLIP_TRY_SECONDS = 40, 0.05
+_KEEPING = Lock()
+"""One upload at a time: a large one takes much memory, and two of the same picture the same file."""
 _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
-async def send_film(store: Store, story: str) -> FileResponse:
+async def send_film(studio: Studio, story: str) -> FileResponse:
     """Answer with the film of a story."""
-    film = await asyncio.to_thread(Film.of, store, story)
-    return await _send_file(film.write, f"{story}.mp4", "video/mp4")
+    film = await _film(studio, story)
+    return await _send_file(studio, film.write, f"{story}.mp4", "video/mp4")
 
 
-@router.get("/stories/{story}/film.mp4", response_class=FileResponse)
+@router.get("/stories/{story}/film.mp4", response_class=Response, responses=gives("video/mp4"))
 async def film(studio: TheStudio, story: StoryPath) -> FileResponse:
     """The whole film, as it was shown."""
-    return await send_film(studio.store, story)
+    return await send_film(studio, story)
 
 
-@router.get("/stories/{story}/clips.zip", response_class=FileResponse)
+@router.get("/stories/{story}/clips.zip", response_class=Response, responses=gives("application/zip"))
 async def clips(studio: TheStudio, story: StoryPath) -> FileResponse:
     """A film per shot, with the timeline that names them and the subtitles."""
-    film = await asyncio.to_thread(Film.of, studio.store, story)
-    return await _send_file(film.write_clips, f"{story}.zip", "application/zip")
+    film = await _film(studio, story)
+    return await _send_file(studio, film.write_clips, f"{story}.zip", "application/zip")
 
 
-@router.get("/stories/{story}/clips/{shot}/{take}.mp4", response_class=FileResponse)
+@router.get("/stories/{story}/clips/{shot}/{take}.mp4", response_class=Response, responses=gives("video/mp4"))
 async def clip(studio: TheStudio, story: StoryPath, shot: Number, take: Number) -> FileResponse:
     """One take."""
     chunks = await asyncio.to_thread(studio.store.take_chunks, story, shot, take)
     if not chunks:
         raise HTTPException(404, f"there is no take {take + 1} of shot {shot + 1}")
-    fps = studio.model.made_with.fps
+    await studio.recorded()
+    fps = (await studio.made_with(story)).fps
     return await _send_file(
-        partial(write_take, chunks, fps), f"{story}-{shot + 1}-{take + 1}.mp4", "video/mp4"
+        studio, partial(write_take, chunks, fps), f"{story}-{shot + 1}-{take + 1}.mp4", "video/mp4"
     )
 
 
-@router.get("/stories/{story}/live.mp4", response_class=StreamingResponse)
+@router.get("/stories/{story}/live.mp4", response_class=Response, responses=gives("video/mp4"))
 async def live(
     studio: TheStudio, story: StoryPath, shot: QueryNumber, take: QueryNumber, frame: QueryNumber = 0
 ) -> StreamingResponse:
@@ -92,43 +95,46 @@ async def live(
     return StreamingResponse(_growing(studio, story, chunks), media_type="video/mp4")
 
 
-@router.get("/stories/{story}/timeline.otio", response_class=Response)
+@router.get("/stories/{story}/timeline.otio", response_class=Response, responses=gives("application/json"))
 async def timeline(studio: TheStudio, story: StoryPath) -> Response:
     """The film as a timeline for editing programs (OpenTimelineIO); `clips.zip` has the clips it names."""
-    return await _send_text(studio.store, story, "timeline", "otio", "application/json")
+    return await _send_text(studio, story, "timeline", "otio", "application/json")
 
 
-@router.get("/stories/{story}/subtitles.srt", response_class=PlainTextResponse)
+@router.get(
+    "/stories/{story}/subtitles.srt", response_class=Response, responses=gives("application/x-subrip")
+)
 async def subtitles(studio: TheStudio, story: StoryPath) -> Response:
     """The prompts as subtitles (SRT)."""
-    return await _send_text(studio.store, story, "subtitles", "srt", "application/x-subrip")
+    return await _send_text(studio, story, "subtitles", "srt", "application/x-subrip")
 
 
-@router.get("/stories/{story}/story.yaml", response_class=PlainTextResponse)
+@router.get("/stories/{story}/story.yaml", response_class=Response, responses=gives("text/yaml"))
 async def story_file(studio: TheStudio, story: StoryPath) -> Response:
     """A story file that tells it again."""
-    return await _send_text(studio.store, story, "yaml", "yaml", "text/yaml")
+    return await _send_text(studio, story, "yaml", "yaml", "text/yaml")
 
 
-@router.get("/stories/{story}/story.json", response_class=Response)
+@router.get("/stories/{story}/story.json", response_class=Response, responses=gives("application/json"))
 async def facts(studio: TheStudio, story: StoryPath) -> Response:
     """Everything that is known of its shots."""
-    return await _send_text(studio.store, story, "json", "json", "application/json")
+    return await _send_text(studio, story, "json", "json", "application/json")
 
 
-@router.get("/stories/{story}/stills/{shot}/{take}/{frame}.jpg", response_class=Response)
+@router.get(
+    "/stories/{story}/stills/{shot}/{take}/{frame}.jpg",
+    response_class=Response,
+    responses=gives("image/jpeg"),
+)
 async def still(studio: TheStudio, story: StoryPath, shot: Number, take: Number, frame: Number) -> Response:
     """One frame, JPEG."""
-    sentence = f"there is no frame {frame} of take {take + 1} of shot {shot + 1}"
-    chunks = await asyncio.to_thread(studio.store.take_chunks, story, shot, take)
-    for chunk in chunks:
-        if chunk.first_frame <= frame < chunk.first_frame + chunk.frames:
-            await _until_kept(chunk)
-            with suppress(FileNotFoundError):
-                data = await asyncio.to_thread(_still, chunk, frame)
-                return Response(data, media_type="image/jpeg", headers=_FOR_EVER)
-            sentence = f"the video of frame {frame} is missing; it is made again when the story is opened"
-    raise HTTPException(404, sentence)
+    data = await studio.aside(_still, studio.store, story, shot, take, frame)
+    if data is None:
+        await studio.recorded()
+        data = await studio.aside(_still, studio.store, story, shot, take, frame)
+    if data is None:
+        raise HTTPException(404, f"there is no frame {frame} of take {take + 1} of shot {shot + 1}")
+    return Response(data, media_type="image/jpeg", headers=_FOR_EVER)
 
 
 @router.post("/uploads", status_code=201, openapi_extra=UPLOAD_BODY)
@@ -137,16 +143,17 @@ async def upload(studio: TheStudio, request: Request) -> Uploaded:
     data = await read_body(request, studio.limits.upload_bytes)
 
     def keep() -> str:
-        try:
-            pixels = decode_picture(data, most_pixels=MOST_UPLOAD_PIXELS)
-        except ValueError as error:
-            raise HTTPException(422, str(error)) from error
-        return studio.store.add_picture(pixels)
+        with _KEEPING:
+            try:
+                pixels = decode_picture(data, most_pixels=MOST_UPLOAD_PIXELS)
+            except ValueError as error:
+                raise HTTPException(422, str(error)) from error
+            return studio.store.add_picture(pixels)
 
-    return Uploaded(upload=await asyncio.to_thread(keep))
+    return Uploaded(upload=await studio.aside(keep))
 
 
-@router.get("/uploads/{upload}.png", response_class=FileResponse)
+@router.get("/uploads/{upload}.png", response_class=Response, responses=gives("image/png"))
 async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
     """A picture that was uploaded."""
     file = studio.store.picture_file(upload)
@@ -155,9 +162,16 @@ async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
     return FileResponse(file, media_type="image/png", headers=_FOR_EVER)
 
 
+async def _film(studio: Studio, story: str) -> Film:
+    """What is made of a story by now, all its clips kept."""
+    film = await studio.aside(Film.of, studio.store, story)
+    await studio.recorded()
+    return film
+
+
 async def _growing(studio: Studio, story: str, chunks: list[StoredChunk]) -> AsyncIterator[bytes]:
     frame = chunks[0].first_frame
-    film, viewer = FragmentedFilm(studio.model.made_with.fps, frame), Viewer()
+    film, viewer = FragmentedFilm((await studio.made_with(story)).fps, frame), Viewer()
     await studio.join(story, viewer)
     viewer.replay(chunks)
     try:
@@ -178,43 +192,47 @@ async def _next_clip(studio: Studio, story: str, viewer: Viewer, take: StoredChu
     while True:
         try:
             said = await asyncio.wait_for(viewer.next(), _LOOK_AGAIN_SECONDS)
-        except TimeoutError:
-            cards = (await studio.snapshot(story)).shots
-            if not any(
-                (card.number, card.take, card.state) == (take.shot, take.take, "live") for card in cards
-            ):
-                return None
-        else:
             if isinstance(said, list):
                 return said
+        except TimeoutError:
+            if not await _is_live(studio, story, take):
+                return None
+        except TooSlow:
+            return None
 
 
-def _still(chunk: StoredChunk, frame: int) -> bytes:
-    units = access_units(read_clip(chunk.clip))[: frame - chunk.first_frame + 1]
-    return encode_jpeg(decode_chunk(units)[-1])
+async def _is_live(studio: Studio, story: str, take: StoredChunk) -> bool:
+    try:
+        cards = (await studio.snapshot(story)).shots
+    except StoreError:  # it was removed for good
+        return False
+    return any((card.number, card.take, card.state) == (take.shot, take.take, "live") for card in cards)
 
 
-async def _until_kept(chunk: StoredChunk) -> None:
-    """Wait a little for a clip: a chunk is told of before it is encoded."""
-    for _ in range(_CLIP_TRIES):
-        if chunk.clip.exists():
-            return
-        await asyncio.sleep(_CLIP_TRY_SECONDS)
+def _still(store: Store, story: str, shot: int, take: int, frame: int) -> bytes | None:
+    for chunk in store.take_chunks(story, shot, take):
+        place = frame - chunk.first_frame
+        if 0 <= place < chunk.frames:
+            with suppress(OSError):  # no clip yet
+                return encode_jpeg(decode_chunk(access_units(read_clip(chunk.clip)[: place + 1]))[-1])
+    return None
 
 
-async def _send_text(store: Store, story: str, what: str, suffix: str, media_type: str) -> Response:
-    film = await asyncio.to_thread(Film.of, store, story)
-    text = await asyncio.to_thread(getattr, film, what)
+async def _send_text(studio: Studio, story: str, what: str, suffix: str, media_type: str) -> Response:
+    film = await studio.aside(Film.of, studio.store, story)
+    text = await studio.aside(getattr, film, what)
     headers = {"Content-Disposition": f'attachment; filename="{story}.{suffix}"'}
     return Response(text, media_type=media_type, headers=headers)
 
 
-async def _send_file(write: Callable[[FilePath], Any], name: str, media_type: str) -> FileResponse:
+async def _send_file(
+    studio: Studio, write: Callable[[FilePath], Any], name: str, media_type: str
+) -> FileResponse:
     """Write a file beside everything else, send it, remove it."""
     folder = TemporaryDirectory(prefix="shotstream-")
     path = FilePath(folder.name) / name
     try:
-        await asyncio.to_thread(write, path)
+        await studio.aside(write, path)
     except BaseException:
         folder.cleanup()
         raise

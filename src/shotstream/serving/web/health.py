@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse, Response
 
 from shotstream import __version__
-from shotstream.serving.web.answers import TheStudio, problem
+from shotstream.serving.web.answers import TheStudio, gives, problem
 from shotstream.serving.web.bodies import ModelFacts, Problem, Vocabulary
 
 router = APIRouter(tags=["studio"])
@@ -18,10 +18,12 @@ async def healthz() -> str:
     return "ok\n"
 
 
-@router.get("/readyz", response_class=PlainTextResponse, responses={503: {"model": Problem}})
+@router.get("/readyz", response_class=Response, responses=gives("text/plain") | {503: {"model": Problem}})
 async def readyz(studio: TheStudio) -> Response:
     """Whether the model is warm."""
-    return PlainTextResponse("ready\n") if studio.ready else problem(503, "the model is being warmed up")
+    if not studio.ready:
+        return problem(503, "the model is being warmed up, or cannot be: the log says")
+    return PlainTextResponse("ready\n")
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 from pydantic import ValidationError
 
 from shotstream.serving.commands import Playhead, Shoot, Stop
@@ -18,13 +19,15 @@ from shotstream.serving.protocol import VideoHeader
 from shotstream.serving.states import State
 from shotstream.serving.studio import Studio
 from shotstream.serving.viewers import Viewer
-from shotstream.serving.web.answers import PROBLEMS, TheStudio, read_body
+from shotstream.serving.web.answers import PROBLEMS, TheStudio, gives, read_body
 from shotstream.serving.web.bodies import Began
 from shotstream.serving.web.exports import send_film
 from shotstream.story import Shot, Story, StoryError
 
 MOST_FILE_BYTES = 2**20
 _LOOK_AGAIN_SECONDS = 1.0
+_READING = Lock()
+"""One file at a time: a large one takes seconds in which chunks are made at half the speed."""
 
 router = APIRouter(prefix="/api", tags=["stories"], responses=PROBLEMS)
 
@@ -40,11 +43,11 @@ FILE_BODY = {
 }
 
 
-async def _story_file(request: Request) -> Story:
+async def _story_file(studio: TheStudio, request: Request) -> Story:
     """Read the body as a story file."""
     data = await read_body(request, MOST_FILE_BYTES)
     kind = "json" if "json" in request.headers.get("content-type", "") else "yaml"
-    return await asyncio.to_thread(_read, data, f"story.{kind}")
+    return await studio.aside(_read, data, f"story.{kind}")
 
 
 StoryFile = Annotated[Story, Depends(_story_file)]
@@ -56,7 +59,7 @@ async def import_story(studio: TheStudio, script: StoryFile) -> Began:
     return Began(story=await _begin(studio, script))
 
 
-@router.post("/films", openapi_extra=FILE_BODY, response_class=FileResponse)
+@router.post("/films", openapi_extra=FILE_BODY, response_class=Response, responses=gives("video/mp4"))
 async def make_film(studio: TheStudio, script: StoryFile, request: Request) -> FileResponse:
     """Tell a whole story and answer with the film, MP4; it is kept in the library too.
 
@@ -66,14 +69,14 @@ async def make_film(studio: TheStudio, script: StoryFile, request: Request) -> F
     story = await _begin(studio, script)
     await studio.join(story, viewer)
     try:
-        while not await _told(studio, story):
+        while not _told(studio, story):
             if await request.is_disconnected():
                 await studio.direct(story, Stop(id="hung-up"))
                 raise HTTPException(499, "nobody waits for the film any more")
             await _watch(studio, story, viewer)
     finally:
         studio.leave(story, viewer)
-    return await send_film(studio.store, story)
+    return await send_film(studio, story)
 
 
 async def _begin(studio: Studio, script: Story) -> str:
@@ -102,13 +105,16 @@ def _command(number: int, shot: Shot) -> Shoot:
     )
 
 
-async def _told(studio: Studio, story: str) -> bool:
+def _told(studio: Studio, story: str) -> bool:
     """Whether all shots are there.
 
     Raises:
         Refusal: If the story stands still.
     """
-    snapshot = await studio.snapshot(story)
+    telling = studio.engine.find(story)
+    if telling is None:
+        raise Refusal("not_now", "the story was put away before it was told")
+    snapshot = telling.snapshot
     if snapshot.state in (State.FAILED, State.PAUSED):
         raise Refusal("not_now", f"the story stands still: {snapshot.reason or 'it is paused'}")
     return snapshot.state is State.IDLE
@@ -126,7 +132,7 @@ async def _watch(studio: Studio, story: str, viewer: Viewer) -> None:
 
 
 def _read(data: bytes, name: str) -> Story:
-    with TemporaryDirectory() as folder:
+    with _READING, TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(data)
         try:

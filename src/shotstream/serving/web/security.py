@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,6 +37,10 @@ REQUESTS_PER_SECOND, REQUESTS_AT_ONCE = 50.0, 300
 WRITES_PER_SECOND, WRITES_AT_ONCE = 5.0, 60
 """Requests that make something, such as stories, uploads and films."""
 
+MOST_BODY_BYTES = 64 * 1024
+"""Of a request, like of a message over a socket; routes that take files have limits of their own."""
+
+_LARGE_BODIES = {"/api/uploads", "/api/stories/import", "/api/films"}
 _OPEN_PATHS = {"/healthz", "/readyz"}
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _REFUSED_SOCKET = 4403
@@ -86,19 +91,22 @@ class Guard:
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
         is_socket = scope["type"] == "websocket"
+        token = _take_token(scope)
         answer_with = send if is_socket else _with_headers(send)
         try:
-            self._check(scope)
+            self._check(scope, token)
         except _Refused as refused:
             self._metrics.refused.labels(str(refused.status)).inc()
             if is_socket:
                 return await _refuse_socket(receive, send, str(refused))
             return await _answer(scope, refused)(scope, receive, answer_with)
-        if entering := self._entering(scope):
-            return await entering(scope, receive, answer_with)
+        if self._is_token(token):
+            return await self._enter()(scope, receive, answer_with)
+        if not is_socket and scope["path"] not in _LARGE_BODIES:
+            receive = _at_most(MOST_BODY_BYTES, receive)
         await self._app(scope, receive, answer_with)
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope, token: str) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._access.token is None and _name(host) not in LOOPBACK:
@@ -107,20 +115,19 @@ class Guard:
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
         if changes and origin is not None and _place(origin) != host.lower():
             raise _Refused(403, f"a page of {origin!r} may not do this; use the studio's own page")
-        if scope["path"] not in _OPEN_PATHS and not self._is_entering(scope):
-            self._check_token(headers)
-        if self._access.rates:
+        if self._access.rates:  # before the token: it is not to be guessed at speed
             self._check_rates(scope, changes)
+        if scope["path"] not in _OPEN_PATHS and not self._is_token(token):
+            self._check_token(headers)
 
     def _check_token(self, headers: Headers) -> None:
-        token = self._access.token
-        if token is None:
+        if self._access.token is None:
             return
         brought = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         kind, _, bearer = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             brought = bearer
-        if not _same(brought, token):
+        if not self._is_token(brought):
             raise _Refused(401, "a token is needed; the studio printed it when it started")
 
     def _check_rates(self, scope: Scope, changes: bool) -> None:
@@ -128,14 +135,12 @@ class Guard:
         if not self._requests.take(client) or (changes and not self._writes.take(client)):
             raise _Refused(429, "that was too often; wait a moment and try again")
 
-    def _is_entering(self, scope: Scope) -> bool:
-        """Whether somebody opens the page with the right token in its address."""
-        return _same(_token_in_address(scope), self._access.token) if self._access.token else False
+    def _is_token(self, brought: str) -> bool:
+        token = self._access.token
+        return bool(token) and hmac.compare_digest(brought.encode(), token.encode())
 
-    def _entering(self, scope: Scope) -> Response | None:
+    def _enter(self) -> Response:
         """Keep the token in a cookie and take it out of the address."""
-        if not self._is_entering(scope):
-            return None
         answer = RedirectResponse("/", 303)
         assert self._access.token
         answer.set_cookie(COOKIE, self._access.token, httponly=True, samesite="strict", path="/")
@@ -158,14 +163,14 @@ def _name(host: str) -> str:
         return ""
 
 
-def _same(brought: str, token: str) -> bool:
-    return hmac.compare_digest(brought.encode(), token.encode())
-
-
-def _token_in_address(scope: Scope) -> str:
+def _take_token(scope: Scope) -> str:
+    """The token in the address of the page; it is taken out, for the server logs addresses."""
     if scope["type"] != "http" or scope["path"] != "/":
         return ""
-    return parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    if "token" in query:
+        scope["query_string"] = b""
+    return query.get("token", [""])[0]
 
 
 def _answer(scope: Scope, refused: _Refused) -> Response:
@@ -180,6 +185,21 @@ async def _refuse_socket(receive: Receive, send: Send, sentence: str) -> None:
     await receive()
     await send({"type": "websocket.accept"})
     await send({"type": "websocket.close", "code": _REFUSED_SOCKET, "reason": sentence[:120]})
+
+
+def _at_most(most_bytes: int, receive: Receive) -> Receive:
+    """Take in so much and no more; routes answer what is raised here."""
+    read = 0
+
+    async def receive_some() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > most_bytes:
+            raise HTTPException(413, f"more than {most_bytes // 1024} KiB were sent; send less")
+        return message
+
+    return receive_some
 
 
 def _with_headers(send: Send) -> Send:

@@ -55,21 +55,28 @@ async def live(socket: WebSocket) -> None:
     try:
         hello = await _read_hello(socket)
         story = hello.story or await _begin(studio)
-        await _send(socket, welcome(studio, story, await _join(studio, story, viewer)))
+        snapshot = await _join(studio, story, viewer)
+        await _send(socket, await welcome(studio, story, snapshot))
         viewer.replay(await studio.missed(story, hello.after))
         await _both_ways(socket, studio, story, viewer)
     except _Closed as closed:
         await _close(socket, closed)
     except WebSocketDisconnect:
         pass
+    except StoreError as error:  # it was removed for good meanwhile
+        await _close(socket, _Closed(Close.NO_SUCH_STORY, str(error)))
     finally:
         if story:
             studio.leave(story, viewer)
 
 
-def welcome(studio: Studio, story: str, snapshot: Snapshot) -> Welcome:
-    """What a viewer is told first."""
-    made_with = studio.model.made_with
+async def welcome(studio: Studio, story: str, snapshot: Snapshot) -> Welcome:
+    """What a viewer is told first: of the model that told the story, which may be another one.
+
+    Raises:
+        NoStory: If there is no such story.
+    """
+    made_with = await studio.made_with(story)
     return Welcome(
         story=story,
         model=made_with.model,

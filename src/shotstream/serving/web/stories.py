@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Body
 
 from shotstream.serving.commands import Command
 from shotstream.serving.events import Receipt, Refused, Welcome
+from shotstream.serving.library.stored import NoStory
 from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, problem
 from shotstream.serving.web.bodies import Began, NewStory, StoryEntry, entry
 from shotstream.serving.web.sockets import welcome
@@ -21,8 +23,11 @@ async def list_stories(studio: TheStudio, deleted: bool = False) -> list[StoryEn
     """List the stories of the library, or those that were put away, the newest change first."""
 
     def listed() -> list[StoryEntry]:
-        stories = studio.store.stories(deleted=deleted)
-        return [entry(story, studio.store.snapshot(story.id)) for story in stories]
+        entries = []
+        for story in studio.store.stories(deleted=deleted):
+            with suppress(NoStory):  # removed for good just now
+                entries.append(entry(story, studio.store.snapshot(story.id)))
+        return entries
 
     return await asyncio.to_thread(listed)
 
@@ -36,7 +41,7 @@ async def begin(studio: TheStudio, new: NewStory) -> Began:
 @router.get("/{story}")
 async def read(studio: TheStudio, story: StoryPath) -> Welcome:
     """Read a story as it stands."""
-    return welcome(studio, story, await studio.snapshot(story))
+    return await welcome(studio, story, await studio.snapshot(story))
 
 
 @router.delete("/{story}", status_code=204)

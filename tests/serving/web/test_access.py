@@ -1,0 +1,256 @@
+"""Who may ask, from where, how often, and what leaves with the answer."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import uvicorn
+from typer.testing import CliRunner
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from shotstream.cli.main import app
+from shotstream.serving.web.security import COOKIE, Access
+from tests.serving.conftest import Library
+from tests.serving.web.conftest import Server, serving
+
+pytestmark = pytest.mark.cpu
+
+TOKEN = "a-token-nobody-knows"
+
+
+@pytest.fixture(scope="module")
+def guarded(model, tmp_path_factory) -> Iterator[Server]:
+    """As at an address that others can reach."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with Library(folder) as library, serving(library, model, Access(TOKEN, rates=False)) as server:
+        yield server
+
+
+def close_code(address: str, **options) -> int | None:
+    with connect(address, **options) as socket, pytest.raises(ConnectionClosed):
+        socket.recv(10)
+    return socket.close_code
+
+
+# ---- this machine alone ----
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "[", "192.168.0.7"]
+)
+def test_only_this_machines_own_names_are_answered(server: Server, host: str) -> None:
+    """A page elsewhere whose name was made to point here (DNS rebinding) asks by its own name."""
+    host = host.format(port=server.port)
+    for path in ("/api/stories", "/", "/metrics", "/healthz"):
+        answer = httpx.get(server.url + path, headers={"host": host})
+        assert (answer.status_code, "not this machine's own name" in answer.json()["detail"]) == (403, True)
+    if host != "[":
+        there = socket.create_connection(("127.0.0.1", server.port))
+        assert close_code(f"ws://{host}/api/live", sock=there) == 4403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "localhost:{port}", "[::1]:{port}"])
+def test_this_machines_own_names(server: Server, host: str) -> None:
+    host = host.format(port=server.port)
+    assert httpx.get(f"{server.url}/api/stories", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "http://127.0.0.1", "http://["]
+)
+def test_other_pages_change_nothing(server: Server, origin: str) -> None:
+    before = len(httpx.get(f"{server.url}/api/stories").json())
+    for method, path in (("POST", ""), ("DELETE", "/aaaaaaaaaaaa"), ("PUT", ""), ("PATCH", "")):
+        answer = httpx.request(method, f"{server.url}/api/stories{path}", headers={"origin": origin}, json={})
+        assert (answer.status_code, "use the studio's own page" in answer.json()["detail"]) == (403, True)
+    assert len(httpx.get(f"{server.url}/api/stories").json()) == before
+    assert close_code(server.live, origin=origin) == 4403
+
+
+def test_the_studios_own_page_may(server: Server) -> None:
+    answer = httpx.post(f"{server.url}/api/stories", headers={"origin": server.url}, json={})
+    assert answer.status_code == 201
+
+
+def test_other_pages_can_read_and_frame_nothing(server: Server) -> None:
+    answers = [
+        httpx.get(f"{server.url}/api/stories", headers={"origin": "http://evil.example"}),
+        httpx.options(
+            f"{server.url}/api/stories",
+            headers={"origin": "http://evil.example", "access-control-request-method": "DELETE"},
+        ),
+        httpx.get(f"{server.url}/nothing"),
+        httpx.get(server.url, headers={"host": "evil.example"}),
+    ]
+    for answer in answers:
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+def test_no_script_but_the_pages_own_runs(server: Server) -> None:
+    policy = httpx.get(f"{server.url}/api/stories").headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "*" not in policy
+    assert "http" not in policy
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert (rules["default-src"], rules["script-src"], rules["style-src"]) == ("'none'", "'self'", "'self'")
+    assert (rules["base-uri"], rules["form-action"]) == ("'none'", "'self'")
+
+
+def test_the_server_does_not_say_what_it_is(server: Server) -> None:
+    assert "server" not in httpx.get(f"{server.url}/api/stories").headers
+
+
+# ---- strangers on the network ----
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0"])
+def test_another_address_needs_a_token(host: str, model, tmp_path, monkeypatch) -> None:
+    """The command makes one up, prints it once, and listens nowhere else by default."""
+    listening: list[tuple[uvicorn.Config, str]] = []
+
+    def listen(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
+        listening.append((server.config, sockets[0].getsockname()[0]))
+
+    monkeypatch.setattr(uvicorn.Server, "run", listen)
+    monkeypatch.setattr("shotstream.cli.studio._served", lambda *options: model)
+    arguments = ["studio", "--library", str(tmp_path), "--port", "0"]
+    printed = CliRunner().invoke(app, [*arguments, *(["--host", host] if host != "127.0.0.1" else [])]).output
+    [(config, address)] = listening
+    access = config.app.user_middleware[0].kwargs["access"]  # type: ignore[union-attr]
+    assert (address, access.rates) == (host, True)
+    if host == "0.0.0.0":
+        assert len(access.token) >= 32
+        assert printed.count(access.token) == 1
+    else:
+        assert access.token is None
+
+
+def test_without_the_token_there_is_nothing(guarded: Server) -> None:
+    for method, path in (
+        ("GET", "/api/stories"),
+        ("POST", "/api/stories"),
+        ("GET", "/metrics"),
+        ("GET", "/api/openapi.json"),
+        ("GET", "/x"),
+    ):
+        for headers in (
+            {},
+            {"authorization": "Bearer wrong"},
+            {"cookie": f"{COOKIE}=wrong"},
+            {"authorization": TOKEN},
+        ):
+            answer = httpx.request(method, guarded.url + path, headers=headers)
+            assert (answer.status_code, "a token is needed" in answer.json()["detail"]) == (401, True)
+    assert close_code(guarded.live) == 4403
+    assert httpx.get(f"{guarded.url}/healthz").status_code == 200
+
+
+def test_an_empty_token_lets_nobody_in(library, model) -> None:
+    with serving(library, model, Access("")) as server:
+        for address in ("/", "/?token=", "/api/stories"):
+            answer = httpx.get(server.url + address, headers={"cookie": f"{COOKIE}="})
+            assert answer.status_code == 401
+
+
+def test_the_page_asks_for_the_token(guarded: Server) -> None:
+    for address in ("/", "/?token=wrong", "/?token="):
+        page = httpx.get(guarded.url + address)
+        assert (page.status_code, 'name="token" type="password"' in page.text) == (401, True)
+        assert "wrong" not in page.text
+        assert "set-cookie" not in page.headers
+
+
+def test_the_token_is_kept_in_a_cookie_and_not_in_the_address(guarded: Server) -> None:
+    answer = httpx.get(f"{guarded.url}/", params={"token": TOKEN})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    attributes = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")[1:]}
+    assert {"httponly", "samesite=strict", "path=/"} <= attributes
+    with httpx.Client(base_url=guarded.url, cookies=answer.cookies) as client:
+        assert client.get("/api/stories").status_code == 200
+    cookie = f"{COOKIE}={TOKEN}"
+    with guarded.watch(additional_headers={"Cookie": cookie}) as viewer:
+        assert viewer.welcome
+
+
+def test_programs_bring_the_token_along(guarded: Server) -> None:
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    assert httpx.get(f"{guarded.url}/api/stories", headers=headers).status_code == 200
+    with guarded.watch(additional_headers=headers) as viewer:
+        assert viewer.welcome
+
+
+def test_a_token_does_not_let_other_pages_in(guarded: Server) -> None:
+    headers = {"cookie": f"{COOKIE}={TOKEN}", "origin": "http://evil.example"}
+    assert httpx.post(f"{guarded.url}/api/stories", headers=headers, json={}).status_code == 403
+
+
+def test_the_token_is_compared_in_constant_time(guarded: Server, monkeypatch) -> None:
+    compared = []
+    compare = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append((a, b)) or compare(a, b))
+    headers = {"authorization": "Bearer wröng".encode()}
+    assert httpx.get(f"{guarded.url}/api/stories", headers=headers).status_code == 401
+    assert ("wröng".encode(), TOKEN.encode()) in [(a.decode().encode("latin-1"), b) for a, b in compared]
+
+
+def test_the_token_is_not_logged(library, model, caplog) -> None:
+    """Also where every request is."""
+    caplog.set_level(logging.DEBUG)
+    with serving(library, model, Access(TOKEN), log_level="debug", access_log=True) as server:
+        assert httpx.get(f"{server.url}/", params={"token": TOKEN}).status_code == 303
+        assert (
+            httpx.get(f"{server.url}/api/stories", headers={"authorization": f"Bearer {TOKEN}"}).status_code
+            == 200
+        )
+    served = [
+        record.getMessage() for record in caplog.records if record.name.startswith(("uvicorn", "shotstream"))
+    ]
+    assert any("GET / HTTP" in line for line in served)
+    assert not [line for line in served if TOKEN in line]
+
+
+# ---- floods ----
+
+
+@pytest.fixture
+def at_once(monkeypatch) -> int:
+    """So many of everything, and then hardly any."""
+    for kind in ("REQUESTS", "WRITES"):
+        monkeypatch.setattr(f"shotstream.serving.web.security.{kind}_PER_SECOND", 0.001)
+    monkeypatch.setattr("shotstream.serving.web.security.REQUESTS_AT_ONCE", 20)
+    monkeypatch.setattr("shotstream.serving.web.security.WRITES_AT_ONCE", 5)
+    return 20
+
+
+def test_who_asks_too_often_is_told_to_wait(library, model, at_once: int) -> None:
+    with serving(library, model, Access()) as server, server.client() as client:
+        answers = [client.get("/api/model") for _ in range(at_once + 1)]
+        assert [answer.status_code for answer in answers] == [200] * at_once + [429]
+        assert answers[-1].headers["retry-after"] == "1"
+        assert "wait a moment" in answers[-1].json()["detail"]
+
+
+def test_who_begins_too_many_stories_is_told_to_wait(library, model, at_once: int) -> None:
+    with serving(library, model, Access()) as server, server.client() as client:
+        codes = [client.post("/api/stories", json={"setting": 1}).status_code for _ in range(6)]
+        assert codes == [422] * 5 + [429]
+        assert close_code(server.live) == 4403, "a socket may begin a story too"
+        assert client.get("/api/model").status_code == 200, "reading is another thing"
+
+
+def test_the_token_cannot_be_guessed_at_speed(library, model, at_once: int) -> None:
+    with serving(library, model, Access(TOKEN)) as server, server.client() as client:
+        wrong = [{"authorization": f"Bearer {number}"} for number in range(at_once + 1)]
+        codes = [client.get("/api/model", headers=headers).status_code for headers in wrong]
+    assert codes == [401] * at_once + [429]

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import zipfile
+from io import BytesIO
+
+import av
+import httpx
+import numpy as np
+import opentimelineio
+import pytest
+from PIL import Image
+
+from shotstream.story import Story
+from tests.serving.web.conftest import Server, frames_of, serving, until
+
+pytestmark = pytest.mark.cpu
+
+
+def cards(client: httpx.Client, story: str) -> list[dict]:
+    return client.get(f"/api/stories/{story}").json()["snapshot"]["shots"]
+
+
+def fetch(client: httpx.Client, told: str, path: str) -> httpx.Response:
+    answer = client.get(f"/api/stories/{told}/{path}").raise_for_status()
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    return answer
+
+
+def test_the_film_has_every_frame(client: httpx.Client, told: str) -> None:
+    answer = fetch(client, told, "film.mp4")
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{told}.mp4"'
+    frames = frames_of(answer.content)
+    assert len(frames) == sum(card["frames"] for card in cards(client, told))
+    assert frames[0].shape == (16, 32, 3)
+    with av.open(BytesIO(answer.content)) as container:
+        assert container.streams.video[0].average_rate == 8
+
+
+def test_a_part_of_a_film_can_be_fetched(client: httpx.Client, told: str) -> None:
+    whole = fetch(client, told, "film.mp4").content
+    part = client.get(f"/api/stories/{told}/film.mp4", headers={"range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, whole[10:20])
+
+
+def test_every_take_is_a_clip(client: httpx.Client, told: str) -> None:
+    first, second = cards(client, told)
+    assert second["takes"] == 2
+    assert len(frames_of(fetch(client, told, "clips/0/0.mp4").content)) == first["frames"]
+    assert len(frames_of(fetch(client, told, "clips/1/1.mp4").content)) == second["frames"]
+    old = client.get(f"/api/stories/{told}/clips/1/0.mp4")
+    assert frames_of(old.content)
+    assert client.get(f"/api/stories/{told}/clips/1/2.mp4").status_code == 404
+
+
+def test_the_timeline_is_read_by_opentimelineio(client: httpx.Client, told: str) -> None:
+    text = fetch(client, told, "timeline.otio").text
+    timeline = opentimelineio.adapters.read_from_string(text, "otio_json")
+    clips = list(timeline.find_clips())
+    lengths = [clip.duration().to_frames() for clip in clips]
+    assert lengths == [card["frames"] for card in cards(client, told)]
+
+
+def test_the_zip_has_the_clips_that_its_timeline_names(client: httpx.Client, told: str) -> None:
+    archive = zipfile.ZipFile(BytesIO(fetch(client, told, "clips.zip").content))
+    assert archive.testzip() is None
+    timeline = opentimelineio.adapters.read_from_string(archive.read("timeline.otio").decode(), "otio_json")
+    for clip, card in zip(timeline.find_clips(), cards(client, told), strict=True):
+        film = archive.read(clip.media_reference.target_url)
+        assert len(frames_of(film)) == card["frames"]
+    assert set(archive.namelist()) == {"001.mp4", "002.mp4", "timeline.otio", "subtitles.srt"}
+
+
+def test_the_subtitles_follow_one_another(client: httpx.Client, told: str) -> None:
+    blocks = fetch(client, told, "subtitles.srt").text.strip().split("\n\n")
+    assert [block.splitlines()[2] for block in blocks] == ["the fox runs", "the fox sleeps"]
+    seconds = cards(client, told)[0]["frames"] / 8
+    assert f"{int(seconds):02d},{round(seconds % 1 * 1000):03d} -->" in blocks[1]
+
+
+def test_the_story_file_tells_the_same_frames_again(
+    client: httpx.Client, server: Server, told: str, tmp_path
+) -> None:
+    """From the film's own seeds, in another story."""
+    file = tmp_path / "story.yaml"
+    file.write_bytes(fetch(client, told, "story.yaml").content)
+    script = Story.read(file)
+    assert [shot.prompt for shot in script.shots] == ["the fox runs", "the fox sleeps"]
+    again = client.post("/api/films", content=file.read_bytes(), headers={"content-type": "text/yaml"})
+    seen, wanted = (
+        frames_of(again.raise_for_status().content),
+        frames_of(fetch(client, told, "film.mp4").content),
+    )
+    first = cards(client, told)[0]["frames"]
+    assert np.array_equal(seen[:first], wanted[:first])
+    assert len(seen) == len(wanted)
+
+
+def test_the_facts_are_json(client: httpx.Client, told: str) -> None:
+    facts = fetch(client, told, "story.json").json()
+    assert facts["setting"] == "a red fox in the snow"
+    assert [shot["frames"] for shot in facts["shots"]] == [card["frames"] for card in cards(client, told)]
+
+
+def test_a_still_is_the_frame_of_the_film(client: httpx.Client, told: str) -> None:
+    film = frames_of(fetch(client, told, "film.mp4").content)
+    answer = fetch(client, told, "stills/0/0/7.jpg")
+    assert "immutable" in answer.headers["cache-control"]
+    still = np.asarray(Image.open(BytesIO(answer.content)).convert("L")).astype(float)
+    likeness = [np.corrcoef(still.ravel(), frame.mean(-1).ravel())[0, 1] for frame in film]
+    assert int(np.argmax(likeness)) == 7
+    assert client.get(f"/api/stories/{told}/stills/0/0/999.jpg").status_code == 404
+
+
+def test_a_growing_film_ends_with_its_take(client: httpx.Client, told: str) -> None:
+    parameters = {"shot": 0, "take": 0, "frame": 6}
+    answer = client.get(f"/api/stories/{told}/live.mp4", params=parameters).raise_for_status()
+    first, second = (header["frames"] for header in _chunks(client, told))
+    assert len(frames_of(answer.content)) == second
+    with av.open(BytesIO(answer.content)) as film:
+        times = [float(packet.pts * packet.time_base) for packet in film.demux() if packet.pts is not None]
+    assert times[0] == pytest.approx(first / 8)
+    assert client.get(f"/api/stories/{told}/live.mp4", params=parameters | {"frame": 999}).status_code == 404
+
+
+def _chunks(client: httpx.Client, story: str) -> list[dict]:
+    """Frames of the two chunks of shot 1: the first has fewer."""
+    frames = cards(client, story)[0]["frames"]
+    return [{"frames": 5}, {"frames": frames - 5}]
+
+
+def test_a_film_that_grows_while_it_is_made(server: Server, client: httpx.Client) -> None:
+    with server.watch(shows=False) as viewer:
+        viewer.direct("shoot", prompt="a fox runs", chunks=6)
+        while not viewer.newest(0):
+            viewer.hear()
+        path, data = f"/api/stories/{viewer.story}/live.mp4", bytearray()
+        with client.stream("GET", path, params={"shot": 0, "take": 0}) as growing:
+            for part in growing.iter_raw():
+                data += part
+                viewer.say(type="playhead", shot=0, take=0, frame=_made(client, viewer.story) - 1)
+        assert len(frames_of(bytes(data))) == _made(client, viewer.story) == 5 + 5 * 8
+
+
+def _made(client: httpx.Client, story: str) -> int:
+    return cards(client, story)[0]["frames"]
+
+
+def test_who_leaves_a_growing_film_is_forgotten(server: Server, client: httpx.Client) -> None:
+    with server.watch(shows=False) as viewer:
+        viewer.direct("shoot", prompt="a fox runs", chunks=6)
+        while not viewer.newest(0):
+            viewer.hear()
+        channel = server.studio._channels[viewer.story]
+        path = f"/api/stories/{viewer.story}/live.mp4"
+        with client.stream("GET", path, params={"shot": 0, "take": 0}) as growing:
+            next(growing.iter_raw())
+            assert len(channel.viewers) == 2
+        until(lambda: len(channel.viewers) == 1)
+
+
+def test_a_film_is_there_as_soon_as_its_story_is(server: Server, client: httpx.Client) -> None:
+    """However far behind the recorder is."""
+    recorder = server.studio._recorder
+    with server.watch() as viewer:
+        for _ in range(3):
+            viewer.direct("shoot", prompt="a fox runs", chunks=1)
+            while cards(client, viewer.story)[-1]["state"] != "done":
+                pass
+            assert client.get(f"/api/stories/{viewer.story}/film.mp4").status_code == 200
+    assert recorder._queue.empty()
+
+
+def test_what_is_empty_cannot_be_exported(client: httpx.Client) -> None:
+    story = client.post("/api/stories", json={"setting": "a fox"}).json()["story"]
+    for path in ("film.mp4", "clips.zip", "timeline.otio", "subtitles.srt", "story.yaml", "story.json"):
+        answer = client.get(f"/api/stories/{story}/{path}")
+        assert answer.status_code == 409
+        assert "shoot something first" in answer.json()["detail"]
+
+
+def test_a_lost_clip_is_said_and_made_again(library, model) -> None:
+    with serving(library, model) as server, server.client() as client, server.watch() as viewer:
+        viewer.shoot(chunks=2)
+        story = viewer.story
+        whole = client.get(f"/api/stories/{story}/film.mp4").content
+    library.take_chunks(story, 0, 0)[1].clip.unlink()
+    with serving(library, model) as server, server.client() as client:
+        answer = client.get(f"/api/stories/{story}/film.mp4")
+        assert (answer.status_code, "is missing" in answer.json()["detail"]) == (409, True)
+        client.post(f"/api/stories/{story}/commands", json={"type": "pause", "id": "1"}).raise_for_status()
+        assert client.get(f"/api/stories/{story}/film.mp4").content == whole

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from shotstream.serving.events import Limits
+from shotstream.serving.served import ServedModel
+from tests.serving.web.conftest import Server, frames_of, serving, until
+
+pytestmark = pytest.mark.cpu
+
+SCRIPT = """\
+setting: a red fox in the snow
+seed: 3
+shots:
+  - prompt: the fox runs
+    chunks: 2
+  - prompt: the fox sleeps
+    chunks: 1
+    seed: 4
+"""
+
+
+def begin(client: httpx.Client, setting: str = "a fox") -> str:
+    return client.post("/api/stories", json={"setting": setting}).raise_for_status().json()["story"]
+
+
+def direct(client: httpx.Client, story: str, **command) -> httpx.Response:
+    return client.post(f"/api/stories/{story}/commands", json=command)
+
+
+def test_a_story_is_begun_read_and_listed(client: httpx.Client) -> None:
+    story = begin(client, "a cat at night")
+    read = client.get(f"/api/stories/{story}").raise_for_status().json()
+    assert (read["story"], read["snapshot"]["setting"]) == (story, "a cat at night")
+    entry = client.get("/api/stories").raise_for_status().json()[0]
+    assert (entry["story"], entry["shots"], entry["prompt"], entry["still"]) == (story, 0, "", None)
+    assert entry["created_seconds"] <= entry["changed_seconds"]
+
+
+def test_the_library_says_what_was_made(client: httpx.Client, told: str) -> None:
+    entry = next(entry for entry in client.get("/api/stories").json() if entry["story"] == told)
+    assert (entry["shots"], entry["prompt"], entry["state"]) == (2, "the fox runs", "idle")
+    assert entry["frames"] == sum(
+        card["frames"] for card in client.get(f"/api/stories/{told}").json()["snapshot"]["shots"]
+    )
+    still = entry["still"]
+    picture = client.get(f"/api/stories/{told}/stills/{still['shot']}/{still['take']}/{still['frame']}.jpg")
+    assert picture.status_code == 200
+
+
+def test_commands_are_answered_by_receipts_and_reasons(client: httpx.Client) -> None:
+    story = begin(client)
+    taken = direct(client, story, type="shoot", id="1", prompt="the fox runs", chunks=2)
+    assert (taken.status_code, taken.json()["applies_from"]) == (200, {"shot": 0, "frame": 0})
+    assert direct(client, story, type="shoot", id="1", prompt="another").json() == taken.json()
+    late = direct(client, story, type="undo", id="2")
+    assert (late.status_code, late.json()["code"]) == (409, "not_now")
+    missing = direct(client, story, type="retake", id="3", shot=5)
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+    for bad in ({"type": "shoot", "id": "4"}, {"type": "nothing", "id": "4"}, {"type": "pause", "id": ""}):
+        answer = direct(client, story, **bad)
+        assert answer.status_code == 422
+        assert "body" in answer.json()["detail"]
+    assert direct(client, "aaaaaaaaaaaa", type="pause", id="1").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "/film.mp4", "/clips/0/0.mp4", "/stills/0/0/0.jpg", "/story.yaml"])
+def test_what_is_not_there_is_said(client: httpx.Client, path: str) -> None:
+    answer = client.get(f"/api/stories/aaaaaaaaaaaa{path}")
+    assert answer.status_code == 404
+    assert "aaaaaaaaaaaa" in answer.json()["detail"]
+
+
+def test_a_story_file_is_begun_with_all_its_shots(client: httpx.Client, server: Server) -> None:
+    answer = client.post("/api/stories/import", content=SCRIPT, headers={"content-type": "text/yaml"})
+    story = answer.raise_for_status().json()["story"]
+    cards = client.get(f"/api/stories/{story}").json()["snapshot"]["shots"]
+    assert [card["prompt"] for card in cards] == ["the fox runs", "the fox sleeps"]
+    with server.watch(story) as viewer:
+        viewer.watch_shot(1)
+    again = client.post("/api/stories/import", json={"setting": "", "shots": ["a fox", "a cat"]})
+    assert again.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        (
+            "setting: a fox\nshots:\n  - prompt: runs\n    lenth: 2\n",
+            "text/yaml",
+            "story.yaml:4: the key 'lenth'",
+        ),
+        ('{"setting": "a fox",\n "shots": []}', "application/json", "story.json:2: there are no shots"),
+        ("setting: [", "text/yaml", "story.yaml:1: this bracket is never closed"),
+        ("", "text/yaml", "the file is empty"),
+        ('{"\\ud83d\\ude00", "setting": ""}', "text/yaml", "the key '😀' is unknown"),
+        ('{"\\ud83d": 1, "setting": ""}', "application/json", "story.json:1: a key cannot be read"),
+        ("\x00\x01", "text/yaml", "binary file"),
+        ("setting: a fox\nshots: [{prompt: runs, seconds: 3000}]", "text/yaml", "a shot lasts 60 seconds"),
+        ("setting: ''\nshots: [{prompt: runs, seed: 9007199254740992}]", "text/yaml", "less than"),
+        (f"setting: {'x' * 2001}\nshots: [a fox]", "text/yaml", "2001 characters"),
+    ],
+)
+def test_mistakes_in_story_files_are_named(client: httpx.Client, text: str, kind: str, said: str) -> None:
+    before = len(client.get("/api/stories").json())
+    answer = client.post("/api/stories/import", content=text, headers={"content-type": kind})
+    assert answer.status_code in (409, 422)
+    assert said in answer.json()["detail"]
+    assert len(client.get("/api/stories").json()) == before, "nothing is left of it"
+
+
+def test_one_call_makes_a_film(client: httpx.Client, tmp_path) -> None:
+    answer = client.post("/api/films", content=SCRIPT, headers={"content-type": "text/yaml"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4"), answer.text
+    story = client.get("/api/stories").json()[0]
+    assert len(frames_of(answer.content)) == story["frames"] > 8
+    assert story["state"] == "idle"
+
+
+def test_who_hangs_up_stops_the_film(server: Server, client: httpx.Client) -> None:
+    script = {"setting": "hung up", "shots": [{"prompt": "a fox", "seconds": 60.0} for _ in range(30)]}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{server.url}/api/films", json=script, timeout=0.3)
+    until(lambda: _entry(client, "hung up")["state"] == "idle")
+    entry = _entry(client, "hung up")
+    assert entry["shots"] < 30
+
+
+def _under_way(entry: dict, setting: str) -> bool:
+    return entry["setting"] == setting and entry["shots"] == 30
+
+
+def _entry(client: httpx.Client, setting: str) -> dict:
+    return next(entry for entry in client.get("/api/stories").json() if entry["setting"] == setting)
+
+
+def test_a_film_of_a_story_that_is_put_away_ends(server: Server, client: httpx.Client) -> None:
+    script = {"setting": "put away", "shots": [{"prompt": "a fox", "seconds": 60.0} for _ in range(30)]}
+    with ThreadPoolExecutor() as pool:
+        film = pool.submit(httpx.post, f"{server.url}/api/films", json=script, timeout=20)
+        until(lambda: [entry for entry in client.get("/api/stories").json() if _under_way(entry, "put away")])
+        client.delete(f"/api/stories/{_entry(client, 'put away')['story']}").raise_for_status()
+        assert (film.result().status_code, "put away" in film.result().text) == (409, True)
+
+
+def test_stories_are_put_away_brought_back_and_forgotten(client: httpx.Client, server: Server) -> None:
+    with server.watch() as viewer:
+        viewer.shoot(chunks=1)
+        story = viewer.story
+        assert client.delete(f"/api/stories/{story}/forever").status_code == 409
+        assert client.delete(f"/api/stories/{story}").status_code == 204
+        assert viewer.direct("pause")["code"] == "not_found"
+    assert story not in [entry["story"] for entry in client.get("/api/stories").json()]
+    away = client.get("/api/stories", params={"deleted": True}).json()
+    assert next(entry for entry in away if entry["story"] == story)["deleted_seconds"] > 0
+    assert client.get(f"/api/stories/{story}/film.mp4").status_code == 200, "it is still there"
+    assert client.post(f"/api/stories/{story}/undelete").status_code == 204
+    assert direct(client, story, type="pause", id="back").status_code == 200
+    assert client.delete(f"/api/stories/{story}").status_code == 204
+    assert client.delete(f"/api/stories/{story}/forever").status_code == 204
+    assert client.get(f"/api/stories/{story}").status_code == 404
+    assert not (server.library.library / "stories" / story).exists()
+
+
+def test_a_branch_shows_what_it_shares_with_its_parent(
+    client: httpx.Client, server: Server, told: str
+) -> None:
+    receipt = direct(client, told, type="branch", id="branch", shot=0).raise_for_status().json()
+    branch = receipt["story"]
+    assert client.get(f"/api/stories/{branch}").json()["snapshot"]["parent"] == {"story": told, "shot": 0}
+    assert client.get(f"/api/stories/{branch}/stills/0/0/3.jpg").content == (
+        client.get(f"/api/stories/{told}/stills/0/0/3.jpg").content
+    )
+    assert client.get(f"/api/stories/{branch}/clips/0/0.mp4").content == (
+        client.get(f"/api/stories/{told}/clips/0/0.mp4").content
+    )
+    with server.watch(branch) as viewer:
+        shared = viewer.watch_shot(0)
+        viewer.shoot("a cat sleeps", chunks=1)
+    film = client.get(f"/api/stories/{branch}/film.mp4")
+    assert len(frames_of(film.content)) == len(shared) + len(viewer.clips[1, 0])
+    assert client.delete(f"/api/stories/{told}").status_code == 204
+    refused = client.delete(f"/api/stories/{told}/forever")
+    assert (refused.status_code, branch in refused.json()["detail"]) == (409, True)
+    client.post(f"/api/stories/{told}/undelete").raise_for_status()
+
+
+def test_a_story_of_another_model_is_watched_and_exported_but_not_directed(library, model, pipeline) -> None:
+    with serving(library, ServedModel(pipeline, "other", "1" * 64)) as server, server.watch() as viewer:
+        frames = viewer.shoot(chunks=2)
+        story = viewer.story
+        until(lambda: server.library.snapshot(story).state == "idle")
+    with serving(library, model) as server, server.client() as client, server.watch(story) as viewer:
+        assert viewer.welcome["model"].startswith("other")
+        assert viewer.watch_shot(0) == frames
+        refused = viewer.direct("shoot", prompt="a fox")
+        assert (refused["code"], "goes on where that model runs" in refused["message"]) == ("not_now", True)
+        assert len(frames_of(client.get(f"/api/stories/{story}/film.mp4").content)) == len(frames)
+        assert direct(client, story, type="pause", id="1").status_code == 409
+
+
+def test_too_many_open_stories_are_refused(library, model) -> None:
+    with serving(library, model, limits=Limits(open_stories=1)) as server, server.client() as client:
+        with server.watch() as viewer:
+            viewer.direct("pause")
+            answer = client.post("/api/stories", json={"setting": "one more"})
+            assert (answer.status_code, answer.json()["code"]) == (409, "limit")
+        until(lambda: client.post("/api/stories", json={"setting": "one more"}).status_code == 201)
+
+
+def test_a_full_disk_is_a_sentence(library, model) -> None:
+    with serving(library, model) as server, server.client() as client:
+        story = begin(client)
+        library.full = True
+        answers = [
+            client.post("/api/stories", json={"setting": "a fox"}),
+            client.delete(f"/api/stories/{story}"),
+            client.post("/api/stories/import", content=SCRIPT),
+        ]
+        assert [answer.status_code for answer in answers] == [507, 507, 507]
+        assert all("the disk is full" in answer.json()["detail"] for answer in answers)
+        refused = direct(client, story, type="shoot", id="1", prompt="a fox", chunks=1)
+        assert (refused.status_code, "the disk is full" in refused.json()["detail"]) == (409, True)
+        library.full = False
+        assert direct(client, story, type="resume", id="2").status_code == 200
+        assert direct(client, story, type="shoot", id="1", prompt="a fox", chunks=1).status_code == 200
