@@ -8,6 +8,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 GOODBYE_SECONDS = 1.0
 """What a client has to take the reason why it is let go."""
+MOST_GOODBYE_BYTES = 4096
 
 
 class Wire(WebSocketsSansIOProtocol):
@@ -17,8 +18,18 @@ class Wire(WebSocketsSansIOProtocol):
     keeps what it has to send until it is taken, so that a client who takes nothing never goes.
     """
 
+    _read_since_goodbye = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Read; after goodbye there is only the client's own to come."""
+        super().data_received(data)
+        if self.close_sent:
+            self._read_since_goodbye += len(data)
+            if self._read_since_goodbye > MOST_GOODBYE_BYTES:
+                self.transport.pause_reading()
+
     async def send(self, message: Any) -> None:
-        """Pass a message of the app on; after a close nothing more is read."""
+        """Pass a message of the app on."""
         await super().send(message)
         if message["type"] == "websocket.close":
             self._end_soon()
@@ -29,5 +40,4 @@ class Wire(WebSocketsSansIOProtocol):
         self._end_soon()
 
     def _end_soon(self) -> None:
-        self.transport.pause_reading()
         self.loop.call_later(GOODBYE_SECONDS, self.transport.abort)
