@@ -95,8 +95,8 @@ class Viewer:
 class Patient(Viewer):
     """Plays at the film's pace, says what it shows, and gives one shot after another, as the page does.
 
-    Every fourth shot is redirected, every sixth cut by the next. `turn_seconds` are the times from when a chunk
-    was wanted (less than the look-ahead was left to show) to when it came.
+    Every fourth shot is redirected, every sixth cut by the next. `turn_seconds` are the times from when a
+    chunk was wanted (less than the look-ahead was left to show) to when it came.
     """
 
     def __init__(self, url: str, story: str, address: str) -> None:

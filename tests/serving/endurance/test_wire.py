@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 import uvicorn
+from benchmarks.studio_process import free_port
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.studio_process import free_port
 from shotstream.serving.web.wire import GOODBYE_SECONDS, Wire
 
 pytestmark = pytest.mark.cpu
