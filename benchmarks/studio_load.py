@@ -3,7 +3,8 @@
     python benchmarks/studio_load.py --minutes 15 --stories 4 --viewers 8
 
 Every story has a viewer who plays it at its pace and gives one shot of 5 seconds after another. Further
-viewers are slow, silent, flooding and vanishing in turn. The record is printed as a table and written as JSON.
+viewers are slow, silent, flooding and vanishing in turn. The record is printed as a table and written as
+JSON.
 """
 
 from __future__ import annotations

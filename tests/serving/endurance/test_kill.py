@@ -1,7 +1,8 @@
 """The studio is killed at random moments while a story is told: nothing that was seen is lost, and the story
 goes on as if nothing had been.
 
-The short form forks the studio from a process that has read the libraries. ``make kill-test`` starts it anew, kills 50 times and writes its figures after every kill to ``out/kill_test.json``.
+The short form forks the studio from a process that has read the libraries. ``make kill-test`` starts it anew
+every time, 50 times, and writes its figures after every kill to ``out/kill_test.json``.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ class Trial:
             await asyncio.wait_for(asyncio.shield(directing), life)
 
     def check(self, director: Director, *, sweeping: bool) -> None:
-        """What came to the client is in the library, in the same order; sweeping is left to the server at times."""
+        """What came to the client is in the library, in the same order; the server sweeps if nobody else did."""
         with Store(self.library) as store:
             if sweeping:
                 assert not store.sweep().missing
