@@ -118,7 +118,7 @@ class Trial:
             await asyncio.wait_for(asyncio.shield(directing), life)
 
     def check(self, director: Director, *, sweeping: bool) -> None:
-        """What came to the client is in the library, in the same order; the server sweeps if nobody else did."""
+        """What came to the client is in the library, in the same order; else the server sweeps."""
         with Store(self.library) as store:
             if sweeping:
                 assert not store.sweep().missing
