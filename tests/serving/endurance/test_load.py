@@ -16,7 +16,7 @@ LOAD = Path(__file__).parents[3] / "benchmarks" / "studio_load.py"
 
 def test_slow_silent_flooding_and_vanishing_viewers_harm_nobody(tmp_path):
     output = tmp_path / "record.json"
-    words = ["--minutes", "0.2", "--stories", "2", "--viewers", "6", "-o", str(output)]
+    words = ["--minutes", "0.15", "--stories", "2", "--viewers", "6", "-o", str(output)]
     ran = subprocess.run([sys.executable, str(LOAD), *words], capture_output=True, text=True, timeout=240)
     assert ran.returncode == 0, ran.stderr[-2000:]
     figures = json.loads(output.read_text())["figures"]
