@@ -71,6 +71,7 @@ def studio(
     from shotstream.serving.studio import Studio
     from shotstream.serving.web.app import create_app
     from shotstream.serving.web.security import LOOPBACK, Access
+    from shotstream.serving.web.wire import Wire
 
     if log_level not in ("warning", "info", "debug"):
         raise ValueError(f"--log-level is {log_level!r}; give warning, info or debug.")
@@ -84,6 +85,7 @@ def studio(
             create_app(Studio(store, served, limits), Access(token)),
             log_level=log_level,
             access_log=log_level != "warning",
+            ws=Wire,
             ws_max_size=_MOST_MESSAGE_BYTES,
             timeout_graceful_shutdown=2,
             server_header=False,

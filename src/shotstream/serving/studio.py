@@ -229,6 +229,8 @@ class Studio:
     async def missed(self, story: str, after: ChunkPlace | None) -> list[StoredChunk]:
         """What a viewer is still to see, from the library: call it after `join`.
 
+        A story of which a kill took newest clips is told again, so that they are made.
+
         Args:
             story: Its id.
             after: The newest chunk that the viewer has; without it, it is shown the newest take.
@@ -236,7 +238,11 @@ class Studio:
         Raises:
             NoStory: If there is no such story.
         """
-        return await asyncio.to_thread(self._missed, story, after)
+        missed, all_there = await asyncio.to_thread(self._missed, story, after)
+        channel = self._channels.get(story)
+        if channel and not all_there and not channel.opening and not self.engine.find(story):
+            channel.opening = asyncio.create_task(self._go_on(channel, await self.snapshot(story)))
+        return missed
 
     async def recorded(self) -> None:
         """Wait until all that was made by now can be watched: a clip comes a little after its chunk."""
@@ -283,7 +289,12 @@ class Studio:
             channel.telling = telling
         return channel is not None and channel.telling is telling
 
-    def _missed(self, story: str, after: ChunkPlace | None) -> list[StoredChunk]:
+    def _missed(self, story: str, after: ChunkPlace | None) -> tuple[list[StoredChunk], bool]:
+        """The chunks, and whether all their clips are there."""
+        missed = self._chunks_after(story, after)
+        return missed, all(chunk.clip.exists() for chunk in missed)
+
+    def _chunks_after(self, story: str, after: ChunkPlace | None) -> list[StoredChunk]:
         made = self.store.load(story).chunks
         places = [(chunk.shot, chunk.take, chunk.chunk) for chunk in made]
         if after and (after.shot, after.take, after.chunk) in places:

@@ -1,0 +1,327 @@
+"""Viewers of a studio over WebSockets: one kind that behaves as the page does, and four that do not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from socket import SO_RCVBUF, SOL_SOCKET
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from shotstream.serving.protocol import VideoHeader
+
+PROMPTS = [
+    "Wide shot of the orange cat waving hello.",
+    "Close up. The cat looks around.",
+    "Medium shot. The orange cat walks along. The camera pans slowly.",
+    "In a wide shot, the cat jumps up and down.",
+    "Medium shot of the orange cat dancing happily.",
+]
+SHOT_SECONDS = 5.0
+_FIRST_FRAMES_FEWER = 3
+"""The first chunk of a shot of mini has so many frames fewer than the others."""
+_GONE = (WebSocketException, OSError, EOFError)
+
+FrameKey = tuple[int, int, int]
+
+
+class Viewer:
+    """One that connects again whenever its connection ends.
+
+    Args:
+        url: The studio's socket.
+        story: Which story it watches.
+        address: Its own address of this machine, so that limits of one client are no other's.
+    """
+
+    pause_seconds = 0.1
+    """Between two connections."""
+    most_waiting = 64
+    """Messages that are read and not yet looked at."""
+
+    def __init__(self, url: str, story: str, address: str) -> None:
+        self.url, self.story, self.address = url, story, address
+        self.connections, self.messages, self.dropped_frames = 0, 0, 0
+        self.ends: Counter[str] = Counter()
+        """How connections ended: close codes, or kinds of errors."""
+
+    async def live(self) -> None:
+        """Connect, behave, connect again, until cancelled."""
+        while True:
+            try:
+                async with connect(
+                    self.url, local_addr=(self.address, 0), max_queue=self.most_waiting
+                ) as socket:
+                    self.connections += 1
+                    await self.behave(socket)
+                    self.ends["went away"] += 1
+            except _GONE as error:
+                received = getattr(error, "rcvd", None)
+                self.ends[str(received.code) if received else type(error).__name__] += 1
+            await asyncio.sleep(self.pause_seconds)
+
+    async def behave(self, socket: ClientConnection) -> None:
+        """What it does with a connection."""
+        raise NotImplementedError
+
+    async def say(self, socket: ClientConnection, **message: Any) -> None:
+        """Send a message."""
+        await socket.send(json.dumps(message))
+
+    async def greet(self, socket: ClientConnection) -> None:
+        """Begin to watch."""
+        await self.say(socket, type="hello", protocol=1, story=self.story)
+
+    def figures(self) -> dict[str, Any]:
+        """What it saw."""
+        return {
+            "kind": type(self).__name__.lower(),
+            "story": self.story,
+            "connections": self.connections,
+            "messages": self.messages,
+            "dropped_frames": self.dropped_frames,
+            "ends": dict(self.ends),
+        }
+
+
+class Patient(Viewer):
+    """Plays at the film's pace, says what it shows, and gives one shot after another, as the page does.
+
+    Every fourth shot is redirected, every sixth cut by the next. `turn_seconds` are the times from when a
+    chunk was wanted (less than the look-ahead was left to show) to when it came.
+    """
+
+    def __init__(self, url: str, story: str, address: str) -> None:
+        super().__init__(url, story, address)
+        self.directs = True
+        self.frames: set[FrameKey] = set()
+        self.state = "idle"
+        self.turn_seconds: list[float] = []
+        self.chunk_seconds: list[tuple[float, float]] = []
+        """(when, how long it took to make) of the chunks that figures told of."""
+        self.glass_seconds: list[float] = []
+        self.refused: Counter[str] = Counter()
+        self._fps, self._lookahead, self._chunk_frames = 12.0, 24, 12
+        self._waiting: deque[FrameKey] = deque()
+        """Frames that are here and not shown."""
+        self._wanted_at: float | None = None
+        self._shots = self._commands = self._chunks_of_shot = self._chunks_made = 0
+        self._unanswered: set[str] = set()
+        self._speed = 0.0
+        self._after: dict[str, int] | None = None
+
+    async def behave(self, socket: ClientConnection) -> None:
+        """Watch, play and direct at once."""
+        after = {"after": self._after} if self._after else {}
+        await self.say(socket, type="hello", protocol=1, story=self.story, **after)
+        self._unanswered.clear()  # of a connection that was lost: the next shot is asked for anew
+        others = [asyncio.create_task(self._play(socket)), asyncio.create_task(self._direct(socket))]
+        try:
+            async for message in socket:
+                self.messages += 1
+                if isinstance(message, bytes):
+                    self._see(VideoHeader.unpack(message))
+                else:
+                    self._hear(json.loads(message))
+        finally:
+            for task in others:
+                task.cancel()
+        raise EOFError  # the server ended it
+
+    def _see(self, video: VideoHeader) -> None:
+        key = (video.shot, video.take, video.frame)
+        if key in self.frames:
+            return
+        now = time.monotonic()
+        if video.flags & 1 and self._wanted_at:
+            self.turn_seconds.append(now - self._wanted_at)
+            self._wanted_at = None
+        self.frames.add(key)
+        self._waiting.append(key)
+        chunk, place = divmod(video.frame + _FIRST_FRAMES_FEWER, self._chunk_frames)
+        if place == self._chunk_frames - 1:
+            self._after = {"shot": video.shot, "take": video.take, "chunk": chunk}
+            self._chunks_of_shot = chunk + 1
+            self._want()
+
+    def _want(self) -> None:
+        running = self.state in ("shooting", "holding", "cutting")
+        if running and len(self._waiting) < self._lookahead:
+            self._wanted_at = self._wanted_at or time.monotonic()
+        elif not running:
+            self._wanted_at = None
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        match event["type"]:
+            case "welcome":
+                self.state, self._fps = event["snapshot"]["state"], event["fps"]
+                self._chunk_frames = round(event["chunk_seconds"] * self._fps)
+                self._lookahead = round(event["limits"]["lookahead_seconds"] * self._fps)
+            case "state":
+                self.state = event["state"]
+                self._want()
+            case "shot":
+                self._chunks_made = event["chunks"]
+            case "figures" if event["frames_per_second"] not in (0, self._speed):
+                self._speed = event["frames_per_second"]
+                frames = self._chunk_frames - (_FIRST_FRAMES_FEWER if self._chunks_made == 1 else 0)
+                self.chunk_seconds.append((time.monotonic(), frames / self._speed))
+            case "shown":
+                self.glass_seconds.append(event["prompt_to_glass_seconds"])
+            case "receipt":
+                self._unanswered.discard(event["id"])
+            case "refused":
+                self._unanswered.discard(event["id"])
+                self.refused[event["code"]] += 1
+            case "dropped":
+                self.dropped_frames += event["frames"]
+
+    async def _play(self, socket: ClientConnection) -> None:
+        """Show a frame at a time; one that comes late is shown at once, and the rest follows from there."""
+        due = time.monotonic()
+        while True:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            if not self._waiting:
+                due = time.monotonic() + 0.02
+                continue
+            shot, take, frame = self._waiting.popleft()
+            self._want()
+            await self.say(socket, type="playhead", shot=shot, take=take, frame=frame)
+            due = max(due, time.monotonic() - 2 / self._fps) + 1 / self._fps
+
+    async def _direct(self, socket: ClientConnection) -> None:
+        redirected = 0
+        while True:
+            await asyncio.sleep(0.1)
+            fresh, running = self._chunks_of_shot, self.state == "shooting"
+            if not self.directs or self._unanswered:
+                continue
+            ends = self.state == "idle" and len(self._waiting) <= self._fps
+            if ends or (running and self._shots % 6 == 5 and fresh >= 3):
+                self._shots, self._chunks_of_shot = self._shots + 1, 0
+                await self._command(socket, "shoot", prompt=PROMPTS[self._shots % 5], seconds=SHOT_SECONDS)
+            elif running and self._shots % 4 == 3 and fresh >= 2 and redirected != self._shots:
+                redirected = self._shots
+                await self._command(socket, "redirect", prompt=PROMPTS[(self._shots + 2) % 5])
+
+    async def _command(self, socket: ClientConnection, kind: str, **fields: Any) -> None:
+        self._commands += 1
+        name = f"{self.story} {self._commands}"
+        self._unanswered.add(name)
+        await self.say(socket, type=kind, id=name, **fields)
+
+    def figures(self) -> dict[str, Any]:
+        """What it saw, and what was refused."""
+        return super().figures() | {"frames": len(self.frames), "refused": dict(self.refused)}
+
+
+class Slow(Viewer):
+    """Reads two messages a second."""
+
+    most_waiting = 1
+
+    async def behave(self, socket: ClientConnection) -> None:
+        """Read a little."""
+        system = socket.transport.get_extra_info("socket")
+        system.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)  # it does not read ahead for us either
+        await self.greet(socket)
+        while True:
+            message = await socket.recv()
+            self.messages += 1
+            if isinstance(message, str) and (event := json.loads(message))["type"] == "dropped":
+                self.dropped_frames += event["frames"]
+            await asyncio.sleep(0.5)
+
+
+class Silent(Viewer):
+    """Never reads anything; every other time it does not even say hello."""
+
+    async def behave(self, socket: ClientConnection) -> None:
+        """Sit there for a minute."""
+        if self.connections % 2:
+            await self.greet(socket)
+        socket.transport.pause_reading()
+        await asyncio.sleep(60)
+        socket.transport.abort()
+
+
+class Flooding(Viewer):
+    """Talks as fast as it can: nonsense, frames that nobody made, commands that are refused."""
+
+    async def behave(self, socket: ClientConnection) -> None:
+        """Talk until it is cut off."""
+        await self.greet(socket)
+        while True:
+            self.messages += 1
+            match self.messages % 3:
+                case 0:
+                    await self.say(socket, type="playhead", shot=10**6, take=0, frame=0)
+                case 1:
+                    await self.say(socket, type="undo", id=f"flood {self.messages}")
+                case 2:
+                    await socket.send("x" * 30_000)
+            await asyncio.sleep(0)  # to hear that it was cut off
+
+
+class Vanishing(Viewer):
+    """Watches for a moment and is gone without a word, again and again."""
+
+    pause_seconds = 0.3
+
+    async def behave(self, socket: ClientConnection) -> None:
+        """Watch and vanish."""
+        await self.greet(socket)
+        end = time.monotonic() + random.uniform(0, 1)
+        while (left := end - time.monotonic()) > 0:
+            try:
+                await asyncio.wait_for(socket.recv(), left)
+                self.messages += 1
+            except TimeoutError:
+                break
+        socket.transport.abort()
+
+
+BADLY_BEHAVED = (Slow, Silent, Flooding, Vanishing)
+
+
+async def misbehave(viewers: Sequence[Viewer], seconds: float) -> list[dict[str, Any]]:
+    """Let viewers live for a while; return what they saw."""
+    tasks = [asyncio.create_task(viewer.live()) for viewer in viewers]
+    await asyncio.sleep(seconds)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return [viewer.figures() for viewer in viewers]
+
+
+class Crowd:
+    """Viewers in a process of their own, so that they cost the others' processes nothing.
+
+    Args:
+        viewers: Who they are.
+        seconds: How long they stay.
+    """
+
+    def __init__(self, viewers: Sequence[Viewer], seconds: float) -> None:
+        processes = multiprocessing.get_context("fork")
+        self._figures, theirs = processes.Pipe(duplex=False)
+        self._process = processes.Process(target=_live, args=(theirs, viewers, seconds), daemon=True)
+        self._process.start()
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Wait until they have gone; what they saw."""
+        seen = self._figures.recv()
+        self._process.join()
+        return seen
+
+
+def _live(theirs: Connection, viewers: Sequence[Viewer], seconds: float) -> None:
+    theirs.send(asyncio.run(misbehave(viewers, seconds)))
