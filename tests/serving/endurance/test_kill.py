@@ -173,7 +173,10 @@ def compare(store: Store, stored: StoredStory, pipeline: ShotStreamPipeline) -> 
         if isinstance(entry, StoredCommand):
             story.follow(entry.command)
         else:
-            made = story.make_chunk(most_chunks=1000)
+            story.prepare_chunk(most_chunks=1000)
+            made = story.session.next_chunk()
+            assert made is not None
+            story.made(made)
             place = (stored.id, entry.shot, entry.take, entry.chunk)
             assert (stored.id, made.shot, made.take, made.index) == place
             assert torch.equal(made.latents, entry.latents()), f"{place} is another one"
