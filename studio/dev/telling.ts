@@ -32,6 +32,7 @@ export const LIMITS: Limits = {
   open_stories: 8,
   queued_commands: 32,
   upload_bytes: 10 * 2 ** 20,
+  viewers: 64,
   lookahead_seconds: LOOKAHEAD_SECONDS,
 };
 

@@ -326,6 +326,10 @@ export interface Limits {
    */
   shots: number;
   upload_bytes: number;
+  /**
+   * Sockets of all stories.
+   */
+  viewers: number;
 }
 /**
  * All that a page needs to draw a story.

@@ -19,6 +19,7 @@ const limits = {
   open_stories: 8,
   queued_commands: 32,
   upload_bytes: 1,
+  viewers: 64,
   lookahead_seconds: 2,
 };
 const stage = {

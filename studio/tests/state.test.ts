@@ -127,6 +127,7 @@ describe("a welcome", () => {
       open_stories: 1,
       queued_commands: 1,
       upload_bytes: 1,
+      viewers: 64,
       lookahead_seconds: 2,
     },
     snapshot: { setting: "A cat.", seed: 4, state: "paused", shots, memory },

@@ -76,7 +76,7 @@ def studio(
     if log_level not in ("warning", "info", "debug"):
         raise ValueError(f"--log-level is {log_level!r}; give warning, info or debug.")
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    if host not in LOOPBACK and token is None:
+    if host not in LOOPBACK and not token:
         token = secrets.token_urlsafe(24)
     with _listen(host, port) as listener, Store(library, database) as store:
         served = _served(model, device, decoder, dtype, text, mode, kv_cache, together)
@@ -87,6 +87,7 @@ def studio(
             access_log=log_level != "warning",
             ws=Wire,
             ws_max_size=_MOST_MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # what goes out is compressed already
             timeout_graceful_shutdown=2,
             server_header=False,
             proxy_headers=False,

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_native_id
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -91,7 +92,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         MediaError: If the folder cannot be made or the file cannot take its final name.
     """
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    part = path.with_name(f".{path.stem}.{os.getpid()}-{get_native_id()}.part{path.suffix}")
     with write_errors(path):
         _make_folder(path.parent)
     try:

@@ -24,6 +24,8 @@ class Limits(Message):
     queued_commands: int = 32
     """Of one story."""
     upload_bytes: int = 10 * 2**20
+    viewers: int = 64
+    """Sockets of all stories."""
     lookahead_seconds: float = 2.0
     """Chunks are made while less than this is made and not yet shown."""
 

@@ -252,6 +252,11 @@ class Studio:
         """Do what takes long on threads of its own: however much of it waits, viewers' clips are read."""
         return await asyncio.get_running_loop().run_in_executor(self._aside, work, *arguments)
 
+    @property
+    def viewers(self) -> int:
+        """How many watch, all stories together."""
+        return sum(len(channel.viewers) for channel in self._channels.values())
+
     def leave(self, story: str, viewer: Viewer) -> None:
         """Send a viewer nothing more."""
         channel = self._channels.get(story)

@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from shotstream.media.live import decode_chunk
+from shotstream.serving.events import Limits
 from shotstream.serving.web.sockets import MESSAGES_AT_ONCE
 from tests.serving.web.conftest import Server, serving, until
 
@@ -143,6 +144,20 @@ def test_who_says_too_much_is_let_go_and_holds_up_nobody(server: Server) -> None
         assert other.shoot("a fox runs", chunks=1)
         assert flooding.closed() == 4009
         assert "slow down" in flooding.events[-1]["message"]
+
+
+def test_one_viewer_too_many_is_told_so(library, model) -> None:
+    with serving(library, model, limits=Limits(viewers=1)) as server:
+        first = server.watch()
+        with pytest.raises(ConnectionClosed) as closed:
+            server.watch()
+        assert closed.value.rcvd
+        assert closed.value.rcvd.code == 4009
+        assert "come later" in closed.value.rcvd.reason
+        first.__exit__()
+        until(lambda: server.studio.viewers == 0)
+        with server.watch():
+            assert server.studio.viewers == 1
 
 
 def test_a_message_that_is_too_long_ends_the_socket(server: Server) -> None:

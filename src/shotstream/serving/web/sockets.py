@@ -33,7 +33,7 @@ class Close(IntEnum):
     TOO_SLOW = 4008
     """Connect again at once: what was missed is sent from the library."""
     TOO_MUCH = 4009
-    """Too many messages."""
+    """Too many messages, or viewers."""
     RESTART = 1012
 
 
@@ -54,6 +54,10 @@ async def live(socket: WebSocket) -> None:
     story = None
     try:
         hello = await _read_hello(socket)
+        if studio.viewers >= studio.limits.viewers:
+            raise _Closed(
+                Close.TOO_MUCH, f"{studio.viewers} viewers are here, the most there can be; come later"
+            )
         story = hello.story or await _begin(studio)
         snapshot = await _join(studio, story, viewer)
         await _send(socket, await welcome(studio, story, snapshot))
