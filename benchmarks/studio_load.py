@@ -85,7 +85,7 @@ async def load(studio: StudioProcess, minutes: float, stories: int, viewers: int
     for viewer in patient:
         viewer.directs = False
     seen_by_others = await asyncio.to_thread(crowd.figures)
-    await _until_quiet(patient)
+    quiet = await _until_quiet(patient)
     metrics = studio.ask("/metrics")
     for task in tasks:
         task.cancel()
@@ -96,15 +96,16 @@ async def load(studio: StudioProcess, minutes: float, stories: int, viewers: int
     left = _metric(studio.ask("/metrics"), "shotstream_viewers")
     viewers_seen = [*(viewer.figures() for viewer in patient), *seen_by_others]
     figures = summarise(patient, observer, metrics)
-    return figures | {"viewers_left_at_the_end": left, "viewers": viewers_seen}
+    return figures | {"told_to_the_end": quiet, "viewers_left_at_the_end": left, "viewers": viewers_seen}
 
 
-async def _until_quiet(patient: Sequence[Patient], most_seconds: float = 60) -> None:
-    """Wait until all shots have ended and everything that was made has come."""
+async def _until_quiet(patient: Sequence[Patient], most_seconds: float = 60) -> bool:
+    """Wait until all shots have ended and everything that was made has come; return whether it has."""
     end = time.monotonic() + most_seconds
     while time.monotonic() < end and any(viewer.state != "idle" for viewer in patient):
         await asyncio.sleep(0.1)
     await asyncio.sleep(2)
+    return all(viewer.state == "idle" for viewer in patient)
 
 
 def summarise(patient: Sequence[Patient], observer: Observer, metrics: str) -> dict[str, Any]:

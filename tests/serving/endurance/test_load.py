@@ -28,6 +28,7 @@ def test_slow_silent_flooding_and_vanishing_viewers_harm_nobody(tmp_path):
         assert viewer["connections"] == 1
         assert viewer["dropped_frames"] == 0
         assert figures["missing_frames"][viewer["story"]] == 0
+    assert figures["told_to_the_end"]
     assert figures["not_healthy"] == 0
     assert figures["health_seconds"]["max"] < 5
     assert figures["turn_seconds"]["max"] < 10, "the engine was blocked"
