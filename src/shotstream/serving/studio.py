@@ -144,7 +144,7 @@ class Studio:
         Raises:
             NoStory: If there is no such story.
         """
-        return (await asyncio.to_thread(self.store.load, story)).made_with
+        return (await asyncio.to_thread(self.store.summary, story)).made_with
 
     async def direct(self, story: str, command: Command) -> Receipt | Refused:
         """Hand a command to a story, and wait for its answer.

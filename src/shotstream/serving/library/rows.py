@@ -135,7 +135,12 @@ def list_stories(connection: Connection, *, deleted: bool) -> list[StorySummary]
     """List the stories, or those that were put away, the newest change first."""
     put_away = stories.c.deleted_seconds.is_not(None) if deleted else stories.c.deleted_seconds.is_(None)
     found = select(stories).where(put_away).order_by(stories.c.changed_seconds.desc(), stories.c.id)
-    return [StorySummary(**_summary(row)) for row in connection.execute(found)]
+    return [summary(row) for row in connection.execute(found)]
+
+
+def summary(row: Row) -> StorySummary:
+    """What the library lists of a story."""
+    return StorySummary(**_summary(row))
 
 
 def load_story(connection: Connection, story: str, folder: Path) -> StoredStory:

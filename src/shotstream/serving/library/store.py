@@ -255,6 +255,15 @@ class Store:
         with self._reading() as connection:
             return rows.list_stories(connection, deleted=deleted)
 
+    def summary(self, story: str) -> StorySummary:
+        """Read what the library lists of one story, put away or not.
+
+        Raises:
+            NoStory: If there is no such story.
+        """
+        with self._reading() as connection:
+            return rows.summary(rows.story_row(connection, story))
+
     def load(self, story: str) -> StoredStory:
         """Read all it takes to tell a story again, as it stood at one moment; put away or not.
 
