@@ -29,7 +29,14 @@ from shotstream.serving.events import (
     StateChanged,
 )
 from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import MadeWith, StoredChunk, StoredCommand, StoredStory, StoreError
+from shotstream.serving.library.stored import (
+    NewBranch,
+    StoredChunk,
+    StoredCommand,
+    StoredStory,
+    StoreError,
+    new_id,
+)
 from shotstream.serving.retelling import OpenSession, finish, retell
 from shotstream.serving.showing import Awaited, Showing
 from shotstream.serving.states import State
@@ -115,7 +122,6 @@ class Telling:
         self.story = stored.id
         self.directed = directed
         self.limits = limits
-        self._made_with: MadeWith = stored.made_with
         self._store, self._open_session, self._clock = store, open_session, clock
         self._show, self._adopt = show, adopt
         self._queue: Queue[_Offered] = Queue(limits.queued_commands)
@@ -289,8 +295,9 @@ class Telling:
                 stored, show = self._store.load(self.story), partial(self._show, self.story, again=True)
                 self.directed = finish(retell(self._store, stored, self._open_session, show))
             effect = self.directed.follow(command)
-            changes, receipt = self._changes(), self._receipt(command, effect)
-            self._store.append_command(self.story, StoredCommand(command, receipt), changes)
+            changes, branch = self._changes(), _new_branch(command, effect)
+            receipt = _receipt(command, effect, branch)
+            self._store.append_command(self.story, StoredCommand(command, receipt), changes, branch)
         except Refusal:
             raise
         except Exception as error:
@@ -300,20 +307,6 @@ class Telling:
         self._took_effect(command, effect, receipt, since_seconds)
         self._publish_changes(changes)
         return receipt
-
-    def _receipt(self, command: Command, effect: Effect) -> Receipt:
-        place = FramePlace(shot=effect.frame[0], frame=effect.frame[2]) if effect.frame else None
-        branch = None
-        if isinstance(command, Branch) and effect.branch:
-            board = storyboard.snapshot(effect.branch)
-            branch = self._store.create_story(
-                board.setting,
-                board.seed,
-                self._made_with,
-                storyboard.beginning(board),
-                (self.story, command.shot),
-            )
-        return Receipt(id=command.id, applies_from=place, note=effect.note, story=branch)
 
     def _took_effect(self, command: Command, effect: Effect, receipt: Receipt, since_seconds: float) -> None:
         if effect.branch and receipt.story:
@@ -386,3 +379,16 @@ class Telling:
             waiting=self.waiting,
             queue=self.queued,
         )
+
+
+def _new_branch(command: Command, effect: Effect) -> NewBranch | None:
+    if not (isinstance(command, Branch) and effect.branch):
+        return None
+    board = storyboard.snapshot(effect.branch)
+    return NewBranch(new_id(), board.seed, command.shot, storyboard.beginning(board))
+
+
+def _receipt(command: Command, effect: Effect, branch: NewBranch | None) -> Receipt:
+    place = FramePlace(shot=effect.frame[0], frame=effect.frame[2]) if effect.frame else None
+    story = branch.id if branch else None
+    return Receipt(id=command.id, applies_from=place, note=effect.note, story=story)

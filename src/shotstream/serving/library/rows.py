@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from shotstream.serving.events import Change, Deleted, Memory, MemoryChanged, Receipt, ShotCard, ShotChanged
 from shotstream.serving.library.stored import (
     MadeWith,
+    NewBranch,
     NoStory,
     Parent,
     StoredChunk,
@@ -28,10 +29,18 @@ from shotstream.streaming.chunk import Chunk
 # ---- rows written ----
 
 
-def add_story(connection: Connection, row: dict[str, Any]) -> None:
-    """Add a story, whose row lacks only the moments."""
-    now = time.time()
-    connection.execute(insert(stories).values(**row, created_seconds=now, changed_seconds=now))
+def add_story(connection: Connection, row: dict[str, Any], changes: Sequence[Change]) -> None:
+    """Add an idle story without entries, and what its storyboard begins with."""
+    moments = dict.fromkeys(("created_seconds", "changed_seconds"), time.time())
+    connection.execute(insert(stories).values(**row, state="idle", entries=0, **moments))
+    note_changes(connection, row["id"], changes)
+
+
+def add_branch(connection: Connection, parent: Row, branch: NewBranch) -> None:
+    """Add a story that goes off after all that its parent has by now."""
+    row = {name: getattr(parent, name) for name in ("setting", *MadeWith._fields)}
+    row |= {"id": branch.id, "seed": branch.seed, "parent_story": parent.id, "parent_shot": branch.shot}
+    add_story(connection, row | {"parent_entries": parent.entries}, branch.changes)
 
 
 def change_story(connection: Connection, story: str, values: dict[str, Any], event: dict[str, Any]) -> None:

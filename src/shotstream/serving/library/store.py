@@ -5,9 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import re
-import secrets
 import shutil
-import string
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -27,12 +25,14 @@ from shotstream.serving.events import Change, Snapshot
 from shotstream.serving.library import database, rows
 from shotstream.serving.library.stored import (
     MadeWith,
+    NewBranch,
     StoredChunk,
     StoredCommand,
     StoredStory,
     StoreError,
     StorySummary,
     Swept,
+    new_id,
 )
 from shotstream.serving.states import State
 from shotstream.streaming.chunk import Chunk
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 MOST_UPLOAD_PIXELS = 40_000_000
 """Of a picture that people bring."""
 
-_LETTERS = string.ascii_lowercase + string.digits
 _UPLOAD = re.compile(r"[a-z0-9]{1,64}")
 
 
@@ -124,35 +123,42 @@ class Store:
             DiskFull: If there is no room.
             NoStory: If there is no such parent.
         """
-        story = "".join(secrets.choice(_LETTERS) for _ in range(12))
-        row: dict[str, Any] = {"id": story, "setting": setting, "seed": seed, **made_with._asdict()}
-        row |= {"state": "idle", "entries": 0}
+        story = new_id()
         with self._transaction() as connection:
+            row: dict[str, Any] = {"id": story, "setting": setting, "seed": seed, **made_with._asdict()}
             if parent:
                 other, shot = parent
                 entries = rows.story_row(connection, other).entries
                 row |= {"parent_story": other, "parent_shot": shot, "parent_entries": entries}
-            rows.add_story(connection, row)
-            rows.note_changes(connection, story, changes)
+            rows.add_story(connection, row, changes)
         return story
 
-    def append_command(self, story: str, command: StoredCommand, changes: Sequence[Change] = ()) -> None:
+    def append_command(
+        self,
+        story: str,
+        command: StoredCommand,
+        changes: Sequence[Change] = (),
+        branch: NewBranch | None = None,
+    ) -> None:
         """Journal a command; its receipt may go out when this returns.
 
         Args:
             story: Its id.
             command: What was taken.
             changes: What it changed on the storyboard.
+            branch: The story that it begins, which goes off before it.
 
         Raises:
             DiskFull: If there is no room.
             StoreError: If there is no such story, or it has a command of this id.
         """
         with self._transaction() as connection:
-            position = rows.story_row(connection, story).entries
-            rows.add_command(connection, story, position, command)
+            parent = rows.story_row(connection, story)
+            if branch:
+                rows.add_branch(connection, parent, branch)
+            rows.add_command(connection, story, parent.entries, command)
             rows.note_changes(connection, story, changes)
-            rows.note_entries(connection, story, position + 1)
+            rows.note_entries(connection, story, parent.entries + 1)
 
     def append_chunk(self, story: str, chunk: Chunk, changes: Sequence[Change] = ()) -> StoredChunk:
         """Journal a chunk; when this returns it is on the disk and its frames may be shown.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from shotstream.serving.commands import Command
-from shotstream.serving.events import Receipt
+from shotstream.serving.events import Change, Receipt
+
+_LETTERS = string.ascii_lowercase + string.digits
 
 
 class StoreError(ValueError):
@@ -31,6 +36,23 @@ class Parent(NamedTuple):
     """The last shot that both share."""
     entries: int
     """How many entries the other's journal had: tell those again, then branch."""
+
+
+class NewBranch(NamedTuple):
+    """A story that a command begins."""
+
+    id: str
+    """See `new_id`."""
+    seed: int
+    shot: int
+    """The last shot that both share."""
+    changes: Sequence[Change]
+    """What its storyboard begins with."""
+
+
+def new_id() -> str:
+    """Make up an id for a story: 12 random characters of [a-z0-9]."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(12))
 
 
 class MadeWith(NamedTuple):
