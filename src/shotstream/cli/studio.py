@@ -128,4 +128,7 @@ def _served(
     compiled = MODES[choose_mode(mode, pipeline._execution_device).value].compile
     with console.status("reading the weights' hash"):
         weights = hash_weights(pipeline.fetch(model))
-    return ServedModel(pipeline, Path(model).name, weights, decoder, 1 if compiled else together)
+    number = str(pipeline.transformer.dtype).removeprefix("torch.")
+    differs = {number: number != "float32", mode: mode == "fast", kv_cache: kv_cache != "auto"}
+    name = " ".join([Path(model).name, *(how for how, is_so in differs.items() if is_so)])
+    return ServedModel(pipeline, name, weights, decoder, 1 if compiled else together)

@@ -180,7 +180,9 @@ class DirectedStory:
 
     def _retake(self, command: Retake) -> Effect:
         self._check_shot(command.shot)
-        return self._begin(command)
+        effect = self._begin(command)
+        self.waiting = [waiting for waiting in self.waiting if not _takes_anew(waiting, command.shot)]
+        return effect
 
     def _reshoot(self, command: Reshoot) -> Effect:
         shots = sorted(shot for shot in self.stale if shot >= command.from_shot)
@@ -236,6 +238,7 @@ class DirectedStory:
         if (command.shot, command.frame) not in [pin.key for pin in self.session.memory.pins]:
             raise Refusal("not_found", f"frame {command.frame} of shot {command.shot + 1} is not pinned")
         self.session.unpin(command.shot, command.frame)
+        self.pinned_takes.pop((command.shot, command.frame), None)
         return self._from_next_shot()
 
     def _reference(self, command: Reference) -> Effect:
@@ -407,6 +410,10 @@ class DirectedStory:
         count = len(self.session.script)
         if shot >= count:
             raise Refusal("not_found", f"there is no shot {shot + 1}; the story has {count}")
+
+
+def _takes_anew(command: Shoot | Retake, shot: int) -> bool:
+    return isinstance(command, Retake) and command.shot == shot
 
 
 @contextmanager

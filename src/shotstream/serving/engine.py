@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
@@ -144,9 +143,13 @@ class Engine:
         for story in ready:
             self._turns.remove(story)
             self._turns.append(story)
-        chunks = next_chunks([telling.prepare_chunk() for telling in tellings])
-        for telling, chunk in zip(tellings, chunks, strict=True):
-            telling.take_in(chunk)
+        prepared = [(telling, telling.prepare_chunk()) for telling in tellings]
+        sessions = {session: telling for telling, session in prepared if session}
+        for telling, chunk in zip(sessions.values(), next_chunks(list(sessions)), strict=True):
+            try:
+                telling.take_in(chunk)
+            except Exception as error:  # of a viewer's callback: the chunk is kept, and the others' are to be
+                _log_cut_short(error)
         return bool(ready)
 
     def _run(self) -> None:
@@ -155,8 +158,7 @@ class Engine:
             try:
                 worked = self.turn()
             except Exception as error:  # of a viewer's callback: the other stories go on
-                log.error("a turn was cut short (%s)", type(error).__name__)
-                log.debug("a turn was cut short", exc_info=error)
+                _log_cut_short(error)
                 worked = False
             if not worked:
                 self._wake.wait(FIGURES_EVERY_SECONDS)
@@ -231,7 +233,9 @@ class Engine:
             self._show(story, kept, chunk, again=True)
 
         directed = yield from retell(self._store, stored, self._open_session, told)
-        return self._admit(stored, directed, showing)
+        telling = self._admit(stored, directed, showing)
+        self._store.note(story, storyboard.changes(self._store.snapshot(story), telling.snapshot))
+        return telling  # a failure that the library tells of is over
 
     def _admit(self, stored: StoredStory, directed: DirectedStory, showing: Showing | None = None) -> Telling:
         self._make_room()  # a branch may have taken it
@@ -253,8 +257,10 @@ class Engine:
     def _adopt(self, story: str, directed: DirectedStory) -> None:
         """Keep a new branch open if there is room; else it waits in the library."""
         if len(self._tellings) < self.limits.open_stories:
-            with suppress(OSError):
+            try:
                 self._admit(self._store.load(story), directed)
+            except Exception as error:  # it is opened when somebody asks for it
+                log.warning("branch %s is not open yet (%s)", story, type(error).__name__)
 
     def _let_go(self, story: str) -> Job[None]:
         yield
@@ -278,3 +284,8 @@ class Engine:
             f"{len(self._tellings)} stories are open and watched, the most there can be; close one first"
         )
         raise Refusal("limit", sentence)
+
+
+def _log_cut_short(error: Exception) -> None:
+    log.error("a turn was cut short (%s)", type(error).__name__)
+    log.debug("a turn was cut short", exc_info=error)

@@ -46,9 +46,12 @@ def retell(
         if not story.machine.running:
             raise ValueError(f"entry {number} is a chunk of no shot; the library is damaged")
         chunk = story.tell_again(entry)
-        if chunk.last != entry.last:
+        told_place = (chunk.shot, chunk.take, chunk.index, chunk.first_frame, chunk.last)
+        if told_place != (entry.shot, entry.take, entry.chunk, entry.first_frame, entry.last):
             raise ValueError(
-                f"entry {number} is not where its shot ended; was the story told by another model?"
+                f"entry {number} is chunk {entry.chunk + 1} of shot {entry.shot + 1}, but the story leads to "
+                f"chunk {chunk.index + 1} of shot {chunk.shot + 1}; the library is damaged, or another model "
+                "told it"
             )
         told(entry, chunk)
         yield

@@ -22,7 +22,7 @@ class ServedModel:
 
     Args:
         pipeline: Ready to tell.
-        name: What people call it, such as ``mini`` or a folder's name.
+        name: What people call it, such as ``mini`` or a folder's name, and what changes its numbers.
         weights: Hash of its weights; stories go on with the same ones only.
         decoder: ``full``, or ``tiny`` to see frames sooner.
         together: How many stories may share passes; of compiled models none should.

@@ -16,7 +16,7 @@ from shotstream.serving.directed import Refusal
 from shotstream.serving.engine import Engine
 from shotstream.serving.events import ErrorMessage, Event, Limits, Receipt, Refused, Shown, Snapshot
 from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import MadeWith, NoStory, StoredChunk
+from shotstream.serving.library.stored import MadeWith, NoStory, StoredChunk, StoreError
 from shotstream.serving.metrics import Metrics
 from shotstream.serving.recorder import Recorder
 from shotstream.serving.served import ServedModel
@@ -126,7 +126,12 @@ class Studio:
             Refusal: If the setting is too long or too many stories are open.
             OSError: If it cannot be saved.
         """
-        telling = await asyncio.wrap_future(self.engine.begin(setting, seed))
+        try:
+            telling = await asyncio.wrap_future(self.engine.begin(setting, seed))
+        except (Refusal, StoreError, OSError):
+            raise
+        except Exception as error:  # the model's
+            raise Refusal("not_now", f"no story can be begun: {_why_not('to be begun', error)}") from error
         return telling.story
 
     async def snapshot(self, story: str) -> Snapshot:
@@ -200,6 +205,11 @@ class Studio:
         """
         await asyncio.to_thread(self.store.delete, story)
         await asyncio.wrap_future(self.engine.let_go(story))
+        if channel := self._channels.get(story):
+            channel.telling = None
+            channel.tell(
+                ErrorMessage(message="the story was put away; it can be brought back from the library")
+            )
 
     # ---- watching ----
 
@@ -212,7 +222,9 @@ class Studio:
 
         Raises:
             NoStory: If there is no such story.
+            Refusal: If too many watch already.
         """
+        self.check_viewers()
         snapshot = await self.snapshot(story)
         channel = self._channels.get(story)
         if channel is None:
@@ -252,6 +264,15 @@ class Studio:
         """Do what takes long on threads of its own: however much of it waits, viewers' clips are read."""
         return await asyncio.get_running_loop().run_in_executor(self._aside, work, *arguments)
 
+    def check_viewers(self) -> None:
+        """See whether another viewer may come.
+
+        Raises:
+            Refusal: If not.
+        """
+        if self.viewers >= self.limits.viewers:
+            raise Refusal("limit", f"{self.viewers} viewers are here, the most there can be; come later")
+
     @property
     def viewers(self) -> int:
         """How many watch, all stories together."""
@@ -280,6 +301,8 @@ class Studio:
         except Exception as error:  # as above
             channel.tell(ErrorMessage(message=f"the story does not go on: {_why_not(channel.story, error)}"))
             return
+        finally:
+            channel.opening = None
         for change in storyboard.changes(before, telling.snapshot):
             channel.tell(change)
 

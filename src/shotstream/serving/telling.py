@@ -240,9 +240,12 @@ class Telling:
         self._publish_figures()
         return attended
 
-    def prepare_chunk(self) -> StorySession:
-        """Get ready for the next chunk, and return the session that is to make it."""
-        self.directed.prepare_chunk(self._most_chunks)
+    def prepare_chunk(self) -> StorySession | None:
+        """Get ready for the next chunk; return the session that is to make it, or None: it stands still."""
+        try:
+            self.directed.prepare_chunk(self._most_chunks)
+        except Exception as error:
+            return self._fail("the shot cannot go on", error)
         return self.directed.session
 
     def take_in(self, chunk: Chunk | Exception | None) -> None:
@@ -250,11 +253,11 @@ class Telling:
         if not isinstance(chunk, Chunk):
             error = chunk or RuntimeError("nothing was made")
             return self._fail("the model could not make the next chunk", error)
-        self.directed.made(chunk)
-        changes = self._changes()
         try:
+            self.directed.made(chunk)
+            changes = self._changes()
             stored = self._store.append_chunk(self.story, chunk, changes)
-        except (OSError, StoreError) as error:
+        except Exception as error:  # whatever it is, what is not saved was not made
             return self._fail("the newest chunk could not be saved", error)
         self._showing.made(chunk)
         self._speed = len(chunk.frames) / chunk.seconds["total"]
@@ -292,8 +295,7 @@ class Telling:
         self._check_limits(command)
         try:
             if command.type == "resume" and self.directed.machine.state is State.FAILED:
-                stored, show = self._store.load(self.story), partial(self._show, self.story, again=True)
-                self.directed = finish(retell(self._store, stored, self._open_session, show))
+                self._tell_again()
             effect = self.directed.follow(command)
             changes, branch = self._changes(), _new_branch(command, effect)
             receipt = _receipt(command, effect, branch)
@@ -307,6 +309,12 @@ class Telling:
         self._took_effect(command, effect, receipt, since_seconds)
         self._publish_changes(changes)
         return receipt
+
+    def _tell_again(self) -> None:
+        """Go back to what the library has: that counts, whatever a call of it has raised."""
+        stored, show = self._store.load(self.story), partial(self._show, self.story, again=True)
+        self.directed = finish(retell(self._store, stored, self._open_session, show))
+        self._receipts = {entry.command.id: entry.receipt for entry in stored.commands}
 
     def _took_effect(self, command: Command, effect: Effect, receipt: Receipt, since_seconds: float) -> None:
         if effect.branch and receipt.story:

@@ -15,7 +15,7 @@ try:
     from alembic.config import Config
     from alembic.util import CommandError
     from sqlalchemy import URL, Engine, create_engine, event, make_url
-    from sqlalchemy.exc import ArgumentError, DBAPIError
+    from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 except ImportError as error:
     raise ImportError('The store needs SQLAlchemy and alembic: pip install "shotstream[serve]"') from error
 
@@ -59,9 +59,9 @@ def database_errors() -> Iterator[None]:
     """
     try:
         yield
-    except DBAPIError as error:
-        reason = str(error.orig).strip()
-        if _no_room(error):
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).strip()
+        if isinstance(error, DBAPIError) and _no_room(error):
             raise DiskFull(
                 f"Could not write the library's database ({reason}): free some space. What was written "
                 "before is whole, and of this nothing was left."
@@ -74,8 +74,8 @@ def database_errors() -> Iterator[None]:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, isolation_level="REPEATABLE READ", pool_pre_ping=True)
-    engine = create_engine(url)
+        return create_engine(url, isolation_level="REPEATABLE READ", pool_pre_ping=True, max_overflow=-1)
+    engine = create_engine(url, max_overflow=-1)  # no reader makes the writer wait for a connection
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine

@@ -92,6 +92,7 @@ async def live(
     chunks = [chunk for chunk in chunks if chunk.first_frame + chunk.frames > frame]
     if not chunks:
         raise HTTPException(404, f"there is no frame {frame} of take {take + 1} of shot {shot + 1} yet")
+    studio.check_viewers()
     return StreamingResponse(_growing(studio, story, chunks), media_type="video/mp4")
 
 

@@ -54,10 +54,6 @@ async def live(socket: WebSocket) -> None:
     story = None
     try:
         hello = await _read_hello(socket)
-        if studio.viewers >= studio.limits.viewers:
-            raise _Closed(
-                Close.TOO_MUCH, f"{studio.viewers} viewers are here, the most there can be; come later"
-            )
         story = hello.story or await _begin(studio)
         snapshot = await _join(studio, story, viewer)
         await _send(socket, await welcome(studio, story, snapshot))
@@ -114,6 +110,8 @@ async def _begin(studio: Studio) -> str:
 async def _join(studio: Studio, story: str, viewer: Viewer) -> Snapshot:
     try:
         return await studio.join(story, viewer)
+    except Refusal as refusal:
+        raise _Closed(Close.TOO_MUCH, str(refusal)) from None
     except StoreError as error:
         raise _Closed(Close.NO_SUCH_STORY, str(error)) from None
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from shotstream.serving.commands import Command
+from shotstream.serving.commands import Command, Playhead
 from shotstream.serving.events import Receipt, Refused, Welcome
 from shotstream.serving.library.stored import NoStory
 from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, problem
@@ -60,6 +60,13 @@ async def bring_back(studio: TheStudio, story: StoryPath) -> None:
 async def forget(studio: TheStudio, story: StoryPath) -> None:
     """Remove a story that was put away, for good."""
     await asyncio.to_thread(studio.store.forget, story)
+
+
+@router.post("/{story}/playhead", status_code=204)
+async def show(studio: TheStudio, story: StoryPath, playhead: Playhead) -> None:
+    """Say what is shown now: no more is made than `lookahead_seconds` after it."""
+    await studio.snapshot(story)
+    studio.playhead(story, playhead)
 
 
 @router.post("/{story}/commands", response_model=Receipt)
