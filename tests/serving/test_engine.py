@@ -3,9 +3,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from sqlalchemy import delete
 
 from shotstream.serving.directed import Refusal
 from shotstream.serving.events import Refused, ShotChanged
+from shotstream.serving.library.tables import chunks
+from shotstream.serving.states import State
 from tests.serving.conftest import Studio, command
 
 pytestmark = pytest.mark.cpu
@@ -129,3 +132,47 @@ def until(done) -> None:
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_an_error_with_one_storys_chunk_costs_no_other_its_own(studio: Studio, monkeypatch) -> None:
+    """They share passes; the one that failed tells again what it could not save."""
+    studio.engine.together = 2
+    one, other = studio.begin(), studio.begin()
+    for telling in (one, other):
+        studio.send(telling, type="shoot", prompt="runs", chunks=3)
+    studio.run(1)
+    append = studio.library.append_chunk
+
+    def fail_one(story, chunk, changes):
+        if story == one.story:
+            raise RuntimeError("the disk is on fire")
+        return append(story, chunk, changes)
+
+    monkeypatch.setattr(studio.library, "append_chunk", fail_one)
+    studio.run()
+    monkeypatch.undo()
+    assert one.snapshot.state is State.FAILED
+    assert [chunk.index for chunk in studio.viewer(other).chunks] == [0, 1, 2]
+    studio.send(one, type="resume")
+    studio.run()
+    assert [chunk.index for chunk in studio.viewer(one).chunks] == [0, 1, 2]
+
+
+def test_a_hole_in_the_library_is_noticed(studio: Studio, make_studio) -> None:
+    telling = studio.begin()
+    studio.send(telling, type="shoot", prompt="runs", chunks=3)
+    studio.run()
+    with studio.library._transaction() as connection:
+        connection.execute(delete(chunks).where(chunks.c.chunk == 1))
+    with pytest.raises(ValueError, match=r"chunk 3 of shot 1, but the story leads to chunk 2 of shot 1"):
+        make_studio(studio.library).open(telling.story)
+
+
+def test_a_failure_that_is_over_is_over_in_the_library_too(studio: Studio, make_studio) -> None:
+    telling = studio.begin()
+    studio.send(telling, type="shoot", prompt="runs", chunks=2)
+    telling._fail("something", RuntimeError("happened"))
+    assert studio.library.snapshot(telling.story).state is State.FAILED
+    again = make_studio(studio.library)
+    again.open(telling.story)
+    assert again.library.snapshot(telling.story).state is State.SHOOTING

@@ -311,3 +311,43 @@ def test_too_much_is_refused(make_studio) -> None:
     [busy] = studio.viewer(telling).answers[-1:]
     assert isinstance(busy, Refused)
     assert (busy.id, busy.code) == ("c", "busy"), "at once, while the others wait"
+
+
+def test_a_command_that_was_saved_after_all_is_not_followed_twice(studio: Studio, monkeypatch) -> None:
+    """A database may lose the connection after it has kept what it was told."""
+    telling = studio.begin()
+    append = studio.library.append_command
+
+    def keep_and_fail(*arguments):
+        append(*arguments)
+        raise OSError("the connection is gone")
+
+    monkeypatch.setattr(studio.library, "append_command", keep_and_fail)
+    assert studio.send(telling, "once", type="shoot", prompt="runs", chunks=1).type == "refused"
+    monkeypatch.undo()
+    studio.send(telling, "on", type="resume")
+    assert studio.send(telling, "once", type="shoot", prompt="runs", chunks=1).type == "receipt"
+    studio.run()
+    assert places(studio, telling) == [(0, 0, 0, True)]
+
+
+def test_a_stale_shot_that_waits_is_not_taken_twice(studio: Studio) -> None:
+    telling = studio.begin()
+    for prompt in ("runs", "sleeps", "a cat"):
+        studio.send(telling, type="shoot", prompt=prompt, chunks=1)
+        studio.run()
+    studio.send(telling, type="edit", shot=0, prompt="at night")
+    studio.send(telling, type="reshoot", from_shot=0)
+    studio.send(telling, type="retake", shot=2)
+    studio.run()
+    takes = [place[:2] for place in places(studio, telling)[3:]]
+    assert sorted(takes) == [(1, 1), (2, 1)]
+    assert telling.snapshot.shots[0].state == "stale", "its turn was cut short before it had a chunk"
+
+
+def test_waiting_in_the_queue_is_not_counted_as_waiting_for_the_picture(studio: Studio) -> None:
+    telling = studio.begin()
+    studio.send(telling, "now", type="shoot", prompt="runs", chunks=1)
+    studio.send(telling, "later", type="shoot", prompt="sleeps", chunks=1, after=True)
+    studio.run()
+    assert [event.id for event in studio.viewer(telling).of(Shown)] == ["now"]

@@ -111,6 +111,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _greet(host: str, port: int, token: str | None, library: Path) -> None:
     name = f"[{host}]" if ":" in host else host
+    if host in ("0.0.0.0", "::"):
+        name = socket.gethostname()  # what others may know this machine by
     query = f"/?token={token}" if token else ""
     console.print(f"Studio: [bold]http://{escape(name)}:{port}{query}[/bold]")
     console.print(f"Stories are kept in {escape(str(library))}/. Ctrl-C ends; nothing is lost.")

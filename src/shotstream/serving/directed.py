@@ -280,7 +280,9 @@ class DirectedStory:
 
     def _undo(self, command: Undo) -> Effect:
         if not self._deleted:
-            raise Refusal("not_now", "nothing was deleted since the story last changed")
+            raise Refusal(
+                "not_now", "there is nothing to bring back: no shot was deleted since the story last changed"
+            )
         before = self._deleted.pop()
         self.session.restore(before.session)
         self.edits, self.stale = before.edits, before.stale

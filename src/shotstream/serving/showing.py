@@ -54,6 +54,10 @@ class Showing:
         """Measure when a command reaches the glass; the oldest of too many is forgotten."""
         self._awaited.append(awaited)
 
+    def expect_nothing(self) -> None:
+        """Measure none of the commands that are still to be seen."""
+        self._awaited.clear()
+
     def shown(self, playhead: Playhead, at_seconds: float) -> list[tuple[str, float]]:
         """A viewer shows this frame.
 

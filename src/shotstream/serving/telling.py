@@ -319,10 +319,13 @@ class Telling:
     def _took_effect(self, command: Command, effect: Effect, receipt: Receipt, since_seconds: float) -> None:
         if effect.branch and receipt.story:
             self._adopt(receipt.story, effect.branch)
-        if effect.frame:
+        waits = isinstance(command, Shoot) and command in self.directed.waiting
+        if effect.frame and not waits and not self.directed.machine.paused:
             self._showing.expect(Awaited(command.id, effect.frame, since_seconds))
-        if command.type in _OPENS_A_SHOT:
+        if (command.type in _OPENS_A_SHOT and not waits) or command.type == "resume":
             self._opened_at = since_seconds
+        if command.type == "pause":
+            self._showing.expect_nothing()  # what it takes to reach the glass would be a person's time
 
     def _check_limits(self, command: Command) -> None:
         """Refuse what is too much; a story that is told again is not asked."""

@@ -1,6 +1,6 @@
 /** One shot of the storyboard, and what can be done with it. */
 
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { ShotCard } from "../protocol";
 import { cardAddress } from "../story/server";
 import type { OpenStory } from "../story/useStory";
@@ -21,12 +21,17 @@ const STATE_WORDS = { queued: "Queued", live: "Live", done: "", stale: "Out of d
 export function Card({ shot, isLast, open, known }: Props) {
   const { onScreen, story, order } = open;
   const [editing, setEditing] = useState(false);
+  const article = useRef<HTMLElement>(null);
   const { number } = shot;
+  const closeEditor = () => {
+    setEditing(false);
+    article.current?.focus();
+  };
   const isShown = onScreen?.shot === number;
   const word = STATE_WORDS[shot.state];
   return (
     <li className="card panel" data-state={shot.state} aria-current={isShown || undefined}>
-      <article aria-label={`Shot ${number + 1}`}>
+      <article aria-label={`Shot ${number + 1}`} ref={article} tabIndex={-1}>
         <div className="card-picture">
           <Still src={cardAddress(story, shot)} />
           <span className="slate">{number + 1}</span>
@@ -37,9 +42,9 @@ export function Card({ shot, isLast, open, known }: Props) {
             prompt={shot.prompt}
             known={known}
             most={open.state.stage?.limits.prompt_characters}
-            onCancel={() => setEditing(false)}
+            onCancel={closeEditor}
             onDone={(prompt) => {
-              setEditing(false);
+              closeEditor();
               if (prompt !== shot.prompt) order({ type: "edit", shot: number, prompt });
             }}
           />
@@ -82,6 +87,8 @@ interface EditorProps {
 
 function PromptEditor({ prompt, known, most = 2000, onDone, onCancel }: EditorProps) {
   const [text, setText] = useState(prompt);
+  const field = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => field.current?.select(), []); // what is typed now must not be taken for single keys
   const done = () => text.trim() && onDone(text.trim());
   return (
     <div className="card-edit" onKeyDown={(event) => event.key === "Escape" && onCancel()}>
@@ -93,6 +100,7 @@ function PromptEditor({ prompt, known, most = 2000, onDone, onCancel }: EditorPr
         known={known}
         most={most}
         placeholder=""
+        field={field}
       />
       <div className="row">
         <button type="button" className="primary" onClick={done}>

@@ -40,6 +40,7 @@ export function Composer({ open: { story, state, order }, vocabulary, field }: P
         ...(after && { after }),
       };
       order({ type: "shoot", prompt, ...more });
+      setSeconds(undefined);
     }
     setText("");
   };

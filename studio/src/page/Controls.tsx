@@ -1,7 +1,7 @@
 /** What can be done while a shot runs. */
 
 import type { Order } from "../story/link";
-import { canGoOn, isRunning } from "../story/state";
+import { canGoOn, isHalted, isRunning } from "../story/state";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
 
@@ -10,7 +10,6 @@ const EXTEND_SECONDS = 2;
 export function Controls({ open: { state, order, onScreen } }: { open: OpenStory }) {
   const running = isRunning(state);
   const goesOn = canGoOn(state);
-  const halted = state.telling === "paused" || state.telling === "failed";
   const button = (name: string, icon: IconName, what: Order, key: string, able = running) => (
     <button
       type="button"
@@ -27,7 +26,7 @@ export function Controls({ open: { state, order, onScreen } }: { open: OpenStory
       {button("Cut", "cut", { type: "cut" }, "C", running && state.telling !== "cutting")}
       {button("Hold", "hold", { type: "hold" }, "H", goesOn && state.telling !== "holding")}
       {button(`+${EXTEND_SECONDS} s`, "longer", { type: "extend", seconds: EXTEND_SECONDS }, "", goesOn)}
-      {halted
+      {isHalted(state)
         ? button("Resume", "shoot", { type: "resume" }, "Space", true)
         : button("Pause", "pause", { type: "pause" }, "Space", running)}
       {button("Stop", "stop", { type: "stop" }, "S")}
@@ -41,7 +40,7 @@ export function Controls({ open: { state, order, onScreen } }: { open: OpenStory
         <Icon name="pin" />
         Remember this
       </button>
-      {button("Undo", "undo", { type: "undo" }, "U", state.shots.length > 0)}
+      {button("Undo", "undo", { type: "undo" }, "U", state.canUndo)}
     </div>
   );
 }

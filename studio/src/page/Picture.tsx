@@ -1,14 +1,14 @@
 /** The picture: what is made now, or what was asked for. */
 
 import { clipAddress } from "../story/server";
+import { promptAt } from "../story/state";
 import type { OpenStory } from "../story/useStory";
 import { pictureNote, screenKind } from "../video/screen";
 
 export function Picture({ open }: { open: OpenStory }) {
   const { state, onScreen, clip, setElement } = open;
   const [width, height] = state.stage?.size ?? [16, 9];
-  const shot = state.shots.find(({ number }) => number === onScreen?.shot);
-  const saying = onScreen ? `Shot ${onScreen.shot + 1}: ${shot?.prompt ?? ""}` : "No picture yet";
+  const saying = onScreen ? `Shot ${onScreen.shot + 1}: ${promptOn(open)}` : "No picture yet";
   return (
     <figure className="picture">
       <div className="screen-box">
@@ -49,7 +49,7 @@ function Caption({ open, onScreen }: { open: OpenStory; onScreen: NonNullable<Op
         {onScreen.shot + 1}
         {shot && shot.takes > 1 && <small> take {onScreen.take + 1}</small>}
       </span>
-      <span className="caption">{shot?.prompt}</span>
+      <span className="caption">{promptOn(open)}</span>
       {look === "still" && (
         <button type="button" className="chip" onClick={goOn}>
           Frame {frame + 1} · play on
@@ -62,6 +62,13 @@ function Caption({ open, onScreen }: { open: OpenStory; onScreen: NonNullable<Op
       )}
     </figcaption>
   );
+}
+
+/** What the model was told for the frame on the screen. */
+function promptOn({ state: { shots, stage }, onScreen }: OpenStory): string {
+  const shot = shots.find(({ number }) => number === onScreen?.shot);
+  if (!shot || !stage || !onScreen) return "";
+  return promptAt(shot, onScreen.frame, stage.fps * stage.chunkSeconds);
 }
 
 /** A shot that is no longer in this page's memory, as a film over the picture. */

@@ -16,10 +16,13 @@ export function StateBadge({ state }: { state: StoryState }) {
   const lost = state.link !== "open";
   const waiting = !lost && state.figures?.waiting && state.telling !== "idle" && state.telling !== "paused";
   const word = state.link === "open" ? WORDS[state.telling] : LINK_WORDS[state.link];
+  const ahead = state.figures?.lookahead_seconds ?? 0;
+  const playing = !lost && ahead > 0 && (state.telling === "idle" || state.telling === "paused");
   return (
     <p className="badge" data-state={lost ? "lost" : state.telling} role="status">
       <span className="dot" aria-hidden="true" />
       {word}
+      {playing && <span className="dim"> · what is made plays on</span>}
       {waiting && <span className="dim"> · waits for you to watch</span>}
     </p>
   );

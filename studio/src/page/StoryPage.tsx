@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "react";
 import type { Vocabulary } from "../story/server";
-import { type StoryState, canGoOn, isRunning } from "../story/state";
+import { type StoryState, canGoOn, isHalted, isRunning } from "../story/state";
 import { type OpenStory, useStory } from "../story/useStory";
 import { pictureNote } from "../video/screen";
 import { Branches } from "./Branches";
@@ -49,10 +49,10 @@ export function StoryPage({
     ...(canStep(open) && { back: () => open.step(-1), on: () => open.step(1) }),
     ...(canGoOn(state) && { hold: () => order({ type: "hold" }) }),
     pin: () => onScreen && order({ type: "pin", shot: onScreen.shot, frame: onScreen.frame }),
-    undo: () => order({ type: "undo" }),
-    pause: () =>
-      order({ type: state.telling === "paused" || state.telling === "failed" ? "resume" : "pause" }),
+    ...(state.canUndo && { undo: () => order({ type: "undo" }) }),
+    ...(isHalted(state) && { pause: () => order({ type: "resume" }) }),
     ...(isRunning(state) && {
+      ...(!isHalted(state) && { pause: () => order({ type: "pause" }) }),
       cut: () => order({ type: "cut" }),
       stop: () => order({ type: "stop" }),
     }),

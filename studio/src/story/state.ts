@@ -59,6 +59,8 @@ export interface StoryState {
   promptToGlassSeconds?: number;
   /** How many stories branched off while this page was open. */
   branches: number;
+  /** Whether a shot that was deleted on this page can be brought back. */
+  canUndo: boolean;
 }
 
 export type Happening =
@@ -79,6 +81,7 @@ export const nothingYet: StoryState = {
   noticesSoFar: 0,
   droppedFrames: 0,
   branches: 0,
+  canUndo: false,
 };
 
 const NOTICES_KEPT = 3;
@@ -160,7 +163,10 @@ function received(state: StoryState, receipt: Receipt, command: Command | undefi
     const text = "The branch is a story of its own now.";
     return noted({ ...state, branches: state.branches + 1 }, { tone: "plain", text, story: receipt.story });
   }
-  if (command?.type === "delete") return noted(state, deleted(state, command.shot));
+  if (command?.type === "delete") {
+    const notice = deleted(state, command.shot);
+    return noted({ ...state, canUndo: state.canUndo || notice.undo === true }, notice);
+  }
   if (command && !UNDO_SURVIVES.has(command.type)) state = withoutUndo(state);
   const text = [receipt.note, command && whereOf(receipt, command.type)].filter(Boolean).join(" · ");
   return text ? noted(state, { tone: "plain", text }) : state;
@@ -170,7 +176,7 @@ function received(state: StoryState, receipt: Receipt, command: Command | undefi
 const UNDO_SURVIVES = new Set<Command["type"]>(["pause", "resume", "branch"]);
 
 function withoutUndo(state: StoryState): StoryState {
-  return { ...state, notices: state.notices.filter(({ undo }) => !undo) };
+  return { ...state, canUndo: false, notices: state.notices.filter(({ undo }) => !undo) };
 }
 
 /** A made shot can be brought back; one that waited was not made. */
@@ -236,6 +242,9 @@ export function isRunning({ telling, shots }: StoryState): boolean {
   return telling !== "idle" && telling !== "failed";
 }
 
+/** Whether nothing is made until somebody says so. */
+export const isHalted = ({ telling }: StoryState) => telling === "paused" || telling === "failed";
+
 /** Whether there is a shot to hold or to make longer: the newest can go on after its end, too. */
 export function canGoOn(state: StoryState): boolean {
   return isRunning(state) || (state.telling === "idle" && state.shots.length > 0);
@@ -244,4 +253,10 @@ export function canGoOn(state: StoryState): boolean {
 /** The first shot whose pictures no longer match the text. */
 export function firstStale(state: StoryState): ShotCard | undefined {
   return state.shots.find((shot) => shot.state === "stale");
+}
+
+/** What a shot was told when a frame of it was made; every chunk but the first has `perChunk` frames. */
+export function promptAt(shot: ShotCard, frame: number, perChunk: number): string {
+  const begins = (chunk: number) => (chunk ? shot.frames - perChunk * (shot.chunks - chunk) : 0);
+  return shot.prompts.findLast(([chunk]) => begins(chunk) <= frame)?.[1] ?? shot.prompt;
 }
