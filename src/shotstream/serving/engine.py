@@ -44,6 +44,8 @@ class Engine:
         open_session: Opens a session of the model for a setting and a seed.
         made_with: What the model is.
         limits: What is refused.
+        most_together: Says how many stories may share the passes that denoise their chunks; asked once, when
+            two stories are told at the same time.
         show: Is given every chunk that is made, or told again, once it is on the disk.
         clock: Seconds that run evenly.
     """
@@ -56,13 +58,13 @@ class Engine:
         limits: Limits | None = None,
         *,
         show: Show = show_nobody,
+        most_together: Callable[[], int] = lambda: 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits or Limits()
         self._store, self._open_session, self._made_with = store, open_session, made_with
         self._show, self._clock = show, clock
-        self.together = 1
-        """How many stories at most share the passes that denoise their chunks."""
+        self._most_together, self._together = most_together, 0
         self._tellings: dict[str, Telling] = {}
         self._turns: deque[str] = deque()
         self._jobs: Queue[Iterator[None]] = Queue(_MOST_JOBS)
@@ -138,7 +140,10 @@ class Engine:
 
     def _make_chunks(self) -> bool:
         """Give those whose turn it is a chunk each; they come last then."""
-        ready = [story for story in self._turns if self._tellings[story].may_work][: self.together]
+        ready = [story for story in self._turns if self._tellings[story].may_work]
+        if len(ready) > 1:
+            self._together = self._together or self._most_together()
+            ready = ready[: self._together]
         tellings = [self._tellings[story] for story in ready]
         for story in ready:
             self._turns.remove(story)

@@ -86,7 +86,14 @@ class Studio:
     def __init__(self, store: Store, model: ServedModel, limits: Limits | None = None) -> None:
         self.store, self.model, self.limits = store, model, limits or Limits()
         self.metrics = Metrics()
-        self.engine = Engine(store, model.open, model.made_with, self.limits, show=self._show)
+        self.engine = Engine(
+            store,
+            model.open,
+            model.made_with,
+            self.limits,
+            show=self._show,
+            most_together=model.most_together,
+        )
         self._recorder = Recorder(self._send)
         self._channels: dict[str, Channel] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -101,7 +108,6 @@ class Studio:
         try:
             await asyncio.to_thread(self.store.sweep)
             await asyncio.to_thread(self.model.warm_up)
-            self.engine.together = await asyncio.to_thread(self.model.most_together)
         except Exception:
             log.exception("the studio cannot start")
             self.engine.close()  # whoever waits for it is told
