@@ -296,15 +296,19 @@ class DirectedStory:
 
     # ---- making ----
 
-    def tell_again(self, known: StoredChunk) -> Chunk:
+    def tell_again(self, known: StoredChunk, *, over: bool = False) -> Chunk:
         """Make the running shot's next chunk as it was made before.
+
+        Args:
+            known: What is kept of it.
+            over: That its take has no chunks but known ones.
 
         Raises:
             ValueError: If the chunk is not of this model.
         """
         live = self._running()
         self._lengthen_to(live.made + (1 if known.last else 2))
-        chunk = self.session.next_chunk(known.latents())
+        chunk = self.session.next_chunk(known.latents(), over=over)
         assert chunk is not None
         self.made(chunk)
         return chunk

@@ -39,13 +39,14 @@ def retell(
         LookupError: If a parent is missing.
     """
     story = yield from _open(store, stored, open_session)
+    newest = (stored.chunks[-1].shot, stored.chunks[-1].take) if stored.chunks else None
     for number, entry in enumerate(stored.entries):
         if isinstance(entry, StoredCommand):
             story.follow(entry.command)
             continue
         if not story.machine.running:
             raise ValueError(f"entry {number} is a chunk of no shot; the library is damaged")
-        chunk = story.tell_again(entry)
+        chunk = story.tell_again(entry, over=(entry.shot, entry.take) != newest)
         told_place = (chunk.shot, chunk.take, chunk.index, chunk.first_frame, chunk.last)
         if told_place != (entry.shot, entry.take, entry.chunk, entry.first_frame, entry.last):
             raise ValueError(

@@ -142,27 +142,31 @@ class StorySession:
         self._check_prompt(prompt, len(self.script) if shot is None else shot)
         return self.length_chunks(seconds, chunks)
 
-    def next_chunk(self, known: Tensor | None = None) -> Chunk | None:
+    def next_chunk(self, known: Tensor | None = None, *, over: bool = False) -> Chunk | None:
         """Make the next chunk of the open take; None if it is complete or there is none.
 
         Args:
             known: Its clean latents ``[1, F, C, h, w]``, if it was made before. Nothing is denoised then, and
                 all else goes as it went: a session that is told the same again, with the latents of its
                 chunks, stands where the first one stood, bit for bit.
+            over: That all chunks of this take are known: it is only decoded then, to be remembered. Say so
+                for all of them or for none.
 
         Raises:
             ValueError: If latents are of another shape than this model makes.
         """
         started = time.perf_counter()
-        begun = self.begin_chunk()
-        if begun is None:
-            return None
-        if known is not None and known.shape != begun.shape:
+        if known is not None and known.shape != self._stage.chunk_shape:
             raise ValueError(
                 f"latents of shape {tuple(known.shape)} are no chunk of this story, whose chunks have "
                 f"{self._stage.chunk_shape}; give those that this model made at this picture size"
             )
-        chunk = self.end_chunk(begun.denoise() if known is None else known)
+        if not (over and known is not None and self._take and not self._take.complete):
+            begun = self.begin_chunk()
+            if begun is None:
+                return None
+            known = begun.denoise() if known is None else known
+        chunk = self.end_chunk(known)
         share_seconds([chunk], time.perf_counter() - started)
         return chunk
 
@@ -178,6 +182,7 @@ class StorySession:
         if take.complete:
             self._look_ahead()
             return None
+        assert take.rollout or not take.record.chunks, "a take that was over goes on"
         remembered = [] if take.rollout else self.memory.choose(take.record.shot)
         return self._stage.prepare(take, self.setting, remembered)
 
@@ -187,7 +192,7 @@ class StorySession:
         chunk = self._stage.show(take, x0)
         take.add(chunk)
         self.script[chunk.shot : chunk.shot + 1] = [take.record]
-        if chunk.last and not take.pending:
+        if chunk.last and not take.pending and take.rollout:
             self._look_ahead()
         return chunk
 

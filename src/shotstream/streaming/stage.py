@@ -117,7 +117,7 @@ class Stage:
         with self._beside.after(denoised, x0):
             pixels = take.decoder.decode(x0.to(self._shown.dtype))[0]
         take.newest, take.window_before = x0, None
-        if self.commits_early and take.record.chunks + 1 < take.length_chunks:
+        if self.commits_early and take.rollout and take.record.chunks + 1 < take.length_chunks:
             self._commit(take)
         with self._beside.inside():
             latents, pictures = x0.cpu(), to_pictures(pixels)
