@@ -27,7 +27,7 @@ from studio_process import StudioProcess, free_port
 from studio_viewers import BADLY_BEHAVED, Crowd, Patient, Viewer
 
 from shotstream.evaluation.origin import commit, hardware, now
-from shotstream.serving.library.store import Store
+from shotstream.serving.storage.store import Store
 
 SETTING = "An orange cat wearing a top hat is in a meadow on a sunny day."
 RESULT = Path(__file__).parent / "results" / "studio_load.json"

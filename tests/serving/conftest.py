@@ -19,9 +19,9 @@ from shotstream.media.files import DiskFull
 from shotstream.serving.commands import Command, Playhead
 from shotstream.serving.engine import Engine
 from shotstream.serving.events import Limits, Receipt, Refused
-from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import MadeWith, StoredChunk
 from shotstream.serving.protocol import read_message
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import MadeWith, StoredChunk
 from shotstream.serving.telling import Telling
 from shotstream.streaming.chunk import Chunk
 

@@ -7,8 +7,8 @@ from sqlalchemy import delete
 
 from shotstream.serving.directed import Refusal
 from shotstream.serving.events import Refused, ShotChanged
-from shotstream.serving.library.tables import chunks
 from shotstream.serving.states import State
+from shotstream.serving.storage.tables import chunks
 from tests.serving.conftest import Studio, command
 
 pytestmark = pytest.mark.cpu

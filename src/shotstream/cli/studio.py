@@ -67,7 +67,7 @@ def studio(
     import uvicorn
 
     from shotstream.serving.events import Limits
-    from shotstream.serving.library.store import Store
+    from shotstream.serving.storage.store import Store
     from shotstream.serving.studio import Studio
     from shotstream.serving.web.app import create_app
     from shotstream.serving.web.security import LOOPBACK, Access

@@ -34,8 +34,8 @@ from shotstream.serving.commands import (
     Unpin,
 )
 from shotstream.serving.events import RefusalCode
-from shotstream.serving.library.stored import StoredChunk
 from shotstream.serving.states import Machine, State
+from shotstream.serving.storage.stored import StoredChunk
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.session import PromptWarning, StorySession
 from shotstream.streaming.take import Snapshot, TakeRecord

@@ -15,10 +15,10 @@ from shotstream.serving import storyboard
 from shotstream.serving.commands import Command, Playhead
 from shotstream.serving.directed import DirectedStory, Refusal
 from shotstream.serving.events import Limits
-from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import MadeWith, StoredChunk, StoredStory
 from shotstream.serving.retelling import OpenSession, retell
 from shotstream.serving.showing import Showing
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import MadeWith, StoredChunk, StoredStory
 from shotstream.serving.telling import FIGURES_EVERY_SECONDS, Reply, Show, Telling, show_nobody
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.together import next_chunks

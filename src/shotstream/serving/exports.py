@@ -15,8 +15,8 @@ from shotstream.media.films import remux
 from shotstream.media.timeline import TimelineShot, subtitles, timeline
 from shotstream.serving.clips import access_units, read_clip
 from shotstream.serving.events import ShotCard
-from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import StoredChunk, StoreError
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import StoredChunk, StoreError
 from shotstream.story import Shot, Story
 
 

@@ -8,7 +8,7 @@ from queue import Queue
 from threading import Event, Thread
 
 from shotstream.serving.clips import encode_clip, write_clip
-from shotstream.serving.library.stored import StoredChunk
+from shotstream.serving.storage.stored import StoredChunk
 from shotstream.streaming.chunk import Chunk
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from shotstream.serving.directed import DirectedStory
-from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import StoredChunk, StoredCommand, StoredStory
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import StoredChunk, StoredCommand, StoredStory
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.session import StorySession
 

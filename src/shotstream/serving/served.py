@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shotstream.serving.library.stored import MadeWith
+from shotstream.serving.storage.stored import MadeWith
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.streaming.session import StorySession
 from shotstream.streaming.together import keeps_bits

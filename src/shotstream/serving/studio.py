@@ -15,12 +15,12 @@ from shotstream.serving.commands import ChunkPlace, Command, Playhead
 from shotstream.serving.directed import Refusal
 from shotstream.serving.engine import Engine
 from shotstream.serving.events import ErrorMessage, Event, Limits, Receipt, Refused, Shown, Snapshot
-from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import MadeWith, NoStory, StoredChunk, StoreError
 from shotstream.serving.metrics import Metrics
 from shotstream.serving.recorder import Recorder
 from shotstream.serving.served import ServedModel
 from shotstream.serving.states import State
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import MadeWith, NoStory, StoredChunk, StoreError
 from shotstream.serving.telling import Telling
 from shotstream.serving.viewers import Viewer
 from shotstream.streaming.chunk import Chunk

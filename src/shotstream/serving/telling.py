@@ -28,8 +28,11 @@ from shotstream.serving.events import (
     Snapshot,
     StateChanged,
 )
-from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import (
+from shotstream.serving.retelling import OpenSession, finish, retell
+from shotstream.serving.showing import Awaited, Showing
+from shotstream.serving.states import State
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import (
     NewBranch,
     StoredChunk,
     StoredCommand,
@@ -37,9 +40,6 @@ from shotstream.serving.library.stored import (
     StoreError,
     new_id,
 )
-from shotstream.serving.retelling import OpenSession, finish, retell
-from shotstream.serving.showing import Awaited, Showing
-from shotstream.serving.states import State
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.session import StorySession
 

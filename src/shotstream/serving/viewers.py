@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from shotstream.serving.clips import read_clip
 from shotstream.serving.events import Dropped
-from shotstream.serving.library.stored import StoredChunk
+from shotstream.serving.storage.stored import StoredChunk
 
 MOST_CLIPS = 8
 """New clips that wait for one viewer; of more, the oldest are left out."""

@@ -22,8 +22,8 @@ from benchmarks.studio_process import StudioProcess, free_port
 
 from shotstream.serving.directed import DirectedStory
 from shotstream.serving.events import Receipt
-from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import StoredCommand, StoredStory, Swept
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import StoredCommand, StoredStory, Swept
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from tests.serving.endurance.director import ChunkKey, Director
 from tests.serving.endurance.forked import ForkedStudio

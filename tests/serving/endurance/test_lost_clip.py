@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from shotstream.serving.library.store import Store
 from shotstream.serving.served import ServedModel
+from shotstream.serving.storage.store import Store
 from shotstream.serving.studio import Studio
 from shotstream.serving.viewers import Viewer
 from tests.serving.conftest import command

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from safetensors import SafetensorError
 
-from shotstream.serving.library.stored import StoreError
+from shotstream.serving.storage.stored import StoreError
 from tests.serving.web.conftest import Server, serving
 
 pytestmark = pytest.mark.cpu

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shotstream.serving.clips import write_clip
-from shotstream.serving.library.stored import StoredChunk
+from shotstream.serving.storage.stored import StoredChunk
 from shotstream.serving.viewers import MOST_CLIPS, MOST_EVENTS, TooSlow, Viewer
 
 pytestmark = pytest.mark.cpu

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shotstream.serving.commands import Message, Seed, StoryId
 from shotstream.serving.events import FramePlace, Limits, Parent, RefusalCode, Snapshot
-from shotstream.serving.library.stored import StorySummary
+from shotstream.serving.storage.stored import StorySummary
 from shotstream.story import Text
 
 

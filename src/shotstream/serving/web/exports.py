@@ -20,9 +20,9 @@ from shotstream.media.live import decode_chunk
 from shotstream.media.pictures import decode_picture, encode_jpeg
 from shotstream.serving.clips import LAST_OF_SHOT, access_units, read_clip
 from shotstream.serving.exports import Film, write_take
-from shotstream.serving.library.store import MOST_UPLOAD_PIXELS, Store
-from shotstream.serving.library.stored import StoredChunk, StoreError
 from shotstream.serving.protocol import VideoHeader
+from shotstream.serving.storage.store import MOST_UPLOAD_PIXELS, Store
+from shotstream.serving.storage.stored import StoredChunk, StoreError
 from shotstream.serving.studio import Studio
 from shotstream.serving.viewers import TooSlow, Viewer
 from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, gives, read_body

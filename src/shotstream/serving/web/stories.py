@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body
 
 from shotstream.serving.commands import Command, Playhead
 from shotstream.serving.events import Receipt, Refused, Welcome
-from shotstream.serving.library.stored import NoStory
+from shotstream.serving.storage.stored import NoStory
 from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, problem
 from shotstream.serving.web.bodies import Began, NewStory, StoryEntry, entry
 from shotstream.serving.web.sockets import welcome

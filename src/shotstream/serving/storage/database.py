@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shotstream.media.files import DiskFull
-from shotstream.serving.library.stored import StoreError
+from shotstream.serving.storage.stored import StoreError
 
 try:
     from alembic import command

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from shotstream.serving.commands import FramePlace
 from shotstream.serving.events import Receipt, ShotCard, ShotChanged, Snapshot
-from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import MadeWith, StoredChunk, StoredCommand, StoredStory
 from shotstream.serving.protocol import read_command
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import MadeWith, StoredChunk, StoredCommand, StoredStory
 from shotstream.streaming.chunk import Chunk
 
 MADE_WITH = MadeWith("mini", 16, 32, 8.0)

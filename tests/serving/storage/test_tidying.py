@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shotstream.serving.library.stored import StoreError, Swept
-from tests.serving.library.telling import begin, check, check_board, journal
+from shotstream.serving.storage.stored import StoreError, Swept
+from tests.serving.storage.telling import begin, check, check_board, journal
 
 pytestmark = pytest.mark.cpu
 

@@ -11,9 +11,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import NoStory, StoredCommand, StoreError
-from tests.serving.library.telling import (
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import NoStory, StoredCommand, StoreError
+from tests.serving.storage.telling import (
     MADE_WITH,
     ONE_SHOT,
     begin,
@@ -116,7 +116,7 @@ def try_to_open(library, answer) -> None:
 
 def test_a_library_is_open_in_one_process_at_a_time(tmp_path):
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["tests.serving.library.telling"])
+    processes.set_forkserver_preload(["tests.serving.storage.telling"])
     here, there = processes.Pipe(duplex=False)
     with Store(tmp_path):
         process = processes.Process(target=try_to_open, args=(tmp_path, there))

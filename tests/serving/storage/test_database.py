@@ -8,11 +8,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, event, text
 
-from shotstream.serving.library.database import open_database
-from shotstream.serving.library.store import Store
-from shotstream.serving.library.stored import StoreError
-from shotstream.serving.library.tables import metadata
-from tests.serving.library.telling import begin, journal
+from shotstream.serving.storage.database import open_database
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import StoreError
+from shotstream.serving.storage.tables import metadata
+from tests.serving.storage.telling import begin, journal
 
 pytestmark = pytest.mark.cpu
 

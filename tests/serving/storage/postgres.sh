@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a command beside a PostgreSQL server of its own, which is gone afterwards:
-#   tests/serving/library/postgres.sh pytest tests/serving/library
+#   tests/serving/storage/postgres.sh pytest tests/serving/storage
 # The command finds the server's URL in SHOTSTREAM_TEST_POSTGRES. Root gets missing Debian packages installed.
 set -euo pipefail
 

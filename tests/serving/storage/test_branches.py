@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shotstream.serving.library.stored import Parent
-from tests.serving.library.telling import begin, chunk, command
+from shotstream.serving.storage.stored import Parent
+from tests.serving.storage.telling import begin, chunk, command
 
 pytestmark = pytest.mark.cpu
 

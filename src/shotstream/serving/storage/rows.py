@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 
 from shotstream.serving.events import Change, Deleted, Memory, MemoryChanged, Receipt, ShotCard, ShotChanged
-from shotstream.serving.library.stored import (
+from shotstream.serving.protocol import read_command
+from shotstream.serving.storage.stored import (
     MadeWith,
     NewBranch,
     NoStory,
@@ -22,8 +23,7 @@ from shotstream.serving.library.stored import (
     StoreError,
     StorySummary,
 )
-from shotstream.serving.library.tables import chunks, commands, events, shots, stories, takes
-from shotstream.serving.protocol import read_command
+from shotstream.serving.storage.tables import chunks, commands, events, shots, stories, takes
 from shotstream.streaming.chunk import Chunk
 
 # ---- rows written ----

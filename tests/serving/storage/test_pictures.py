@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.serving.library.telling import begin
+from tests.serving.storage.telling import begin
 
 pytestmark = pytest.mark.cpu
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from shotstream.serving import events
 from shotstream.serving.events import Change, Deleted, MemoryChanged, MemoryFrame, ShotCard, StateChanged
-from shotstream.serving.library.stored import StoreError
 from shotstream.serving.states import State
-from tests.serving.library.telling import begin, card, chunk, command
+from shotstream.serving.storage.stored import StoreError
+from tests.serving.storage.telling import begin, card, chunk, command
 
 pytestmark = pytest.mark.cpu
 

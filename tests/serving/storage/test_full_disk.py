@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import event
 
 from shotstream.media.files import DiskFull
-from shotstream.serving.library.store import Store
-from tests.serving.library.telling import begin, card, check, check_board, chunk, journal
+from shotstream.serving.storage.store import Store
+from tests.serving.storage.telling import begin, card, check, check_board, chunk, journal
 
 pytestmark = pytest.mark.cpu
 
@@ -82,8 +82,8 @@ ON_A_SMALL_DISK = """
 import sys
 from pathlib import Path
 from shotstream.media.files import DiskFull
-from shotstream.serving.library.store import Store
-from tests.serving.library.telling import begin, check, check_board, journal
+from shotstream.serving.storage.store import Store
+from tests.serving.storage.telling import begin, check, check_board, journal
 
 disk = Path(sys.argv[1])
 ballast = disk / "ballast"

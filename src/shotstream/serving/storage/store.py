@@ -22,8 +22,9 @@ from shotstream.media.pictures import decode_picture
 from shotstream.media.sheet import write_png
 from shotstream.serving import events
 from shotstream.serving.events import Change, Snapshot
-from shotstream.serving.library import database, rows
-from shotstream.serving.library.stored import (
+from shotstream.serving.states import State
+from shotstream.serving.storage import database, rows
+from shotstream.serving.storage.stored import (
     MadeWith,
     NewBranch,
     StoredChunk,
@@ -34,7 +35,6 @@ from shotstream.serving.library.stored import (
     Swept,
     new_id,
 )
-from shotstream.serving.states import State
 from shotstream.streaming.chunk import Chunk
 
 if TYPE_CHECKING:

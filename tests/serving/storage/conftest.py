@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import create_engine, text
 
-from shotstream.serving.library.store import Store
+from shotstream.serving.storage.store import Store
 
 POSTGRES = "SHOTSTREAM_TEST_POSTGRES"
 
@@ -22,7 +22,7 @@ def url(request) -> str | None:
     server = os.environ.get(POSTGRES)
     if server is None:
         pytest.skip(
-            f"{POSTGRES} names no server; run tests/serving/library/postgres.sh pytest tests/serving/library"
+            f"{POSTGRES} names no server; run tests/serving/storage/postgres.sh pytest tests/serving/storage"
         )
     engine = create_engine(server)
     with engine.begin() as connection:
