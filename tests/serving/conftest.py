@@ -72,8 +72,8 @@ class Library(Store):
 
     def copy(self) -> Library:
         """The library as a crash would leave it now."""
-        folder = self.library.with_name(f"copy {secrets.token_hex(4)}")
-        shutil.copytree(self.library, folder)
+        folder = self.folder.with_name(f"copy {secrets.token_hex(4)}")
+        shutil.copytree(self.folder, folder)
         return Library(folder)
 
 
@@ -81,7 +81,7 @@ class Studio:
     """An engine without its thread, and one viewer of every story."""
 
     def __init__(self, pipeline, library: Library, **limits) -> None:
-        self.library = library
+        self.store = library
         assert library.add_picture(np.full((20, 20, 3), 200, np.uint8)) == FOX
         self.clock = Clock()
         self.engine = Engine(

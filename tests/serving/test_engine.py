@@ -27,7 +27,7 @@ def test_opening_a_long_story_keeps_no_other_waiting(studio: Studio, make_studio
     told = studio.begin()
     studio.send(told, type="shoot", prompt="runs", chunks=5)
     studio.run()
-    again = make_studio(studio.library)
+    again = make_studio(studio.store)
     other = again.begin()
     again.send(other, type="shoot", prompt="runs", chunks=2)
     opening = again.engine.open(told.story)
@@ -84,7 +84,7 @@ def test_what_cannot_be_opened_is_said(studio: Studio) -> None:
         studio.begin("x" * 2001)
     with pytest.raises(LookupError):
         studio.open("nothing")
-    studio.library.full = True
+    studio.store.full = True
     with pytest.raises(OSError, match="the disk is full"):
         studio.begin()
 
@@ -141,14 +141,14 @@ def test_an_error_with_one_storys_chunk_costs_no_other_its_own(studio: Studio, m
     for telling in (one, other):
         studio.send(telling, type="shoot", prompt="runs", chunks=3)
     studio.run(1)
-    append = studio.library.append_chunk
+    append = studio.store.append_chunk
 
     def fail_one(story, chunk, changes):
         if story == one.story:
             raise RuntimeError("the disk is on fire")
         return append(story, chunk, changes)
 
-    monkeypatch.setattr(studio.library, "append_chunk", fail_one)
+    monkeypatch.setattr(studio.store, "append_chunk", fail_one)
     studio.run()
     monkeypatch.undo()
     assert one.snapshot.state is State.FAILED
@@ -162,17 +162,17 @@ def test_a_hole_in_the_library_is_noticed(studio: Studio, make_studio) -> None:
     telling = studio.begin()
     studio.send(telling, type="shoot", prompt="runs", chunks=3)
     studio.run()
-    with studio.library._transaction() as connection:
+    with studio.store._transaction() as connection:
         connection.execute(delete(chunks).where(chunks.c.chunk == 1))
     with pytest.raises(ValueError, match=r"chunk 3 of shot 1, but the story leads to chunk 2 of shot 1"):
-        make_studio(studio.library).open(telling.story)
+        make_studio(studio.store).open(telling.story)
 
 
 def test_a_failure_that_is_over_is_over_in_the_library_too(studio: Studio, make_studio) -> None:
     telling = studio.begin()
     studio.send(telling, type="shoot", prompt="runs", chunks=2)
     telling._fail("something", RuntimeError("happened"))
-    assert studio.library.snapshot(telling.story).state is State.FAILED
-    again = make_studio(studio.library)
+    assert studio.store.snapshot(telling.story).state is State.FAILED
+    again = make_studio(studio.store)
     again.open(telling.story)
-    assert again.library.snapshot(telling.story).state is State.SHOOTING
+    assert again.store.snapshot(telling.story).state is State.SHOOTING

@@ -94,9 +94,9 @@ def test_a_story_goes_on_from_its_library_bit_for_bit(pipeline, steps: list[dict
         first = make_studio(**limits)
         began = first.begin()
         follow(first, began, steps[:moment])
-        second = make_studio(first.library, **limits)
+        second = make_studio(first.store, **limits)
         resumed = second.open(began.story)
-        assert resumed.snapshot == began.snapshot == second.library.snapshot(began.story)
+        assert resumed.snapshot == began.snapshot == second.store.snapshot(began.story)
         follow(second, resumed, steps[moment:], moment)
         film, answers, snapshot = told(straight, telling)
         one, two = told(first, began), told(second, resumed)
@@ -120,14 +120,14 @@ def test_sending_again_does_nothing(pipeline, steps: list[dict], data) -> None:
         telling = studio.begin()
         follow(studio, telling, steps)
         if data.draw(st.booleans()):
-            studio = make_studio(studio.library, prompt_characters=60)
+            studio = make_studio(studio.store, prompt_characters=60)
             telling = studio.open(telling.story)
-        before, entries = telling.snapshot, studio.library.load(telling.story).entries
-        for entry in studio.library.load(telling.story).commands:
+        before, entries = telling.snapshot, studio.store.load(telling.story).entries
+        for entry in studio.store.load(telling.story).commands:
             again = studio.send(telling, **entry.command.model_dump(exclude_none=True))
             assert again == entry.receipt
         assert telling.snapshot == before
-        assert studio.library.load(telling.story).entries == entries
+        assert studio.store.load(telling.story).entries == entries
 
 
 @settings(max_examples=10, deadline=None)

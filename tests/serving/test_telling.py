@@ -95,11 +95,11 @@ def test_a_held_shot_goes_on_after_a_restart(make_studio, turns: int) -> None:
     studio.send(telling, type="shoot", prompt="runs", chunks=1)
     studio.send(telling, type="hold")
     studio.run(turns)
-    again = make_studio(studio.library.copy(), shot_seconds=3.0)
+    again = make_studio(studio.store.copy(), shot_seconds=3.0)
     assert again.open(telling.story).snapshot == telling.snapshot
     again.run()
-    assert again.library.load(telling.story).chunks[-1].last
-    same = make_studio(studio.library.copy(), shot_seconds=6.0)
+    assert again.store.load(telling.story).chunks[-1].last
+    same = make_studio(studio.store.copy(), shot_seconds=6.0)
     resumed = same.open(telling.story)
     made = len(places(studio, telling))
     studio.run()
@@ -207,7 +207,7 @@ def test_a_branch_is_another_story(studio: Studio, make_studio) -> None:
     studio.send(branch, type="shoot", prompt="sleeps", chunks=1)
     studio.run()
     assert studio.viewer(branch).film()[0] == studio.viewer(telling).film()[1]
-    again = make_studio(studio.library)
+    again = make_studio(studio.store)
     assert again.open(branch.story).snapshot == branch.snapshot
 
 
@@ -244,7 +244,7 @@ def test_a_full_disk_stops_the_story_and_loses_nothing(studio: Studio, make_stud
     telling = studio.begin()
     studio.send(telling, "0", type="shoot", prompt="runs")
     studio.run(fails_at)
-    studio.library.full = True
+    studio.store.full = True
     studio.run()
     assert telling.snapshot.state is State.FAILED
     assert telling.snapshot.reason == (
@@ -255,7 +255,7 @@ def test_a_full_disk_stops_the_story_and_loses_nothing(studio: Studio, make_stud
     assert isinstance(refused, Refused)
     assert refused.code == "not_now"
     assert studio.send(telling, type="resume").type == "refused", "it is full still"
-    studio.library.full = False
+    studio.store.full = False
     assert studio.send(telling, type="resume").type == "receipt"
     studio.run()
     assert studio.viewer(telling).film() == straight.viewer(expected).film()
@@ -265,11 +265,11 @@ def test_a_command_that_cannot_be_saved_is_refused_and_leaves_no_trace(studio: S
     telling = studio.begin()
     studio.send(telling, type="shoot", prompt="runs", chunks=1)
     studio.run()
-    studio.library.full = True
+    studio.store.full = True
     refused = studio.send(telling, "kept", type="retake", shot=0)
     assert isinstance(refused, Refused)
     assert "the disk is full" in refused.message
-    studio.library.full = False
+    studio.store.full = False
     studio.send(telling, type="resume")
     studio.run()
     assert len(places(studio, telling)) == 1
@@ -316,13 +316,13 @@ def test_too_much_is_refused(make_studio) -> None:
 def test_a_command_that_was_saved_after_all_is_not_followed_twice(studio: Studio, monkeypatch) -> None:
     """A database may lose the connection after it has kept what it was told."""
     telling = studio.begin()
-    append = studio.library.append_command
+    append = studio.store.append_command
 
     def keep_and_fail(*arguments):
         append(*arguments)
         raise OSError("the connection is gone")
 
-    monkeypatch.setattr(studio.library, "append_command", keep_and_fail)
+    monkeypatch.setattr(studio.store, "append_command", keep_and_fail)
     assert studio.send(telling, "once", type="shoot", prompt="runs", chunks=1).type == "refused"
     monkeypatch.undo()
     studio.send(telling, "on", type="resume")

@@ -53,7 +53,7 @@ export function Library() {
       )}
       {stories && view === "tree" && <Trees stories={stories} />}
       {stories && view !== "tree" && (
-        <ul className="library">
+        <ul className="books">
           {stories.map((entry) => (
             <li key={entry.story} className="panel book">
               <Cover entry={entry} opens={view === "books"} />

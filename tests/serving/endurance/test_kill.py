@@ -47,7 +47,7 @@ class Trial:
     """Stories in one library, told by one server after another."""
 
     def __init__(self, folder: Path) -> None:
-        self.library, self.port = folder / "library", free_port()
+        self.store, self.port = folder / "library", free_port()
         self.chance = random.Random(0)
         self.directors: list[Director] = []
         self.kept: set[ChunkKey] = set()
@@ -58,7 +58,7 @@ class Trial:
 
     async def kill_once(self) -> None:
         """Start the studio, direct for a while, kill it, look at what is left."""
-        studio = START(self.library, self.port)
+        studio = START(self.store, self.port)
         try:
             director = await asyncio.to_thread(self._director, studio)
             directing = asyncio.create_task(director.direct(self.port))
@@ -75,7 +75,7 @@ class Trial:
 
     async def finish(self) -> None:
         """Tell the last story to its end."""
-        studio = START(self.library, self.port)
+        studio = START(self.store, self.port)
         try:
             await asyncio.wait_for(self.directors[-1].direct(self.port), 180)
         finally:
@@ -119,7 +119,7 @@ class Trial:
 
     def check(self, director: Director, *, sweeping: bool) -> None:
         """What came to the client is in the library, in the same order; else the server sweeps."""
-        with Store(self.library) as store:
+        with Store(self.store) as store:
             if sweeping:
                 assert not store.sweep().missing
                 assert store.sweep() == Swept([], [], [])

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.cpu
 
 
 def files(store: Store) -> list[str]:
-    return sorted(file.name for file in (store.library / "stories").rglob("*") if file.is_file())
+    return sorted(file.name for file in (store.folder / "stories").rglob("*") if file.is_file())
 
 
 def fill(write: Callable[[int], object]) -> int:

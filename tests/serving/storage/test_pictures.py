@@ -21,7 +21,7 @@ def test_a_picture_reads_back_and_the_same_picture_has_the_same_name(store):
     assert re.fullmatch("[a-z0-9]{1,64}", upload)
     assert store.add_picture(picture(0)) == upload
     assert np.array_equal(store.picture(upload), picture(0))
-    assert [file.name for file in (store.library / "uploads").iterdir()] == [f"{upload}.png"]
+    assert [file.name for file in (store.folder / "uploads").iterdir()] == [f"{upload}.png"]
 
 
 def test_other_pictures_have_other_names(store):
@@ -37,7 +37,7 @@ def test_other_pictures_have_other_names(store):
 def test_a_name_that_no_picture_has_leads_nowhere(store, name):
     begin(store)
     upload = store.add_picture(picture(0))
-    (store.library / "secret.png").write_bytes(store.picture_file(upload).read_bytes())
+    (store.folder / "secret.png").write_bytes(store.picture_file(upload).read_bytes())
     with pytest.raises(LookupError, match="no picture"):
         store.picture(name)
 

@@ -86,7 +86,7 @@ def test_a_story_that_is_not_there_is_named(store, story):
     ):
         with pytest.raises(NoStory, match=re.escape(repr(story)[1:-1])):
             call()
-    assert not (store.library / "stories").exists()
+    assert not (store.folder / "stories").exists()
     assert store.stories() == []
 
 

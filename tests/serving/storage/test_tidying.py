@@ -42,7 +42,7 @@ def test_a_story_is_forgotten_for_good_once_it_is_put_away_and_nothing_branches_
         store.forget(gone)
         with pytest.raises(StoreError, match="no story"):
             store.load(gone)
-    assert [folder.name for folder in (store.library / "stories").iterdir()] == [other]
+    assert [folder.name for folder in (store.folder / "stories").iterdir()] == [other]
     assert store.history(story) == []
     assert check(store.load(other)) == 5
 
@@ -53,8 +53,8 @@ def test_sweeping_removes_what_no_row_speaks_of_and_reports_what_is_gone(store):
         journal(store, story, number)
     chunks = store.load(story).chunks
     paths, clips = [chunk.path for chunk in chunks], [chunk.clip for chunk in chunks]
-    stranger = store.library / "stories" / "abcdefghijkl" / "chunks" / "0-0-0-0.safetensors"
-    picture, half_a_picture = (store.library / "uploads" / name for name in ("abc.png", ".abd.123.part.png"))
+    stranger = store.folder / "stories" / "abcdefghijkl" / "chunks" / "0-0-0-0.safetensors"
+    picture, half_a_picture = (store.folder / "uploads" / name for name in ("abc.png", ".abd.123.part.png"))
     swept_away = [
         paths[0].with_name("9-0-0-99.safetensors"),
         paths[0].with_name(".9-0-1-99.123.part.safetensors"),

@@ -42,7 +42,7 @@ class Server:
     """A studio that listens."""
 
     studio: Studio
-    library: Library
+    store: Library
     app: FastAPI
     port: int
 

@@ -49,7 +49,7 @@ def test_what_is_watched_is_what_was_made(server: Server) -> None:
     """Noise loses its colours on the way, but not its light."""
     with server.watch() as viewer:
         frames = viewer.shoot("a cat sleeps", chunks=1)
-    chunk = server.library.take_chunks(viewer.story, 0, 0)[0]
+    chunk = server.store.take_chunks(viewer.story, 0, 0)[0]
     session = server.studio.model.open("", 0)
     session.cut("a cat sleeps", chunks=1)
     made = session.next_chunk(chunk.latents())
@@ -74,7 +74,7 @@ def test_who_comes_back_is_shown_what_was_missed(server: Server, told: str) -> N
         while (1, 1) not in viewer.clips or not viewer.newest(1)[-1][0].flags & 2:
             viewer.hear()
     first = viewer.clips[0, 0][0][0]
-    assert (first.frame, first.flags) == (server.library.take_chunks(told, 0, 0)[1].first_frame, 1)
+    assert (first.frame, first.flags) == (server.store.take_chunks(told, 0, 0)[1].first_frame, 1)
     assert set(viewer.clips) == {(0, 0), (1, 0), (1, 1)}
 
 

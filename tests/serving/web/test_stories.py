@@ -162,7 +162,7 @@ def test_stories_are_put_away_brought_back_and_forgotten(client: httpx.Client, s
     assert client.delete(f"/api/stories/{story}").status_code == 204
     assert client.delete(f"/api/stories/{story}/forever").status_code == 204
     assert client.get(f"/api/stories/{story}").status_code == 404
-    assert not (server.library.library / "stories" / story).exists()
+    assert not (server.store.folder / "stories" / story).exists()
 
 
 def test_a_branch_shows_what_it_shares_with_its_parent(
@@ -192,7 +192,7 @@ def test_a_story_of_another_model_is_watched_and_exported_but_not_directed(libra
     with serving(library, ServedModel(pipeline, "other", "1" * 64)) as server, server.watch() as viewer:
         frames = viewer.shoot(chunks=2)
         story = viewer.story
-        until(lambda: server.library.snapshot(story).state == "idle")
+        until(lambda: server.store.snapshot(story).state == "idle")
     with serving(library, model) as server, server.client() as client, server.watch(story) as viewer:
         assert viewer.welcome["model"].startswith("other")
         assert viewer.watch_shot(0) == frames

@@ -141,7 +141,7 @@ def test_latents_are_never_unpickled(server: Server, library, model, told: str, 
         def __reduce__(self):
             return (Path.touch, (ran,))
 
-    chunk = server.library.take_chunks(told, 0, 0)[0]
+    chunk = server.store.take_chunks(told, 0, 0)[0]
     stranger = tmp_path / "stranger.safetensors"
     stranger.write_bytes(pickle.dumps(Program()))
     with pytest.raises(StoreError) as refused:

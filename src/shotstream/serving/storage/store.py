@@ -73,7 +73,7 @@ class Store:
     """
 
     def __init__(self, library: Path, url: str | None = None) -> None:
-        self.library = library
+        self.folder = library
         self._writing = threading.Lock()
         with write_errors(library):
             library.mkdir(parents=True, exist_ok=True)
@@ -246,7 +246,7 @@ class Store:
             MediaError: If a file cannot be removed.
             StoreError: If it is not put away, or other stories branch off it.
         """
-        folder = self.library / "stories" / story
+        folder = self.folder / "stories" / story
         with self._transaction() as connection:
             rows.check_forgettable(connection, story)
             if folder.exists():
@@ -343,7 +343,7 @@ class Store:
         """
         if not _UPLOAD.fullmatch(upload):
             raise LookupError(f"there is no picture {upload!r}")
-        return self.library / "uploads" / f"{upload}.png"
+        return self.folder / "uploads" / f"{upload}.png"
 
     def picture(self, upload: str) -> np.ndarray:
         """Read a picture, uint8 ``[H, W, 3]``.
@@ -364,10 +364,10 @@ class Store:
         Raises:
             MediaError: If a file cannot be removed.
         """
-        swept = Swept(sorted((self.library / "uploads").glob(".*.part*")), [], [])
+        swept = Swept(sorted((self.folder / "uploads").glob(".*.part*")), [], [])
         with self._transaction() as connection:
             journalled = rows.list_files(connection)
-            for folder in sorted((self.library / "stories").glob("*/")):
+            for folder in sorted((self.folder / "stories").glob("*/")):
                 if folder.name not in journalled:
                     swept.strangers.append(folder)
                     continue
@@ -384,7 +384,7 @@ class Store:
         return swept
 
     def _chunks(self, story: str) -> Path:
-        return self.library / "stories" / story / "chunks"
+        return self.folder / "stories" / story / "chunks"
 
     # ---- the database ----
 
@@ -393,7 +393,7 @@ class Store:
             fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise StoreError(
-                f"the library {self.library} is open in another process; close that one, or choose another"
+                f"the library {self.folder} is open in another process; close that one, or choose another"
             ) from error
 
     @contextmanager
