@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shotstream.media.sheet import contact_sheet, write_png
+from shotstream.media.pictures import write_png
+from shotstream.media.sheet import contact_sheet
 
 image_module = pytest.importorskip("PIL.Image")
 pytestmark = pytest.mark.cpu

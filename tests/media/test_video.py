@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shotstream.media.files import MediaError
-from shotstream.media.sheet import write_png
+from shotstream.media.pictures import write_png
 from shotstream.media.video import VideoWriter, read_video, write_video
 
 av = pytest.importorskip("av")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import MadeWith, StoredChunk
 from shotstream.serving.telling import Telling
 from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.memory import RememberedFrame
 
 MADE_WITH = MadeWith("tiny", 16, 16, 8.0)
 FOX = "159ecc12ddcecdf4c52b63f728453586"
@@ -90,6 +91,7 @@ class Studio:
             MADE_WITH,
             Limits(**limits),
             show=self._show,
+            keep=self._keep,
             clock=self.clock,
         )
         self.viewers: dict[str, Viewer] = {}
@@ -101,6 +103,10 @@ class Studio:
         if not again:
             self.order.append(story)
             self.viewers.setdefault(story, Viewer()).chunks.append(chunk)
+
+    def _keep(self, story: str, frames: Sequence[RememberedFrame]) -> None:
+        for frame in frames:
+            self.store.keep_still(story, frame)
 
     def begin(self, setting: str = "a fox", seed: int = 1) -> Telling:
         return self._watch(self.engine.begin(setting, seed))

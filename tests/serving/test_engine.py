@@ -164,7 +164,9 @@ def test_a_hole_in_the_library_is_noticed(studio: Studio, make_studio) -> None:
     studio.run()
     with studio.store._transaction() as connection:
         connection.execute(delete(chunks).where(chunks.c.chunk == 1))
-    with pytest.raises(ValueError, match=r"chunk 3 of shot 1, but the story leads to chunk 2 of shot 1"):
+    with pytest.raises(
+        ValueError, match="chunk 3 of shot 1, take 1, but the story leads to chunk 2 of shot 1"
+    ):
         make_studio(studio.store).open(telling.story)
 
 

@@ -19,15 +19,15 @@ class Made:
     shot: int
     take: int
     first_frame: int
-    frames: range
+    frames: int
 
 
 def showing(*shots: tuple[int, int, int]) -> Showing:
     """Of (shot, take, frames), each in two chunks."""
     result = Showing()
     for shot, take, frames in shots:
-        result.made(Made(shot, take, 0, range(2)))  # type: ignore[arg-type]
-        result.made(Made(shot, take, 2, range(frames - 2)))  # type: ignore[arg-type]
+        result.made(Made(shot, take, 0, 2))  # type: ignore[arg-type]
+        result.made(Made(shot, take, 2, frames - 2))  # type: ignore[arg-type]
     return result
 
 

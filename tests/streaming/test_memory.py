@@ -21,7 +21,7 @@ def film(shot: int, frames: int) -> np.ndarray:
 
 
 def remember(memory: Memory, shot: int, frames: int) -> None:
-    memory.remember(shot, film(shot, frames), [f"shot {shot}"] * frames)
+    memory.remember(shot, 0, [f"shot {shot}"] * frames, film(shot, frames).__getitem__)
 
 
 @given(st.lists(lengths, max_size=20), st.integers(0, 8))
@@ -64,7 +64,7 @@ def test_a_new_take_replaces_the_frames_of_its_shot_only() -> None:
     for shot in range(3):
         remember(memory, shot, 33)
     before = memory.choose(3)
-    memory.remember(1, film(99, 21), ["anew"] * 21)
+    memory.remember(1, 1, ["anew"] * 21, film(99, 21).__getitem__)
     after = memory.choose(3)
     assert [frame.pixels[0, 0, 0] for frame in after] == [0, 0, 99, 99, 2, 2]
     assert [frame.key for frame in after[2:4]] == [(1, 0), (1, 20)]
@@ -88,10 +88,10 @@ def test_pins_come_first_and_the_rule_gets_the_rest() -> None:
 def test_references_serve_the_first_shot_too_and_fill_at_most_the_budget() -> None:
     memory = Memory(2)
     for number in (1, 2):
-        memory.pin(RememberedFrame(film(0, 1)[0], 0, -number, None))
+        memory.pin(RememberedFrame(film(0, 1)[0], 0, 0, -number, None))
     assert [frame.key for frame in memory.choose(0)] == [(0, -2), (0, -1)]
     with pytest.raises(ValueError, match="all 2 remembered frames are pinned already"):
-        memory.pin(RememberedFrame(film(0, 1)[0], 0, -3, None))
+        memory.pin(RememberedFrame(film(0, 1)[0], 0, 0, -3, None))
     with pytest.raises(ValueError, match="frame 4 of shot 0 is not remembered; nothing of that shot is"):
         memory.find(0, 4)
 
@@ -102,7 +102,7 @@ def test_a_branch_and_its_origin_do_not_disturb_one_another() -> None:
         remember(memory, shot, 33)
     branch = memory.branch(2)
     assert [frame.key for frame in branch.choose(2)] == [frame.key for frame in memory.choose(2)]
-    branch.remember(1, film(50, 33), [""] * 33)
+    branch.remember(1, 0, [""] * 33, film(50, 33).__getitem__)
     branch.pin(branch.find(0, 0))
     assert memory.pins == []
     assert {frame.pixels[0, 0, 0] for frame in memory.choose(4)} == {0, 1, 2, 3}

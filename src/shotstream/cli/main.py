@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pkgutil
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
+
+gc.set_threshold(100_000)  # libraries make half a million objects that stay: looking through them takes long
 
 
 class Commands(TyperGroup):

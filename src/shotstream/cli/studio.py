@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import secrets
 import socket
@@ -92,6 +93,7 @@ def studio(
             server_header=False,
             proxy_headers=False,
         )
+        gc.freeze()  # what is loaded by now stays: no chunk shall wait until it was looked through for garbage
         _greet(host, listener.getsockname()[1], token, library)
         uvicorn.Server(config).run(sockets=[listener])
     console.print(f"Closed. The stories are in {escape(str(library))}/.")

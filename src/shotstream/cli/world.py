@@ -62,7 +62,8 @@ def preview(
     output: Annotated[Path, typer.Option("-o", "--output", help="PNG file.")] = Path("out/world.png"),
 ) -> None:
     """Draw a contact sheet: a row per story, the middle frame of every shot, its prompt below."""
-    from shotstream.media.sheet import contact_sheet, write_png
+    from shotstream.media.pictures import write_png
+    from shotstream.media.sheet import contact_sheet
     from shotstream.world.sampler import sample_story
     from shotstream.world.scene import draw_shot
 

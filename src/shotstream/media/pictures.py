@@ -1,14 +1,43 @@
-"""Still pictures in and out (Pillow): JPEG for pages, and whatever strangers hand in."""
+"""Still pictures in and out (Pillow): PNG files, JPEG for pages, and whatever strangers hand in."""
 
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from shotstream.media.files import atomic_path, write_errors
+
 _LONGEST_SIDE = 2048
 _KINDS = ("JPEG", "PNG", "WEBP")
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write a picture, ``uint8 [H, W, 3]``, as a PNG file, whole or not at all.
+
+    Raises:
+        ImportError: If Pillow is not installed.
+        MediaError: If the file cannot be written.
+    """
+    image = pillow().fromarray(picture)
+    with atomic_path(path) as part, write_errors(path):
+        image.save(part, format="PNG")
+
+
+def read_png(path: Path) -> np.ndarray:
+    """Read a picture that `write_png` has written, ``uint8 [H, W, 3]``.
+
+    Raises:
+        ImportError: If Pillow is not installed.
+        OSError: If there is none, or it is damaged.
+    """
+    try:
+        with pillow().open(path) as image:
+            return np.array(image.convert("RGB"))
+    except (SyntaxError, ValueError) as damage:  # Pillow's words for some kinds of it
+        raise OSError(f"{path} is damaged: {damage}") from damage
 
 
 def encode_jpeg(frame: np.ndarray, quality: int = 85) -> bytes:

@@ -1,14 +1,12 @@
-"""Contact sheets: rows of pictures with small captions, and PNG files (Pillow)."""
+"""Contact sheets: rows of pictures with small captions (Pillow)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shotstream.media.files import atomic_path, write_errors
 from shotstream.media.pictures import pillow
 
 _PAPER = (24, 24, 28)
@@ -47,18 +45,6 @@ def contact_sheet(
         sheet.paste(strip, (0, top))
         top += strip.height
     return np.asarray(sheet)
-
-
-def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write a picture, ``uint8 [H, W, 3]``, as a PNG file, whole or not at all.
-
-    Raises:
-        ImportError: If Pillow is not installed.
-        MediaError: If the file cannot be written.
-    """
-    image = pillow().fromarray(picture)
-    with atomic_path(path) as part, write_errors(path):
-        image.save(part, format="PNG")
 
 
 def _row(pictures: Sequence[np.ndarray], texts: Sequence[str], scale: int) -> Any:

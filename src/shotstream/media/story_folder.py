@@ -10,7 +10,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from shotstream.media.files import write_text
-from shotstream.media.sheet import contact_sheet, write_png
+from shotstream.media.pictures import write_png
+from shotstream.media.sheet import contact_sheet
 from shotstream.media.video import VideoWriter
 
 _FILM_HEIGHT = 384  # pixels that automatic enlargement stays below, so that a small model fills a screen

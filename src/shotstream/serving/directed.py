@@ -37,6 +37,7 @@ from shotstream.serving.events import RefusalCode
 from shotstream.serving.states import Machine, State
 from shotstream.serving.storage.stored import StoredChunk
 from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.memory import RememberedFrame
 from shotstream.streaming.session import PromptWarning, StorySession
 from shotstream.streaming.take import Snapshot, TakeRecord
 
@@ -114,12 +115,12 @@ class DirectedStory:
         """New shots, and stale ones to be taken anew, that wait for their turn."""
         self.uploads: dict[tuple[int, int], str] = {}
         """References by their numbers: which picture each one is."""
-        self.pinned_takes: dict[tuple[int, int], int] = {}
-        """Pinned frames by (shot, frame): which take each one is from."""
         self._find_picture = find_picture
         self._deleted: list[_Before] = []
         self._takes = {record.shot: record.take + 1 for record in session.script}
         """Takes of each shot number so far; deleted ones count, as their chunks are kept."""
+        self._shared = {(record.shot, record.take) for record in session.script}
+        """Takes of the story that it branched off."""
 
     def branch(self, shot: int, seed: int | None = None) -> DirectedStory:
         """Begin another story that shares this one up to and including a shot.
@@ -128,8 +129,15 @@ class DirectedStory:
             ValueError: If there is no such shot, or its memory is no longer kept.
         """
         branch = DirectedStory(self.session.branch(shot, seed=seed), self._find_picture)
-        branch.uploads, branch.pinned_takes = dict(self.uploads), dict(self.pinned_takes)
+        branch.uploads = dict(self.uploads)
         return branch
+
+    @property
+    def remembered(self) -> list[RememberedFrame]:
+        """The remembered frames that are of its own takes."""
+        memory = self.session.memory
+        frames = [frame for frame in (*memory.frames, *memory.pins) if not frame.is_reference]
+        return [frame for frame in frames if (frame.shot, frame.take) not in self._shared]
 
     # ---- following ----
 
@@ -230,15 +238,13 @@ class DirectedStory:
 
     def _pin(self, command: Pin) -> Effect:
         self._check_shot(command.shot)
-        pinned = self.session.pin(command.shot, command.frame)
-        self.pinned_takes[pinned.key] = self.session.script[command.shot].take
+        self.session.pin(command.shot, command.frame)
         return self._from_next_shot()
 
     def _unpin(self, command: Unpin) -> Effect:
         if (command.shot, command.frame) not in [pin.key for pin in self.session.memory.pins]:
             raise Refusal("not_found", f"frame {command.frame} of shot {command.shot + 1} is not pinned")
         self.session.unpin(command.shot, command.frame)
-        self.pinned_takes.pop((command.shot, command.frame), None)
         return self._from_next_shot()
 
     def _reference(self, command: Reference) -> Effect:
@@ -296,22 +302,48 @@ class DirectedStory:
 
     # ---- making ----
 
-    def tell_again(self, known: StoredChunk, *, over: bool = False) -> Chunk:
+    def tell_again(self, known: StoredChunk) -> Chunk:
         """Make the running shot's next chunk as it was made before.
 
         Args:
             known: What is kept of it.
-            over: That its take has no chunks but known ones.
 
         Raises:
-            ValueError: If the chunk is not of this model.
+            ValueError: If the chunk is not of this model, or the story leads to another one.
         """
-        live = self._running()
-        self._lengthen_to(live.made + (1 if known.last else 2))
-        chunk = self.session.next_chunk(known.latents(), over=over)
+        self._expect(known)
+        chunk = self.session.next_chunk(known.latents())
         assert chunk is not None
         self.made(chunk)
         return chunk
+
+    def recall(self, known: StoredChunk, picture: Callable[[int], np.ndarray]) -> None:
+        """Take in the running shot's next chunk, of a take that is over, as it was made before.
+
+        Args:
+            known: What is kept of it.
+            picture: Gives the frames of its take; see `StorySession.recall_chunk`.
+
+        Raises:
+            ValueError: If the story leads to another chunk.
+        """
+        self._expect(known)
+        self.session.recall_chunk(picture)
+        self._made(known.shot, known.take, known.chunk, known.last)
+
+    def _expect(self, known: StoredChunk) -> None:
+        """See that the running shot is to go on with this chunk, and has the room for it."""
+        live = self.live if self.machine.running else None
+        if live is None:
+            raise ValueError(f"the library has {known.name}, but no shot is running; it is damaged")
+        self._lengthen_to(known.chunk + (1 if known.last else 2))
+        place = (live.record.shot, live.record.take, live.made)
+        ends = live.made + 1 == live.length_chunks
+        if (*place, ends) != (known.shot, known.take, known.chunk, known.last):
+            raise ValueError(
+                f"the library has {known.name}, but the story leads to chunk {live.made + 1} of shot "
+                f"{live.record.shot + 1}; the library is damaged, or another model told it"
+            )
 
     def prepare_chunk(self, most_chunks: int) -> None:
         """See that the running shot has room for another chunk, before `session` makes it.
@@ -324,15 +356,17 @@ class DirectedStory:
 
     def made(self, chunk: Chunk) -> None:
         """Take in the chunk that `session` has made."""
-        live = self._running()
-        live.record = self.session.script[chunk.shot]
-        self._takes[chunk.shot] = chunk.take + 1
-        if chunk.index == 0:
-            self.edits.pop(chunk.shot, None)
-            self.stale.discard(chunk.shot)
-            self.stale |= set(range(chunk.shot + 1, len(self.session.script)))
-        self.machine.take("shot ended" if chunk.last else "chunk made")
-        if chunk.last:
+        self._made(chunk.shot, chunk.take, chunk.index, chunk.last)
+
+    def _made(self, shot: int, take: int, chunk: int, last: bool) -> None:
+        self._running().record = self.session.script[shot]
+        self._takes[shot] = take + 1
+        if chunk == 0:
+            self.edits.pop(shot, None)
+            self.stale.discard(shot)
+            self.stale |= set(range(shot + 1, len(self.session.script)))
+        self.machine.take("shot ended" if last else "chunk made")
+        if last:
             self._begin_next()
 
     def _begin_next(self) -> None:
@@ -364,7 +398,7 @@ class DirectedStory:
 
     def _end_shot(self) -> None:
         """Let the running shot end with the chunks it has; without any it leaves no trace."""
-        self.session.restore(_closed(self.session.snapshot()))
+        self.session.restore(self.session.snapshot().closed())
         self.live = None
 
     def _lengthen_to(self, chunks: int) -> None:
@@ -429,11 +463,3 @@ def _prompt_warnings() -> Iterator[list[warnings.WarningMessage]]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", PromptWarning)
         yield told
-
-
-def _closed(state: Snapshot) -> Snapshot:
-    """The same story after the end of its running shot."""
-    memory, take = state.memory.copy(), state.take
-    if take and take.prompts:
-        memory.remember(take.record.shot, take.pictures, take.prompts)
-    return replace(state, memory=memory, take=None)

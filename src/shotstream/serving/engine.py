@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
+from functools import partial
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
@@ -18,9 +19,16 @@ from shotstream.serving.events import Limits
 from shotstream.serving.retelling import OpenSession, retell
 from shotstream.serving.showing import Showing
 from shotstream.serving.storage.store import Store
-from shotstream.serving.storage.stored import MadeWith, StoredChunk, StoredStory
-from shotstream.serving.telling import FIGURES_EVERY_SECONDS, Reply, Show, Telling, show_nobody
-from shotstream.streaming.chunk import Chunk
+from shotstream.serving.storage.stored import MadeWith, StoredStory
+from shotstream.serving.telling import (
+    FIGURES_EVERY_SECONDS,
+    Keep,
+    Reply,
+    Show,
+    Telling,
+    keep_nothing,
+    show_nobody,
+)
 from shotstream.streaming.together import next_chunks
 
 log = logging.getLogger(__name__)
@@ -46,7 +54,9 @@ class Engine:
         limits: What is refused.
         most_together: Says how many stories may share the passes that denoise their chunks; asked once, when
             two stories are told at the same time.
-        show: Is given every chunk that is made, or told again, once it is on the disk.
+        show: Is given every chunk that is made, once it is on the disk; of stories that are told again those
+            of the newest take, and all that have no clip.
+        keep: Is given the frames that stories begin to remember.
         clock: Seconds that run evenly.
     """
 
@@ -58,12 +68,13 @@ class Engine:
         limits: Limits | None = None,
         *,
         show: Show = show_nobody,
+        keep: Keep = keep_nothing,
         most_together: Callable[[], int] = lambda: 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits or Limits()
         self._store, self._open_session, self._made_with = store, open_session, made_with
-        self._show, self._clock = show, clock
+        self._show, self._keep, self._clock = show, keep, clock
         self._most_together, self._together = most_together, 0
         self._tellings: dict[str, Telling] = {}
         self._turns: deque[str] = deque()
@@ -232,12 +243,10 @@ class Engine:
                 "it can be watched and exported here, and goes on where that model runs"
             )
         self._make_room()
-
-        def told(kept: StoredChunk, chunk: Chunk) -> None:
+        show_again = partial(self._show, story, again=True)
+        directed = yield from retell(self._store, stored, self._open_session, show_again)
+        for chunk in stored.chunks:
             showing.made(chunk)
-            self._show(story, kept, chunk, again=True)
-
-        directed = yield from retell(self._store, stored, self._open_session, told)
         telling = self._admit(stored, directed, showing)
         self._store.note(story, storyboard.changes(self._store.snapshot(story), telling.snapshot))
         return telling  # a failure that the library tells of is over
@@ -251,6 +260,7 @@ class Engine:
             self._open_session,
             self.limits,
             show=self._show,
+            keep=self._keep,
             showing=showing,
             adopt=self._adopt,
             clock=self._clock,

@@ -2,17 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+from torch import Tensor
 
 from shotstream.serving.directed import DirectedStory
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoredCommand, StoredStory
 from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.memory import RememberedFrame
 from shotstream.streaming.session import StorySession
 
 OpenSession = Callable[[str, int], StorySession]
 """Opens a session for a setting and a seed."""
+
+
+class RecalledTake:
+    """The frames of a take that is over, as they are asked for.
+
+    Those that are kept are read. Where another one is asked for, such as after a kill that took it, the whole
+    take is decoded, once, and the frame kept.
+
+    Args:
+        store: The library.
+        stored: The story.
+        chunks: All chunks of the take, in order.
+        decode: Makes frames of latents; see `StorySession.decode`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        stored: StoredStory,
+        chunks: list[StoredChunk],
+        decode: Callable[[Iterable[Tensor]], list[np.ndarray]],
+    ) -> None:
+        self._store, self._stored, self._chunks, self._decode = store, stored, chunks, decode
+        self._frames: list[np.ndarray] | None = None
+
+    def picture(self, frame: int) -> np.ndarray:
+        """A frame by its number, uint8 ``[H, W, 3]``.
+
+        Raises:
+            StoreError: If it must be made anew and latents are gone.
+        """
+        first = self._chunks[0]
+        kept = self._store.still(self._stored.id, first.shot, first.take, frame)
+        if kept is None:
+            kept = self._all[frame]
+            remembered = RememberedFrame(kept, first.shot, first.take, frame, None)
+            self._store.keep_still(self._stored.id, remembered)
+        return kept
+
+    def chunk(self, stored: StoredChunk) -> Chunk:
+        """One of its chunks, to be shown once more."""
+        return Chunk(
+            frames=np.stack(self._all[stored.first_frame : stored.first_frame + stored.frames]),
+            shot=stored.shot,
+            take=stored.take,
+            seed=stored.seed,
+            index=stored.chunk,
+            first_frame=stored.first_frame,
+            last=stored.last,
+            prompt=stored.prompt,
+            fps=self._stored.made_with.fps,
+            latents=stored.latents(),
+        )
+
+    @property
+    def _all(self) -> list[np.ndarray]:
+        if self._frames is None:
+            self._frames = self._decode(chunk.latents() for chunk in self._chunks)
+        return self._frames
 
 
 def retell(
@@ -23,13 +87,14 @@ def retell(
 ) -> Generator[None, None, DirectedStory]:
     """Repeat the commands of a story and give back its chunks; a branch is told from its parent's.
 
-    It stops after every chunk, so that other stories get their turns; see `finish`.
+    Only the newest take is told chunk by chunk, as it may go on; of the others what is remembered is read. It
+    stops after every chunk, so that other stories get their turns; see `finish`.
 
     Args:
         store: Has the parents and the uploaded pictures.
         stored: What is to be told.
         open_session: Gives the session of a story without a parent.
-        told: Is given every chunk of the story itself, as it is kept and as it is told.
+        told: Is given the chunks of the newest take, and all that have no clip.
 
     Returns:
         The story as it stood.
@@ -39,22 +104,22 @@ def retell(
         LookupError: If a parent is missing.
     """
     story = yield from _open(store, stored, open_session)
-    newest = (stored.chunks[-1].shot, stored.chunks[-1].take) if stored.chunks else None
-    for number, entry in enumerate(stored.entries):
+    takes = {
+        place: RecalledTake(store, stored, list(chunks), story.session.decode)
+        for place, chunks in groupby(stored.chunks, _take)
+    }
+    newest = next(reversed(takes), None)
+    for entry in stored.entries:
         if isinstance(entry, StoredCommand):
             story.follow(entry.command)
             continue
-        if not story.machine.running:
-            raise ValueError(f"entry {number} is a chunk of no shot; the library is damaged")
-        chunk = story.tell_again(entry, over=(entry.shot, entry.take) != newest)
-        told_place = (chunk.shot, chunk.take, chunk.index, chunk.first_frame, chunk.last)
-        if told_place != (entry.shot, entry.take, entry.chunk, entry.first_frame, entry.last):
-            raise ValueError(
-                f"entry {number} is chunk {entry.chunk + 1} of shot {entry.shot + 1}, but the story leads to "
-                f"chunk {chunk.index + 1} of shot {chunk.shot + 1}; the library is damaged, or another model "
-                "told it"
-            )
-        told(entry, chunk)
+        if _take(entry) == newest:
+            told(entry, story.tell_again(entry))
+        else:
+            take = takes[_take(entry)]
+            story.recall(entry, take.picture)
+            if not entry.clip.exists():
+                told(entry, take.chunk(entry))
         yield
     return story
 
@@ -66,6 +131,10 @@ def finish(retelling: Generator[None, None, DirectedStory]) -> DirectedStory:
             next(retelling)
         except StopIteration as end:
             return end.value
+
+
+def _take(chunk: StoredChunk) -> tuple[int, int]:
+    return chunk.shot, chunk.take
 
 
 def _open(

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from shotstream.serving.commands import Playhead
-from shotstream.streaming.chunk import Chunk
+from shotstream.serving.storage.stored import StoredChunk
 
 _MOST_AWAITED = 64
 
@@ -41,10 +41,10 @@ class Showing:
         """Made and not yet shown."""
         return self.made_frames - self.shown_frames
 
-    def made(self, chunk: Chunk) -> None:
+    def made(self, chunk: StoredChunk) -> None:
         """Take in a new chunk."""
         self._starts.setdefault((chunk.shot, chunk.take), self.made_frames - chunk.first_frame)
-        self.made_frames += len(chunk.frames)
+        self.made_frames += chunk.frames
 
     def all_shown(self) -> None:
         """What is made so far is nobody's look-ahead: the story was told before."""

@@ -127,6 +127,5 @@ def _frame(story: DirectedStory, frame: RememberedFrame) -> MemoryFrame:
         upload = story.uploads.get(frame.key)
         return MemoryFrame(shot=frame.shot, take=0, frame=frame.frame, source="reference", upload=upload)
     pins = [pin.key for pin in story.session.memory.pins]
-    take = story.pinned_takes.get(frame.key, story.session.script[frame.shot].take)
     source = "pin" if frame.key in pins else "rule"
-    return MemoryFrame(shot=frame.shot, take=take, frame=frame.frame, source=source)
+    return MemoryFrame(shot=frame.shot, take=frame.take, frame=frame.frame, source=source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
@@ -24,6 +24,7 @@ from shotstream.serving.storage.stored import MadeWith, NoStory, StoredChunk, St
 from shotstream.serving.telling import Telling
 from shotstream.serving.viewers import Viewer
 from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.memory import RememberedFrame
 from shotstream.streaming.session import PromptWarning
 
 log = logging.getLogger(__name__)
@@ -92,12 +93,14 @@ class Studio:
             model.made_with,
             self.limits,
             show=self._show,
+            keep=self._keep,
             most_together=model.most_together,
         )
         self._recorder = Recorder(self._send)
         self._channels: dict[str, Channel] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._aside = ThreadPoolExecutor(_THREADS_ASIDE, "aside")
+        self._keeper = ThreadPoolExecutor(1, "keeper")
         self.ready = False
         """Whether the model is warm."""
 
@@ -121,6 +124,7 @@ class Studio:
         self.ready = False
         await asyncio.to_thread(self.engine.close)
         await asyncio.to_thread(self._recorder.close)
+        await asyncio.to_thread(self._keeper.shutdown)
         self._aside.shutdown(wait=False, cancel_futures=True)
 
     # ---- stories ----
@@ -344,6 +348,16 @@ class Studio:
         if not again:
             self.metrics.chunk_seconds.observe(chunk.seconds["total"])
         self._recorder.show(story, stored, chunk, again=again)
+
+    def _keep(self, story: str, frames: Sequence[RememberedFrame]) -> None:
+        self._keeper.submit(self._keep_stills, story, frames)
+
+    def _keep_stills(self, story: str, frames: Sequence[RememberedFrame]) -> None:
+        try:
+            for frame in frames:
+                self.store.keep_still(story, frame)
+        except OSError as error:
+            log.warning("stills of story %s could not be kept (%s)", story, type(error).__name__)
 
     def _send(self, story: str, stored: StoredChunk, messages: list[bytes]) -> None:
         assert self._loop

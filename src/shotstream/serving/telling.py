@@ -41,6 +41,7 @@ from shotstream.serving.storage.stored import (
     new_id,
 )
 from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.memory import RememberedFrame
 from shotstream.streaming.session import StorySession
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,14 @@ class Show(Protocol):
 
 def show_nobody(story: str, stored: StoredChunk, chunk: Chunk, *, again: bool) -> None:
     """Let a chunk go by."""
+
+
+Keep = Callable[[str, Sequence[RememberedFrame]], None]
+"""Takes the frames of its own takes that a story begins to remember, on the engine's thread."""
+
+
+def keep_nothing(story: str, frames: Sequence[RememberedFrame]) -> None:
+    """Let frames go by: they are made anew when the story is told again."""
 
 
 Adopt = Callable[[str, DirectedStory], None]
@@ -101,6 +110,7 @@ class Telling:
         open_session: Opens the session of a story that has no parent, if this one must be told again.
         limits: What is refused.
         show: Is given every chunk.
+        keep: Is given every frame that is remembered.
         showing: Has the story's chunks already.
         adopt: Is given every branch.
         clock: Seconds that run evenly.
@@ -115,6 +125,7 @@ class Telling:
         limits: Limits,
         *,
         show: Show = show_nobody,
+        keep: Keep = keep_nothing,
         showing: Showing | None = None,
         adopt: Adopt = lambda story, directed: None,
         clock: Callable[[], float] = time.monotonic,
@@ -123,7 +134,9 @@ class Telling:
         self.directed = directed
         self.limits = limits
         self._store, self._open_session, self._clock = store, open_session, clock
-        self._show, self._adopt = show, adopt
+        self._show, self._keep, self._adopt = show, keep, adopt
+        self._kept: set[tuple[int, int, int]] = set()
+        """Frames that were handed over to be kept: (shot, take, frame)."""
         self._queue: Queue[_Offered] = Queue(limits.queued_commands)
         self._playheads: deque[tuple[Playhead, float]] = deque(maxlen=64)
         self._listeners: tuple[Listener, ...] = ()
@@ -140,6 +153,7 @@ class Telling:
         self._figures, self._figures_at = self._measured(), clock() - FIGURES_EVERY_SECONDS
         self.snapshot = storyboard.snapshot(self.directed, self._parent)
         """The newest state; it is replaced, never changed."""
+        self._keep_remembered()  # a kill may have been quicker
 
     # ---- any thread ----
 
@@ -259,12 +273,13 @@ class Telling:
             stored = self._store.append_chunk(self.story, chunk, changes)
         except Exception as error:  # whatever it is, what is not saved was not made
             return self._fail("the newest chunk could not be saved", error)
-        self._showing.made(chunk)
+        self._showing.made(stored)
         self._speed = len(chunk.frames) / chunk.seconds["total"]
         if chunk.index == 0:
             self._first_frame = self._clock() - self._opened_at
         if chunk.last:
             self._opened_at = self._clock()
+            self._keep_remembered()
         self._show(self.story, stored, chunk, again=False)
         self._publish_changes(changes)
 
@@ -308,6 +323,7 @@ class Telling:
         self._receipts[command.id] = receipt
         self._took_effect(command, effect, receipt, since_seconds)
         self._publish_changes(changes)
+        self._keep_remembered()
         return receipt
 
     def _tell_again(self) -> None:
@@ -350,6 +366,13 @@ class Telling:
         if command.seconds is not None:
             return former + self.directed.tempo.chunks(command.seconds, after=former)
         return former + (command.chunks or 0)
+
+    def _keep_remembered(self) -> None:
+        """Have frames kept that are remembered since the last time."""
+        remembered = {(frame.shot, frame.take, frame.frame): frame for frame in self.directed.remembered}
+        if new := [frame for place, frame in remembered.items() if place not in self._kept]:
+            self._kept.update(remembered)
+            self._keep(self.story, new)
 
     # ---- telling viewers ----
 

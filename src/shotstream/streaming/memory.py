@@ -48,6 +48,8 @@ class RememberedFrame:
     """uint8 ``[H, W, 3]``."""
     shot: int
     """Its shot, from 0."""
+    take: int
+    """Its take of that shot, from 0; 0 for a picture that the user brought."""
     frame: int
     """Its number in the shot; negative for a picture that the user brought."""
     prompt: str | None
@@ -92,20 +94,23 @@ class Memory:
         self.pins: list[RememberedFrame] = []
         """What every later shot is made from, in story order; references come first."""
 
-    def remember(self, shot: int, pictures: Sequence[np.ndarray], prompts: Sequence[str]) -> None:
+    def remember(
+        self, shot: int, take: int, prompts: Sequence[str], picture: Callable[[int], np.ndarray]
+    ) -> None:
         """Take in a shot: the next one, or a new take of an earlier one.
 
         Args:
             shot: Its number, at most the number of shots so far.
-            pictures: All its frames, uint8 ``[H, W, 3]`` each.
+            take: Which take of it this is.
             prompts: The prompt of every frame.
+            picture: Gives a frame by its number, uint8 ``[H, W, 3]``; asked for those that are kept.
         """
         assert shot <= len(self.shot_frames)
-        self.shot_frames[shot : shot + 1] = [len(pictures)]
+        self.shot_frames[shot : shot + 1] = [len(prompts)]
         asked = self._may_be_asked_for()
         others = [frame for frame in self.frames if frame.shot != shot and frame.key in asked]
         own = [
-            RememberedFrame(pictures[frame].copy(), shot, frame, prompts[frame])
+            RememberedFrame(picture(frame).copy(), shot, take, frame, prompts[frame])
             for frame in sorted(frame for number, frame in asked if number == shot)
         ]
         self.frames = sorted(others + own, key=_story_order)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING
@@ -142,15 +142,13 @@ class StorySession:
         self._check_prompt(prompt, len(self.script) if shot is None else shot)
         return self.length_chunks(seconds, chunks)
 
-    def next_chunk(self, known: Tensor | None = None, *, over: bool = False) -> Chunk | None:
+    def next_chunk(self, known: Tensor | None = None) -> Chunk | None:
         """Make the next chunk of the open take; None if it is complete or there is none.
 
         Args:
             known: Its clean latents ``[1, F, C, h, w]``, if it was made before. Nothing is denoised then, and
                 all else goes as it went: a session that is told the same again, with the latents of its
                 chunks, stands where the first one stood, bit for bit.
-            over: That all chunks of this take are known: it is only decoded then, to be remembered. Say so
-                for all of them or for none.
 
         Raises:
             ValueError: If latents are of another shape than this model makes.
@@ -161,14 +159,41 @@ class StorySession:
                 f"latents of shape {tuple(known.shape)} are no chunk of this story, whose chunks have "
                 f"{self._stage.chunk_shape}; give those that this model made at this picture size"
             )
-        if not (over and known is not None and self._take and not self._take.complete):
-            begun = self.begin_chunk()
-            if begun is None:
-                return None
-            known = begun.denoise() if known is None else known
-        chunk = self.end_chunk(known)
+        begun = self.begin_chunk()
+        if begun is None:
+            return None
+        chunk = self.end_chunk(begun.denoise() if known is None else known)
         share_seconds([chunk], time.perf_counter() - started)
         return chunk
+
+    def recall_chunk(self, picture: Callable[[int], np.ndarray]) -> None:
+        """Take in the next chunk of the open take as it was made before, without making anything.
+
+        That is enough for a take that is over: all that later shots need of it are the frames that memory
+        asks for. So all of its chunks are taken in this way, or none.
+
+        Args:
+            picture: Gives any frame of the take by its number, uint8 ``[H, W, 3]``, in full quality; see
+                `decode`.
+        """
+        take = self._running_take()
+        assert not take.complete
+        assert take.rollout is None
+        shot, index = take.record.shot, take.record.chunks
+        frames = self.pipeline.tempo.frames(index + 1) - len(take.prompts)
+        take.recall([take.record.prompt_at(index)] * frames, picture)
+        self.script[shot : shot + 1] = [take.record]
+
+    def decode(self, latents: Iterable[Tensor]) -> list[np.ndarray]:
+        """Make the frames of a take once more, as they were remembered.
+
+        Args:
+            latents: The clean latents ``[1, F, C, h, w]`` of its chunks from the first one on.
+
+        Returns:
+            The frames in full quality, uint8 ``[H, W, 3]`` each.
+        """
+        return self._stage.decode(latents)
 
     def begin_chunk(self) -> NextChunk | None:
         """Prepare the next chunk of the open take; None if it is complete or there is none.
@@ -182,7 +207,7 @@ class StorySession:
         if take.complete:
             self._look_ahead()
             return None
-        assert take.rollout or not take.record.chunks, "a take that was over goes on"
+        assert take.recalled is None, "a take that was over goes on"
         remembered = [] if take.rollout else self.memory.choose(take.record.shot)
         return self._stage.prepare(take, self.setting, remembered)
 
@@ -192,7 +217,7 @@ class StorySession:
         chunk = self._stage.show(take, x0)
         take.add(chunk)
         self.script[chunk.shot : chunk.shot + 1] = [take.record]
-        if chunk.last and not take.pending and take.rollout:
+        if chunk.last and not take.pending:
             self._look_ahead()
         return chunk
 
@@ -259,7 +284,8 @@ class StorySession:
         """
         take = self._take
         if take and take.record.shot == shot and 0 <= frame < len(take.prompts):
-            pinned = RememberedFrame(take.pictures[frame].copy(), shot, frame, take.prompts[frame])
+            number, prompt = take.record.take, take.prompts[frame]
+            pinned = RememberedFrame(take.picture(frame).copy(), shot, number, frame, prompt)
         else:
             pinned = self.memory.find(shot, frame)
         self.memory.pin(pinned)
@@ -283,7 +309,7 @@ class StorySession:
             ValueError: If the picture cannot be used, or all places are pinned.
         """
         number = min([0, *(pin.frame for pin in self.memory.pins)]) - 1
-        reference = RememberedFrame(fit_picture(image, self.height, self.width), 0, number, prompt)
+        reference = RememberedFrame(fit_picture(image, self.height, self.width), 0, 0, number, prompt)
         self.memory.pin(reference)
         return reference
 
@@ -372,7 +398,7 @@ class StorySession:
         """Let memory have what the open take has made."""
         take = self._take
         if take and len(take.prompts) > take.remembered_frames:
-            self.memory.remember(take.record.shot, take.pictures, take.prompts)
+            self.memory.remember(take.record.shot, take.record.take, take.prompts, take.picture)
             take.remembered_frames = len(take.prompts)
 
     def _look_ahead(self) -> None:

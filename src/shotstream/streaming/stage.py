@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -144,6 +146,13 @@ class Stage:
         )
 
     @torch.no_grad()
+    def decode(self, chunks: Iterable[Tensor]) -> list[np.ndarray]:
+        """Make the frames of a take in full quality, from its clean latents."""
+        decoder, vae = self._autoencoder.open_decoder(), self.pipeline.vae
+        pixels = (decoder.decode(x0.to(self.device, vae.dtype))[0] for x0 in chunks)
+        return [picture for of_chunk in pixels for picture in to_pictures(of_chunk)]
+
+    @torch.no_grad()
     def restore(self, state: TakeState, setting: str) -> Take:
         """Open a take that goes on exactly from `state`."""
         take = self.open(deepcopy(state.record), state.length_chunks)
@@ -155,7 +164,7 @@ class Stage:
             with stream.after(Moment(self.device), *tensors):
                 decoder.restore(tensors)
         take.newest, take.window_before = state.newest, state.window_before
-        take.made, take.prompts = list(state.pictures), list(state.prompts)
+        take.made, take.recalled, take.prompts = list(state.made), state.recalled, list(state.prompts)
         if state.cache is not None:
             take.rollout = self._new_rollout(take.record, setting, max(take.record.chunks - 1, 0))
             take.rollout.window = list(state.window)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,9 @@ class Take:
     window_before: list[Tensor] | None = None
     """The rollout's window before the newest chunk's clean pass; None while that pass is still due."""
     made: list[np.ndarray] = field(default_factory=list)
-    """The frames so far, uint8 ``[H, W, 3]``, but for those of `pending`; see `pictures`."""
+    """The frames so far, uint8 ``[H, W, 3]``, but for those of `pending`; see `picture`."""
+    recalled: Callable[[int], np.ndarray] | None = None
+    """Where the take was made before and is over: gives its frames instead of `made`."""
     pending: list[Chunk] = field(default_factory=list)
     """Chunks that the full decoder is still at, in order."""
     prompts: list[str] = field(default_factory=list)
@@ -79,14 +82,19 @@ class Take:
         else:
             self.pending.append(chunk)
 
-    @property
-    def pictures(self) -> list[np.ndarray]:
-        """Every frame so far, in full quality: which of them to remember is known when the shot ends.
+    def recall(self, prompts: list[str], picture: Callable[[int], np.ndarray]) -> None:
+        """Take in the next chunk, as it was made before: the prompt of every frame, and what gives them."""
+        self.record.chunks += 1
+        self.prompts += prompts
+        self.recalled = picture
+
+    def picture(self, frame: int) -> np.ndarray:
+        """A frame in full quality: which of them to remember is known when the shot ends.
 
         See `wait`.
         """
         self.wait()
-        return self.made
+        return self.recalled(frame) if self.recalled else self.made[frame]
 
     def wait(self) -> None:
         """Wait for the frames that are still being made.
@@ -134,13 +142,15 @@ class TakeState:
     window: list[Tensor]
     window_before: list[Tensor] | None
     newest: Tensor | None
-    pictures: list[np.ndarray]
+    made: list[np.ndarray]
+    recalled: Callable[[int], np.ndarray] | None
     prompts: list[str]
 
     @classmethod
     def of(cls, take: Take) -> TakeState:
         """Copy the state of `take`; tensors that nobody writes to are shared."""
-        rollout, pictures = take.rollout, list(take.pictures)  # the full decoder stands still after that
+        take.wait()  # the full decoder stands still after that
+        rollout = take.rollout
         return cls(
             record=deepcopy(take.record),
             length_chunks=take.length_chunks,
@@ -149,9 +159,14 @@ class TakeState:
             window=list(rollout.window) if rollout else [],
             window_before=take.window_before,
             newest=take.newest,
-            pictures=pictures,
+            made=list(take.made),
+            recalled=take.recalled,
             prompts=list(take.prompts),
         )
+
+    def picture(self, frame: int) -> np.ndarray:
+        """A frame that was made, in full quality."""
+        return self.recalled(frame) if self.recalled else self.made[frame]
 
 
 @dataclass(frozen=True)
@@ -165,6 +180,13 @@ class Snapshot:
     script: list[TakeRecord]
     memory: Memory
     take: TakeState | None
+
+    def closed(self) -> Snapshot:
+        """The same story after the end of its running shot."""
+        memory, take = self.memory.copy(), self.take
+        if take and take.prompts:
+            memory.remember(take.record.shot, take.record.take, take.prompts, take.picture)
+        return replace(self, memory=memory, take=None)
 
     def check_fits(self, size: tuple[int, int], decoder: str) -> None:
         """Complain if a session of pictures of `size`, shown by `decoder`, cannot go on from here.

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 
 from shotstream.media.files import whole_folder
-from shotstream.media.sheet import write_png
+from shotstream.media.pictures import write_png
 from shotstream.training.distributed import World
 from shotstream.training.learner import Learner
 from shotstream.training.networks import transformers_in

@@ -18,8 +18,7 @@ import torch
 from safetensors.torch import save
 
 from shotstream.media.files import DiskFull, write_bytes, write_errors
-from shotstream.media.pictures import decode_picture
-from shotstream.media.sheet import write_png
+from shotstream.media.pictures import decode_picture, read_png, write_png
 from shotstream.serving import events
 from shotstream.serving.events import Change, Snapshot
 from shotstream.serving.states import State
@@ -36,6 +35,7 @@ from shotstream.serving.storage.stored import (
     new_id,
 )
 from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.memory import RememberedFrame
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -55,6 +55,7 @@ class Store:
         library.lock                            held by the one process that has the library open
         stories/ID/chunks/S-T-C-P.safetensors   latents of shot S, take T, chunk C: entry P of the journal
         stories/ID/clips/S-T-C-P.packets        the video of the same chunk, see `StoredChunk.clip`
+        stories/ID/stills/S-T-F.png             frame F of that take, which the story remembers
         uploads/U.png                           pictures that people brought
 
     Any thread may read at any moment; threads that write wait for each other. A chunk is journalled in this
@@ -321,6 +322,30 @@ class Store:
         """Read how the states of a story changed, in order, each with its ``moment_seconds``."""
         with self._reading() as connection:
             return rows.list_events(connection, story)
+
+    # ---- remembered frames ----
+
+    def keep_still(self, story: str, frame: RememberedFrame) -> None:
+        """Keep a frame that a story remembers; nothing is done where it is kept already.
+
+        It can be made again from the latents of its take: keeping it only saves that.
+
+        Raises:
+            MediaError: If it cannot be written.
+        """
+        file = self._still(story, frame.shot, frame.take, frame.frame)
+        if self._chunks(story).exists() and not file.exists():
+            write_png(file, frame.pixels)
+
+    def still(self, story: str, shot: int, take: int, frame: int) -> np.ndarray | None:
+        """Read a frame that is kept, uint8 ``[H, W, 3]``; None if it is not, or cannot be read."""
+        try:
+            return read_png(self._still(story, shot, take, frame))
+        except OSError:
+            return None
+
+    def _still(self, story: str, shot: int, take: int, frame: int) -> Path:
+        return self.folder / "stories" / story / "stills" / f"{shot}-{take}-{frame}.png"
 
     # ---- pictures that people brought ----
 

@@ -96,6 +96,11 @@ class StoredChunk:
     """The file of its latents."""
 
     @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"chunk {self.chunk + 1} of shot {self.shot + 1}, take {self.take + 1}"
+
+    @property
     def clip(self) -> Path:
         """The file of its video; made after its latents, and again where it is missing."""
         return self.path.parents[1] / "clips" / f"{self.path.stem}.packets"
@@ -110,7 +115,7 @@ class StoredChunk:
             return load_file(self.path)["latents"]
         except (OSError, SafetensorError, KeyError) as error:
             raise StoreError(
-                f"the latents of shot {self.shot + 1}, chunk {self.chunk + 1} cannot be read ({self.path}: "
+                f"the latents of {self.name} cannot be read ({self.path}: "
                 f"{error}); put the file back from a copy of the library, or take the shot again"
             ) from error
 
