@@ -17,6 +17,7 @@ export type Command =
   | Hold
   | Extend
   | Retake
+  | Choose
   | Branch
   | Pin
   | Unpin
@@ -162,6 +163,18 @@ export interface Retake {
   seed?: number | null;
   shot: number;
   type: "retake";
+}
+/**
+ * Let a former take of a shot stand for it again; the shots after it become stale.
+ */
+export interface Choose {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  shot: number;
+  take: number;
+  type: "choose";
 }
 /**
  * Begin another story that shares this one up to and including a shot; the receipt names it.
@@ -389,7 +402,7 @@ export interface ShotCard {
    */
   prompt: string;
   /**
-   * (first chunk, prompt) of all that its newest take was told; nothing while it is queued.
+   * (first chunk, prompt) of all that its take was told; nothing while it is queued.
    */
   prompts: [number, string][];
   seed: number;
@@ -456,7 +469,7 @@ export interface ShotChanged {
    */
   prompt: string;
   /**
-   * (first chunk, prompt) of all that its newest take was told; nothing while it is queued.
+   * (first chunk, prompt) of all that its take was told; nothing while it is queued.
    */
   prompts: [number, string][];
   seed: number;

@@ -37,6 +37,7 @@ any_command = st.one_of(
     commands("extend", chunks=lengths),
     commands("retake", shot=shots),
     commands("retake", shot=shots, prompt=prompts, seed=st.integers(0, 2)),
+    commands("choose", shot=shots, take=st.integers(0, 2)),
     commands("branch", shot=shots),
     commands("pin", shot=shots, frame=st.sampled_from([0, 4, 12])),
     commands("unpin", shot=shots, frame=st.sampled_from([-1, 0, 4])),

@@ -46,7 +46,7 @@ def test_latents_of_former_takes_are_not_read(studio: Studio, stored: StoredStor
     shown: list = []
     assert remembered(tell_again(studio, stored, pipeline, shown)) == before
     assert [(chunk.shot, chunk.index) for chunk in shown] == [(1, 0), (1, 1), (1, 2)]
-    studio.store._still(stored.id, 0, 1, 0).write_bytes(b"half a picture")
+    former[-1].still(0).write_bytes(b"half a picture")
     with pytest.raises(ValueError, match="chunk 1 of shot 1, take 2 cannot be read"):
         tell_again(studio, stored, pipeline)
 

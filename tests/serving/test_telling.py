@@ -351,3 +351,57 @@ def test_waiting_in_the_queue_is_not_counted_as_waiting_for_the_picture(studio: 
     studio.send(telling, "later", type="shoot", prompt="sleeps", chunks=1, after=True)
     studio.run()
     assert [event.id for event in studio.viewer(telling).of(Shown)] == ["now"]
+
+
+def test_a_former_take_stands_for_its_shot_again(studio: Studio, make_studio) -> None:
+    telling = studio.begin()
+    for prompt in ("runs", "sleeps"):
+        studio.send(telling, type="shoot", prompt=prompt, chunks=2)
+        studio.run()
+    studio.send(telling, type="retake", shot=0, prompt="a cat")
+    studio.run()
+    retaken = telling.snapshot
+    assert [(card.take, card.takes, card.prompt) for card in retaken.shots] == [
+        (1, 2, "a cat"),
+        (0, 1, "sleeps"),
+    ]
+    assert studio.send(telling, type="choose", shot=0, take=0).type == "receipt"
+    chosen = telling.snapshot
+    assert [(card.take, card.takes, card.state) for card in chosen.shots] == [(0, 2, "done"), (0, 1, "stale")]
+    assert chosen.shots[0].prompt == "runs"
+    assert {frame.take for frame in chosen.memory.frames} == {0}
+    assert studio.send(telling, type="choose", shot=0, take=2).code == "not_found"
+    assert make_studio(studio.store.copy()).open(telling.story).snapshot == chosen
+    studio.send(telling, type="choose", shot=0, take=1)
+    assert telling.snapshot.shots[0] == retaken.shots[0]
+    studio.send(telling, type="retake", shot=0)
+    studio.run()
+    assert [card.take for card in telling.snapshot.shots] == [2, 0]
+
+
+def test_the_shot_that_runs_keeps_its_take(studio: Studio) -> None:
+    telling = studio.begin()
+    studio.send(telling, type="shoot", prompt="runs", chunks=3)
+    studio.run()
+    studio.send(telling, type="retake", shot=0)
+    studio.run(1)
+    assert studio.send(telling, type="choose", shot=0, take=0).code == "not_now"
+    studio.send(telling, type="cut")
+    assert studio.send(telling, type="choose", shot=0, take=0).type == "receipt"
+    assert studio.send(telling, type="extend", chunks=1).type == "refused", "only what was made last goes on"
+    assert (telling.snapshot.shots[0].take, telling.snapshot.shots[0].chunks) == (0, 3)
+
+
+def test_a_branch_has_the_takes_of_its_parent(studio: Studio) -> None:
+    telling = studio.begin()
+    for fields in ({"type": "shoot", "prompt": "runs", "chunks": 1}, {"type": "retake", "shot": 0}):
+        studio.send(telling, **fields)
+        studio.run()
+    branch = studio.open(studio.send(telling, type="branch", shot=0).story)
+    assert (branch.snapshot.shots[0].take, branch.snapshot.shots[0].takes) == (1, 2)
+    studio.send(branch, type="choose", shot=0, take=0)
+    assert branch.snapshot.shots[0].take == 0
+    studio.send(branch, type="retake", shot=0)
+    studio.run()
+    assert branch.snapshot.shots[0].take == 2
+    assert telling.snapshot.shots[0].take == 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.rollout import ShotRollout
 from shotstream.streaming.session import StorySession
+from shotstream.streaming.take import TakeRecord
 
 pytestmark = pytest.mark.cpu
 
@@ -301,3 +303,41 @@ def test_known_latents_are_not_denoised(pipeline, monkeypatch) -> None:
     again.cut("runs", chunks=1)
     monkeypatch.delattr(ShotRollout, "denoise")
     assert again.next_chunk(latents) is not None
+
+
+def test_a_former_take_stands_for_its_shot_again(pipeline) -> None:
+    """What is told after is as if the other take had never been made."""
+    straight, back = pipeline.open("a fox"), pipeline.open("a fox")
+    for session in (straight, back):
+        session.cut("runs", chunks=2)
+        former = [session.next_chunk() for _ in range(2)]
+        session.redirect("sleeps")
+        session.extend(chunks=1)
+        former.append(session.next_chunk())
+    record = deepcopy(back.script[0])
+    film(back.retake(0, seed=7))
+    kept = back.decode(chunk.latents for chunk in former)
+    assert np.array_equal(kept, np.concatenate([chunk.frames for chunk in former]))
+    back.choose(record, kept.__getitem__)
+    assert back.script == straight.script
+    assert np.array_equal(film(back.shoot("a cat", chunks=2)), film(straight.shoot("a cat", chunks=2)))
+    with pytest.raises(ValueError, match="there is no shot 3; the story has 2"):
+        back.choose(TakeRecord(3, 0, 0, [(0, "runs")], 1), kept.__getitem__)
+
+
+def test_a_take_that_cannot_be_found_changes_nothing(pipeline) -> None:
+    session = pipeline.open("a fox")
+    film(session.shoot("runs", chunks=1))
+    record = deepcopy(session.script[0])
+    film(session.retake(0))
+
+    def lost(frame: int) -> np.ndarray:
+        raise OSError("gone")
+
+    memory = [frame.pixels.tobytes() for frame in session.memory.frames]
+    with pytest.raises(OSError, match="gone"):
+        session.choose(record, lost)
+    assert session.script[0].take == 1
+    assert [frame.pixels.tobytes() for frame in session.memory.frames] == memory
+    session.extend(chunks=1)
+    assert session.next_chunk() is not None

@@ -93,7 +93,7 @@ def studio(
             server_header=False,
             proxy_headers=False,
         )
-        gc.freeze()  # what is loaded by now stays: no chunk shall wait until it was looked through for garbage
+        gc.freeze()  # what is loaded by now stays: no chunk waits until it was looked through for garbage
         _greet(host, listener.getsockname()[1], token, library)
         uvicorn.Server(config).run(sockets=[listener])
     console.print(f"Closed. The stories are in {escape(str(library))}/.")

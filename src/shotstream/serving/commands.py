@@ -138,6 +138,14 @@ class Retake(Directive):
     seed: Seed | None = None
 
 
+class Choose(Directive):
+    """Let a former take of a shot stand for it again; the shots after it become stale."""
+
+    type: Literal["choose"] = "choose"
+    shot: Count
+    take: Count
+
+
 class Branch(Directive):
     """Begin another story that shares this one up to and including a shot; the receipt names it."""
 
@@ -211,8 +219,8 @@ class Resume(Directive):
 
 
 Command = Annotated[
-    Shoot | Cut | Redirect | Hold | Extend | Retake | Branch | Pin | Unpin | Reference | Edit | Reshoot
-    | Delete | Undo | Pause | Resume | Stop,
+    Shoot | Cut | Redirect | Hold | Extend | Retake | Choose | Branch | Pin | Unpin | Reference | Edit
+    | Reshoot | Delete | Undo | Pause | Resume | Stop,
     Field(discriminator="type"),
 ]  # fmt: skip
 """What is answered by a receipt or a refusal."""

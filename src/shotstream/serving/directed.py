@@ -15,6 +15,7 @@ import numpy as np
 
 from shotstream.serving.commands import (
     Branch,
+    Choose,
     Command,
     Cut,
     Delete,
@@ -42,6 +43,8 @@ from shotstream.streaming.session import PromptWarning, StorySession
 from shotstream.streaming.take import Snapshot, TakeRecord
 
 FindPicture = Callable[[str], np.ndarray]
+FindTake = Callable[[int, int], Callable[[int], np.ndarray]]
+"""(shot, take) -> what gives a frame of it by its number, uint8 ``[H, W, 3]``."""
 
 _UNDO_SURVIVES = ("delete", "undo", "pause", "resume", "branch")
 
@@ -115,12 +118,14 @@ class DirectedStory:
         """New shots, and stale ones to be taken anew, that wait for their turn."""
         self.uploads: dict[tuple[int, int], str] = {}
         """References by their numbers: which picture each one is."""
+        self.find_take: FindTake = _no_take
+        """Gives the frames of former takes; whoever keeps them sets it."""
         self._find_picture = find_picture
         self._deleted: list[_Before] = []
-        self._takes = {record.shot: record.take + 1 for record in session.script}
-        """Takes of each shot number so far; deleted ones count, as their chunks are kept."""
-        self._shared = {(record.shot, record.take) for record in session.script}
-        """Takes of the story that it branched off."""
+        self._takes: dict[tuple[int, int], TakeRecord] = {}
+        """All takes by (shot, take), those of deleted shots too, as their chunks are kept."""
+        self._shared: frozenset[tuple[int, int]] = frozenset()
+        """Which of them are of the story that it branched off."""
 
     def branch(self, shot: int, seed: int | None = None) -> DirectedStory:
         """Begin another story that shares this one up to and including a shot.
@@ -130,6 +135,8 @@ class DirectedStory:
         """
         branch = DirectedStory(self.session.branch(shot, seed=seed), self._find_picture)
         branch.uploads = dict(self.uploads)
+        branch._takes = {place: deepcopy(take) for place, take in self._takes.items() if place[0] <= shot}
+        branch._shared = frozenset(branch._takes)
         return branch
 
     @property
@@ -191,6 +198,20 @@ class DirectedStory:
         effect = self._begin(command)
         self.waiting = [waiting for waiting in self.waiting if not _takes_anew(waiting, command.shot)]
         return effect
+
+    def _choose(self, command: Choose) -> Effect:
+        shot, place = command.shot, (command.shot, command.take)
+        self._check_shot(shot)
+        live = self.live if self.live and self.live.record.shot == shot else None
+        if live and self.machine.running:
+            raise Refusal("not_now", "the shot is running; cut it first")
+        if place not in self._takes:
+            raise Refusal("not_found", f"shot {shot + 1} has {self.next_take(shot)} takes")
+        self.session.choose(self._takes[place], self.find_take(*place))
+        if live:
+            self.live = None
+        self._renew(shot)
+        return Effect()
 
     def _reshoot(self, command: Reshoot) -> Effect:
         shots = sorted(shot for shot in self.stale if shot >= command.from_shot)
@@ -359,15 +380,18 @@ class DirectedStory:
         self._made(chunk.shot, chunk.take, chunk.index, chunk.last)
 
     def _made(self, shot: int, take: int, chunk: int, last: bool) -> None:
-        self._running().record = self.session.script[shot]
-        self._takes[shot] = take + 1
+        self._running().record = self._takes[shot, take] = self.session.script[shot]
         if chunk == 0:
-            self.edits.pop(shot, None)
-            self.stale.discard(shot)
-            self.stale |= set(range(shot + 1, len(self.session.script)))
+            self._renew(shot)
         self.machine.take("shot ended" if last else "chunk made")
         if last:
             self._begin_next()
+
+    def _renew(self, shot: int) -> None:
+        """A shot is another one now: it is up to date, and those after it are not."""
+        self.edits.pop(shot, None)
+        self.stale.discard(shot)
+        self.stale |= set(range(shot + 1, len(self.session.script)))
 
     def _begin_next(self) -> None:
         """Begin what has waited longest, if anything waits."""
@@ -391,7 +415,7 @@ class DirectedStory:
         assert state.take is not None
         record = state.take.record
         if record.take < self.next_take(record.shot):  # after a deletion: no two takes share a number
-            record.take = self._takes[record.shot]
+            record.take = self.next_take(record.shot)
             self.session.restore(state)
         self.live = LiveShot(deepcopy(record), state.take.length_chunks)
         return self._from_chunk(0)
@@ -421,8 +445,8 @@ class DirectedStory:
         return begun + sum(isinstance(waiting, Shoot) for waiting in self.waiting)
 
     def next_take(self, shot: int) -> int:
-        """Number of the next take of a shot."""
-        return self._takes.get(shot, 0)
+        """Number of the next take of a shot, which is how many it has."""
+        return sum(other == shot for other, _ in self._takes)
 
     def _waiting_shot(self, shot: int) -> Shoot | None:
         """The new shot that waits to get this number."""
@@ -437,7 +461,7 @@ class DirectedStory:
 
     def _from_chunk(self, chunk: int) -> Effect:
         record = self._running().record
-        return Effect((record.shot, record.take, self.tempo.frames(chunk) if chunk else 0))
+        return Effect((record.shot, record.take, self.tempo.first_frame(chunk)))
 
     def _from_next_shot(self) -> Effect:
         live = self.live
@@ -450,6 +474,10 @@ class DirectedStory:
         count = len(self.session.script)
         if shot >= count:
             raise Refusal("not_found", f"there is no shot {shot + 1}; the story has {count}")
+
+
+def _no_take(shot: int, take: int) -> Callable[[int], np.ndarray]:
+    raise Refusal("not_found", f"take {take + 1} of shot {shot + 1} is not kept")
 
 
 def _takes_anew(command: Shoot | Retake, shot: int) -> bool:

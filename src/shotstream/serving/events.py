@@ -37,7 +37,7 @@ class ShotCard(Message):
     prompt: str
     """What the shot is to show; an edited one is not told before the shot is taken anew."""
     prompts: list[tuple[int, str]]
-    """(first chunk, prompt) of all that its newest take was told; nothing while it is queued."""
+    """(first chunk, prompt) of all that its take was told; nothing while it is queued."""
     length_seconds: float
     seed: int
     take: int

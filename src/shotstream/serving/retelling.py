@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
 from torch import Tensor
 
+from shotstream.media.pictures import read_png, write_png
 from shotstream.serving.directed import DirectedStory
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoredCommand, StoredStory
 from shotstream.streaming.chunk import Chunk
-from shotstream.streaming.memory import RememberedFrame
 from shotstream.streaming.session import StorySession
 
 OpenSession = Callable[[str, int], StorySession]
@@ -27,37 +27,32 @@ class RecalledTake:
     take is decoded, once, and the frame kept.
 
     Args:
-        store: The library.
-        stored: The story.
         chunks: All chunks of the take, in order.
         decode: Makes frames of latents; see `StorySession.decode`.
     """
 
     def __init__(
-        self,
-        store: Store,
-        stored: StoredStory,
-        chunks: list[StoredChunk],
-        decode: Callable[[Iterable[Tensor]], list[np.ndarray]],
+        self, chunks: Sequence[StoredChunk], decode: Callable[[Iterable[Tensor]], list[np.ndarray]]
     ) -> None:
-        self._store, self._stored, self._chunks, self._decode = store, stored, chunks, decode
+        self._chunks, self._decode = chunks, decode
         self._frames: list[np.ndarray] | None = None
 
     def picture(self, frame: int) -> np.ndarray:
         """A frame by its number, uint8 ``[H, W, 3]``.
 
         Raises:
+            MediaError: If it was made anew and cannot be kept.
             StoreError: If it must be made anew and latents are gone.
         """
-        first = self._chunks[0]
-        kept = self._store.still(self._stored.id, first.shot, first.take, frame)
-        if kept is None:
-            kept = self._all[frame]
-            remembered = RememberedFrame(kept, first.shot, first.take, frame, None)
-            self._store.keep_still(self._stored.id, remembered)
-        return kept
+        file = self._chunks[0].still(frame)
+        try:
+            return read_png(file)
+        except OSError:
+            picture = self._all[frame]
+            write_png(file, picture)
+            return picture
 
-    def chunk(self, stored: StoredChunk) -> Chunk:
+    def chunk(self, stored: StoredChunk, fps: float) -> Chunk:
         """One of its chunks, to be shown once more."""
         return Chunk(
             frames=np.stack(self._all[stored.first_frame : stored.first_frame + stored.frames]),
@@ -68,7 +63,7 @@ class RecalledTake:
             first_frame=stored.first_frame,
             last=stored.last,
             prompt=stored.prompt,
-            fps=self._stored.made_with.fps,
+            fps=fps,
             latents=stored.latents(),
         )
 
@@ -104,8 +99,9 @@ def retell(
         LookupError: If a parent is missing.
     """
     story = yield from _open(store, stored, open_session)
+    know_takes(story, store, stored.id)
     takes = {
-        place: RecalledTake(store, stored, list(chunks), story.session.decode)
+        place: RecalledTake(list(chunks), story.session.decode)
         for place, chunks in groupby(stored.chunks, _take)
     }
     newest = next(reversed(takes), None)
@@ -119,7 +115,7 @@ def retell(
             take = takes[_take(entry)]
             story.recall(entry, take.picture)
             if not entry.clip.exists():
-                told(entry, take.chunk(entry))
+                told(entry, take.chunk(entry, stored.made_with.fps))
         yield
     return story
 
@@ -131,6 +127,15 @@ def finish(retelling: Generator[None, None, DirectedStory]) -> DirectedStory:
             next(retelling)
         except StopIteration as end:
             return end.value
+
+
+def know_takes(directed: DirectedStory, store: Store, story: str) -> None:
+    """Let a story find its former takes in the library."""
+
+    def find_take(shot: int, take: int) -> Callable[[int], np.ndarray]:
+        return RecalledTake(store.take_chunks(story, shot, take), directed.session.decode).picture
+
+    directed.find_take = find_take
 
 
 def _take(chunk: StoredChunk) -> tuple[int, int]:

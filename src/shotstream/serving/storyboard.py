@@ -72,7 +72,7 @@ def _card(story: DirectedStory, record: TakeRecord) -> ShotCard:
         length_seconds=story.tempo.seconds(max(length, 1)),
         seed=record.seed,
         take=record.take,
-        takes=record.take + 1,
+        takes=max(story.next_take(shot), record.take + 1),
         state=_state(story, shot),
         chunks=record.chunks,
         frames=story.tempo.frames(record.chunks) if record.chunks else 0,

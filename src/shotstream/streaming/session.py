@@ -179,9 +179,9 @@ class StorySession:
         take = self._running_take()
         assert not take.complete
         assert take.rollout is None
-        shot, index = take.record.shot, take.record.chunks
-        frames = self.pipeline.tempo.frames(index + 1) - len(take.prompts)
-        take.recall([take.record.prompt_at(index)] * frames, picture)
+        shot, chunk = take.record.shot, take.record.chunks
+        frames = self.pipeline.tempo.frames(chunk + 1) - len(take.prompts)
+        take.recall([take.record.prompt_at(chunk)] * frames, picture)
         self.script[shot : shot + 1] = [take.record]
 
     def decode(self, latents: Iterable[Tensor]) -> list[np.ndarray]:
@@ -269,6 +269,29 @@ class StorySession:
         )
         self._take = self._stage.open(record, length)
         return iter(self.next_chunk, None)
+
+    def choose(self, record: TakeRecord, picture: Callable[[int], np.ndarray]) -> None:
+        """Let a former take stand for its shot again: later shots remember it instead.
+
+        Args:
+            record: The take, as `script` had it once.
+            picture: Gives any of its frames by number, uint8 ``[H, W, 3]``, in full quality; see `decode`.
+
+        Raises:
+            ValueError: If there is no such shot, or its context is no longer kept.
+        """
+        self.memory.check_kept(record.shot, len(self.script))
+        tempo, memory = self.pipeline.tempo, self.memory.copy()
+        prompts = [
+            record.prompt_at(chunk)
+            for chunk in range(record.chunks)
+            for _ in range(tempo.first_frame(chunk), tempo.frames(chunk + 1))
+        ]
+        memory.remember(record.shot, record.take, prompts, picture)
+        if self._take and self._take.record is self.script[record.shot]:
+            self._take = None
+        self.memory = memory
+        self.script[record.shot] = deepcopy(record)
 
     # ---- memory ----
 

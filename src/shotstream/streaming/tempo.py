@@ -25,6 +25,10 @@ class Tempo:
         """Number of frames of a shot of `chunks` chunks."""
         return 1 + self.temporal_ratio * (self.chunk_frames * chunks - 1)
 
+    def first_frame(self, chunk: int) -> int:
+        """Number of a chunk's first frame in its shot."""
+        return self.frames(chunk) if chunk else 0
+
     def seconds(self, chunks: int) -> float:
         """Length of a shot of `chunks` chunks in seconds."""
         return self.frames(chunks) / self.fps

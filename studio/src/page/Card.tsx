@@ -53,14 +53,47 @@ export function Card({ shot, isLast, open, known }: Props) {
             <Words shot={shot} />
             <p className="card-facts dim">
               {shot.length_seconds.toFixed(1)} s · seed {shot.seed}
-              {shot.takes > 1 && ` · take ${shot.take + 1} of ${shot.takes}`}
             </p>
+            {shot.takes > 1 && <Takes shot={shot} open={open} />}
             <Actions shot={shot} isLast={isLast} open={open} onEdit={() => setEditing(true)} />
           </>
         )}
       </article>
     </li>
   );
+}
+
+/** Which take stands for a shot; another one plays as soon as it does. */
+function Takes({ shot: { number, take, takes, state }, open: { order, playFrom } }: TakesProps) {
+  const wanted = useRef<number>(undefined);
+  useEffect(() => {
+    if (wanted.current !== take) return;
+    wanted.current = undefined;
+    playFrom(number);
+  }, [take, number, playFrom]);
+  return (
+    <select
+      className="card-takes"
+      aria-label={`Take of shot ${number + 1}`}
+      value={take}
+      disabled={state === "live" || state === "queued"}
+      onChange={(event) => {
+        wanted.current = Number(event.target.value);
+        order({ type: "choose", shot: number, take: wanted.current });
+      }}
+    >
+      {Array.from({ length: takes }, (_, number) => (
+        <option key={number} value={number}>
+          take {number + 1} of {takes}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+interface TakesProps {
+  shot: ShotCard;
+  open: OpenStory;
 }
 
 function Words({ shot }: { shot: ShotCard }) {

@@ -20,6 +20,7 @@ SCRIPT = [
     Step({"type": "retake", "shot": 1, "prompt": "Close up of the cat waving hello.", "seed": 7}),
     Step({"type": "edit", "shot": 1, "prompt": "Medium shot. The cat jumps up and down."}),
     Step({"type": "reshoot", "from_shot": 0}),
+    Step({"type": "choose", "shot": 1, "take": 0}),
     _shoot("Wide shot. The cat walks along.", 2),
     Step({"type": "hold"}, 1),
     Step({"type": "pause"}, 1),

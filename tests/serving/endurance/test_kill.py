@@ -169,6 +169,8 @@ def test_the_studio_is_killed_and_goes_on_bit_for_bit(tmp_path):
 def compare(store: Store, stored: StoredStory, pipeline: ShotStreamPipeline) -> int:
     """Tell a story from its commands alone, in one go: every chunk has the same bits; return how many."""
     story = DirectedStory(pipeline.open(stored.setting, stored.seed), store.picture)
+    latents: dict[tuple[int, int], list[torch.Tensor]] = {}
+    story.find_take = lambda *place: story.session.decode(latents[place]).__getitem__
     for entry in stored.entries:
         if isinstance(entry, StoredCommand):
             story.follow(entry.command)
@@ -180,6 +182,7 @@ def compare(store: Store, stored: StoredStory, pipeline: ShotStreamPipeline) -> 
             place = (stored.id, entry.shot, entry.take, entry.chunk)
             assert (stored.id, made.shot, made.take, made.index) == place
             assert torch.equal(made.latents, entry.latents()), f"{place} is another one"
+            latents.setdefault((made.shot, made.take), []).append(made.latents)
     return len(stored.chunks)
 
 

@@ -103,7 +103,7 @@ def test_damaged_latents_are_named_with_a_remedy(store, damage):
     kept.path.write_bytes(data[: len(data) // 2] if damage == "half" else b"")
     if damage == "gone":
         kept.path.unlink()
-    with pytest.raises(StoreError, match=r"shot 1, chunk 1 .*take the shot again"):
+    with pytest.raises(StoreError, match=r"chunk 1 of shot 1, take 1 .*take the shot again"):
         kept.latents()
 
 

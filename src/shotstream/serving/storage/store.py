@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save
 
 from shotstream.media.files import DiskFull, write_bytes, write_errors
-from shotstream.media.pictures import decode_picture, read_png, write_png
+from shotstream.media.pictures import decode_picture, write_png
 from shotstream.serving import events
 from shotstream.serving.events import Change, Snapshot
 from shotstream.serving.states import State
@@ -326,26 +326,16 @@ class Store:
     # ---- remembered frames ----
 
     def keep_still(self, story: str, frame: RememberedFrame) -> None:
-        """Keep a frame that a story remembers; nothing is done where it is kept already.
+        """Keep a frame that a story remembers, see `StoredChunk.still`; done once, it does nothing.
 
         It can be made again from the latents of its take: keeping it only saves that.
 
         Raises:
             MediaError: If it cannot be written.
         """
-        file = self._still(story, frame.shot, frame.take, frame.frame)
-        if self._chunks(story).exists() and not file.exists():
+        chunks = self.take_chunks(story, frame.shot, frame.take)
+        if chunks and not (file := chunks[0].still(frame.frame)).exists():
             write_png(file, frame.pixels)
-
-    def still(self, story: str, shot: int, take: int, frame: int) -> np.ndarray | None:
-        """Read a frame that is kept, uint8 ``[H, W, 3]``; None if it is not, or cannot be read."""
-        try:
-            return read_png(self._still(story, shot, take, frame))
-        except OSError:
-            return None
-
-    def _still(self, story: str, shot: int, take: int, frame: int) -> Path:
-        return self.folder / "stories" / story / "stills" / f"{shot}-{take}-{frame}.png"
 
     # ---- pictures that people brought ----
 

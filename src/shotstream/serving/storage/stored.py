@@ -105,6 +105,10 @@ class StoredChunk:
         """The file of its video; made after its latents, and again where it is missing."""
         return self.path.parents[1] / "clips" / f"{self.path.stem}.packets"
 
+    def still(self, frame: int) -> Path:
+        """The file of a frame of its take, if it is kept."""
+        return self.path.parents[1] / "stills" / f"{self.shot}-{self.take}-{frame}.png"
+
     def latents(self) -> Tensor:
         """Read its clean latents, float32 ``[1, F, C, h, w]``.
 
