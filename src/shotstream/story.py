@@ -19,7 +19,7 @@ from shotstream.media.documents import (
 )
 from shotstream.media.files import write_text
 
-_BLANKS = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]+")
+_BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
 def _one_line(value: Any) -> Any:
@@ -28,6 +28,7 @@ def _one_line(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_one_line)]
+Title = Annotated[str, Field(max_length=200), BeforeValidator(_one_line)]
 Prompt = Annotated[Text, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -69,7 +70,7 @@ class Story(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    title: Text | None = None
+    title: Title | None = None
     """For people; no model sees it."""
     setting: Text
     """Who and where: it goes with every shot (the global caption). May be empty."""
@@ -169,6 +170,7 @@ def _explain(error: ValidationError, document: Document, published: bool) -> Non
 
 _WANTED = {
     "string_type": "should be text; put it in quotes",
+    "string_too_long": "should have at most 200 characters",
     "list_type": "should be a list, each shot after a dash (-)",
     "model_type": "should be a prompt, or a mapping with a prompt",
     "int_type": "should be a whole number",

@@ -41,11 +41,13 @@ export class Desk {
     if (!story) return request.method === "POST" ? this.begin(body) : this.list(query === "deleted=true");
     if (story === "import") return this.read(body);
     const telling = this.server.tellings.get(story);
+    if (telling && request.method === "PATCH") telling.title = JSON.parse(body.toString()).title;
     return telling ? this.ofStory(telling, request.method ?? "", rest) : NOTHING;
   }
 
   private ofStory(telling: Telling, method: string, [what, ...rest]: string[]): Answer {
     if (what === "stills") return still(telling, rest);
+    if (!what && method !== "DELETE") return { body: { title: telling.title } };
     if (what === "undelete") this.putAway.delete(telling.id);
     else if (what === "forever") this.server.tellings.delete(telling.id);
     else if (method === "DELETE") this.putAway.set(telling.id, Date.now() / 1000);
@@ -76,11 +78,12 @@ export class Desk {
     return { body: entries.filter(({ deleted_seconds }) => (deleted_seconds !== null) === deleted) };
   }
 
-  private entry({ id, setting, shots, parent, begunSeconds }: Telling): StoryEntry {
+  private entry({ id, title, setting, shots, parent, begunSeconds }: Telling): StoryEntry {
     const frames = shots.reduce((sum, shot) => sum + shot.frames, 0);
     const first = shots.find((shot) => shot.frames > 0);
     return {
       story: id,
+      title,
       setting,
       seed: 1,
       model: MODEL,

@@ -51,6 +51,7 @@ export class FakeServer {
 
   private branch(from: Telling, shot: number): string {
     const telling = this.begin(from.setting, { story: from.id, shot });
+    telling.title = from.title;
     telling.shots.push(...from.shots.slice(0, shot + 1).map((card) => structuredClone(card)));
     return telling.id;
   }

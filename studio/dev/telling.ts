@@ -51,6 +51,7 @@ export class Telling {
   readonly viewers = new Set<Viewer>();
   readonly shots: ShotCard[] = [];
   readonly begunSeconds = Date.now() / 1000;
+  title = "";
   private readonly answers = new Map<string, ServerEvent>();
   private readonly memory = new FakeMemory();
   private readonly waitingFor: { id: string; atMs: number; position: Position }[] = [];

@@ -5,6 +5,7 @@ import { Stumble } from "./page/Stumble";
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/start.css";
+import "./styles/title.css";
 import "./styles/story.css";
 import "./styles/board.css";
 import "./styles/side.css";

@@ -11,6 +11,7 @@ import { uploadPicture } from "../src/story/upload";
 
 const story = (name: string, parent?: [string, number], more: Partial<StoryEntry> = {}): StoryEntry => ({
   story: name.padEnd(12, "0"),
+  title: "",
   setting: `Of ${name}.`,
   seed: 1,
   model: "mini",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,27 @@ from shotstream.serving.events import ShotCard
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoreError
 from shotstream.story import Shot, Story
+
+_NAME_CHARACTERS = 60
+
+
+def file_name(text: str, otherwise: str) -> str:
+    """Make the name of a file, without its suffix, from what a person wrote.
+
+    Args:
+        text: Anything.
+        otherwise: The name if `text` has neither letters nor digits.
+
+    Returns:
+        Its letters and digits of any script, in lower case, and a single hyphen for whatever is between them:
+        at most 60 characters, whole words unless the first one is longer.
+    """
+    plain = unicodedata.normalize("NFKC", text).lower()
+    words = "".join(letter if unicodedata.category(letter)[0] in "LMN" else " " for letter in plain).split()
+    name = "-".join(words)
+    if len(name) > _NAME_CHARACTERS:
+        name = name[: _NAME_CHARACTERS + 1].rpartition("-")[0] or name[:_NAME_CHARACTERS]
+    return name or otherwise
 
 
 @dataclass(frozen=True)
@@ -48,6 +70,7 @@ class FilmShot:
 class Film:
     """A story as it stands in the library, with all that was made of it."""
 
+    title: str
     setting: str
     seed: int
     fps: float
@@ -66,12 +89,12 @@ class Film:
         shots = [shot for shot in shots if shot.chunks]
         if not shots:
             raise StoreError("the story has no pictures yet; shoot something first")
-        return cls(stored.setting, stored.seed, stored.made_with.fps, shots)
+        return cls(stored.title, stored.setting, stored.seed, stored.made_with.fps, shots)
 
     @property
     def name(self) -> str:
         """What an editing program shows."""
-        return self.setting or self.shots[0].card.prompt
+        return self.title or self.setting or self.shots[0].card.prompt
 
     @property
     def timeline(self) -> str:
@@ -92,7 +115,7 @@ class Film:
             )
             for shot in self.shots
         ]
-        return Story(setting=self.setting, seed=self.seed, shots=shots)
+        return Story(title=self.title or None, setting=self.setting, seed=self.seed, shots=shots)
 
     @property
     def yaml(self) -> str:
@@ -102,7 +125,8 @@ class Film:
     @property
     def json(self) -> str:
         """Everything that is known of the shots."""
-        facts: dict[str, Any] = {"setting": self.setting, "seed": self.seed, "fps": self.fps}
+        facts: dict[str, Any] = {"title": self.title, "setting": self.setting}
+        facts |= {"seed": self.seed, "fps": self.fps}
         shots = [shot.card.model_dump(mode="json") | {"frames": shot.timeline.frames} for shot in self.shots]
         return json.dumps(facts | {"shots": shots}, indent=2, ensure_ascii=False) + "\n"
 

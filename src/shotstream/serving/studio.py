@@ -129,7 +129,7 @@ class Studio:
 
     # ---- stories ----
 
-    async def begin(self, setting: str, seed: int) -> str:
+    async def begin(self, setting: str, seed: int, title: str = "") -> str:
         """Begin a story; return its id.
 
         Raises:
@@ -142,6 +142,8 @@ class Studio:
             raise
         except Exception as error:  # the model's
             raise Refusal("not_now", f"no story can be begun: {_why_not('to be begun', error)}") from error
+        if title:
+            await asyncio.to_thread(self.store.rename, telling.story, title)
         return telling.story
 
     async def snapshot(self, story: str) -> Snapshot:

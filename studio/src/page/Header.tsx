@@ -2,8 +2,16 @@ import type { ReactNode } from "react";
 import { Icon } from "./Icon";
 import type { Theme } from "./useTheme";
 
-/** The line on top: where the library is, what the story does, how the page looks. */
-export function Header({ theme, onHelp, children }: { theme: Theme; onHelp(): void; children?: ReactNode }) {
+interface Props {
+  theme: Theme;
+  onHelp(): void;
+  /** Of the story. */
+  title?: ReactNode;
+  children?: ReactNode;
+}
+
+/** The line on top: where the library is, the story's title and what it does, how the page looks. */
+export function Header({ theme, onHelp, title, children }: Props) {
   return (
     <header className="header">
       <a className="wordmark" href="#/">
@@ -11,6 +19,7 @@ export function Header({ theme, onHelp, children }: { theme: Theme; onHelp(): vo
         <span>ShotStream</span>
         <span className="unseen">, all stories</span>
       </a>
+      {title}
       <div className="header-middle">{children}</div>
       <button
         type="button"

@@ -1,7 +1,15 @@
 /** The stories that were told before. */
 
 import { useCallback, useEffect, useState } from "react";
-import { type StoryEntry, bringBack, forget, listStories, putAway, stillAddress } from "../story/server";
+import {
+  type StoryEntry,
+  bringBack,
+  forget,
+  listStories,
+  putAway,
+  stillAddress,
+  titleOf,
+} from "../story/server";
 import { forest } from "../story/tree";
 import { Icon } from "./Icon";
 import { Still } from "./Still";
@@ -143,5 +151,3 @@ function Away({ entry, onBack, onForget }: { entry: StoryEntry; onBack(): void; 
     </div>
   );
 }
-
-const titleOf = ({ setting, prompt }: StoryEntry) => setting || prompt || "A story without a setting";

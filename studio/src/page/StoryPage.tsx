@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "react";
 import type { Vocabulary } from "../story/server";
 import { type StoryState, canGoOn, isHalted, isRunning } from "../story/state";
 import { type OpenStory, useStory } from "../story/useStory";
+import { useTitle } from "../story/useTitle";
 import { pictureNote } from "../video/screen";
 import { Branches } from "./Branches";
 import { Composer } from "./Composer";
@@ -16,6 +17,7 @@ import { Notices, Obstacles } from "./Notices";
 import { Picture } from "./Picture";
 import { Storyboard } from "./Storyboard";
 import { StateBadge } from "./StateBadge";
+import { Title } from "./Title";
 import { useKeys } from "./useKeys";
 import type { Theme } from "./useTheme";
 
@@ -32,11 +34,13 @@ export function StoryPage({
   const field = useRef<HTMLTextAreaElement>(null);
   const open = useStory(story);
   const { state, order, onScreen } = open;
+  const { title, rename } = useTitle(story, state.link === "open", open.wrong);
+  const name = title || state.setting;
   const note = pictureNote();
   useEffect(() => {
-    document.title = state.setting ? `${state.setting} · ShotStream` : "ShotStream studio";
+    document.title = name ? `${name} · ShotStream` : "ShotStream studio";
     return () => void (document.title = "ShotStream studio");
-  }, [state.setting]);
+  }, [name]);
   const isNew = state.stage !== undefined && state.shots.length === 0;
   useEffect(() => {
     if (isNew) field.current?.focus();
@@ -59,7 +63,7 @@ export function StoryPage({
   });
   return (
     <>
-      <Header theme={theme} onHelp={() => setHelping(true)}>
+      <Header theme={theme} onHelp={() => setHelping(true)} title={<Title title={title} onChange={rename} />}>
         <StateBadge state={state} />
       </Header>
       <Obstacles open={open} />

@@ -1,7 +1,7 @@
 /** A story and its branches, each with the shot at which it left; walked with the arrow keys. */
 
 import { type CSSProperties, type KeyboardEvent, useRef, useState } from "react";
-import { stillAddress } from "../story/server";
+import { stillAddress, titleOf } from "../story/server";
 import { type Node, rows } from "../story/tree";
 import { Still } from "./Still";
 
@@ -48,8 +48,8 @@ export function Tree({ tree, current, label }: Props) {
 }
 
 function Row({ node, isNext, current }: { node: Node; isNext: boolean; current?: string }) {
-  const { story, setting, prompt, newest_prompt, shots, still, parent } = node.entry;
-  const title = setting || prompt || "A story without a setting";
+  const { story, newest_prompt, shots, still, parent } = node.entry;
+  const title = titleOf(node.entry);
   return (
     <li
       role="treeitem"

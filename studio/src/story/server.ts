@@ -6,6 +6,8 @@ import type { Position } from "../video/packet";
 /** A story in the library. */
 export interface StoryEntry {
   story: string;
+  /** What people call it; may be empty. */
+  title: string;
   setting: string;
   seed: number;
   model: string;
@@ -24,6 +26,10 @@ export interface StoryEntry {
   /** When it was put away; null if it was not. */
   deleted_seconds: number | null;
 }
+
+/** What a story is called on the page. */
+export const titleOf = ({ title, setting, prompt }: StoryEntry) =>
+  title || setting || prompt || "A story without a setting";
 
 /** What makes the pictures. */
 export interface Model {
@@ -74,8 +80,8 @@ async function ask<T>(path: string, init?: RequestInit): Promise<T> {
   return (await (await request(path, init)).json()) as T;
 }
 
-const posted = (type: string, body: string): RequestInit => ({
-  method: "POST",
+const posted = (type: string, body: string, method = "POST"): RequestInit => ({
+  method,
   headers: { "Content-Type": type },
   body,
 });
@@ -102,6 +108,15 @@ export async function beginStory(setting: string): Promise<string> {
 export async function importStory(file: File): Promise<string> {
   const type = /\.json$/i.test(file.name) ? "application/json" : "text/yaml";
   return (await ask<{ story: string }>("/api/stories/import", posted(type, await file.text()))).story;
+}
+
+export const readTitle = async (story: string) =>
+  (await ask<{ title: string }>(`/api/stories/${story}`)).title;
+
+/** Gives a story another title; answers with it as it is kept. */
+export async function renameStory(story: string, title: string): Promise<string> {
+  const body = posted("application/json", JSON.stringify({ title }), "PATCH");
+  return (await ask<{ title: string }>(`/api/stories/${story}`, body)).title;
 }
 
 /** Puts a story away; it can be brought back. */

@@ -147,6 +147,11 @@ def test_frames_are_pinned_and_pictures_brought(page, tmp_path: Path) -> None:
 
 def test_exports_are_what_was_seen(page, tmp_path: Path) -> None:
     begin(page)
+    title = page.get_by_label("Title", exact=True)
+    expect(title).to_have_attribute("placeholder", "Untitled story")
+    title.fill("The Cat & the Top Hat")
+    title.press("Enter")
+    expect(page).to_have_title("The Cat & the Top Hat · ShotStream")
     tell(page, *SHOTS[:2])
 
     def save(name: str) -> Path:
@@ -157,7 +162,9 @@ def test_exports_are_what_was_seen(page, tmp_path: Path) -> None:
         download.value.save_as(path)
         return path
 
-    with av.open(str(save("Film"))) as film:
+    saved = save("Film")
+    assert saved.name == "the-cat-the-top-hat.mp4"
+    with av.open(str(saved)) as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
     assert len(frames) == 66
     assert frames[0].shape == (64, 96, 3)
@@ -169,6 +176,9 @@ def test_exports_are_what_was_seen(page, tmp_path: Path) -> None:
     assert SHOTS[1] in save("Subtitles").read_text()
     story = Story.read(save("Story file"))
     assert (story.setting, [shot.prompt for shot in story.shots]) == (SETTING, list(SHOTS[:2]))
+    assert story.title == "The Cat & the Top Hat"
+    page.get_by_role("link", name="all stories").click()
+    expect(page.get_by_role("link", name="The Cat & the Top Hat")).to_be_visible()
 
 
 def test_a_story_file_is_told(page) -> None:

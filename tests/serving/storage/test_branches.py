@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shotstream.serving.storage.stored import Parent
+from shotstream.serving.storage.stored import NewBranch, Parent, new_id
 from tests.serving.storage.telling import begin, chunk, command
 
 pytestmark = pytest.mark.cpu
@@ -20,6 +20,17 @@ def test_a_branch_knows_where_in_its_parent_it_began(store):
     assert told.parent == Parent(parent, 0, 2)
     assert told.entries == []
     assert len(store.load(parent).entries) == 3
+
+
+def test_a_branch_begins_with_the_title_of_its_parent_and_keeps_it(store):
+    parent = begin(store, title="The fox")
+    branches = [begin(store, parent=(parent, 0)), begin(store, parent=(parent, 0), title="The other fox")]
+    branches.append(new_id())
+    go_off = NewBranch(branches[-1], seed=7, shot=0, changes=[])
+    store.append_command(parent, command("a", "branch", shot=0), branch=go_off)
+    store.rename(parent, "The cat")
+    titles = [store.summary(branch).title for branch in branches]
+    assert titles == ["The fox", "The other fox", "The fox"]
 
 
 def test_takes_are_read_in_order_and_apart(store):

@@ -40,6 +40,21 @@ def test_a_story_reads_back_as_it_was_journalled(store):
     assert re.fullmatch("[a-z0-9]{12}", story)
 
 
+def test_a_story_has_the_title_that_it_was_given_last(store):
+    story, other = begin(store, title="The fox"), begin(store)
+    assert [store.summary(one).title for one in (story, other)] == ["The fox", ""]
+    before = store.summary(story)
+    store.rename(story, "Лиса и фонарь — 狐🦊")
+    now = store.summary(story)
+    assert (now.title, store.load(story).title) == ("Лиса и фонарь — 狐🦊",) * 2
+    assert now.changed_seconds > before.changed_seconds
+    event = store.history(story)[-1]
+    assert (event["type"], event["title"]) == ("rename", now.title)
+    assert [one.id for one in store.stories()] == [story, other]
+    store.rename(story, "")
+    assert store.summary(story).title == store.summary(other).title == ""
+
+
 def test_a_chunk_keeps_its_facts(store):
     story = begin(store)
     made = chunk(3, 2, 1, seed=2**63 - 1, prompt="läuft — 走る", first_frame=13, last=True)
@@ -76,6 +91,7 @@ def test_a_story_that_is_not_there_is_named(store, story):
         lambda: store.load(story),
         lambda: store.snapshot(story),
         lambda: store.take_chunks(story, 0, 0),
+        lambda: store.rename(story, "a title"),
         lambda: store.delete(story),
         lambda: store.undelete(story),
         lambda: store.forget(story),

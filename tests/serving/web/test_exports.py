@@ -29,7 +29,7 @@ def fetch(client: httpx.Client, told: str, path: str) -> httpx.Response:
 def test_the_film_has_every_frame(client: httpx.Client, told: str) -> None:
     answer = fetch(client, told, "film.mp4")
     assert answer.headers["content-type"] == "video/mp4"
-    assert answer.headers["content-disposition"] == f'attachment; filename="{told}.mp4"'
+    assert answer.headers["content-disposition"] == 'attachment; filename="a-red-fox-in-the-snow.mp4"'
     frames = frames_of(answer.content)
     assert len(frames) == sum(card["frames"] for card in cards(client, told))
     assert frames[0].shape == (16, 32, 3)
@@ -94,6 +94,31 @@ def test_the_story_file_tells_the_same_frames_again(
     first = cards(client, told)[0]["frames"]
     assert np.array_equal(seen[:first], wanted[:first])
     assert len(seen) == len(wanted)
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("The Fox & the Lantern!", 'filename="the-fox-the-lantern'),
+        ("Лиса 2", "filename*=utf-8''%D0%BB%D0%B8%D1%81%D0%B0-2"),
+        ("?!", 'filename="{told}'),
+    ],
+)
+def test_what_is_downloaded_bears_the_title(client: httpx.Client, told: str, title: str, name: str) -> None:
+    client.patch(f"/api/stories/{told}", json={"title": title}).raise_for_status()
+    suffixes = {"film.mp4": ".mp4", "clips.zip": ".zip", "clips/1/0.mp4": "-shot-2-take-1.mp4"}
+    suffixes |= {"timeline.otio": ".otio", "subtitles.srt": ".srt"}
+    suffixes |= {"story.yaml": ".yaml", "story.json": ".json"}
+    for path, suffix in suffixes.items():
+        said = fetch(client, told, path).headers["content-disposition"].removesuffix('"')
+        assert said == f"attachment; {name.format(told=told)}{suffix}"
+    assert fetch(client, told, "timeline.otio").json()["name"] == title
+    assert fetch(client, told, "story.json").json()["title"] == title
+    script = fetch(client, told, "story.yaml").content
+    again = client.post("/api/stories/import", content=script, headers={"content-type": "text/yaml"}).json()
+    assert client.get(f"/api/stories/{again['story']}").json()["title"] == title
+    client.patch(f"/api/stories/{told}", json={"title": ""}).raise_for_status()
+    assert fetch(client, told, "timeline.otio").json()["name"] == "a red fox in the snow"
 
 
 def test_the_facts_are_json(client: httpx.Client, told: str) -> None:

@@ -40,6 +40,32 @@ def test_a_story_is_begun_read_and_listed(client: httpx.Client) -> None:
     assert entry["created_seconds"] <= entry["changed_seconds"]
 
 
+def test_a_story_is_given_a_title_and_another_one(client: httpx.Client) -> None:
+    new = client.post("/api/stories", json={"setting": "a cat", "title": "The cat\n at night"})
+    story = new.raise_for_status().json()["story"]
+
+    def titles() -> list[str]:
+        entry = next(entry for entry in client.get("/api/stories").json() if entry["story"] == story)
+        return [entry["title"], client.get(f"/api/stories/{story}").json()["title"]]
+
+    assert titles() == ["The cat at night"] * 2
+    said = client.patch(f"/api/stories/{story}", json={"title": " 狐と\x00\x9b提灯 \u2028 🦊 "})
+    assert (said.status_code, said.json()) == (200, {"title": "狐と 提灯 🦊"})
+    assert titles() == ["狐と 提灯 🦊"] * 2
+    client.patch(f"/api/stories/{story}", json={"title": ""}).raise_for_status()
+    assert titles() == ["", ""]
+
+
+@pytest.mark.parametrize("body", [{"title": "x" * 201}, {"title": 1}, {"title": "a", "seed": 1}, {}, []])
+def test_what_is_no_title_is_refused(client: httpx.Client, body) -> None:
+    story = begin(client)
+    answer = client.patch(f"/api/stories/{story}", json=body)
+    assert (answer.status_code, "body" in answer.json()["detail"]) == (422, True)
+    assert client.get(f"/api/stories/{story}").json()["title"] == ""
+    assert client.patch(f"/api/stories/{story}", json={"title": "x" * 200}).status_code == 200
+    assert client.patch("/api/stories/aaaaaaaaaaaa", json={"title": "a"}).status_code == 404
+
+
 def test_the_library_says_what_was_made(client: httpx.Client, told: str) -> None:
     entry = next(entry for entry in client.get("/api/stories").json() if entry["story"] == told)
     assert (entry["shots"], entry["prompt"], entry["state"]) == (2, "the fox runs", "idle")
@@ -81,8 +107,9 @@ def test_a_story_file_is_begun_with_all_its_shots(client: httpx.Client, server: 
     assert [card["prompt"] for card in cards] == ["the fox runs", "the fox sleeps"]
     with server.watch(story) as viewer:
         viewer.watch_shot(1)
-    again = client.post("/api/stories/import", json={"setting": "", "shots": ["a fox", "a cat"]})
+    again = client.post("/api/stories/import", json={"setting": "", "shots": ["a fox"], "title": "The fox"})
     assert again.status_code == 201
+    assert client.get(f"/api/stories/{again.json()['story']}").json()["title"] == "The fox"
 
 
 @pytest.mark.parametrize(
@@ -102,6 +129,8 @@ def test_a_story_file_is_begun_with_all_its_shots(client: httpx.Client, server: 
         ("setting: a fox\nshots: [{prompt: runs, seconds: 3000}]", "text/yaml", "a shot lasts 60 seconds"),
         ("setting: ''\nshots: [{prompt: runs, seed: 9007199254740992}]", "text/yaml", "less than"),
         (f"setting: {'x' * 2001}\nshots: [a fox]", "text/yaml", "2001 characters"),
+        (f"title: {'x' * 201}\nsetting: a\nshots: [b]", "text/yaml", "story.yaml:1: title is 'xxx"),
+        (f"setting: a\ntitle: {'x' * 201}\nshots: [b]", "text/yaml", "should have at most 200 characters"),
     ],
 )
 def test_mistakes_in_story_files_are_named(client: httpx.Client, text: str, kind: str, said: str) -> None:
@@ -168,8 +197,11 @@ def test_stories_are_put_away_brought_back_and_forgotten(client: httpx.Client, s
 def test_a_branch_shows_what_it_shares_with_its_parent(
     client: httpx.Client, server: Server, told: str
 ) -> None:
+    client.patch(f"/api/stories/{told}", json={"title": "The red fox"}).raise_for_status()
     receipt = direct(client, told, type="branch", id="branch", shot=0).raise_for_status().json()
     branch = receipt["story"]
+    client.patch(f"/api/stories/{told}", json={"title": ""}).raise_for_status()
+    assert client.get(f"/api/stories/{branch}").json()["title"] == "The red fox"
     assert client.get(f"/api/stories/{branch}").json()["snapshot"]["parent"] == {"story": told, "shot": 0}
     assert client.get(f"/api/stories/{branch}/stills/0/0/3.jpg").content == (
         client.get(f"/api/stories/{told}/stills/0/0/3.jpg").content
@@ -218,12 +250,14 @@ def test_a_full_disk_is_a_sentence(library, model) -> None:
         answers = [
             client.post("/api/stories", json={"setting": "a fox"}),
             client.delete(f"/api/stories/{story}"),
+            client.patch(f"/api/stories/{story}", json={"title": "The fox"}),
             client.post("/api/stories/import", content=SCRIPT),
         ]
-        assert [answer.status_code for answer in answers] == [507, 507, 507]
+        assert [answer.status_code for answer in answers] == [507] * 4
         assert all("the disk is full" in answer.json()["detail"] for answer in answers)
         refused = direct(client, story, type="shoot", id="1", prompt="a fox", chunks=1)
         assert (refused.status_code, "the disk is full" in refused.json()["detail"]) == (409, True)
         library.full = False
+        assert client.get(f"/api/stories/{story}").json()["title"] == ""
         assert direct(client, story, type="resume", id="2").status_code == 200
         assert direct(client, story, type="shoot", id="1", prompt="a fox", chunks=1).status_code == 200

@@ -11,12 +11,17 @@ import re
 import socket
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors import SafetensorError
 
+from shotstream.serving.exports import file_name
 from shotstream.serving.storage.stored import StoreError
+from shotstream.serving.web.exports import attachment
 from tests.serving.web.conftest import Server, serving
 
 pytestmark = pytest.mark.cpu
@@ -161,10 +166,19 @@ def test_nothing_of_the_package_unpickles() -> None:
         assert not re.search(r"yaml\.(unsafe_load|full_load|load)\(", text), file
 
 
-def test_the_name_of_a_download_is_the_storys_alone(client: httpx.Client, server: Server) -> None:
-    """No prompt or setting gets into a header."""
-    evil = 'a"; filename="evil.exe\r\nset-cookie: a=b'
-    story = client.post("/api/stories", json={"setting": evil}).json()["story"]
+@pytest.mark.parametrize(
+    ("evil", "named"),
+    [
+        ('a"; filename="evil.exe\r\nset-cookie: a=b', 'filename="a-filename-evil-exe-set-cookie-a-b'),
+        ("../../狐\r\nset-cookie: a=b", "filename*=utf-8''%E7%8B%90-set-cookie-a-b"),
+    ],
+)
+@pytest.mark.parametrize("said", ["title", "setting"])
+def test_the_name_of_a_download_is_letters_and_digits(
+    client: httpx.Client, server: Server, said: str, evil: str, named: str
+) -> None:
+    """What people write gets into a header, but no sign of it that means something there."""
+    story = client.post("/api/stories", json={said: evil}).json()["story"]
     with server.watch(story) as viewer:
         viewer.shoot(evil, chunks=1)
     for name in (
@@ -177,10 +191,22 @@ def test_the_name_of_a_download_is_the_storys_alone(client: httpx.Client, server
         "clips/0/0.mp4",
     ):
         answer = client.get(f"/api/stories/{story}/{name}")
+        assert answer.status_code == 200
         assert re.fullmatch(
-            rf'attachment; filename="{story}[-0-9]*\.\w+"', answer.headers["content-disposition"]
+            rf'attachment; {re.escape(named)}(-shot-1-take-1)?\.\w+"?', answer.headers["content-disposition"]
         )
         assert "set-cookie" not in answer.headers
+
+
+@given(st.text() | st.text("a \r\n\t\"';/\\.:%-_*=,狐é\u0301\u202e\x00"))
+def test_no_title_can_split_a_header(title: str) -> None:
+    """Whatever it is: a name in quotes without any sign of its own, or one in ASCII as RFC 5987 has it."""
+    name = file_name(title, "storyabcdefg")
+    header = attachment(f"{name}.mp4")["Content-Disposition"]
+    assert re.fullmatch(
+        r"""attachment; (filename="[a-z0-9-]+\.mp4"|filename\*=utf-8''[a-zA-Z0-9%-]+\.mp4)""", header
+    )
+    assert unquote(header).removesuffix('"').endswith(f"{name}.mp4")
 
 
 def test_logs_have_no_prompts(library, model, caplog, capfd, recwarn) -> None:
@@ -191,7 +217,10 @@ def test_logs_have_no_prompts(library, model, caplog, capfd, recwarn) -> None:
         client.post("/api/stories", json={"setting": MARKER, MARKER: 1})
         client.post("/api/stories/import", content=f"setting: {MARKER}\nshots: [{MARKER}")
         client.post("/api/stories/import", content=f"setting: {MARKER}\nshots: [{MARKER}, {MARKER}]")
-        story = client.post("/api/stories", json={"setting": MARKER}).json()["story"]
+        named = {"setting": MARKER, "title": MARKER}
+        story = client.post("/api/stories", json=named).json()["story"]
+        client.patch(f"/api/stories/{story}", json={"title": MARKER * 2}).raise_for_status()
+        client.patch(f"/api/stories/{story}", json={"title": MARKER * 50})
         with server.watch(story) as viewer:
             viewer.shoot(MARKER, chunks=2)
             branch = viewer.direct("branch", shot=0)["story"]

@@ -38,7 +38,7 @@ def add_story(connection: Connection, row: dict[str, Any], changes: Sequence[Cha
 
 def add_branch(connection: Connection, parent: Row, branch: NewBranch) -> None:
     """Add a story that goes off after all that its parent has by now."""
-    row = {name: getattr(parent, name) for name in ("setting", *MadeWith._fields)}
+    row = {name: getattr(parent, name) for name in ("title", "setting", *MadeWith._fields)}
     row |= {"id": branch.id, "seed": branch.seed, "parent_story": parent.id, "parent_shot": branch.shot}
     add_story(connection, row | {"parent_entries": parent.entries}, branch.changes)
 
@@ -215,7 +215,7 @@ def parent(row: Row) -> Parent | None:
 
 
 def _summary(row: Row) -> dict[str, Any]:
-    names = ("id", "setting", "seed", "state", "reason")
+    names = ("id", "title", "setting", "seed", "state", "reason")
     names += ("created_seconds", "changed_seconds", "deleted_seconds")
     made_with = MadeWith(row.model, row.height, row.width, row.fps)
     return {name: getattr(row, name) for name in names} | {"made_with": made_with, "parent": parent(row)}

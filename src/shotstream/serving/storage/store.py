@@ -106,6 +106,7 @@ class Store:
         made_with: MadeWith,
         changes: Sequence[Change] = (),
         parent: tuple[str, int] | None = None,
+        title: str = "",
     ) -> str:
         """Begin a story.
 
@@ -116,6 +117,7 @@ class Store:
             changes: What its storyboard begins with.
             parent: For a branch (story, last shared shot): it goes off after all that is journalled of that
                 story by now.
+            title: What people call it, at most 200 characters; a branch without one has its parent's.
 
         Returns:
             Its id: 12 random characters of [a-z0-9].
@@ -126,11 +128,12 @@ class Store:
         """
         story = new_id()
         with self._transaction() as connection:
-            row: dict[str, Any] = {"id": story, "setting": setting, "seed": seed, **made_with._asdict()}
+            row: dict[str, Any] = {"id": story, "title": title, "setting": setting, "seed": seed}
+            row |= made_with._asdict()
             if parent:
-                other, shot = parent
-                entries = rows.story_row(connection, other).entries
-                row |= {"parent_story": other, "parent_shot": shot, "parent_entries": entries}
+                other, shot = rows.story_row(connection, parent[0]), parent[1]
+                row |= {"title": title or other.title}
+                row |= {"parent_story": other.id, "parent_shot": shot, "parent_entries": other.entries}
             rows.add_story(connection, row, changes)
         return story
 
@@ -215,6 +218,16 @@ class Store:
         with self._transaction() as connection:
             rows.story_row(connection, story)
             rows.note_changes(connection, story, changes)
+
+    def rename(self, story: str, title: str) -> None:
+        """Give a story another title, at most 200 characters; its branches keep theirs.
+
+        Raises:
+            DiskFull: If there is no room.
+            NoStory: If there is no such story.
+        """
+        with self._transaction() as connection:
+            rows.change_story(connection, story, {"title": title}, {"type": "rename", "title": title})
 
     def delete(self, story: str) -> None:
         """Put a story away: nothing of it is lost, and its branches stay. `undelete` brings it back.

@@ -129,6 +129,8 @@ class StorySummary:
     """A story as the library lists it."""
 
     id: str
+    title: str
+    """What people call it; may be empty."""
     setting: str
     seed: int
     made_with: MadeWith

@@ -7,17 +7,32 @@ from typing import Annotated
 from pydantic import Field
 
 from shotstream.serving.commands import Message, Seed, StoryId
-from shotstream.serving.events import FramePlace, Limits, Parent, RefusalCode, Snapshot
+from shotstream.serving.events import FramePlace, Limits, Parent, RefusalCode, Snapshot, Welcome
 from shotstream.serving.storage.stored import StorySummary
-from shotstream.story import Text
+from shotstream.story import Text, Title
 
 
 class NewStory(Message):
     """A story to be begun."""
 
+    title: Title = ""
+    """What people call it."""
     setting: Text = ""
     """Who and where: goes with every shot."""
     seed: Seed = 0
+
+
+class Titled(Message):
+    """What a story is called."""
+
+    title: Title
+    """May be empty. Line breaks, control characters and runs of blanks are one blank."""
+
+
+class StoryRead(Welcome):
+    """A story as it stands."""
+
+    title: str
 
 
 class Began(Message):
@@ -72,6 +87,7 @@ class StoryEntry(Message):
     """A story as the library lists it."""
 
     story: StoryId
+    title: str
     setting: str
     seed: int
     model: str
@@ -100,6 +116,7 @@ def entry(story: StorySummary, snapshot: Snapshot) -> StoryEntry:
     still = Still(shot=newest.number, take=newest.take, frame=newest.frames // 2) if newest else None
     return StoryEntry(
         story=story.id,
+        title=story.title,
         setting=story.setting,
         seed=story.seed,
         model=story.made_with.model,

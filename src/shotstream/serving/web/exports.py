@@ -10,6 +10,7 @@ from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
@@ -19,7 +20,7 @@ from shotstream.media.films import FragmentedFilm
 from shotstream.media.live import decode_chunk
 from shotstream.media.pictures import decode_picture, encode_jpeg
 from shotstream.serving.clips import LAST_OF_SHOT, access_units, read_clip
-from shotstream.serving.exports import Film, write_take
+from shotstream.serving.exports import Film, file_name, write_take
 from shotstream.serving.protocol import VideoHeader
 from shotstream.serving.storage.store import MOST_UPLOAD_PIXELS, Store
 from shotstream.serving.storage.stored import StoredChunk, StoreError
@@ -50,7 +51,7 @@ _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 async def send_film(studio: Studio, story: str) -> FileResponse:
     """Answer with the film of a story."""
     film = await _film(studio, story)
-    return await _send_file(studio, film.write, f"{story}.mp4", "video/mp4")
+    return await _send_file(studio, film.write, f"{await _name(studio, story)}.mp4", "video/mp4")
 
 
 @router.get("/stories/{story}/film.mp4", response_class=Response, responses=gives("video/mp4"))
@@ -63,7 +64,7 @@ async def film(studio: TheStudio, story: StoryPath) -> FileResponse:
 async def clips(studio: TheStudio, story: StoryPath) -> FileResponse:
     """A film per shot, with the timeline that names them and the subtitles."""
     film = await _film(studio, story)
-    return await _send_file(studio, film.write_clips, f"{story}.zip", "application/zip")
+    return await _send_file(studio, film.write_clips, f"{await _name(studio, story)}.zip", "application/zip")
 
 
 @router.get("/stories/{story}/clips/{shot}/{take}.mp4", response_class=Response, responses=gives("video/mp4"))
@@ -74,9 +75,8 @@ async def clip(studio: TheStudio, story: StoryPath, shot: Number, take: Number) 
         raise HTTPException(404, f"there is no take {take + 1} of shot {shot + 1}")
     await studio.recorded()
     fps = (await studio.made_with(story)).fps
-    return await _send_file(
-        studio, partial(write_take, chunks, fps), f"{story}-{shot + 1}-{take + 1}.mp4", "video/mp4"
-    )
+    name = f"{await _name(studio, story)}-shot-{shot + 1}-take-{take + 1}.mp4"
+    return await _send_file(studio, partial(write_take, chunks, fps), name, "video/mp4")
 
 
 @router.get("/stories/{story}/live.mp4", response_class=Response, responses=gives("video/mp4"))
@@ -222,19 +222,32 @@ def _still(store: Store, story: str, shot: int, take: int, frame: int) -> bytes 
 async def _send_text(studio: Studio, story: str, what: str, suffix: str, media_type: str) -> Response:
     film = await studio.aside(Film.of, studio.store, story)
     text = await studio.aside(getattr, film, what)
-    headers = {"Content-Disposition": f'attachment; filename="{story}.{suffix}"'}
+    headers = attachment(f"{await _name(studio, story)}.{suffix}")
     return Response(text, media_type=media_type, headers=headers)
+
+
+async def _name(studio: Studio, story: str) -> str:
+    """What files of a story are called: by its title, or else its setting."""
+    summary = await asyncio.to_thread(studio.store.summary, story)
+    return file_name(summary.title or summary.setting, story)
+
+
+def attachment(name: str) -> dict[str, str]:
+    """The header by which a browser saves an answer under a name, encoded as RFC 5987 says if need be."""
+    named = f'filename="{name}"' if name.isascii() else f"filename*=utf-8''{quote(name)}"
+    return {"Content-Disposition": f"attachment; {named}"}
 
 
 async def _send_file(
     studio: Studio, write: Callable[[FilePath], Any], name: str, media_type: str
 ) -> FileResponse:
-    """Write a file beside everything else, send it, remove it."""
+    """Write a file beside everything else, send it under a name, remove it."""
     folder = TemporaryDirectory(prefix="shotstream-")
-    path = FilePath(folder.name) / name
+    path = (FilePath(folder.name) / "download").with_suffix(FilePath(name).suffix)
     try:
         await studio.aside(write, path)
     except BaseException:
         folder.cleanup()
         raise
-    return FileResponse(path, filename=name, media_type=media_type, background=BackgroundTask(folder.cleanup))
+    cleanup = BackgroundTask(folder.cleanup)
+    return FileResponse(path, headers=attachment(name), media_type=media_type, background=cleanup)

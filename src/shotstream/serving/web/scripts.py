@@ -85,7 +85,7 @@ async def _begin(studio: Studio, script: Story) -> str:
         shots = [_command(number, shot) for number, shot in enumerate(script.shots)]
     except ValidationError as error:
         raise HTTPException(422, f"a shot cannot be told here: {error.errors()[0]['msg']}") from error
-    story = await studio.begin(script.setting, script.seed)
+    story = await studio.begin(script.setting, script.seed, script.title or "")
     for shot in shots:
         answer = await studio.direct(story, shot)
         if isinstance(answer, Refused):

@@ -9,10 +9,10 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 
 from shotstream.serving.commands import Command, Playhead
-from shotstream.serving.events import Receipt, Refused, Welcome
+from shotstream.serving.events import Receipt, Refused
 from shotstream.serving.storage.stored import NoStory
 from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, problem
-from shotstream.serving.web.bodies import Began, NewStory, StoryEntry, entry
+from shotstream.serving.web.bodies import Began, NewStory, StoryEntry, StoryRead, Titled, entry
 from shotstream.serving.web.sockets import welcome
 
 router = APIRouter(prefix="/api/stories", tags=["stories"], responses=PROBLEMS)
@@ -35,13 +35,21 @@ async def list_stories(studio: TheStudio, deleted: bool = False) -> list[StoryEn
 @router.post("", status_code=201)
 async def begin(studio: TheStudio, new: NewStory) -> Began:
     """Begin a story."""
-    return Began(story=await studio.begin(new.setting, new.seed))
+    return Began(story=await studio.begin(new.setting, new.seed, new.title))
 
 
 @router.get("/{story}")
-async def read(studio: TheStudio, story: StoryPath) -> Welcome:
+async def read(studio: TheStudio, story: StoryPath) -> StoryRead:
     """Read a story as it stands."""
-    return await welcome(studio, story, await studio.snapshot(story))
+    said = await welcome(studio, story, await studio.snapshot(story))
+    return StoryRead(**dict(said), title=(await asyncio.to_thread(studio.store.summary, story)).title)
+
+
+@router.patch("/{story}")
+async def rename(studio: TheStudio, story: StoryPath, titled: Titled) -> Titled:
+    """Give a story another title; the answer has it as it is kept."""
+    await asyncio.to_thread(studio.store.rename, story, titled.title)
+    return titled
 
 
 @router.delete("/{story}", status_code=204)
