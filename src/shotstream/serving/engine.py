@@ -101,13 +101,13 @@ class Engine:
         for telling in self._tellings.values():
             telling.close()
 
-    def begin(self, setting: str = "", seed: int = 0) -> Future[Telling]:
+    def begin(self, setting: str = "", seed: int = 0, title: str = "") -> Future[Telling]:
         """Begin a story.
 
         Its result raises `Refusal` if the setting is too long, too many stories are open or asked for, and
         ``OSError`` if it cannot be saved.
         """
-        return self._submit(self._begin(setting, seed))
+        return self._submit(self._begin(setting, seed, title))
 
     def open(self, story: str) -> Future[Telling]:
         """Open a story of the library, or find it open: cheap where `find` does.
@@ -220,7 +220,7 @@ class Engine:
             self._job = None
         return True
 
-    def _begin(self, setting: str, seed: int) -> Job[Telling]:
+    def _begin(self, setting: str, seed: int, title: str) -> Job[Telling]:
         most = self.limits.setting_characters
         if len(setting) > most:
             raise Refusal("too_long", f"the setting has {len(setting)} characters; at most {most} are taken")
@@ -228,7 +228,7 @@ class Engine:
         yield
         directed = DirectedStory(self._open_session(setting, seed), self._store.picture)
         board = storyboard.beginning(storyboard.snapshot(directed))
-        story = self._store.create_story(setting, seed, self._made_with, board)
+        story = self._store.create_story(setting, seed, self._made_with, board, title=title)
         return self._admit(self._store.load(story), directed)
 
     def _open(self, story: str) -> Job[Telling]:

@@ -137,13 +137,11 @@ class Studio:
             OSError: If it cannot be saved.
         """
         try:
-            telling = await asyncio.wrap_future(self.engine.begin(setting, seed))
+            telling = await asyncio.wrap_future(self.engine.begin(setting, seed, title))
         except (Refusal, StoreError, OSError):
             raise
         except Exception as error:  # the model's
             raise Refusal("not_now", f"no story can be begun: {_why_not('to be begun', error)}") from error
-        if title:
-            await asyncio.to_thread(self.store.rename, telling.story, title)
         return telling.story
 
     async def snapshot(self, story: str) -> Snapshot:
