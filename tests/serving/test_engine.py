@@ -5,8 +5,8 @@ import time
 import pytest
 from sqlalchemy import delete
 
-from shotstream.serving.directed import Refusal
 from shotstream.serving.events import Refused, ShotChanged
+from shotstream.serving.refusal import Refusal
 from shotstream.serving.states import State
 from shotstream.serving.storage.tables import chunks
 from tests.serving.conftest import Studio, command

@@ -34,7 +34,7 @@ from shotstream.serving.commands import (
     Undo,
     Unpin,
 )
-from shotstream.serving.events import RefusalCode
+from shotstream.serving.refusal import Refusal
 from shotstream.serving.states import Machine, State
 from shotstream.serving.storage.stored import StoredChunk
 from shotstream.streaming.chunk import Chunk
@@ -47,19 +47,6 @@ FindTake = Callable[[int, int], Callable[[int], np.ndarray]]
 """(shot, take) -> what gives a frame of it by its number, uint8 ``[H, W, 3]``."""
 
 _UNDO_SURVIVES = ("delete", "undo", "pause", "resume", "branch")
-
-
-class Refusal(ValueError):
-    """A command cannot be followed and has changed nothing.
-
-    Args:
-        code: What kind of reason.
-        message: A sentence for the director.
-    """
-
-    def __init__(self, code: RefusalCode, message: str) -> None:
-        super().__init__(message)
-        self.code: RefusalCode = code
 
 
 @dataclass

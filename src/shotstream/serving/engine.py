@@ -14,8 +14,9 @@ from typing import TypeVar
 
 from shotstream.serving import storyboard
 from shotstream.serving.commands import Command, Playhead
-from shotstream.serving.directed import DirectedStory, Refusal
+from shotstream.serving.directed import DirectedStory
 from shotstream.serving.events import Limits
+from shotstream.serving.refusal import Refusal
 from shotstream.serving.retelling import OpenSession, retell
 from shotstream.serving.showing import Showing
 from shotstream.serving.storage.store import Store

@@ -12,11 +12,11 @@ from typing import TypeVar
 
 from shotstream.serving import storyboard
 from shotstream.serving.commands import ChunkPlace, Command, Playhead
-from shotstream.serving.directed import Refusal
 from shotstream.serving.engine import Engine
 from shotstream.serving.events import ErrorMessage, Event, Limits, Receipt, Refused, Shown, Snapshot
 from shotstream.serving.metrics import Metrics
 from shotstream.serving.recorder import Recorder
+from shotstream.serving.refusal import Refusal
 from shotstream.serving.served import ServedModel
 from shotstream.serving.states import State
 from shotstream.serving.storage.store import Store

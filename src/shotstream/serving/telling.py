@@ -15,7 +15,7 @@ from typing import Protocol
 
 from shotstream.serving import storyboard
 from shotstream.serving.commands import Branch, Command, Extend, FramePlace, Hold, Playhead, Shoot
-from shotstream.serving.directed import DirectedStory, Effect, Refusal
+from shotstream.serving.directed import DirectedStory, Effect
 from shotstream.serving.events import (
     Change,
     Event,
@@ -28,6 +28,7 @@ from shotstream.serving.events import (
     Snapshot,
     StateChanged,
 )
+from shotstream.serving.refusal import Refusal
 from shotstream.serving.retelling import OpenSession, finish, know_takes, retell
 from shotstream.serving.showing import Awaited, Showing
 from shotstream.serving.states import State

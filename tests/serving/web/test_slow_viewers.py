@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from shotstream.serving.events import ErrorMessage
-from shotstream.serving.exports import Film
+from shotstream.serving.film import Film
 from shotstream.serving.viewers import MOST_CLIPS, MOST_EVENTS
 from tests.serving.web.conftest import Direct, eventually, run_app
 

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from shotstream.media.files import DiskFull
 from shotstream.serving.commands import StoryId
-from shotstream.serving.directed import Refusal
+from shotstream.serving.refusal import Refusal
 from shotstream.serving.storage.stored import NoStory
 from shotstream.serving.studio import Studio
 from shotstream.serving.web.bodies import Problem

@@ -15,7 +15,7 @@ except ImportError as error:
 
 from shotstream import __version__
 from shotstream.serving.studio import Studio
-from shotstream.serving.web import exports, health, scripts, sockets, stories
+from shotstream.serving.web import exports, health, sockets, stories, story_files
 from shotstream.serving.web.answers import add_problems
 from shotstream.serving.web.security import Access, Guard
 
@@ -51,7 +51,7 @@ def create_app(studio: Studio, access: Access | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.studio = studio
-    for part in (health, scripts, stories, exports, sockets):
+    for part in (health, story_files, stories, exports, sockets):
         app.include_router(part.router)
     add_problems(app)
     app.add_middleware(Guard, access=access or Access(), metrics=studio.metrics)

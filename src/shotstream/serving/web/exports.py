@@ -20,7 +20,7 @@ from shotstream.media.films import FragmentedFilm
 from shotstream.media.live import decode_chunk
 from shotstream.media.pictures import decode_picture, encode_jpeg
 from shotstream.serving.clips import LAST_OF_SHOT, access_units, read_clip
-from shotstream.serving.exports import Film, file_name, write_take
+from shotstream.serving.film import Film, file_name, write_take
 from shotstream.serving.protocol import VideoHeader
 from shotstream.serving.storage.store import MOST_UPLOAD_PIXELS, Store
 from shotstream.serving.storage.stored import StoredChunk, StoreError

@@ -9,9 +9,9 @@ from enum import IntEnum
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from shotstream.serving.commands import Command, Hello, Playhead
-from shotstream.serving.directed import Refusal
 from shotstream.serving.events import ErrorMessage, Event, Snapshot, Welcome
 from shotstream.serving.protocol import ProtocolError, read_message
+from shotstream.serving.refusal import Refusal
 from shotstream.serving.storage.stored import StoreError
 from shotstream.serving.studio import Studio
 from shotstream.serving.viewers import TooSlow, Viewer

@@ -13,9 +13,9 @@ from fastapi.responses import FileResponse, Response
 from pydantic import ValidationError
 
 from shotstream.serving.commands import Playhead, Shoot, Stop
-from shotstream.serving.directed import Refusal
 from shotstream.serving.events import Refused
 from shotstream.serving.protocol import VideoHeader
+from shotstream.serving.refusal import Refusal
 from shotstream.serving.states import State
 from shotstream.serving.studio import Studio
 from shotstream.serving.viewers import Viewer

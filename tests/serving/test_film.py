@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shotstream.serving.exports import file_name
+from shotstream.serving.film import file_name
 
 pytestmark = pytest.mark.cpu
 
