@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,16 @@ def test_what_was_not_kept_is_decoded_once_and_kept(studio: Studio, stored: Stor
         still.unlink()
     assert remembered(tell_again(studio, stored, pipeline)) == before
     assert {still: still.read_bytes() for still in pictures if still.exists()} == pictures
+
+
+def test_stills_that_cannot_be_kept_keep_no_story_from_being_told(
+    studio: Studio, stored: StoredStory, pipeline
+) -> None:
+    before = remembered(studio.engine.find(stored.id).directed)
+    stills = studio.store.folder / "stories" / stored.id / "stills"
+    shutil.rmtree(stills)
+    stills.touch()  # nothing can be written into a file
+    assert remembered(tell_again(studio, stored, pipeline)) == before
 
 
 def test_a_former_chunk_without_a_clip_is_shown_again(studio: Studio, stored: StoredStory, pipeline) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 
@@ -41,7 +42,6 @@ class RecalledTake:
         """A frame by its number, uint8 ``[H, W, 3]``.
 
         Raises:
-            MediaError: If it was made anew and cannot be kept.
             StoreError: If it must be made anew and latents are gone.
         """
         file = self._chunks[0].still(frame)
@@ -49,7 +49,8 @@ class RecalledTake:
             return read_png(file)
         except OSError:
             picture = self._all[frame]
-            write_png(file, picture)
+            with suppress(OSError):  # a full disk keeps no story from being opened
+                write_png(file, picture)
             return picture
 
     def chunk(self, stored: StoredChunk, fps: float) -> Chunk:
