@@ -17,7 +17,8 @@ export default defineConfig({
     sourcemap: false,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: { output: { assetFileNames: "assets/page[extname]" } }, // the page that asks for the token has it too
   },
-  server: { proxy: { "/api": { target: SERVER, ws: true } } },
+  server: { proxy: { "/api": { target: SERVER, ws: true }, "/readyz": SERVER } },
   test: { include: ["tests/**/*.test.{ts,tsx}"] },
 });

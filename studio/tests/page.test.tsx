@@ -52,10 +52,12 @@ const open = (state: Partial<StoryState> = {}): OpenStory => ({
   happen: () => undefined,
   order: (order) => void orders.push(order),
   story: stage.story,
+  readiness: "ready",
   wrong: () => undefined,
   retry: () => undefined,
   setElement: () => undefined,
   onScreen: undefined,
+  end: undefined,
   clip: undefined,
   clipVideo: createRef<HTMLVideoElement>(),
   clipEnded: () => undefined,
@@ -65,6 +67,7 @@ const open = (state: Partial<StoryState> = {}): OpenStory => ({
   playFrom: () => undefined,
   goOn: () => undefined,
   follow: () => undefined,
+  showEnd: () => undefined,
   step: () => undefined,
 });
 const type = (text: string) =>

@@ -32,6 +32,8 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
   const [onScreen, setOnScreen] = useState<OnScreen>();
   /** A shot whose frames are not here is played as a film from the server, over the picture. */
   const [clip, setClip] = useState<ShotCard>();
+  /** A frame that stands over the picture until the next one is shown. */
+  const [end, setEnd] = useState<Position>();
   const reel = useRef(new Reel());
   const player = useRef<Player>(null);
   const early = useRef<Packet[]>([]);
@@ -62,6 +64,7 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
         : new MseScreen(element, fps, (position) => growingAddress(story, position), failed);
     const opened = new Player(screen, fps, (position, look) => {
       if (look !== "still") playhead(position);
+      setEnd(undefined);
       shown(position, look);
     });
     opened.hurries = anyLive(shots.current);
@@ -109,6 +112,16 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     [shots, follow, element],
   );
 
+  /** Shows where the story ends by now, or nothing if nothing of it is left. */
+  const showEnd = useCallback(() => {
+    const newest = shots.current.findLast((shot) => shot.frames > 0);
+    player.current?.empty();
+    now.current = newest && { ...endOf(newest), look: "live" };
+    setClip(undefined);
+    setEnd(now.current);
+    setOnScreen(now.current);
+  }, [shots]);
+
   /** Goes on from the frame on which the picture stands. */
   const goOn = useCallback(() => {
     if (clipVideo.current) return void clipVideo.current.play();
@@ -131,6 +144,7 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
   return {
     setElement,
     onScreen,
+    end,
     clip,
     clipVideo,
     clipEnded,
@@ -140,6 +154,7 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     playFrom,
     goOn,
     follow,
+    showEnd,
     step,
   };
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import re
 import socket
 from collections.abc import Iterator
 
@@ -166,6 +167,9 @@ def test_the_page_asks_for_the_token(guarded: Server) -> None:
     for address in ("/", "/?token=wrong", "/?token="):
         page = httpx.get(guarded.url + address)
         assert (page.status_code, 'name="token" type="password"' in page.text) == (401, True)
+        assert ("That is not the token" in page.text) == (address == "/?token=wrong")
+        for path in re.findall(r'(?:href|src)="([^"]+)"', page.text):
+            assert httpx.get(guarded.url + path).status_code == 200, "what the page looks like needs no token"
         assert "wrong" not in page.text
         assert "set-cookie" not in page.headers
 
