@@ -176,6 +176,18 @@ it("an unknown word can be replaced by a known one", () => {
   expect(document.querySelector("mark")).toBeNull();
 });
 
+it("a word without near ones is left out, and all known words are there to be put in its place", () => {
+  show(composer());
+  expect(document.querySelector("details")).toBeNull();
+  type("The hippopotamus.");
+  expect(document.body.textContent).toContain("leaves out “hippopotamus”");
+  const field = document.querySelector("textarea")!;
+  field.setSelectionRange(4, 16);
+  click("cat");
+  expect(text()).toBe("The cat.");
+  expect(field.selectionStart).toBe(7);
+});
+
 it("a card orders what its buttons say; only the newest shot can be deleted", () => {
   show(<Card shot={shot} isLast={false} open={open()} />);
   click("Retake shot 1");

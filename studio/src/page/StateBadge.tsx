@@ -23,7 +23,7 @@ export function StateBadge({ open: { state, readiness } }: { open: OpenStory }) 
   return (
     <p className="badge" data-state={lost ? "lost" : state.telling} role="status">
       <span className="dot" aria-hidden="true" />
-      {waits ? "Getting ready" : word}
+      {waits ? "Starting" : word}
       {playing && <span className="dim"> · what is made plays on</span>}
       {waiting && <span className="dim"> · waits for you to watch</span>}
     </p>

@@ -90,7 +90,8 @@ function Unknown({ words, known, value, onChange }: UnknownProps) {
       )}
       {alone.length > 0 && (
         <p>
-          The model does not know {alone.join(", ")} and leaves {alone.length === 1 ? "it" : "them"} out.
+          The model leaves out {new Intl.ListFormat("en").format(alone)}: it does not know{" "}
+          {alone.length === 1 ? "this word" : "these words"}.
         </p>
       )}
     </>

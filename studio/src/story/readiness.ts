@@ -13,7 +13,7 @@ type Unready = Exclude<Readiness, "ready">;
 export const SENTENCES: Record<Unready, string> = {
   starting: "Getting ready: the studio starts and loads its model. It goes on by itself.",
   warming: "Getting ready: the model warms up. It goes on by itself.",
-  away: "The studio is not running, or cannot be reached. It is tried again and again.",
+  away: "The studio is not running, or cannot be reached. It is tried again by itself.",
 };
 
 /** Whether it is known that no pictures can be made now. */

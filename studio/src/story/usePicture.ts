@@ -3,6 +3,7 @@
 import { type RefObject, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { ShotCard } from "../protocol";
 import { CanvasScreen } from "../video/canvasScreen";
+import { positionOf } from "../video/decoder";
 import { MseScreen } from "../video/mseScreen";
 import { type Packet, type Position, readPacket } from "../video/packet";
 import { type Look, Player } from "../video/player";
@@ -87,12 +88,25 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     [shots],
   );
 
+  /** Shows where the story ends by now, or nothing if nothing of it is left; what was still to come never will. */
+  const showEnd = useCallback(() => {
+    const newest = shots.current.findLast((shot) => shot.frames > 0);
+    player.current?.empty();
+    if (reel.current.newest) playhead(positionOf(reel.current.newest)); // the server does not wait for it
+    now.current = newest && { ...endOf(newest), look: "live" };
+    setClip(undefined);
+    setEnd(now.current);
+    setOnScreen(now.current);
+  }, [shots, playhead]);
+
   const follow = useCallback(() => {
     setClip(undefined);
     const newest = shots.current.findLast((shot) => shot.frames > 0);
     if (newest?.state === "live" || now.current?.look === "live") return player.current?.follow();
-    player.current?.replay(newest ? reel.current.upTo(endOf(newest)) : []); // its last chunk, and stays there
-  }, [shots]);
+    const packets = newest ? reel.current.upTo(endOf(newest)) : [];
+    if (packets.length === 0) return showEnd();
+    player.current?.replay(packets); // its last chunk, and stays there
+  }, [shots, showEnd]);
 
   const playFrom = useCallback(
     (number: number, frame = 0) => {
@@ -111,16 +125,6 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     },
     [shots, follow, element],
   );
-
-  /** Shows where the story ends by now, or nothing if nothing of it is left. */
-  const showEnd = useCallback(() => {
-    const newest = shots.current.findLast((shot) => shot.frames > 0);
-    player.current?.empty();
-    now.current = newest && { ...endOf(newest), look: "live" };
-    setClip(undefined);
-    setEnd(now.current);
-    setOnScreen(now.current);
-  }, [shots]);
 
   /** Goes on from the frame on which the picture stands. */
   const goOn = useCallback(() => {

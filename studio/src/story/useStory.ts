@@ -67,10 +67,10 @@ function useShowingTheEnd(
   useEffect(() => {
     const more = shots.length - (former.current ?? shots.length);
     former.current = stage && shots.length;
-    const isGone = onScreen && !shots.some(({ number, frames }) => number === onScreen.shot && frames > 0);
-    const isBack = telling === "idle" && (shots.at(-1)?.frames ?? 0) > 0;
-    if (more < 0 ? isGone : more > 0 && isBack) showEnd();
-  }, [stage, shots]);
+    const isGone = stage && onScreen && !shots.some(({ number }) => number === onScreen.shot);
+    const isBack = more > 0 && telling === "idle" && shots.at(-1)!.frames > 0;
+    if (isGone || isBack) showEnd();
+  }, [stage, shots, onScreen?.shot]);
 }
 
 /** Loads the page anew, but not again and again. */

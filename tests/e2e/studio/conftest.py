@@ -126,7 +126,7 @@ def _is_refusal(answer) -> bool:
 
 
 def _is_wrong(message) -> bool:
-    gone = ("ERR_CONNECTION", "WebSocket connection", "status of 503")  # a server that was killed, or just started
+    gone = ("ERR_CONNECTION", "WebSocket connection", "status of 503")  # a server that was killed or started
     return message.type == "error" and not any(words in message.text for words in gone)
 
 

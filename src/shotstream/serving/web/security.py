@@ -47,19 +47,20 @@ _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _REFUSED_SOCKET = 4403
 
 _ASK_FOR_TOKEN = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>ShotStream studio</title>
 <link rel="icon" href="{_ICON}" type="image/svg+xml"><link rel="stylesheet" href="{_STYLES}"></head><body>
 <header class="header"><span class="wordmark"><img src="{_ICON}" alt="">ShotStream</span></header>
 <main class="start"><h1>This studio asks for its token.</h1>
-<p class="lead" id="where">It printed it when it started, at the end of its address: after “token=”.</p>
+<p class="lead" id="where">It was printed when the studio started: what follows “token=” in the address.</p>
 <form class="panel begin" method="get" action="/"><label for="token">The token</label>
 <input id="token" name="token" type="password" autocomplete="current-password" aria-describedby="where said"
 autofocus required><p class="wrong" id="said" role="alert">SAID</p>
 <div class="row end"><button class="primary">Open the studio</button></div></form></main>
 </body></html>
 """
-_NOT_THE_TOKEN = "That is not the token of this studio. It makes up another one each time it starts."
+_NOT_THE_TOKEN = "That is not the token of this studio. After a new start it may be another one."
 
 
 @dataclass(frozen=True)
