@@ -17,7 +17,8 @@ export default defineConfig({
     sourcemap: false,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rolldownOptions: { output: { assetFileNames: "assets/page[extname]" } }, // the page that asks for the token has it too
+    // One name for good: the server's page that asks for the token has these styles, too.
+    rolldownOptions: { output: { assetFileNames: "assets/page[extname]" } },
   },
   server: { proxy: { "/api": { target: SERVER, ws: true }, "/readyz": SERVER } },
   test: { include: ["tests/**/*.test.{ts,tsx}"] },

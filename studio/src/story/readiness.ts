@@ -3,8 +3,8 @@
 import { useEffect, useState } from "react";
 
 /**
- * `starting`: it took the address and does not answer before its model is loaded; `warming`: its model makes a first
- * chunk for nobody; `away`: nothing is there to answer.
+ * `starting`: it has taken its address and does not answer before its model is loaded; `warming`: the model
+ * makes a first chunk for nobody; `away`: nothing is there to answer.
  */
 export type Readiness = "ready" | "warming" | "starting" | "away";
 

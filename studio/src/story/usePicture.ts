@@ -88,7 +88,7 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     [shots],
   );
 
-  /** Shows where the story ends by now, or nothing if nothing of it is left; what was still to come never will. */
+  /** Shows where the story ends by now, or nothing if nothing of it is left; what was to come is dropped. */
   const showEnd = useCallback(() => {
     const newest = shots.current.findLast((shot) => shot.frames > 0);
     player.current?.empty();

@@ -49,7 +49,7 @@ export function useStory(story: string) {
     if (link.current) happen({ kind: "sent", command: link.current.send(what) });
   }, []);
   const retry = useCallback(() => link.current?.retry(), []);
-  const readiness = useReadiness(state.link !== "open");
+  const readiness = useReadiness(state.link === "connecting" || state.link === "lost");
   useEffect(() => {
     if (readiness === "ready" || readiness === "warming") retry(); // it is back: no need to wait for the next try
   }, [readiness, retry]);

@@ -234,6 +234,7 @@ def test_the_picture_has_no_bars_and_nothing_moves_when_it_comes(open_page, widt
         form = page.get_by_role("form", name="The next shot").bounding_box()
         return screen["width"], screen["height"], form["y"] - screen["y"]
 
+    expect(page.get_by_text("Nothing shot yet.")).to_be_visible()
     before = places()
     assert before[0] / before[1] == pytest.approx(96 / 64, abs=0.01)
     assert before[0] > 0.5 * width or before[1] > 0.5 * height, "it is large"
