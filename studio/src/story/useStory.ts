@@ -51,7 +51,7 @@ export function useStory(story: string) {
   const retry = useCallback(() => link.current?.retry(), []);
   const readiness = useReadiness(state.link === "connecting" || state.link === "lost");
   useEffect(() => {
-    if (readiness === "ready" || readiness === "warming") retry(); // it is back: no need to wait for the next try
+    if (readiness === "ready") retry(); // it is back: no need to wait for the next try
   }, [readiness, retry]);
   return { ...picture, story, state, readiness, happen, order, retry, wrong };
 }
