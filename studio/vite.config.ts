@@ -17,7 +17,9 @@ export default defineConfig({
     sourcemap: false,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // One name for good: the server's page that asks for the token has these styles, too.
+    rolldownOptions: { output: { assetFileNames: "assets/page[extname]" } },
   },
-  server: { proxy: { "/api": { target: SERVER, ws: true } } },
+  server: { proxy: { "/api": { target: SERVER, ws: true }, "/readyz": SERVER } },
   test: { include: ["tests/**/*.test.{ts,tsx}"] },
 });

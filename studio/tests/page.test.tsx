@@ -52,10 +52,12 @@ const open = (state: Partial<StoryState> = {}): OpenStory => ({
   happen: () => undefined,
   order: (order) => void orders.push(order),
   story: stage.story,
+  readiness: "ready",
   wrong: () => undefined,
   retry: () => undefined,
   setElement: () => undefined,
   onScreen: undefined,
+  end: undefined,
   clip: undefined,
   clipVideo: createRef<HTMLVideoElement>(),
   clipEnded: () => undefined,
@@ -65,6 +67,7 @@ const open = (state: Partial<StoryState> = {}): OpenStory => ({
   playFrom: () => undefined,
   goOn: () => undefined,
   follow: () => undefined,
+  showEnd: () => undefined,
   step: () => undefined,
 });
 const type = (text: string) =>
@@ -171,6 +174,18 @@ it("an unknown word can be replaced by a known one", () => {
   click("jumps");
   expect(text()).toBe("The cat jumps.");
   expect(document.querySelector("mark")).toBeNull();
+});
+
+it("a word without near ones is left out, and all known words are there to be put in its place", () => {
+  show(composer());
+  expect(document.querySelector("details")).toBeNull();
+  type("The hippopotamus.");
+  expect(document.body.textContent).toContain("leaves out “hippopotamus”");
+  const field = document.querySelector("textarea")!;
+  field.setSelectionRange(4, 16);
+  click("cat");
+  expect(text()).toBe("The cat.");
+  expect(field.selectionStart).toBe(7);
 });
 
 it("a card orders what its buttons say; only the newest shot can be deleted", () => {

@@ -92,6 +92,16 @@ it("stands still on a frame while others come in, and goes on with those", () =>
   expect(shown.slice(2)).toEqual(["1.0", "1.1"]);
 });
 
+it("emptied, it says nothing of what was shown, and shows what comes in next", () => {
+  player.replay(takeShot(0, 9));
+  repaints(2);
+  player.empty();
+  repaints(3);
+  for (const packet of takeShot(1, 1)) player.push(packet);
+  repaints(2);
+  expect(shown).toEqual(["0.0r", "0.1r", "1.0"]);
+});
+
 it("says so when the end of a replay is the newest there is", () => {
   player.replay(takeShot(0, 2));
   repaints(4);

@@ -65,6 +65,16 @@ describe("answers", () => {
     expect(reduce(state, { kind: "dismissed", notice: 2 }).notices).toHaveLength(2);
   });
 
+  it("a story to go to stays, whatever goes wrong after it", () => {
+    const errors = ["a", "b", "c", "d"].map((message): ServerEvent => ({ type: "error", message }));
+    const state = said(
+      nothingYet,
+      { type: "receipt", id: "b", applies_from: null, story: "abcdefghijkl" },
+      ...errors,
+    );
+    expect(state.notices.map(({ story, text }) => story ?? text)).toEqual(["abcdefghijkl", "b", "c", "d"]);
+  });
+
   it("good news gives way to the next, what asks for an answer stays", () => {
     const note = (note: string): ServerEvent => ({ type: "receipt", id: "x", applies_from: null, note });
     const state = said(nothingYet, note("a"), { type: "error", message: "b" }, note("c"), note("d"));

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { exampleOf, ideasFor, withIdea } from "../src/story/ideas";
-import { editDistance, stretches, suggestions } from "../src/story/words";
+import { editDistance, stretches, suggestions, withWord } from "../src/story/words";
 
 const known = new Set(["the", "cat", "dancing", "dances", "walking", "a"]);
 
@@ -39,4 +39,12 @@ it("an idea is put behind what is written", () => {
   expect(withIdea(" ", "wide shot")).toBe("wide shot");
   expect(withIdea("wide shot ", "waves")).toBe("wide shot, waves");
   expect(withIdea("Wide shot.", "The cat waves.")).toBe("Wide shot. The cat waves.");
+});
+
+it("a word is put where the caret is, or in the place of what is selected, with room around it", () => {
+  expect(withWord("The cat", "waves", 7, 7)).toEqual({ text: "The cat waves", caret: 13 });
+  expect(withWord("The  cat", "big", 4, 4)).toEqual({ text: "The big cat", caret: 7 });
+  expect(withWord("The zebra.", "cat", 4, 9)).toEqual({ text: "The cat.", caret: 7 });
+  expect(withWord("Close up.The", "a", 9, 9).text).toBe("Close up. a The");
+  expect(withWord("", "the", 0, 0).text).toBe("the");
 });

@@ -83,7 +83,7 @@ function Remembered({ frame: remembered, open }: { frame: MemoryFrame; open: Ope
       {source === "rule" ? (
         <button
           type="button"
-          className="round small"
+          className="quiet round small"
           aria-label={`Pin: ${where}`}
           title="Pin"
           onClick={() => order({ type: "pin", shot, frame })}
@@ -93,7 +93,7 @@ function Remembered({ frame: remembered, open }: { frame: MemoryFrame; open: Ope
       ) : (
         <button
           type="button"
-          className="round small"
+          className="quiet round small"
           aria-label={`Let go: ${where}`}
           title="Let go"
           onClick={() => order({ type: "unpin", shot, frame })}

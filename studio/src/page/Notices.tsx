@@ -1,28 +1,30 @@
 /** What became of commands, and what stands in the way. */
 
-import { useEffect } from "react";
+import { type ReactNode, useEffect } from "react";
+import { type Readiness, SENTENCES, isGettingReady, isUnready } from "../story/readiness";
 import type { Notice } from "../story/state";
 import type { OpenStory } from "../story/useStory";
 import { Icon } from "./Icon";
 
 const PASSES_AFTER_MS = 6000;
-const INVITATION_PASSES_AFTER_MS = 20_000;
+const UNDO_PASSES_AFTER_MS = 20_000;
 
 /** What stays until it is over: no server, no such story, a failure. */
-export function Obstacles({ open: { state, retry, order } }: { open: OpenStory }) {
+export function Obstacles({ open: { state, readiness, retry, order } }: { open: OpenStory }) {
   const waiting = state.unanswered.length;
+  const lost = state.link === "lost";
   return (
     <div className="obstacles" role="alert">
-      {state.link === "lost" && (
-        <p className="notice wrong-tone">
-          The server does not answer. Nothing is lost: what you type stays here
-          {waiting > 0 &&
-            `, and ${waiting === 1 ? "one order is" : `${waiting} orders are`} sent when it is back`}
-          .
-          <button type="button" className="link" onClick={retry}>
-            Try now
-          </button>
-        </p>
+      {(lost || isUnready(readiness)) && (
+        <Unready readiness={readiness}>
+          {" What you type stays here"}
+          {waiting > 0 && `, and ${waiting === 1 ? "one order waits" : `${waiting} orders wait`}`}.
+          {lost && (
+            <button type="button" className="link" onClick={retry}>
+              Try now
+            </button>
+          )}
+        </Unready>
       )}
       {state.link === "ended" && (
         <p className="notice wrong-tone">
@@ -45,6 +47,17 @@ export function Obstacles({ open: { state, retry, order } }: { open: OpenStory }
   );
 }
 
+/** Why no pictures can be made now. */
+export function Unready({ readiness, children }: { readiness?: Readiness; children?: ReactNode }) {
+  const sentence = isUnready(readiness) ? SENTENCES[readiness] : "The connection is lost, and tried again.";
+  return (
+    <p className={`notice ${isGettingReady(readiness) ? "" : "wrong-tone"}`}>
+      {sentence}
+      {children}
+    </p>
+  );
+}
+
 /** What became of commands; good news passes by itself. */
 export function Notices({ open: { state, happen, order } }: { open: OpenStory }) {
   return (
@@ -63,10 +76,10 @@ export function Notices({ open: { state, happen, order } }: { open: OpenStory })
 
 function Toast({ notice, onGone, onUndo }: { notice: Notice; onGone(): void; onUndo(): void }) {
   const { tone, text, story, undo } = notice;
-  const passes = tone === "plain";
+  const passes = tone === "plain" && !story;
   useEffect(() => {
     if (!passes) return;
-    const timer = setTimeout(onGone, story || undo ? INVITATION_PASSES_AFTER_MS : PASSES_AFTER_MS);
+    const timer = setTimeout(onGone, undo ? UNDO_PASSES_AFTER_MS : PASSES_AFTER_MS);
     return () => clearTimeout(timer);
     // Only when it appears: a new `onGone` is the same wish.
   }, [passes]);

@@ -1,13 +1,13 @@
 /** The picture: what is made now, or what was asked for. */
 
-import { clipAddress } from "../story/server";
-import { promptAt } from "../story/state";
+import { clipAddress, stillAddress } from "../story/server";
+import { type StoryState, promptAt } from "../story/state";
 import type { OpenStory } from "../story/useStory";
 import { pictureNote, screenKind } from "../video/screen";
 
 export function Picture({ open }: { open: OpenStory }) {
-  const { state, onScreen, clip, setElement } = open;
-  const [width, height] = state.stage?.size ?? [16, 9];
+  const { state, onScreen, end, clip, setElement } = open;
+  const [width, height] = sizeOf(state);
   const saying = onScreen ? `Shot ${onScreen.shot + 1}: ${promptOn(open)}` : "No picture yet";
   return (
     <figure className="picture">
@@ -16,6 +16,7 @@ export function Picture({ open }: { open: OpenStory }) {
           <video
             ref={setElement}
             className="screen"
+            data-empty={!onScreen || undefined}
             aria-label={saying}
             width={width}
             height={height}
@@ -25,22 +26,28 @@ export function Picture({ open }: { open: OpenStory }) {
           <canvas
             ref={setElement}
             className="screen"
+            data-empty={!onScreen || undefined}
             role="img"
             aria-label={saying}
             width={width}
             height={height}
           />
         )}
+        {end && <img className="over" src={stillAddress(open.story, end)} alt={saying} />}
         {clip && <Clip key={`${clip.number}/${clip.take}`} open={open} clip={clip} />}
+        {!onScreen && <Empty open={open} />}
       </div>
-      {!onScreen && <Empty open={open} />}
-      {onScreen && <Caption open={open} onScreen={onScreen} />}
+      <Caption open={open} />
     </figure>
   );
 }
 
-function Caption({ open, onScreen }: { open: OpenStory; onScreen: NonNullable<OpenStory["onScreen"]> }) {
-  const { state, follow, goOn } = open;
+/** Of the model's picture, in pixels; a guess before the server has said it. */
+export const sizeOf = ({ stage }: StoryState): [number, number] => stage?.size ?? [832, 480];
+
+function Caption({ open }: { open: OpenStory }) {
+  const { state, onScreen, follow, goOn } = open;
+  if (!onScreen) return <figcaption />; // its room is kept, so that nothing moves when the first frame comes
   const shot = state.shots.find(({ number }) => number === onScreen.shot);
   const { look, frame } = onScreen;
   return (
@@ -86,7 +93,7 @@ function Clip({ open, clip }: { open: OpenStory; clip: NonNullable<OpenStory["cl
   return (
     <video
       ref={clipVideo}
-      className="clip"
+      className="over"
       src={clipAddress(story, number, take)}
       aria-label={`Shot ${number + 1}, again`}
       autoPlay

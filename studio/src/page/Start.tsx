@@ -1,12 +1,14 @@
 /** The first page: begin a story, or go on with one. */
 
-import { type FormEvent, useState } from "react";
-import { type Vocabulary, beginStory, importStory } from "../story/server";
+import { type FormEvent, useEffect, useState } from "react";
+import { isUnready, useReadiness } from "../story/readiness";
+import { NotThere, type Vocabulary, beginStory, importStory } from "../story/server";
 import { FileDrop } from "./FileDrop";
 import { Header } from "./Header";
 import { Help } from "./Help";
 import { Icon } from "./Icon";
 import { Library } from "./Library";
+import { Unready } from "./Notices";
 import { WordField } from "./WordField";
 import { Wrong } from "./Wrong";
 import type { Theme } from "./useTheme";
@@ -16,15 +18,28 @@ const STORY_FILES = ".yaml,.yml,.json";
 
 export function Start({ vocabulary, theme }: { vocabulary: Vocabulary; theme: Theme }) {
   const [helping, setHelping] = useState(false);
+  const [wrong, setWrong] = useState<Error>();
+  const isAway = wrong instanceof NotThere;
+  const readiness = useReadiness(isAway);
+  useEffect(() => {
+    if (readiness === "ready") setWrong((now) => (now instanceof NotThere ? undefined : now));
+  }, [readiness]);
   return (
     <>
       <Header theme={theme} onHelp={() => setHelping(true)} />
+      <div className="obstacles" role="alert">
+        {isUnready(readiness) && <Unready readiness={readiness} />}
+      </div>
       <main className="start">
         <h1>Tell a story, shot by shot.</h1>
         <p className="lead">
           Say who is in it and where. Then direct: every shot plays while it is being made.
         </p>
-        <Begin vocabulary={vocabulary} />
+        <Begin
+          vocabulary={vocabulary}
+          wrong={isAway && isUnready(readiness) ? undefined : wrong}
+          setWrong={setWrong}
+        />
         <Library />
       </main>
       <Help open={helping} onClose={() => setHelping(false)} />
@@ -32,9 +47,14 @@ export function Start({ vocabulary, theme }: { vocabulary: Vocabulary; theme: Th
   );
 }
 
-function Begin({ vocabulary }: { vocabulary: Vocabulary }) {
+interface BeginProps {
+  vocabulary: Vocabulary;
+  wrong?: Error;
+  setWrong(error: Error): void;
+}
+
+function Begin({ vocabulary, wrong, setWrong }: BeginProps) {
   const [setting, setSetting] = useState("");
-  const [wrong, setWrong] = useState<Error>();
   const open = (story: Promise<string>) => story.then((id) => (location.hash = `#/${id}`), setWrong);
   const begin = () => {
     if (!setting.trim()) return setWrong(new Error("Say first who is in the story, and where."));

@@ -1,4 +1,5 @@
-import type { StoryState } from "../story/state";
+import { isGettingReady } from "../story/readiness";
+import type { OpenStory } from "../story/useStory";
 
 const WORDS = {
   idle: "Ready",
@@ -12,8 +13,9 @@ const WORDS = {
 const LINK_WORDS = { connecting: "Connecting", lost: "Offline", ended: "Closed" } as const;
 
 /** What the story does, in one word. */
-export function StateBadge({ state }: { state: StoryState }) {
-  const lost = state.link !== "open";
+export function StateBadge({ open: { state, readiness } }: { open: OpenStory }) {
+  const waits = isGettingReady(readiness);
+  const lost = state.link !== "open" || waits;
   const waiting = !lost && state.figures?.waiting && state.telling !== "idle" && state.telling !== "paused";
   const word = state.link === "open" ? WORDS[state.telling] : LINK_WORDS[state.link];
   const ahead = state.figures?.lookahead_seconds ?? 0;
@@ -21,7 +23,7 @@ export function StateBadge({ state }: { state: StoryState }) {
   return (
     <p className="badge" data-state={lost ? "lost" : state.telling} role="status">
       <span className="dot" aria-hidden="true" />
-      {word}
+      {waits ? "Starting" : word}
       {playing && <span className="dim"> · what is made plays on</span>}
       {waiting && <span className="dim"> · waits for you to watch</span>}
     </p>

@@ -1,6 +1,6 @@
 /** One story: the picture, the storyboard, and what directs them. */
 
-import { useEffect, useRef, useState } from "react";
+import { type CSSProperties, useEffect, useRef, useState } from "react";
 import type { Vocabulary } from "../story/server";
 import { type StoryState, canGoOn, isHalted, isRunning } from "../story/state";
 import { type OpenStory, useStory } from "../story/useStory";
@@ -14,7 +14,7 @@ import { Header } from "./Header";
 import { Help } from "./Help";
 import { Memory } from "./Memory";
 import { Notices, Obstacles } from "./Notices";
-import { Picture } from "./Picture";
+import { Picture, sizeOf } from "./Picture";
 import { Storyboard } from "./Storyboard";
 import { StateBadge } from "./StateBadge";
 import { Title } from "./Title";
@@ -36,6 +36,7 @@ export function StoryPage({
   const { state, order, onScreen } = open;
   const { title, rename } = useTitle(story, state.link === "open", open.wrong);
   const name = title || state.setting;
+  const [width, height] = sizeOf(state);
   const note = pictureNote();
   useEffect(() => {
     document.title = name ? `${name} · ShotStream` : "ShotStream studio";
@@ -64,10 +65,10 @@ export function StoryPage({
   return (
     <>
       <Header theme={theme} onHelp={() => setHelping(true)} title={<Title title={title} onChange={rename} />}>
-        <StateBadge state={state} />
+        <StateBadge open={open} />
       </Header>
       <Obstacles open={open} />
-      <main className="story">
+      <main className="story" style={{ "--ratio": width / height } as CSSProperties}>
         <h1 className="setting">
           <span className="unseen">Setting: </span>
           {state.setting || headingWithout(state)}

@@ -1,7 +1,8 @@
 /** A text field that underlines words the model does not know and offers others. */
 
-import { type KeyboardEvent, type Ref, useId } from "react";
+import { type KeyboardEvent, type RefObject, useId, useRef } from "react";
 import { stretches, suggestions } from "../story/words";
+import { KnownWords } from "./KnownWords";
 
 /** Enter alone, with Ctrl or ⌘, or with Shift and Alt; Shift and Enter begins a line. */
 export type Enter = "alone" | "control" | "shift alt";
@@ -14,11 +15,13 @@ interface Props {
   known?: string[] | null;
   most: number;
   placeholder: string;
-  field?: Ref<HTMLTextAreaElement>;
+  field?: RefObject<HTMLTextAreaElement | null>;
 }
 
 export function WordField(props: Props) {
   const id = useId();
+  const own = useRef<HTMLTextAreaElement>(null);
+  const field = props.field ?? own;
   const known = props.known ? new Set(props.known) : undefined;
   const parts = stretches(props.value, known);
   const unknown = [...new Set(parts.filter((part) => part.unknown).map((part) => part.text))];
@@ -38,7 +41,7 @@ export function WordField(props: Props) {
         </div>
         <textarea
           id={id}
-          ref={props.field}
+          ref={field}
           rows={2}
           value={props.value}
           maxLength={props.most}
@@ -49,33 +52,48 @@ export function WordField(props: Props) {
         />
       </div>
       <div id={`${id}-words`} aria-live="polite" className="word-help">
-        {known &&
-          unknown.map((word) => (
-            <Unknown key={word} word={word} known={known} value={props.value} onChange={props.onChange} />
-          ))}
+        {known && <Unknown words={unknown} known={known} value={props.value} onChange={props.onChange} />}
       </div>
+      {known && (
+        <KnownWords words={known} wanted={unknown.length > 0} field={field} onChange={props.onChange} />
+      )}
     </div>
   );
 }
 
-function Unknown({
-  word,
-  known,
-  value,
-  onChange,
-}: { word: string; known: Set<string> } & Pick<Props, "value" | "onChange">) {
-  const instead = suggestions(word, known);
-  const replace = (better: string) => onChange(value.replace(new RegExp(`\\b${word}\\b`, "g"), better));
+interface UnknownProps extends Pick<Props, "value" | "onChange"> {
+  words: string[];
+  known: Set<string>;
+}
+
+/** What becomes of words that the model does not know: each with near ones, the others together. */
+function Unknown({ words, known, value, onChange }: UnknownProps) {
+  const all = words.map((word) => ({ word, near: suggestions(word, known) }));
+  const alone = all.filter(({ near }) => near.length === 0).map(({ word }) => `“${word}”`);
+  const replace = (word: string, better: string) =>
+    onChange(value.replace(new RegExp(`\\b${word}\\b`, "g"), better));
   return (
-    <p>
-      The model does not know “{word}”.
-      {instead.length > 0 && " Did you mean "}
-      {instead.map((better) => (
-        <button key={better} type="button" className="link" onClick={() => replace(better)}>
-          {better}
-        </button>
-      ))}
-      {instead.length > 0 && "?"}
-    </p>
+    <>
+      {all.map(
+        ({ word, near }) =>
+          near.length > 0 && (
+            <p key={word}>
+              The model does not know “{word}”. Did you mean{" "}
+              {near.map((better) => (
+                <button key={better} type="button" className="link" onClick={() => replace(word, better)}>
+                  {better}
+                </button>
+              ))}
+              ?
+            </p>
+          ),
+      )}
+      {alone.length > 0 && (
+        <p>
+          The model leaves out {new Intl.ListFormat("en").format(alone)}: it does not know{" "}
+          {alone.length === 1 ? "this word" : "these words"}.
+        </p>
+      )}
+    </>
   );
 }

@@ -37,7 +37,7 @@ export function useKeys(actions: Partial<Record<Does, () => void>>): void {
       if (event.key === "Escape" && target instanceof HTMLTextAreaElement) target.blur();
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.repeat && !event.key.startsWith("Arrow")) return;
-      if (target.closest("input, textarea, select, dialog")) return;
+      if (target.closest("input, textarea, select, dialog[open]")) return;
       if (event.key === " " && target.closest("button, a, summary, [role=treeitem]")) return; // it presses that
       const entry = KEYS.find(({ key }) => key.toLowerCase() === event.key.toLowerCase());
       const action = entry && newest.current[entry.does];

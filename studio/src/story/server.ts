@@ -51,6 +51,9 @@ export interface Vocabulary {
 /** The server wants a token that this browser has not. */
 export class NotAllowed extends Error {}
 
+/** No server answers. */
+export class NotThere extends Error {}
+
 /** What the server said was wrong, as a sentence for the person. */
 export function mistake(status: number, answer: string): Error {
   if (status === 401) return new NotAllowed("The server does not know this browser.");
@@ -65,7 +68,7 @@ export function mistake(status: number, answer: string): Error {
 
 async function request(path: string, init?: RequestInit): Promise<Response> {
   const answer = await fetch(path, init).catch(() => {
-    throw new Error("The server does not answer. Is it still running?");
+    throw new NotThere("The server does not answer. Is it still running?");
   });
   if (!answer.ok) throw mistake(answer.status, await answer.text().catch(() => ""));
   return answer;

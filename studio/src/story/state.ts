@@ -224,9 +224,16 @@ function noted(state: StoryState, notice: Omit<Notice, "number">): StoryState {
   return {
     ...state,
     noticesSoFar: number + 1,
-    notices: [...state.notices.filter(asks), { ...notice, number }].slice(-NOTICES_KEPT),
+    notices: newest([...state.notices.filter(asks), { ...notice, number }]),
   };
 }
+
+/** The newest of each kind: a mistake never takes the place of a story to go to. */
+const newest = (notices: Notice[]) =>
+  notices.filter((notice) => {
+    const later = notices.filter(({ number, story }) => number > notice.number && !story === !notice.story);
+    return later.length < NOTICES_KEPT;
+  });
 
 /** Whether a notice is more than good news, which the next news replaces. */
 const asks = ({ tone, story, undo }: Notice) => tone === "wrong" || story !== undefined || undo === true;

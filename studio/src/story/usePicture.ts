@@ -3,6 +3,7 @@
 import { type RefObject, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { ShotCard } from "../protocol";
 import { CanvasScreen } from "../video/canvasScreen";
+import { positionOf } from "../video/decoder";
 import { MseScreen } from "../video/mseScreen";
 import { type Packet, type Position, readPacket } from "../video/packet";
 import { type Look, Player } from "../video/player";
@@ -32,6 +33,8 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
   const [onScreen, setOnScreen] = useState<OnScreen>();
   /** A shot whose frames are not here is played as a film from the server, over the picture. */
   const [clip, setClip] = useState<ShotCard>();
+  /** A frame that stands over the picture until the next one is shown. */
+  const [end, setEnd] = useState<Position>();
   const reel = useRef(new Reel());
   const player = useRef<Player>(null);
   const early = useRef<Packet[]>([]);
@@ -62,6 +65,7 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
         : new MseScreen(element, fps, (position) => growingAddress(story, position), failed);
     const opened = new Player(screen, fps, (position, look) => {
       if (look !== "still") playhead(position);
+      setEnd(undefined);
       shown(position, look);
     });
     opened.hurries = anyLive(shots.current);
@@ -84,12 +88,25 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     [shots],
   );
 
+  /** Shows where the story ends by now, or nothing if nothing of it is left; what was to come is dropped. */
+  const showEnd = useCallback(() => {
+    const newest = shots.current.findLast((shot) => shot.frames > 0);
+    player.current?.empty();
+    if (reel.current.newest) playhead(positionOf(reel.current.newest)); // the server does not wait for it
+    now.current = newest && { ...endOf(newest), look: "live" };
+    setClip(undefined);
+    setEnd(now.current);
+    setOnScreen(now.current);
+  }, [shots, playhead]);
+
   const follow = useCallback(() => {
     setClip(undefined);
     const newest = shots.current.findLast((shot) => shot.frames > 0);
     if (newest?.state === "live" || now.current?.look === "live") return player.current?.follow();
-    player.current?.replay(newest ? reel.current.upTo(endOf(newest)) : []); // its last chunk, and stays there
-  }, [shots]);
+    const packets = newest ? reel.current.upTo(endOf(newest)) : [];
+    if (packets.length === 0) return showEnd();
+    player.current?.replay(packets); // its last chunk, and stays there
+  }, [shots, showEnd]);
 
   const playFrom = useCallback(
     (number: number, frame = 0) => {
@@ -131,6 +148,7 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
   return {
     setElement,
     onScreen,
+    end,
     clip,
     clipVideo,
     clipEnded,
@@ -140,6 +158,7 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     playFrom,
     goOn,
     follow,
+    showEnd,
     step,
   };
 }

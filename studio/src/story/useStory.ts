@@ -4,8 +4,9 @@ import { useCallback, useEffect, useReducer, useRef } from "react";
 import type { ShotCard } from "../protocol";
 import type { Position } from "../video/packet";
 import { CLOSED, Link, type Order } from "./link";
+import { useReadiness } from "./readiness";
 import { NotAllowed, liveAddress, readModel } from "./server";
-import { nothingYet, reduce } from "./state";
+import { type StoryState, nothingYet, reduce } from "./state";
 import { usePicture } from "./usePicture";
 
 const RELOADED = "reloaded for another version";
@@ -42,14 +43,35 @@ export function useStory(story: string) {
     return () => opened.close();
   }, [story, lastChunk, packet]);
 
+  useShowingTheEnd(state, picture);
+
   const order = useCallback((what: Order) => {
     if (link.current) happen({ kind: "sent", command: link.current.send(what) });
   }, []);
   const retry = useCallback(() => link.current?.retry(), []);
-  return { ...picture, story, state, happen, order, retry, wrong };
+  const readiness = useReadiness(state.link === "connecting" || state.link === "lost");
+  useEffect(() => {
+    if (readiness === "ready") retry(); // it is back: no need to wait for the next try
+  }, [readiness, retry]);
+  return { ...picture, story, state, readiness, happen, order, retry, wrong };
 }
 
 export type OpenStory = ReturnType<typeof useStory>;
+
+/** When the shot on the screen was deleted, or one was brought back, the picture is another. */
+function useShowingTheEnd(
+  { stage, shots, telling }: StoryState,
+  { onScreen, showEnd }: ReturnType<typeof usePicture>,
+) {
+  const former = useRef<number>(undefined);
+  useEffect(() => {
+    const more = shots.length - (former.current ?? shots.length);
+    former.current = stage && shots.length;
+    const isGone = stage && onScreen && !shots.some(({ number }) => number === onScreen.shot);
+    const isBack = more > 0 && telling === "idle" && shots.at(-1)!.frames > 0;
+    if (isGone || isBack) showEnd();
+  }, [stage, shots, onScreen?.shot]);
+}
 
 /** Loads the page anew, but not again and again. */
 function reloadOnce(): boolean {

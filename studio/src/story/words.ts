@@ -27,6 +27,13 @@ export function suggestions(word: string, known: ReadonlySet<string>, most = 3):
     .map(({ candidate }) => candidate);
 }
 
+/** The text with a word in the place of what is selected, set off by spaces, and where the caret is then. */
+export function withWord(text: string, word: string, from: number, to: number) {
+  const [before, after] = [text.slice(0, from), text.slice(to)];
+  const put = `${/[\w.,!?]$/.test(before) ? " " : ""}${word}${/^\w/.test(after) ? " " : ""}`;
+  return { text: before + put + after, caret: from + put.length };
+}
+
 /** How many letters must be put in, taken out or changed (Levenshtein). */
 export function editDistance(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);

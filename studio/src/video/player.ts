@@ -45,6 +45,12 @@ export class Player {
     this.playlist.replay(packets);
   }
 
+  /** Waits for what comes in, as if nothing had been shown. */
+  empty(): void {
+    this.replay([]);
+    this.last = undefined;
+  }
+
   /** Stands still on the last of these frames; the first is a keyframe. Without any, on what is there. */
   stand(packets: Packet[] = []): void {
     this.stands = true;

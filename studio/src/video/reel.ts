@@ -9,6 +9,8 @@ const key = (shot: number, take: number) => `${shot}/${take}`;
 export class Reel {
   private readonly takes = new Map<string, Map<number, Packet>>();
   private bytes = 0;
+  /** The frame that came in last. */
+  newest?: Packet;
 
   constructor(private readonly roomBytes = 96 * 2 ** 20) {}
 
@@ -19,6 +21,7 @@ export class Reel {
     if (frames.has(packet.frame)) return false;
     this.takes.set(name, frames.set(packet.frame, packet));
     this.bytes += packet.payload.length;
+    this.newest = packet;
     while (this.bytes > this.roomBytes && this.takes.size > 1) this.forgetOldest();
     return true;
   }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import re
 import socket
 from collections.abc import Iterator
 
@@ -163,10 +164,13 @@ def test_an_empty_token_lets_nobody_in(library, model) -> None:
 
 
 def test_the_page_asks_for_the_token(guarded: Server) -> None:
-    for address in ("/", "/?token=wrong", "/?token="):
+    for address in ("/", "/?token=a-guess", "/?token="):
         page = httpx.get(guarded.url + address)
         assert (page.status_code, 'name="token" type="password"' in page.text) == (401, True)
-        assert "wrong" not in page.text
+        assert ("That is not the token" in page.text) == (address == "/?token=a-guess")
+        for path in re.findall(r'(?:href|src)="([^"]+)"', page.text):
+            assert httpx.get(guarded.url + path).status_code == 200, "what the page looks like needs no token"
+        assert "a-guess" not in page.text
         assert "set-cookie" not in page.headers
 
 

@@ -41,17 +41,26 @@ MOST_BODY_BYTES = 64 * 1024
 """Of a request, like of a message over a socket; routes that take files have limits of their own."""
 
 _LARGE_BODIES = {"/api/uploads", "/api/stories/import", "/api/films"}
-_OPEN_PATHS = {"/healthz", "/readyz"}
+_STYLES, _ICON = "/assets/page.css", "/icon.svg"
+_OPEN_PATHS = {"/healthz", "/readyz", _STYLES, _ICON}
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _REFUSED_SOCKET = 4403
 
-_ASK_FOR_TOKEN = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>ShotStream</title></head><body>
-<h1>ShotStream</h1>
-<form method="get" action="/"><label>The token that the studio printed when it started:
-<input name="token" type="password" autofocus required></label> <button>Open</button></form>
+_ASK_FOR_TOKEN = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>ShotStream studio</title>
+<link rel="icon" href="{_ICON}" type="image/svg+xml"><link rel="stylesheet" href="{_STYLES}"></head><body>
+<header class="header"><span class="wordmark"><img src="{_ICON}" alt="">ShotStream</span></header>
+<main class="start"><h1>This studio asks for its token.</h1>
+<p class="lead" id="where">It was printed when the studio started: what follows “token=” in the address.</p>
+<form class="panel begin" method="get" action="/"><label for="token">The token</label>
+<input id="token" name="token" type="password" autocomplete="current-password" aria-describedby="where said"
+autofocus required><p class="wrong" id="said" role="alert">SAID</p>
+<div class="row end"><button class="primary">Open the studio</button></div></form></main>
 </body></html>
 """
+_NOT_THE_TOKEN = "That is not the token of this studio. After a new start it may be another one."
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ class Guard:
             self._metrics.refused.labels(str(refused.status)).inc()
             if is_socket:
                 return await _refuse_socket(receive, send, str(refused))
-            return await _answer(scope, refused)(scope, receive, answer_with)
+            return await _answer(scope, refused, tried=bool(token))(scope, receive, answer_with)
         if self._is_token(token):
             return await self._enter()(scope, receive, answer_with)
         if not is_socket and scope["path"] not in _LARGE_BODIES:
@@ -173,9 +182,9 @@ def _take_token(scope: Scope) -> str:
     return query.get("token", [""])[0]
 
 
-def _answer(scope: Scope, refused: _Refused) -> Response:
+def _answer(scope: Scope, refused: _Refused, tried: bool) -> Response:
     if refused.status == 401 and scope["path"] == "/":
-        return HTMLResponse(_ASK_FOR_TOKEN, 401)
+        return HTMLResponse(_ASK_FOR_TOKEN.replace("SAID", _NOT_THE_TOKEN if tried else ""), 401)
     headers = {"Retry-After": "1"} if refused.status == 429 else None
     return JSONResponse({"detail": str(refused)}, refused.status, headers)
 
