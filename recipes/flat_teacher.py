@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as functional
 
 from shotstream import CausalWanTransformer3DModel, ShotStreamPipeline
-from shotstream.media.sheet import contact_sheet, write_png
+from shotstream.media.pictures import write_png
+from shotstream.media.sheet import contact_sheet
 from shotstream.models.text import make_text_encoder
 from shotstream.streaming.memory import select_frames
 from shotstream.world.sampler import sample_story
