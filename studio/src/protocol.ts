@@ -248,7 +248,7 @@ export interface Reshoot {
   type: "reshoot";
 }
 /**
- * Take the newest shot away, or one that still waits.
+ * Take a shot away, or one that still waits; one that is not the newest keeps its number and its card.
  */
 export interface Delete {
   /**
@@ -406,7 +406,7 @@ export interface ShotCard {
    */
   prompts: [number, string][];
   seed: number;
-  state: "queued" | "live" | "done" | "stale";
+  state: "queued" | "live" | "done" | "stale" | "deleted";
   take: number;
   takes: number;
 }
@@ -473,7 +473,7 @@ export interface ShotChanged {
    */
   prompts: [number, string][];
   seed: number;
-  state: "queued" | "live" | "done" | "stale";
+  state: "queued" | "live" | "done" | "stale" | "deleted";
   take: number;
   takes: number;
   type: "shot";

@@ -188,8 +188,8 @@ it("a word without near ones is left out, and all known words are there to be pu
   expect(field.selectionStart).toBe(7);
 });
 
-it("a card orders what its buttons say; only the newest shot can be deleted", () => {
-  show(<Card shot={shot} isLast={false} open={open()} />);
+it("a card orders what its buttons say", () => {
+  show(<Card shot={shot} open={open()} />);
   click("Retake shot 1");
   click("More for shot 1");
   click("Branch off");
@@ -198,15 +198,16 @@ it("a card orders what its buttons say; only the newest shot can be deleted", ()
     { type: "branch", shot: 0 },
   ]);
   click("More for shot 1");
-  expect(document.body.textContent).toContain("Remember");
-  expect(document.body.textContent).not.toContain("Delete");
-  show(<Card shot={shot} isLast open={open()} />);
   click("Delete");
   expect(orders.at(-1)).toEqual({ type: "delete", shot: 0 });
+  show(<Card shot={{ ...shot, take: 1, takes: 2, state: "deleted" }} open={open()} />);
+  expect(document.body.textContent).toContain("Deleted");
+  click("Bring back shot 1");
+  expect(orders.at(-1)).toEqual({ type: "choose", shot: 0, take: 1 });
 });
 
 it("words of a card are changed in place; unchanged words order nothing", () => {
-  show(<Card shot={shot} isLast open={open()} />);
+  show(<Card shot={shot} open={open()} />);
   click("More for shot 1");
   click("Change the words");
   click("Keep");

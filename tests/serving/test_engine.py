@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 
 import pytest
 from sqlalchemy import delete
@@ -168,6 +170,30 @@ def test_a_hole_in_the_library_is_noticed(studio: Studio, make_studio) -> None:
         ValueError, match="chunk 3 of shot 1, take 1, but the story leads to chunk 2 of shot 1"
     ):
         make_studio(studio.store).open(telling.story)
+
+
+def test_a_story_that_is_closed_is_let_go_of_at_once(studio: Studio, make_studio) -> None:
+    """Its caches are large: they must not wait for a garbage collection."""
+    telling = studio.begin()
+    for prompt in ("runs", "sleeps"):
+        studio.send(telling, type="shoot", prompt=prompt, chunks=2)
+        studio.run()
+    again = make_studio(studio.store.copy())
+    sessions = [
+        weakref.ref(telling.directed.session),
+        weakref.ref(again.open(telling.story).directed.session),
+    ]
+    gc.collect()
+    gc.disable()
+    try:
+        for where in (studio, again):
+            closed = where.engine.let_go(telling.story)
+            while not closed.done():
+                where.engine.turn()
+        del telling, closed
+        assert [session() for session in sessions] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_a_failure_that_is_over_is_over_in_the_library_too(studio: Studio, make_studio) -> None:

@@ -14,6 +14,7 @@ from shotstream.serving.events import (
     Shown,
     StateChanged,
 )
+from shotstream.serving.film import Film
 from shotstream.serving.states import State
 from shotstream.streaming.rollout import ShotRollout
 from tests.serving.conftest import FOX, Studio
@@ -179,7 +180,6 @@ def test_a_deleted_shot_comes_back_and_take_numbers_are_not_used_twice(studio: S
         studio.send(telling, type="shoot", prompt="runs", chunks=1)
         studio.run()
     before = telling.snapshot
-    assert studio.send(telling, type="delete", shot=0).type == "refused"
     studio.send(telling, type="delete", shot=1)
     assert len(telling.snapshot.shots) == 1
     assert studio.viewer(telling).of(Deleted) == [Deleted(shot=1)]
@@ -191,6 +191,62 @@ def test_a_deleted_shot_comes_back_and_take_numbers_are_not_used_twice(studio: S
     assert studio.send(telling, type="undo").type == "refused"
     studio.run()
     assert places(studio, telling)[-1] == (1, 1, 0, True)
+
+
+def test_a_shot_in_the_middle_is_left_out_and_comes_back(studio: Studio, make_studio) -> None:
+    telling = studio.begin()
+    for prompt in ("runs", "sleeps", "a cat"):
+        studio.send(telling, type="shoot", prompt=prompt, chunks=2)
+        studio.run()
+    before = telling.snapshot
+    studio.send(telling, type="edit", shot=1, prompt="at night")
+    assert studio.send(telling, type="delete", shot=1).type == "receipt"
+    without = telling.snapshot
+    assert [card.state for card in without.shots] == ["done", "deleted", "stale"]
+    assert {frame.shot for frame in without.memory.frames} == {0, 2}
+    assert len(without.memory.frames) == len(before.memory.frames)
+    assert [shot.card.number for shot in Film.of(studio.store, telling.story).shots] == [0, 2]
+    assert make_studio(studio.store.copy()).open(telling.story).snapshot == without
+    assert studio.send(telling, type="delete", shot=1).type == "refused"
+    studio.send(telling, type="reshoot", from_shot=0)
+    studio.run()
+    assert [(card.take, card.state) for card in telling.snapshot.shots] == [
+        (0, "done"),
+        (0, "deleted"),
+        (1, "done"),
+    ]
+    studio.send(telling, type="choose", shot=1, take=0)
+    studio.send(telling, type="choose", shot=2, take=0)
+    assert telling.snapshot.memory.frames == before.memory.frames
+    assert [card.state for card in telling.snapshot.shots] == ["done", "done", "done"]
+
+
+def test_undo_brings_back_a_shot_in_the_middle(studio: Studio) -> None:
+    telling = studio.begin()
+    for prompt in ("runs", "sleeps"):
+        studio.send(telling, type="shoot", prompt=prompt, chunks=1)
+        studio.run()
+    before = telling.snapshot
+    studio.send(telling, type="delete", shot=0)
+    studio.send(telling, type="delete", shot=1)
+    assert [card.state for card in telling.snapshot.shots] == ["deleted"]
+    studio.send(telling, type="undo")
+    studio.send(telling, type="undo")
+    assert (telling.snapshot.shots, telling.snapshot.memory.frames) == (before.shots, before.memory.frames)
+
+
+def test_a_story_goes_on_when_all_that_was_told_is_deleted(studio: Studio) -> None:
+    telling = studio.begin()
+    for prompt in ("runs", "sleeps"):
+        studio.send(telling, type="shoot", prompt=prompt, chunks=1)
+        studio.run()
+    studio.send(telling, type="delete", shot=0)
+    studio.send(telling, type="retake", shot=1)
+    studio.run()
+    assert places(studio, telling)[-1] == (1, 1, 0, True)
+    studio.send(telling, type="retake", shot=0)
+    studio.run()
+    assert [card.state for card in telling.snapshot.shots] == ["done", "stale"]
 
 
 def test_a_branch_is_another_story(studio: Studio, make_studio) -> None:
@@ -377,6 +433,28 @@ def test_a_former_take_stands_for_its_shot_again(studio: Studio, make_studio) ->
     studio.send(telling, type="retake", shot=0)
     studio.run()
     assert [card.take for card in telling.snapshot.shots] == [2, 0]
+
+
+def test_a_chosen_shot_does_not_wait_to_be_taken_anew(studio: Studio) -> None:
+    telling = studio.begin()
+    for prompt in ("runs", "sleeps"):
+        studio.send(telling, type="shoot", prompt=prompt, chunks=1)
+        studio.run()
+    studio.send(telling, type="edit", shot=0, prompt="a cat")
+    studio.send(telling, type="reshoot", from_shot=0)
+    studio.send(telling, type="choose", shot=1, take=0)
+    studio.run()
+    assert places(studio, telling)[2:] == [(0, 1, 0, True)]
+
+
+def test_what_is_too_far_back_is_refused_in_words(studio: Studio) -> None:
+    telling = studio.begin()
+    for _ in range(17):
+        studio.send(telling, type="shoot", prompt="runs", chunks=1)
+        studio.run(2)
+    for fields in ({"type": "choose", "take": 0}, {"type": "delete"}):
+        refused = studio.send(telling, shot=0, **fields)
+        assert (refused.code, refused.message[:22]) == ("not_found", "shot 1 is too far back")
 
 
 def test_the_shot_that_runs_keeps_its_take(studio: Studio) -> None:

@@ -49,6 +49,29 @@ def test_memory_has_what_the_rule_asks_for(shot_frames, budget, history, data) -
         ]
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.lists(lengths, min_size=1, max_size=14), st.integers(1, 6), st.integers(1, 5), st.data())
+def test_shots_that_are_left_out_are_passed_over(shot_frames, budget, history, data) -> None:
+    memory = Memory(budget, history)
+    for shot, frames in enumerate(shot_frames):
+        remember(memory, shot, frames)
+    shots = range(len(shot_frames))
+    out = data.draw(st.sets(st.sampled_from(shots)))
+    twin = memory.copy()
+    for shot in out:
+        twin.leave_out(shot)
+    chosen = twin.choose(len(shots))
+    assert not out & {frame.shot for frame in chosen}
+    kept = {frame.shot for frame in memory.frames}
+    ruled = select_frames([shot_frames[shot] for shot in shots if shot not in out], budget)
+    left = [shot for shot in shots if shot not in out]
+    assert [frame.shot for frame in chosen] == [left[place] for place, _ in ruled if left[place] in kept]
+    for shot in out & kept:
+        remember(twin, shot, shot_frames[shot])
+    assert not twin.left_out & kept
+    assert not memory.left_out
+
+
 def test_memory_is_flat_however_long_the_story() -> None:
     memory, kept = Memory(6, history_shots=4), []
     for shot in range(40):

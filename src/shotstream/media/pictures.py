@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from shotstream.media.files import atomic_path, write_errors
+from shotstream.media.files import write_bytes
 
 _LONGEST_SIDE = 2048
 _KINDS = ("JPEG", "PNG", "WEBP")
@@ -21,9 +21,18 @@ def write_png(path: Path, picture: np.ndarray) -> None:
         ImportError: If Pillow is not installed.
         MediaError: If the file cannot be written.
     """
-    image = pillow().fromarray(picture)
-    with atomic_path(path) as part, write_errors(path):
-        image.save(part, format="PNG")
+    write_bytes(path, encode_png(picture))
+
+
+def encode_png(picture: np.ndarray) -> bytes:
+    """Encode a picture, ``uint8 [H, W, 3]``, as PNG.
+
+    Raises:
+        ImportError: If Pillow is not installed.
+    """
+    file = BytesIO()
+    pillow().fromarray(picture).save(file, format="PNG")
+    return file.getvalue()
 
 
 def read_png(path: Path) -> np.ndarray:

@@ -194,7 +194,7 @@ class Reshoot(Directive):
 
 
 class Delete(Directive):
-    """Take the newest shot away, or one that still waits."""
+    """Take a shot away, or one that still waits; one that is not the newest keeps its number and its card."""
 
     type: Literal["delete"] = "delete"
     shot: Count

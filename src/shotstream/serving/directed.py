@@ -194,19 +194,20 @@ class DirectedStory:
             raise Refusal("not_now", "the shot is running; cut it first")
         if place not in self._takes:
             raise Refusal("not_found", f"shot {shot + 1} has {self.next_take(shot)} takes")
+        self._check_kept(shot)
         self.session.choose(self._takes[place], self.find_take(*place))
+        self.waiting = [waiting for waiting in self.waiting if not _takes_anew(waiting, shot)]
         if live:
             self.live = None
         self._renew(shot)
         return Effect()
 
     def _reshoot(self, command: Reshoot) -> Effect:
-        shots = sorted(shot for shot in self.stale if shot >= command.from_shot)
+        stale = self.stale - self.session.memory.left_out
+        shots = sorted(shot for shot in stale if shot >= command.from_shot)
         if not shots:
             raise Refusal("not_now", f"no shot from {command.from_shot + 1} on is stale")
-        oldest = self.session.memory.oldest_retake
-        if shots[0] < oldest:
-            raise Refusal("not_found", f"shots before {oldest + 1} are too far back to be taken anew")
+        self._check_kept(shots[0])
         first, *others = [Retake(id=command.id, shot=shot) for shot in shots]
         effect = self._begin(first)
         self.waiting = [*others, *(waiting for waiting in self.waiting if isinstance(waiting, Shoot))]
@@ -279,16 +280,17 @@ class DirectedStory:
             return Effect()
         self._check_shot(command.shot)
         shot, script = command.shot, self.session.script
-        if shot != len(script) - 1:
-            raise Refusal("not_now", f"only the newest shot can be deleted, which is shot {len(script)}")
-        if shot < self.session.memory.oldest_retake:
-            raise Refusal("not_found", f"shot {shot + 1} is too far back: what it was made from is not kept")
+        self._check_kept(shot)
+        if shot in self.session.memory.left_out:
+            raise Refusal("not_now", f"shot {shot + 1} is deleted already; choose a take to bring it back")
         self._end_shot()
         before = _Before(self.session.snapshot(), dict(self.edits), set(self.stale))
         kept = before.session
-        self.session.restore(replace(kept, script=kept.script[:shot], memory=kept.memory.branch(shot)))
-        self.edits.pop(shot, None)
-        self.stale.discard(shot)
+        if shot == len(script) - 1:
+            self.session.restore(replace(kept, script=kept.script[:shot], memory=kept.memory.branch(shot)))
+        else:  # its number stays taken: later shots have theirs
+            self.session.leave_out(shot)
+        self._renew(shot)
         self._deleted.append(before)
         return Effect()
 
@@ -461,6 +463,10 @@ class DirectedStory:
         count = len(self.session.script)
         if shot >= count:
             raise Refusal("not_found", f"there is no shot {shot + 1}; the story has {count}")
+
+    def _check_kept(self, shot: int) -> None:
+        if shot < self.session.memory.oldest_retake:
+            raise Refusal("not_found", f"shot {shot + 1} is too far back: what it was made from is not kept")
 
 
 def _no_take(shot: int, take: int) -> Callable[[int], np.ndarray]:

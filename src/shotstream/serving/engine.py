@@ -17,7 +17,7 @@ from shotstream.serving.commands import Command, Playhead
 from shotstream.serving.directed import DirectedStory
 from shotstream.serving.events import Limits
 from shotstream.serving.refusal import Refusal
-from shotstream.serving.retelling import OpenSession, retell
+from shotstream.serving.retelling import OpenSession, know_takes, retell
 from shotstream.serving.showing import Showing
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import MadeWith, StoredStory
@@ -230,6 +230,7 @@ class Engine:
         directed = DirectedStory(self._open_session(setting, seed), self._store.picture)
         board = storyboard.beginning(storyboard.snapshot(directed))
         story = self._store.create_story(setting, seed, self._made_with, board, title=title)
+        know_takes(directed, self._store, story)
         return self._admit(self._store.load(story), directed)
 
     def _open(self, story: str) -> Job[Telling]:
@@ -272,6 +273,7 @@ class Engine:
 
     def _adopt(self, story: str, directed: DirectedStory) -> None:
         """Keep a new branch open if there is room; else it waits in the library."""
+        know_takes(directed, self._store, story)
         if len(self._tellings) < self.limits.open_stories:
             try:
                 self._admit(self._store.load(story), directed)

@@ -42,7 +42,7 @@ class ShotCard(Message):
     seed: int
     take: int
     takes: int
-    state: Literal["queued", "live", "done", "stale"]
+    state: Literal["queued", "live", "done", "stale", "deleted"]
     chunks: int
     frames: int
 

@@ -85,7 +85,8 @@ class Film:
             StoreError: If nothing of it was made yet.
         """
         stored, snapshot = store.load(story), store.snapshot(story)
-        shots = [FilmShot(card, store.take_chunks(story, card.number, card.take)) for card in snapshot.shots]
+        cards = [card for card in snapshot.shots if card.state != "deleted"]
+        shots = [FilmShot(card, store.take_chunks(story, card.number, card.take)) for card in cards]
         shots = [shot for shot in shots if shot.chunks]
         if not shots:
             raise StoreError("the story has no pictures yet; shoot something first")

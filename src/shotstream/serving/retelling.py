@@ -25,7 +25,7 @@ class RecalledTake:
     """The frames of a take that is over, as they are asked for.
 
     Those that are kept are read. Where another one is asked for, such as after a kill that took it, the whole
-    take is decoded, once, and the frame kept.
+    take is decoded, once and in one piece, and the frame kept.
 
     Args:
         chunks: All chunks of the take, in order.
@@ -101,11 +101,9 @@ def retell(
     """
     story = yield from _open(store, stored, open_session)
     know_takes(story, store, stored.id)
-    takes = {
-        place: RecalledTake(list(chunks), story.session.decode)
-        for place, chunks in groupby(stored.chunks, _take)
-    }
+    takes = {place: list(chunks) for place, chunks in groupby(stored.chunks, _take)}
     newest = next(reversed(takes), None)
+    take = None
     for entry in stored.entries:
         if isinstance(entry, StoredCommand):
             story.follow(entry.command)
@@ -113,7 +111,8 @@ def retell(
         if _take(entry) == newest:
             told(entry, story.tell_again(entry))
         else:
-            take = takes[_take(entry)]
+            if take is None or entry.chunk == 0:
+                take = RecalledTake(takes[_take(entry)], story.session.decode)
             story.recall(entry, take.picture)
             if not entry.clip.exists():
                 told(entry, take.chunk(entry, stored.made_with.fps))
@@ -132,9 +131,10 @@ def finish(retelling: Generator[None, None, DirectedStory]) -> DirectedStory:
 
 def know_takes(directed: DirectedStory, store: Store, story: str) -> None:
     """Let a story find its former takes in the library."""
+    decode = directed.session.decode  # not the story itself: it would be kept for longer than it is open
 
     def find_take(shot: int, take: int) -> Callable[[int], np.ndarray]:
-        return RecalledTake(store.take_chunks(story, shot, take), directed.session.decode).picture
+        return RecalledTake(store.take_chunks(story, shot, take), decode).picture
 
     directed.find_take = find_take
 

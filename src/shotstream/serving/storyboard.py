@@ -95,12 +95,14 @@ def _waiting_card(story: DirectedStory, number: int, shot: Shoot) -> ShotCard:
     )
 
 
-def _state(story: DirectedStory, shot: int) -> Literal["queued", "live", "done", "stale"]:
+def _state(story: DirectedStory, shot: int) -> Literal["queued", "live", "done", "stale", "deleted"]:
     live = story.live
     if live and live.record.shot == shot and story.machine.running:
         return "live" if live.made else "queued"
     if any(not isinstance(command, Shoot) and command.shot == shot for command in story.waiting):
         return "queued"
+    if shot in story.session.memory.left_out:
+        return "deleted"
     return "stale" if shot in story.stale else "done"
 
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import Semaphore
 from typing import TypeVar
 
 from shotstream.serving import storyboard
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _THREADS_ASIDE = 2
+_MOST_TO_KEEP = 16
+"""Times that stories begin to remember frames; what comes beyond is decoded when the story is told again."""
 _GOES_ON = {State.SHOOTING, State.HOLDING, State.CUTTING, State.FAILED}
 """A story that was left in such a state goes on when somebody watches it again."""
 
@@ -101,6 +104,7 @@ class Studio:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._aside = ThreadPoolExecutor(_THREADS_ASIDE, "aside")
         self._keeper = ThreadPoolExecutor(1, "keeper")
+        self._to_keep = Semaphore(_MOST_TO_KEEP)
         self.ready = False
         """Whether the model is warm."""
 
@@ -337,10 +341,10 @@ class Studio:
         places = [(chunk.shot, chunk.take, chunk.chunk) for chunk in made]
         if after and (after.shot, after.take, after.chunk) in places:
             return made[places.index((after.shot, after.take, after.chunk)) + 1 :]
-        if made:
-            return self.store.take_chunks(story, made[-1].shot, made[-1].take)
-        shown = [card for card in self.store.snapshot(story).shots if card.frames]
-        return self.store.take_chunks(story, shown[-1].number, shown[-1].take) if shown else []
+        cards = self.store.snapshot(story).shots
+        takes = [(card.number, card.take) for card in cards if card.frames and card.state != "deleted"]
+        newest = places[-1][:2] if places and places[-1][:2] in takes else takes[-1] if takes else None
+        return self.store.take_chunks(story, *newest) if newest else []
 
     # ---- from the engine's thread, and the recorder's ----
 
@@ -350,14 +354,17 @@ class Studio:
         self._recorder.show(story, stored, chunk, again=again)
 
     def _keep(self, story: str, frames: Sequence[RememberedFrame]) -> None:
-        self._keeper.submit(self._keep_stills, story, frames)
+        if self._to_keep.acquire(blocking=False):
+            self._keeper.submit(self._keep_stills, story, frames)
 
     def _keep_stills(self, story: str, frames: Sequence[RememberedFrame]) -> None:
         try:
             for frame in frames:
                 self.store.keep_still(story, frame)
-        except OSError as error:
+        except (OSError, StoreError) as error:
             log.warning("stills of story %s could not be kept (%s)", story, type(error).__name__)
+        finally:
+            self._to_keep.release()
 
     def _send(self, story: str, stored: StoredChunk, messages: list[bytes]) -> None:
         assert self._loop

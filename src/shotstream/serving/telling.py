@@ -29,7 +29,7 @@ from shotstream.serving.events import (
     StateChanged,
 )
 from shotstream.serving.refusal import Refusal
-from shotstream.serving.retelling import OpenSession, finish, know_takes, retell
+from shotstream.serving.retelling import OpenSession, finish, retell
 from shotstream.serving.showing import Awaited, Showing
 from shotstream.serving.states import State
 from shotstream.serving.storage.store import Store
@@ -135,7 +135,6 @@ class Telling:
         self.directed = directed
         self.limits = limits
         self._store, self._open_session, self._clock = store, open_session, clock
-        know_takes(directed, store, stored.id)
         self._show, self._keep, self._adopt = show, keep, adopt
         self._kept: set[tuple[int, int, int]] = set()
         """Frames that were handed over to be kept: (shot, take, frame)."""

@@ -87,6 +87,8 @@ class Memory:
         self.select = select
         self.shot_frames: list[int] = []
         """Number of frames of every shot so far."""
+        self.left_out: set[int] = set()
+        """Shots that the rule passes over; see `leave_out`."""
         self.oldest_retake = 0
         """The first shot whose context is still at hand."""
         self.frames: list[RememberedFrame] = []
@@ -106,6 +108,7 @@ class Memory:
             picture: Gives a frame by its number, uint8 ``[H, W, 3]``; asked for those that are kept.
         """
         assert shot <= len(self.shot_frames)
+        self.left_out.discard(shot)
         self.shot_frames[shot : shot + 1] = [len(prompts)]
         asked = self._may_be_asked_for()
         others = [frame for frame in self.frames if frame.shot != shot and frame.key in asked]
@@ -118,10 +121,17 @@ class Memory:
     def choose(self, shot: int) -> list[RememberedFrame]:
         """The frames that `shot` is made from, in story order: pins first, then the rule, `budget` in all."""
         pins = {pin.key: pin for pin in self.pins if pin.is_reference or pin.shot < shot}
-        chosen = self.select(self.shot_frames[:shot], self.budget - len(pins))
-        ruled = [pins.get(key) or self._nearest(*key) for key in chosen]
+        chosen = self._select(self.shot_frames[:shot], self.budget - len(pins))
+        ruled = [frame for key in chosen if (frame := pins.get(key) or self._nearest(*key))]
         others = [pin for key, pin in pins.items() if key not in chosen]
         return sorted(ruled + others, key=_story_order)
+
+    def leave_out(self, shot: int) -> None:
+        """Let later shots be made as if this one were not there, but for its pins; `remember` ends it.
+
+        Of the shots that get its share of the budget, the nearest of the frames that are kept stand in.
+        """
+        self.left_out.add(shot)
 
     def check_kept(self, shot: int, told: int) -> None:
         """Complain if `shot` cannot be taken anew or branched from; `told` is the number of shots.
@@ -170,13 +180,15 @@ class Memory:
     def copy(self) -> Memory:
         """A memory that goes its own way; the pictures are shared."""
         twin = copy(self)
-        twin.shot_frames, twin.frames, twin.pins = list(self.shot_frames), list(self.frames), list(self.pins)
+        twin.shot_frames, twin.left_out = list(self.shot_frames), set(self.left_out)
+        twin.frames, twin.pins = list(self.frames), list(self.pins)
         return twin
 
     def branch(self, shots: int) -> Memory:
         """The memory of a story that ended after `shots` shots."""
         branch = self.copy()
         branch.shot_frames = self.shot_frames[:shots]
+        branch.left_out = {shot for shot in self.left_out if shot < shots}
         branch.frames = [frame for frame in self.frames if frame.shot < shots]
         branch.pins = [pin for pin in self.pins if pin.is_reference or pin.shot < shots]
         return branch
@@ -190,14 +202,19 @@ class Memory:
             key
             for told in range(max(1, self.oldest_retake), shots + self.budget + 1)
             for budget in range(1, self.budget + 1)
-            for key in self.select(future[:told], budget)
+            for key in self._select(future[:told], budget)
         }
 
-    def _nearest(self, shot: int, frame: int) -> RememberedFrame:
-        """The remembered frame of `shot` nearest to `frame`: itself, but for a half rounded anew."""
-        return min(
-            (kept for kept in self.frames if kept.shot == shot), key=lambda kept: abs(kept.frame - frame)
-        )
+    def _select(self, shot_frames: Sequence[int], budget: int) -> list[tuple[int, int]]:
+        """Ask the rule, as if the shots that are left out were not there."""
+        shots = [shot for shot in range(len(shot_frames)) if shot not in self.left_out]
+        chosen = self.select([shot_frames[shot] for shot in shots], budget)
+        return [(shots[place], frame) for place, frame in chosen]
+
+    def _nearest(self, shot: int, frame: int) -> RememberedFrame | None:
+        """The kept frame of `shot` nearest to `frame`: itself, unless halves round anew or a shot is out."""
+        kept = (kept for kept in self.frames if kept.shot == shot)
+        return min(kept, key=lambda kept: abs(kept.frame - frame), default=None)
 
 
 def fit_picture(picture: Image.Image | np.ndarray, height: int, width: int) -> np.ndarray:

@@ -77,7 +77,7 @@ class StorySession:
         self.width = width
         self.decoder = decoder
         self.script: list[TakeRecord] = []
-        """The shots so far, each as its newest take."""
+        """The shots so far, each as the take that stands for it: the newest, or one that was chosen."""
         self.memory = Memory(pipeline.transformer.config["context_frames"], history_shots, select)
         self._stage = Stage(pipeline, height, width, decoder)
         self._take: Take | None = None
@@ -179,9 +179,8 @@ class StorySession:
         take = self._running_take()
         assert not take.complete
         assert take.rollout is None
-        shot, chunk = take.record.shot, take.record.chunks
-        frames = self.pipeline.tempo.frames(chunk + 1) - len(take.prompts)
-        take.recall([take.record.prompt_at(chunk)] * frames, picture)
+        shot = take.record.shot
+        take.recall(self._frame_prompts(take.record, take.record.chunks), picture)
         self.script[shot : shot + 1] = [take.record]
 
     def decode(self, latents: Iterable[Tensor]) -> list[np.ndarray]:
@@ -281,17 +280,24 @@ class StorySession:
             ValueError: If there is no such shot, or its context is no longer kept.
         """
         self.memory.check_kept(record.shot, len(self.script))
-        tempo, memory = self.pipeline.tempo, self.memory.copy()
-        prompts = [
-            record.prompt_at(chunk)
-            for chunk in range(record.chunks)
-            for _ in range(tempo.first_frame(chunk), tempo.frames(chunk + 1))
-        ]
+        memory, chunks = self.memory.copy(), range(record.chunks)
+        prompts = [prompt for chunk in chunks for prompt in self._frame_prompts(record, chunk)]
         memory.remember(record.shot, record.take, prompts, picture)
         if self._take and self._take.record is self.script[record.shot]:
             self._take = None
         self.memory = memory
         self.script[record.shot] = deepcopy(record)
+
+    def leave_out(self, shot: int) -> None:
+        """Let later shots be made as if this one were not there; `choose` or a retake bring it back.
+
+        Raises:
+            ValueError: If there is no such shot, or its context is no longer kept.
+        """
+        self.memory.check_kept(shot, len(self.script))
+        if self._take and self._take.record is self.script[shot]:
+            self._close_take()
+        self.memory.leave_out(shot)
 
     # ---- memory ----
 
@@ -350,7 +356,7 @@ class StorySession:
         """
         at = len(self.script) - 1 if at is None else at
         self.memory.check_kept(at, len(self.script))
-        if self._take and self._take.record is self.script[at]:
+        if self._take and self._take.record.shot <= at:
             self._remember_take()
         branch = StorySession(
             self.pipeline,
@@ -428,6 +434,11 @@ class StorySession:
         """Begin to encode what the next shot will ask for, while the caller still watches this one."""
         self._remember_take()
         self._stage.stills.request(self.memory.choose(len(self.script)))
+
+    def _frame_prompts(self, record: TakeRecord, chunk: int) -> list[str]:
+        """The prompt of every frame of a chunk."""
+        tempo = self.pipeline.tempo
+        return [record.prompt_at(chunk)] * (tempo.frames(chunk + 1) - tempo.first_frame(chunk))
 
     def _running_take(self) -> Take:
         if self._take is None:

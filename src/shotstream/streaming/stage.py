@@ -207,11 +207,11 @@ class Stage:
         itself shot 1 (released weights).
         """
         if not remembered:
-            frames = self.pipeline.transformer.config["context_frames"] if record.shot == 0 else 0
+            frames = self.pipeline.transformer.config["context_frames"]
             latents = torch.zeros((1, frames, *self._latent_shape), device=self.device)
             rollout.fill_context(latents, rollout.captions, None, 0)
             return
-        if record.shot == 0:  # references only: as many frames as the model has always seen
+        if all(frame.is_reference for frame in remembered):  # as many frames as the model has always seen
             places = self.pipeline.transformer.config["context_frames"]
             remembered = [remembered[place % len(remembered)] for place in range(places)]
         own = self.pipeline.caption(setting, record.shot, record.prompt)

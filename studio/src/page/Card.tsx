@@ -11,14 +11,19 @@ import { WordField } from "./WordField";
 
 interface Props {
   shot: ShotCard;
-  isLast: boolean;
   open: OpenStory;
   known?: string[] | null;
 }
 
-const STATE_WORDS = { queued: "Queued", live: "Live", done: "", stale: "Out of date" } as const;
+const STATE_WORDS = {
+  queued: "Queued",
+  live: "Live",
+  done: "",
+  stale: "Out of date",
+  deleted: "Deleted",
+} as const;
 
-export function Card({ shot, isLast, open, known }: Props) {
+export function Card({ shot, open, known }: Props) {
   const { onScreen, story, order } = open;
   const [editing, setEditing] = useState(false);
   const article = useRef<HTMLElement>(null);
@@ -54,8 +59,8 @@ export function Card({ shot, isLast, open, known }: Props) {
             <p className="card-facts dim">
               {shot.length_seconds.toFixed(1)} s · seed {shot.seed}
             </p>
-            {shot.takes > 1 && <Takes shot={shot} open={open} />}
-            <Actions shot={shot} isLast={isLast} open={open} onEdit={() => setEditing(true)} />
+            {shot.takes > 1 && shot.state !== "deleted" && <Takes shot={shot} open={open} />}
+            <Actions shot={shot} open={open} onEdit={() => setEditing(true)} />
           </>
         )}
       </article>
@@ -149,14 +154,24 @@ function PromptEditor({ prompt, known, most = 2000, onDone, onCancel }: EditorPr
 
 interface ActionProps {
   shot: ShotCard;
-  isLast: boolean;
   open: OpenStory;
   onEdit(): void;
 }
 
-function Actions({ shot, isLast, open: { order, playFrom }, onEdit }: ActionProps) {
+function Actions({ shot, open: { order, playFrom }, onEdit }: ActionProps) {
   const { number, frames } = shot;
   const name = `shot ${number + 1}`;
+  if (shot.state === "deleted") {
+    return (
+      <button
+        type="button"
+        onClick={() => order({ type: "choose", shot: number, take: shot.take })}
+        aria-label={`Bring back ${name}`}
+      >
+        <Icon name="undo" /> Bring back
+      </button>
+    );
+  }
   if (frames === 0) {
     return (
       <div className="row card-waits">
@@ -204,7 +219,7 @@ function Actions({ shot, isLast, open: { order, playFrom }, onEdit }: ActionProp
               {choice("pin", "Remember its first frame", () =>
                 order({ type: "pin", shot: number, frame: 0 }),
               )}
-              {isLast && choice("trash", "Delete", () => order({ type: "delete", shot: number }))}
+              {choice("trash", "Delete", () => order({ type: "delete", shot: number }))}
             </>
           );
         }}

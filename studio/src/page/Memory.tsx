@@ -28,8 +28,8 @@ export function Memory({ open }: { open: OpenStory }) {
       >
         {memory && memory.frames.length > 0 ? (
           <ul className="memory-strip">
-            {memory.frames.map((frame) => (
-              <Remembered key={`${frame.shot}/${frame.frame}/${frame.source}`} frame={frame} open={open} />
+            {memory.frames.map((frame, place) => (
+              <Remembered key={place} frame={frame} open={open} />
             ))}
           </ul>
         ) : (

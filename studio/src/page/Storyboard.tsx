@@ -43,13 +43,7 @@ export function Storyboard({ open, vocabulary }: { open: OpenStory; vocabulary: 
       ) : (
         <ol className="cards" ref={list} tabIndex={-1}>
           {state.shots.map((shot) => (
-            <Card
-              key={shot.number}
-              shot={shot}
-              isLast={shot.number === count - 1}
-              open={open}
-              known={vocabulary.words}
-            />
+            <Card key={shot.number} shot={shot} open={open} known={vocabulary.words} />
           ))}
         </ol>
       )}

@@ -197,6 +197,9 @@ const SAID: Partial<Record<Command["type"], string>> = {
   unpin: "It is forgotten",
 };
 
+/** The shots that are not deleted. */
+export const inFilm = (shots: ShotCard[]) => shots.filter(({ state }) => state !== "deleted");
+
 /** From where on a command applies, counted as people count. */
 function whereOf({ applies_from: from }: Receipt, type: Command["type"]): string {
   if (!from) return "";

@@ -6,7 +6,7 @@ import type { Position } from "../video/packet";
 import { CLOSED, Link, type Order } from "./link";
 import { useReadiness } from "./readiness";
 import { NotAllowed, liveAddress, readModel } from "./server";
-import { type StoryState, nothingYet, reduce } from "./state";
+import { type StoryState, inFilm, nothingYet, reduce } from "./state";
 import { usePicture } from "./usePicture";
 
 const RELOADED = "reloaded for another version";
@@ -15,7 +15,7 @@ export function useStory(story: string) {
   const [state, happen] = useReducer(reduce, nothingYet);
   const link = useRef<Link>(null);
   const shots = useRef<ShotCard[]>([]);
-  shots.current = state.shots;
+  shots.current = inFilm(state.shots);
 
   const playhead = useCallback((position: Position) => link.current?.playhead(position), []);
   const wrong = useCallback((text: string) => happen({ kind: "note", tone: "wrong", text }), []);
@@ -65,10 +65,11 @@ function useShowingTheEnd(
 ) {
   const former = useRef<number>(undefined);
   useEffect(() => {
-    const more = shots.length - (former.current ?? shots.length);
-    former.current = stage && shots.length;
-    const isGone = stage && onScreen && !shots.some(({ number }) => number === onScreen.shot);
-    const isBack = more > 0 && telling === "idle" && shots.at(-1)!.frames > 0;
+    const film = inFilm(shots);
+    const more = film.length - (former.current ?? film.length);
+    former.current = stage && film.length;
+    const isGone = stage && onScreen && !film.some(({ number }) => number === onScreen.shot);
+    const isBack = more > 0 && telling === "idle" && film.at(-1)!.frames > 0;
     if (isGone || isBack) showEnd();
   }, [stage, shots, onScreen?.shot]);
 }

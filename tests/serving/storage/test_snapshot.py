@@ -76,7 +76,7 @@ cards = st.builds(
     prompts=st.lists(st.tuples(st.integers(0, 9), st.text("ab")), max_size=3),
     length_seconds=st.floats(0.1, 60),
     seed=st.integers(0, 2**63 - 1),
-    state=st.sampled_from(["queued", "live", "done", "stale"]),
+    state=st.sampled_from(["queued", "live", "done", "stale", "deleted"]),
 )
 changes = st.one_of(
     cards,

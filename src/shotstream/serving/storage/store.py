@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save
 
 from shotstream.media.files import DiskFull, write_bytes, write_errors
-from shotstream.media.pictures import decode_picture, write_png
+from shotstream.media.pictures import decode_picture, encode_png, write_png
 from shotstream.serving import events
 from shotstream.serving.events import Change, Snapshot
 from shotstream.serving.states import State
@@ -345,10 +345,15 @@ class Store:
 
         Raises:
             MediaError: If it cannot be written.
+            NoStory: If there is no such story.
         """
-        chunks = self.take_chunks(story, frame.shot, frame.take)
-        if chunks and not (file := chunks[0].still(frame.frame)).exists():
-            write_png(file, frame.pixels)
+        chunk = self.take_chunks(story, frame.shot, frame.take)[0]
+        if (file := chunk.still(frame.frame)).exists():
+            return
+        png = encode_png(frame.pixels)
+        with self._writing:
+            if chunk.path.exists():  # else the story has just been removed for good
+                write_bytes(file, png)
 
     # ---- pictures that people brought ----
 

@@ -40,7 +40,7 @@ stories = Table(
     "stories",
     metadata,
     Column("id", String(12), primary_key=True),
-    Column("title", Text, nullable=False),  # what people call it; may be empty
+    Column("title", Text, nullable=False, server_default=""),  # what people call it
     Column("setting", Text, nullable=False),
     Column("seed", BigInteger, nullable=False),
     Column("model", Text, nullable=False),

@@ -110,7 +110,8 @@ class StoryEntry(Message):
 
 def entry(story: StorySummary, snapshot: Snapshot) -> StoryEntry:
     """What the library lists of a story."""
-    made = [card for card in snapshot.shots if card.frames]
+    shots = [card for card in snapshot.shots if card.state != "deleted"]
+    made = [card for card in shots if card.frames]
     frames = sum(card.frames for card in made)
     newest = made[-1] if made else None
     still = Still(shot=newest.number, take=newest.take, frame=newest.frames // 2) if newest else None
@@ -121,11 +122,11 @@ def entry(story: StorySummary, snapshot: Snapshot) -> StoryEntry:
         seed=story.seed,
         model=story.made_with.model,
         state=snapshot.state,
-        shots=len(snapshot.shots),
+        shots=len(shots),
         frames=frames,
         seconds=frames / story.made_with.fps,
-        prompt=snapshot.shots[0].prompt if snapshot.shots else "",
-        newest_prompt=snapshot.shots[-1].prompt if snapshot.shots else "",
+        prompt=shots[0].prompt if shots else "",
+        newest_prompt=shots[-1].prompt if shots else "",
         still=still,
         parent=snapshot.parent,
         created_seconds=story.created_seconds,

@@ -14,7 +14,6 @@ def upgrade() -> None:
     op.create_table(
         "stories",
         sa.Column("id", sa.String(12), nullable=False),
-        sa.Column("title", sa.Text, nullable=False),
         sa.Column("setting", sa.Text, nullable=False),
         sa.Column("seed", sa.BigInteger, nullable=False),
         sa.Column("model", sa.Text, nullable=False),
