@@ -109,8 +109,8 @@ class DirectedStory:
         """Gives the frames of former takes; whoever keeps them sets it."""
         self._find_picture = find_picture
         self._deleted: list[_Before] = []
-        self._takes: dict[tuple[int, int], TakeRecord] = {}
-        """All takes by (shot, take), those of deleted shots too, as their chunks are kept."""
+        self._takes: dict[int, dict[int, TakeRecord]] = {}
+        """The takes of every shot by number, those of deleted shots too, as their chunks are kept."""
         self._shared: frozenset[tuple[int, int]] = frozenset()
         """Which of them are of the story that it branched off."""
 
@@ -122,8 +122,10 @@ class DirectedStory:
         """
         branch = DirectedStory(self.session.branch(shot, seed=seed), self._find_picture)
         branch.uploads = dict(self.uploads)
-        branch._takes = {place: deepcopy(take) for place, take in self._takes.items() if place[0] <= shot}
-        branch._shared = frozenset(branch._takes)
+        branch._takes = {number: deepcopy(self._takes[number]) for number in range(shot + 1)}
+        branch._shared = frozenset(
+            (number, take) for number, takes in branch._takes.items() for take in takes
+        )
         return branch
 
     @property
@@ -187,15 +189,15 @@ class DirectedStory:
         return effect
 
     def _choose(self, command: Choose) -> Effect:
-        shot, place = command.shot, (command.shot, command.take)
+        shot = command.shot
         self._check_shot(shot)
         live = self.live if self.live and self.live.record.shot == shot else None
         if live and self.machine.running:
             raise Refusal("not_now", "the shot is running; cut it first")
-        if place not in self._takes:
+        if command.take not in self._takes[shot]:
             raise Refusal("not_found", f"shot {shot + 1} has {self.next_take(shot)} takes")
         self._check_kept(shot)
-        self.session.choose(self._takes[place], self.find_take(*place))
+        self.session.choose(self._takes[shot][command.take], self.find_take(shot, command.take))
         self.waiting = [waiting for waiting in self.waiting if not _takes_anew(waiting, shot)]
         if live:
             self.live = None
@@ -369,7 +371,8 @@ class DirectedStory:
         self._made(chunk.shot, chunk.take, chunk.index, chunk.last)
 
     def _made(self, shot: int, take: int, chunk: int, last: bool) -> None:
-        self._running().record = self._takes[shot, take] = self.session.script[shot]
+        record = self._running().record = self.session.script[shot]
+        self._takes.setdefault(shot, {})[take] = record
         if chunk == 0:
             self._renew(shot)
         self.machine.take("shot ended" if last else "chunk made")
@@ -435,7 +438,7 @@ class DirectedStory:
 
     def next_take(self, shot: int) -> int:
         """Number of the next take of a shot, which is how many it has."""
-        return sum(other == shot for other, _ in self._takes)
+        return len(self._takes.get(shot, ()))
 
     def _waiting_shot(self, shot: int) -> Shoot | None:
         """The new shot that waits to get this number."""

@@ -270,7 +270,7 @@ class Telling:
             return self._fail("the model could not make the next chunk", error)
         try:
             self.directed.made(chunk)
-            changes = self._changes()
+            now, changes = self._changes()
             stored = self._store.append_chunk(self.story, chunk, changes)
         except Exception as error:  # whatever it is, what is not saved was not made
             return self._fail("the newest chunk could not be saved", error)
@@ -282,7 +282,7 @@ class Telling:
             self._opened_at = self._clock()
             self._keep_remembered()
         self._show(self.story, stored, chunk, again=False)
-        self._publish_changes(changes)
+        self._publish_changes(now, changes)
 
     @property
     def _wants_chunks(self) -> bool:
@@ -313,7 +313,7 @@ class Telling:
             if command.type == "resume" and self.directed.machine.state is State.FAILED:
                 self._tell_again()
             effect = self.directed.follow(command)
-            changes, branch = self._changes(), _new_branch(command, effect)
+            (now, changes), branch = self._changes(), _new_branch(command, effect)
             receipt = _receipt(command, effect, branch)
             self._store.append_command(self.story, StoredCommand(command, receipt), changes, branch)
         except Refusal:
@@ -323,7 +323,7 @@ class Telling:
             raise Refusal("not_now", f"the story stands still ({self.directed.machine.reason})") from error
         self._receipts[command.id] = receipt
         self._took_effect(command, effect, receipt, since_seconds)
-        self._publish_changes(changes)
+        self._publish_changes(now, changes)
         self._keep_remembered()
         return receipt
 
@@ -381,17 +381,18 @@ class Telling:
         log.error("story %s: %s (%s)", self.story, what, type(error).__name__)
         log.debug("story %s", self.story, exc_info=error)
         self.directed.machine.fail(f"{what}: {error}; put it right, then resume")
-        changes = self._changes()
+        now, changes = self._changes()
         with suppress(OSError, StoreError):  # it is told all the same; it was the disk, perhaps
             self._store.note(self.story, [change for change in changes if isinstance(change, StateChanged)])
-        self._publish_changes(changes)
+        self._publish_changes(now, changes)
 
-    def _changes(self) -> list[Change]:
-        """What differs from what viewers were told last."""
-        return storyboard.changes(self.snapshot, storyboard.snapshot(self.directed, self._parent))
+    def _changes(self) -> tuple[Snapshot, list[Change]]:
+        """The story as it stands, and what of that viewers were not told yet."""
+        now = storyboard.snapshot(self.directed, self._parent)
+        return now, storyboard.changes(self.snapshot, now)
 
-    def _publish_changes(self, changes: Sequence[Change]) -> None:
-        self.snapshot = storyboard.snapshot(self.directed, self._parent)
+    def _publish_changes(self, now: Snapshot, changes: Sequence[Change]) -> None:
+        self.snapshot = now
         for change in changes:
             self._publish(change)
 
