@@ -33,6 +33,18 @@ def test_sqlite_is_set_to_keep_what_it_was_told(tmp_path):
     engine.dispose()
 
 
+def test_a_library_from_before_titles_is_brought_up_to_date(tmp_path, url):
+    with Store(tmp_path, url) as store:
+        story = begin(store)
+        with store._transaction() as connection:
+            connection.execute(text("ALTER TABLE stories DROP COLUMN title"))
+            connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    with Store(tmp_path, url) as store:
+        assert [(found.id, found.title) for found in store.stories()] == [(story, "")]
+        store.rename(story, "The fox")
+        assert store.summary(story).title == "The fox"
+
+
 def test_opening_again_keeps_what_is_there(tmp_path, url):
     with Store(tmp_path, url) as store:
         story = begin(store)
