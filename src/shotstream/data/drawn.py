@@ -19,11 +19,11 @@ from shotstream.models.fingerprint import hash_parameters
 from shotstream.streaming.chunk import to_pixels
 from shotstream.streaming.memory import select_frames
 from shotstream.world.sampler import Split, sample_story
-from shotstream.world.scene import draw_shot
+from shotstream.world.scene import draw_portrait, draw_shot
 
 
 @dataclass(frozen=True)
-class DrawnStories(Dataset[tuple[dict[str, Any], Tensor]]):
+class DrawnStories(Dataset[tuple[dict[str, Any], Tensor, Tensor]]):
     """The first stories of a split of the story world; drawing one takes about a tenth of a second."""
 
     split: Split
@@ -38,21 +38,28 @@ class DrawnStories(Dataset[tuple[dict[str, Any], Tensor]]):
     def __len__(self) -> int:
         return self.stories
 
-    def __getitem__(self, seed: int) -> tuple[dict[str, Any], Tensor]:
-        """Draw a story: setting, prompts and attributes, and its frames `uint8 [shots, T, H, W, 3]`."""
+    def __getitem__(self, seed: int) -> tuple[dict[str, Any], Tensor, Tensor]:
+        """Draw a story.
+
+        Returns:
+            Setting, prompts and attributes; frames `uint8 [shots, T, H, W, 3]`; a portrait of each of the
+            cast, `uint8 [cast, H, W, 3]`.
+        """
         story = sample_story(seed, split=self.split, shots=self.shots, frames=self.frames)
         size = {"height": self.height, "width": self.width, "fps": self.fps}
         frames = [torch.from_numpy(draw_shot(story, shot, **size)) for shot in range(self.shots)]
+        size.pop("fps")
+        portraits = [torch.from_numpy(draw_portrait(one, seed=seed, **size)) for one in story.cast]
         prompts = [shot.prompt for shot in story.shots]
         record = {"setting": story.setting, "prompts": prompts, "attributes": story.attributes()}
-        return record, torch.stack(frames)
+        return record, torch.stack(frames), torch.stack(portraits)
 
     @property
     def made_with(self) -> dict[str, Any]:
         """All that a story's pictures depend on; how many stories are asked for is not part of it."""
         return {name: value for name, value in asdict(self).items() if name != "stories"}
 
-    def drawn_from(self, first: int, doing: str) -> Iterator[tuple[dict[str, Any], Tensor]]:
+    def drawn_from(self, first: int, doing: str) -> Iterator[tuple[dict[str, Any], Tensor, Tensor]]:
         """Draw the stories from `first` on in order, on spare cores, under a progress bar named `doing`."""
         left = Subset(self, range(first, self.stories))
         workers = min((os.cpu_count() or 1) - 1, 8) if len(left) > 100 else 0
@@ -65,7 +72,7 @@ def write_frames(folder: Path, stories: DrawnStories) -> Shards:
     A record has setting, prompts and attributes; its tensors `0`, `1`, ... are shots, `uint8 [T, H, W, 3]`.
     """
     writer = ShardWriter(folder, stories.made_with)
-    for record, frames in stories.drawn_from(writer.written, f"drawing {stories.split} stories"):
+    for record, frames, _ in stories.drawn_from(writer.written, f"drawing {stories.split} stories"):
         writer.add(record, {str(shot): clip for shot, clip in enumerate(frames)})
     writer.flush()
     return Shards(folder, stories.stories)
@@ -78,17 +85,19 @@ def write_latents(
     """Draw stories and encode them: per shot the clip, and the stills that memory can ask for.
 
     Goes on where an earlier call stopped, or one that wanted fewer. Tensors of a record:
-    `clips [shots, F, C, h, w]` and `stills [shots, P, C, h, w]`, float16; the P positions are in the record
-    (`positions`).
+    `clips [shots, F, C, h, w]`, `stills [shots, P, C, h, w]` and `portraits [cast, C, h, w]`, float16; the P
+    positions are in the record (`positions`).
     """
-    encoder = hash_parameters(autoencoder.patches, autoencoder.encoder)
+    encoder = hash_parameters(autoencoder.encoding_parts)
     writer = ShardWriter(folder, stories.made_with | {"budget": budget, "encoder": encoder})
     positions = remembered_positions(stories.frames, budget)
-    for record, frames in stories.drawn_from(writer.written, f"encoding {stories.split} stories"):
+    for record, frames, portraits in stories.drawn_from(writer.written, f"encoding {stories.split} stories"):
         pixels = to_pixels(frames.to(autoencoder.device))  # [shots, T, 3, H, W]
         clips = autoencoder.encode_clip(pixels)
         stills = autoencoder.encode_stills(pixels[:, positions])
-        tensors = {"clips": clips.half().cpu(), "stills": stills.half().cpu()}
+        cast = autoencoder.encode_stills(to_pixels(portraits[:, None].to(autoencoder.device)))[:, 0]
+        tensors = {"clips": clips, "stills": stills, "portraits": cast}
+        tensors = {name: values.half().cpu() for name, values in tensors.items()}
         writer.add(record | {"positions": positions}, tensors)
     writer.flush()
     return Shards(folder, stories.stories)
@@ -99,8 +108,23 @@ def remembered_positions(frames: int, budget: int) -> list[int]:
     return sorted({frame for count in range(1, budget + 1) for _, frame in select_frames([frames], count)})
 
 
-def cut_clips(drawn: Shards, batch: int, frames: int, generator: torch.Generator) -> Tensor:
-    """Cut random clips out of random drawn shots: `[batch, frames, 3, H, W]` in [-1, 1]."""
+def cut_clips(
+    drawn: Shards,
+    batch: int,
+    frames: int,
+    generator: torch.Generator,
+    crop: tuple[int, int] | None = None,
+) -> Tensor:
+    """Cut random clips out of random drawn shots: `[batch, frames, 3, H, W]` in [-1, 1].
+
+    Args:
+        drawn: From `write_frames`.
+        batch: How many clips.
+        frames: Of a clip.
+        generator: On the CPU.
+        crop: Height and width of a part of the picture, most often near its middle, where the cast stands;
+            None for whole pictures.
+    """
 
     def below(limit: int) -> int:
         return int(torch.randint(limit, (), generator=generator))
@@ -108,8 +132,16 @@ def cut_clips(drawn: Shards, batch: int, frames: int, generator: torch.Generator
     def one() -> Tensor:
         number = below(len(drawn))
         shot = str(below(len(drawn.records[number]["prompts"])))
-        start = below(drawn.length(number, shot) - frames + 1)
-        return drawn.part(number, shot, start, start + frames)
+        length, height, width, _ = drawn.shape(number, shot)
+        start = below(length - frames + 1)
+        if crop is None:
+            return drawn.part(number, shot, start, start + frames)
+        top = below(height - crop[0] + 1)
+        middle = (width - crop[1]) / 2
+        left = middle + float(torch.randn((), generator=generator)) * width / 8
+        left = round(min(max(left, 0), 2 * middle))
+        inside = (slice(top, top + crop[0]), slice(left, left + crop[1]))
+        return drawn.part(number, shot, start, start + frames, *inside)
 
     return to_pixels(torch.stack([one() for _ in range(batch)]))
 

@@ -102,10 +102,12 @@ class Shards:
         """Return a whole tensor of a record."""
         return _open(self.folder / self.records[number]["shard"]).get_tensor(f"{number}.{name}")
 
-    def length(self, number: int, name: str) -> int:
-        """Return how many rows a tensor of a record has, reading none."""
-        return _open(self.folder / self.records[number]["shard"]).get_slice(f"{number}.{name}").get_shape()[0]
+    def shape(self, number: int, name: str) -> tuple[int, ...]:
+        """Return the shape of a tensor of a record, reading none of it."""
+        slices = _open(self.folder / self.records[number]["shard"]).get_slice(f"{number}.{name}")
+        return tuple(slices.get_shape())
 
-    def part(self, number: int, name: str, start: int, stop: int) -> Tensor:
-        """Return rows `start:stop` of a tensor of a record, reading only those."""
-        return _open(self.folder / self.records[number]["shard"]).get_slice(f"{number}.{name}")[start:stop]
+    def part(self, number: int, name: str, start: int, stop: int, *within: slice) -> Tensor:
+        """Return rows `start:stop` of a tensor of a record, and slices `within` them, reading only those."""
+        whole = _open(self.folder / self.records[number]["shard"]).get_slice(f"{number}.{name}")
+        return whole[(slice(start, stop), *within)]

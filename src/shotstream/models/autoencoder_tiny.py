@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,9 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 from shotstream.models.autoencoder import per_channel
+
+
+Layout = Literal["convolutions", "shuffles"]
 
 
 class Remembering(nn.Module):
@@ -108,6 +111,28 @@ def _decoder(widths: Sequence[int], blocks: int, latent_channels: int) -> Stack:
     return Stack(*layers, nn.SiLU(), nn.Conv2d(full, 4 * 3, 3, padding=1), nn.PixelShuffle(2))
 
 
+def _shuffling_encoder(widths: Sequence[int], blocks: int, latent_channels: int, group: int) -> Stack:
+    """Pixels of 4x4 become channels at once, so nothing is computed at the full or half size."""
+    quarter, eighth = widths
+    layers: list[nn.Module] = [nn.PixelUnshuffle(4), nn.Conv2d(16 * 3 * group, quarter, 1)]
+    layers += [MemoryBlock(quarter) for _ in range(blocks)]
+    layers += [nn.PixelUnshuffle(2), nn.Conv2d(4 * quarter, eighth, 1)]
+    layers += [MemoryBlock(eighth) for _ in range(blocks)]
+    return Stack(*layers, nn.Conv2d(eighth, latent_channels, 1))
+
+
+def _shuffling_decoder(widths: Sequence[int], blocks: int, latent_channels: int) -> Stack:
+    """The reverse; the last blocks see two time steps of each latent, so that limbs do not smear."""
+    eighth, quarter, split = widths
+    layers: list[nn.Module] = [nn.Conv2d(latent_channels, eighth, 1)]
+    layers += [MemoryBlock(eighth) for _ in range(blocks)]
+    layers += [nn.Conv2d(eighth, 4 * quarter, 1), nn.PixelShuffle(2)]
+    layers += [MemoryBlock(quarter) for _ in range(blocks)]
+    layers += [TimeSplit(quarter, split)]
+    layers += [MemoryBlock(split) for _ in range(blocks)]
+    return Stack(*layers, nn.Conv2d(split, 16 * 3 * 2, 3, padding=1), nn.PixelShuffle(4))
+
+
 class RememberingDecoder(Protocol):
     """A decoder whose memory is kept by the caller."""
 
@@ -148,10 +173,15 @@ class TinyDecoderSession:
 
 
 class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
-    """The light causal autoencoder (a `VideoAutoencoder`).
+    """The light causal autoencoder (a `VideoAutoencoder`), in one of two layouts.
 
-    The encoder adds a linear patch path to its network, because a principal component basis there is a good
-    start (`start_from_patches`); the decoder has none, because it would show as a patch grid.
+    "shuffles": pixel shuffles and 1x1 convolutions form a linear path from pixels to latents and back, with
+    memory blocks beside it at a quarter and an eighth of the size. It trains and decodes about four times as
+    fast as "convolutions", for sharper pictures.
+
+    "convolutions": strided convolutions. Its encoder adds a linear patch path to the network, because a
+    principal component basis there is a good start (`start_from_patches`); its decoder has none, because it
+    would show as a patch grid.
     """
 
     spatial_ratio = 8
@@ -167,21 +197,40 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
         decoder_blocks: int = 2,
         latents_mean: Sequence[float] = (0.0,),
         latents_std: Sequence[float] = (1.0,),
+        layout: Layout = "convolutions",
     ):
         """Build an autoencoder with random weights.
 
         Args:
             latent_channels: C.
-            encoder_widths: channels of the encoder at a half, a quarter, an eighth of the size.
+            encoder_widths: channels of the encoder at a half, a quarter, an eighth of the size; with
+                "shuffles" only at a quarter and an eighth.
             decoder_widths: channels of the decoder at an eighth and a quarter of the size (one time step per
-                latent), at half the size (two), and there again (four).
+                latent), at half the size (two), and there again (four); with "shuffles" at an eighth, at a
+                quarter, and there again with two time steps per latent.
             encoder_blocks: memory blocks at each level of the encoder.
             decoder_blocks: memory blocks at each level of the decoder.
             latents_mean: per channel (or one for all): subtracted when encoding.
             latents_std: per channel (or one for all): divided by when encoding.
+            layout: "convolutions" or "shuffles".
+
+        Raises:
+            ValueError: If the numbers of widths do not fit the layout.
         """
         super().__init__()
-        group = self.temporal_ratio
+        group, shuffles = self.temporal_ratio, layout == "shuffles"
+        wanted = (2, 3) if shuffles else (3, 4)
+        if (len(encoder_widths), len(decoder_widths)) != wanted:
+            raise ValueError(
+                f"layout {layout!r} takes {wanted[0]} encoder_widths and {wanted[1]} decoder_widths, not "
+                f"{list(encoder_widths)} and {list(decoder_widths)}"
+            )
+        self.patches = None
+        if shuffles:
+            self.encoder = _shuffling_encoder(encoder_widths, encoder_blocks, latent_channels, group)
+            self.decoder = _shuffling_decoder(decoder_widths, decoder_blocks, latent_channels)
+            self._start_orthogonal()
+            return
         self.patches = nn.Conv2d(3 * group, latent_channels, self.spatial_ratio, stride=self.spatial_ratio)
         self.encoder = _encoder(encoder_widths, encoder_blocks, latent_channels, group)
         with torch.no_grad():
@@ -189,10 +238,23 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
                 parameter.zero_()
         self.decoder = _decoder(decoder_widths, decoder_blocks, latent_channels)
 
+    def _start_orthogonal(self) -> None:
+        """Let signals keep their size along the linear path."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
+                nn.init.orthogonal_(layer.weight)
+                assert layer.bias is not None
+                nn.init.zeros_(layer.bias)
+
     @property
     def latent_channels(self) -> int:
         """C."""
         return self.config["latent_channels"]
+
+    @property
+    def encoding_parts(self) -> nn.ModuleList:
+        """The networks that make latents."""
+        return nn.ModuleList([self.encoder] if self.patches is None else [self.patches, self.encoder])
 
     def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         mean, std = (
@@ -214,8 +276,10 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
         grouped = padded.unflatten(1, (-1, group)).flatten(2, 3).flatten(0, 1)  # [B*F, 4*3, H, W]
         latent_frames = padded.shape[1] // group
         grouped = grouped.contiguous(memory_format=torch.channels_last)
-        network, _ = self.encoder(grouped, latent_frames, [None] * self.encoder.memory_blocks)
-        latents = (self.patches(grouped) + network).unflatten(0, (-1, latent_frames))
+        latents, _ = self.encoder(grouped, latent_frames, [None] * self.encoder.memory_blocks)
+        if self.patches is not None:
+            latents = self.patches(grouped) + latents
+        latents = latents.unflatten(0, (-1, latent_frames))
         mean, std = self._statistics(latents)
         return (latents - mean) / std
 
@@ -241,6 +305,8 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
         mean, std = self._statistics(latents)
         x = (latents * std + mean).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         frames, left = self.decoder(x, latents.shape[1], pasts or [None] * self.decoder.memory_blocks)
+        if frames.shape[1] != 3:  # "shuffles" gives two frames of each time step at once
+            frames = frames.unflatten(1, (-1, 3)).flatten(0, 1)
         return frames.unflatten(0, (latents.shape[0], -1)), left
 
     def open_decoder(self) -> TinyDecoderSession:
@@ -254,6 +320,7 @@ class TinyVideoAutoencoder(ModelMixin, ConfigMixin):
         Args:
             frames: a sample of groups `[n, 4*3, H, W]` in [-1, 1].
         """
+        assert self.patches is not None, "only the layout of convolutions has a patch path"
         ratio = self.spatial_ratio
         patches = F.unfold(frames, ratio, stride=ratio).transpose(1, 2).flatten(0, 1).double()  # [n, 4*3*8*8]
         mean = patches.mean(0)

@@ -55,6 +55,8 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         sink_chunks: First chunks of a shot that stay when it slides.
         spatial_embedding: Rows and columns of a learned position embedding added to the tokens,
             interpolated for another grid; None for Wan.
+        pad_context: Whether a shot always has ``context_frames`` frames of context, zeros where there is
+            nothing to remember, as the released weights were trained; else only as many as there are.
 
     Raises:
         ValueError: If a token is more than one frame deep.
@@ -101,6 +103,7 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         window_chunks: int = 7,
         sink_chunks: int = 0,
         spatial_embedding: tuple[int, int] | None = None,
+        pad_context: bool = True,
     ):
         super().__init__()
         if patch_size[0] != 1:

@@ -203,16 +203,16 @@ class Stage:
     ) -> None:
         """Make the global cache from the remembered frames.
 
-        The first shot of a story, with nothing to remember, is made from zero latents of shot index 0 and is
-        itself shot 1 (released weights).
+        The first shot of a story, with nothing to remember, is itself shot 1. The released weights know it
+        with context of zero latents of shot index 0 (``pad_context``).
         """
+        places = self.pipeline.transformer.config["context_frames"]
+        pads = self.pipeline.transformer.config["pad_context"]
         if not remembered:
-            frames = self.pipeline.transformer.config["context_frames"]
-            latents = torch.zeros((1, frames, *self._latent_shape), device=self.device)
+            latents = torch.zeros((1, places if pads else 0, *self._latent_shape), device=self.device)
             rollout.fill_context(latents, rollout.captions, None, 0)
             return
-        if all(frame.is_reference for frame in remembered):  # as many frames as the model has always seen
-            places = self.pipeline.transformer.config["context_frames"]
+        if pads and all(frame.is_reference for frame in remembered):  # as many frames as always in training
             remembered = [remembered[place % len(remembered)] for place in range(places)]
         own = self.pipeline.caption(setting, record.shot, record.prompt)
         texts = [

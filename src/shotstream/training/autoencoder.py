@@ -20,17 +20,22 @@ from shotstream.training.settings import AutoencoderStage, DecoderStage
 from shotstream.training.stage import Role, step_generator
 
 
-def reconstruction_loss(frames: Tensor, target: Tensor, edge_weight: float) -> Tensor:
+def reconstruction_loss(
+    frames: Tensor, target: Tensor, edge_weight: float, motion_weight: float = 0.0
+) -> Tensor:
     """Mean absolute difference of the pixels, and of the differences of neighbouring pixels.
 
     Args:
         frames: `[B, T, 3, H, W]`.
         target: the same shape.
-        edge_weight: weight of the second term, which keeps edges sharp.
+        edge_weight: weight of the differences between neighbours in a picture, which keeps edges sharp.
+        motion_weight: weight of the differences between a picture and the next, which keeps the borders of
+            latents and chunks from flickering.
     """
     error = frames - target
-    edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-    return error.abs().mean() + edge_weight * edges
+    loss = error.abs().mean()
+    loss = loss + edge_weight * (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean())
+    return loss + motion_weight * error.diff(dim=1).abs().mean() if motion_weight else loss
 
 
 def psnr(frames: Tensor, target: Tensor) -> float:
@@ -38,9 +43,16 @@ def psnr(frames: Tensor, target: Tensor) -> float:
     return 10 * math.log10(4 / F.mse_loss(frames, target).item())
 
 
+def halve(frames: Tensor) -> Tensor:
+    """Shrink frames or latents `[B, T, C, H, W]` to half their height and width, by averaging."""
+    return F.avg_pool2d(frames.flatten(0, 1), 2).unflatten(0, frames.shape[:2])
+
+
 def new_autoencoder(settings: AutoencoderStage, drawn: Shards) -> TinyVideoAutoencoder:
-    """Build an autoencoder whose linear patch path starts from the principal components of drawn frames."""
+    """Build an autoencoder; a linear patch path starts from the principal components of drawn frames."""
     autoencoder = make_light_autoencoder(settings)
+    if autoencoder.patches is None:
+        return autoencoder
     groups = cut_clips(drawn, 64, autoencoder.temporal_ratio, step_generator(settings.loop.seed, 0))
     autoencoder.start_from_patches(groups.flatten(1, 2))
     return autoencoder
@@ -79,16 +91,22 @@ class LearnAutoencoder:
         self, step: int, generator: torch.Generator, share: Share = WHOLE
     ) -> tuple[Tensor, dict[str, float]]:
         """Reconstruction loss of random clips; the noise goes by the deviation of the share's latents."""
-        clips = cut_clips(self._drawn, self.loop.batch, self.settings.clip_frames, generator)
+        settings = self.settings
+        clips = cut_clips(self._drawn, self.loop.batch, settings.clip_frames, generator, settings.crop)
         clips = share.of(clips).to(self._device)
         with torch.set_grad_enabled(self._whole):
             latents = self.autoencoder.encode_clip(clips)
         strength = share.of(torch.rand(self.loop.batch, 1, 1, 1, 1, generator=generator))
         deviation = latents.detach().float().std(dim=(0, 1, 3, 4), keepdim=True)
-        noise = self.settings.latent_noise * strength * share.randn(latents.shape, generator)
-        frames = self._decode(latents + deviation * noise.to(latents.device))
-        figures = {"psnr": psnr(frames.detach(), clips), "latent_deviation": float(deviation.mean())}
-        return reconstruction_loss(frames, clips, self.settings.edge_weight), figures
+        noise = settings.latent_noise * strength * share.randn(latents.shape, generator)
+        latents = latents + deviation * noise.to(latents.device)
+        halved = bool(torch.rand((), generator=generator) < settings.half_size_probability)
+        if halved:
+            latents, clips = halve(latents), halve(clips)
+        frames = self._decode(latents)
+        figures = {} if halved else {"psnr": psnr(frames.detach(), clips)}
+        figures["latent_deviation"] = float(deviation.mean())
+        return reconstruction_loss(frames, clips, settings.edge_weight, settings.motion_weight), figures
 
     def sample(self) -> np.ndarray:
         """First, middle and last frame of held-out clips above what became of them."""

@@ -12,7 +12,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from shotstream.data.next_shot import NextShots
+from shotstream.data.next_shot import Choice, NextShots
 from shotstream.data.shards import Shards, ShardWriter
 from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.losses import regression_loss
@@ -31,19 +31,18 @@ def student_entries(schedule: FlowSchedule, ode_steps: int) -> tuple[int, ...]:
 
 
 def record_pairs(
-    folder: Path, teacher: Generator, data: NextShots, settings: CausalInitStage, first_shot_share: float
+    folder: Path, teacher: Generator, data: NextShots, settings: CausalInitStage
 ) -> Shards:
     """Follow the teacher's ODE for `settings.pairs` shots and keep the states the student starts from.
 
-    A record names stories and shot of a batch; its tensor `states [B, 5, F, C, h, w]` holds them, float16.
+    A record says which shots a batch is made of; its tensor `states [B, 5, F, C, h, w]` holds them, float16.
     Goes on where an earlier call stopped.
     """
     made_with = {
         "teacher": hash_parameters(teacher.transformer, teacher.text.text_encoder),
         "timesteps": teacher.schedule.student_steps().tolist(),
         "data": data.made_with,
-        "first_shot_share": first_shot_share,
-        **settings.model_dump(include={"ode_steps", "guidance"}),
+        **settings.model_dump(include={"ode_steps", "guidance", "mixture"}),
         **settings.loop.model_dump(include={"batch", "seed"}),
     }
     if teacher.negative_prompt:
@@ -55,11 +54,11 @@ def record_pairs(
         range(writer.written, -(-settings.pairs // batch)), description="recording the teacher"
     ):
         generator = step_generator(settings.loop.seed + 1, number)
-        shot = data.draw(batch, generator, first_shot_share, drop_context=0).to(device)
+        choice = data.choose(batch, generator, settings.mixture)
+        shot = data.make(choice).to(device)
         noise = torch.randn(shot.target.shape, generator=generator).to(device)
         end, states = teacher.sample(shot, noise, settings.ode_steps, settings.guidance, keep)
-        record = {"stories": shot.stories.tolist(), "shot": shot.ids.shape[1] - 1}
-        writer.add(record, {"states": torch.stack([*states, end], dim=1).half().cpu()})
+        writer.add(choice.record(), {"states": torch.stack([*states, end], dim=1).half().cpu()})
     writer.flush()
     return Shards(folder)
 
@@ -98,14 +97,14 @@ class LearnCausally:
     ) -> tuple[Tensor, dict[str, float]]:
         """Regression loss of a recorded batch, the mean over all frames of the batch that learn."""
         number = int(torch.randint(len(self._pairs), (), generator=generator))
-        record = self._pairs.records[number]
-        stories = torch.tensor(record["stories"])
-        shot = self._data.pick(share.of(stories), record["shot"]).to(self._device)
-        rows = share.rows(len(stories))
+        record = {name: self._pairs.records[number][name] for name in Choice.__dataclass_fields__}
+        choice = Choice(**record)
+        rows = share.rows(len(choice.stories))
+        shot = self._data.make(choice.rows(rows)).to(self._device)
         states = self._pairs.part(number, "states", rows.start, rows.stop)  # [B, steps + 1, F, C, h, w]
         states = states.float().to(self._device)
         _, count, frames = states.shape[:3]
-        entries = self._draw_entries(len(stories), count, frames, generator).to(self._device)
+        entries = self._draw_entries(len(choice.stories), count, frames, generator).to(self._device)
         entry, learnt = share.of(entries), entries < count - 1  # [B, F], `learnt` of the whole batch
         noisy = states.gather(1, entry[:, None, :, None, None, None].expand_as(states[:, :1]))[:, 0]
         steps = torch.cat([self._student.schedule.student_steps(), torch.zeros(1)]).to(self._device)

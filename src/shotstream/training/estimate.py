@@ -83,7 +83,7 @@ def estimate(recipe: Recipe, stage: str, devices: int = 1) -> Estimate:
     parameters = {name: _count(role) for name, role in blueprint.roles.items()}
     transformers = {name: next(transformers_in(role.module), None) for name, role in blueprint.roles.items()}
     devices = devices if any(transformers.values()) else 1
-    check_parts(stage, blueprint.loop, devices)
+    check_parts(stage, blueprint.settings, devices)
     learning = {name: role for name, role in blueprint.roles.items() if role.optimiser is not None}
     shard = FLOAT / devices
     memory = {

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from shotstream.data.next_shot import NextShot, NextShots
+from shotstream.data.next_shot import Choice, NextShot, NextShots
 from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.samplers import guided, sample_ode
 from shotstream.diffusion.schedule import FlowSchedule
@@ -126,12 +126,12 @@ class Generator:
                 "loop.checkpoint_activations=false or roll out shorter shots."
             )
         own = self.captions(shot.ids[:, -1:], shot.mask[:, -1:])
-        rollout = ShotRollout(self.transformer, self.schedule, cache, own, int(shot.shot_index[-1]))
+        rollout = ShotRollout(self.transformer, self.schedule, cache, own, shot.shot_index[:, -1:])
         remembered = shot.context_frames
         with torch.no_grad():
             every = self.captions(shot.ids, shot.mask)
         rollout.fill_context(
-            shot.context, every, shot.caption_index[:remembered], shot.shot_index[:remembered]
+            shot.context, every, shot.caption_index[:, :remembered], shot.shot_index[:, :remembered]
         )
         made: list[Tensor] = []
         for chunk in shot.target.split(cache.chunk_frames, dim=1):
@@ -153,9 +153,10 @@ def sample_sheet(
 ) -> np.ndarray:
     """Lay out first, middle and last frame of held-out shots: the true ones, then those that `make` gives."""
     rows = []
-    stories, shots = data.clips.shape[:2]
-    for number in (0, shots - 1):
-        shot = data.pick(torch.arange(min(stories, 4)), number).to(device)
+    stories = list(range(min(len(data.records), 4)))
+    for number in (0, data.shots - 1):
+        choice = Choice(stories, [number] * len(stories), remembered=number > 0)
+        shot = data.make(choice).to(device)
         for pair in zip(shot.target, make(shot, number), strict=True):
             true, own = autoencoder.open_decoder().decode(torch.stack(pair))
             picked = [0, len(true) // 2, len(true) - 1]

@@ -26,7 +26,7 @@ from shotstream.training.distributed import World
 from shotstream.training.learner import Learner
 from shotstream.training.networks import transformers_in
 from shotstream.training.run import RunFolder
-from shotstream.training.settings import Loop
+from shotstream.training.settings import StageSettings
 from shotstream.training.stage import Stage, step_generator
 
 
@@ -80,18 +80,19 @@ def _check_health(stage: Stage, step: int, figures: dict[str, float]) -> None:
             )
 
 
-def check_parts(stage: str, loop: Loop, processes: int) -> None:
-    """Complain if processes and their passes cannot share a batch equally.
+def check_parts(stage: str, settings: StageSettings, processes: int) -> None:
+    """Complain if processes and their passes cannot share every batch equally.
 
     Raises:
         TrainingError: With what to set instead.
     """
-    parts = processes * loop.accumulate
-    if loop.batch % parts:
-        raise TrainingError(
-            f"A batch of {loop.batch} cannot be shared equally by {processes} processes in "
-            f"{loop.accumulate} passes each; set loop.batch of {stage} to a multiple of {parts}."
-        )
+    parts = processes * settings.loop.accumulate
+    for batch in settings.batches:
+        if batch % parts:
+            raise TrainingError(
+                f"A batch of {batch} cannot be shared equally by {processes} processes in "
+                f"{settings.loop.accumulate} passes each; set loop.batch of {stage} to a multiple of {parts}."
+            )
 
 
 def _prepare(stage: Stage, world: World) -> dict[str, Learner]:
@@ -101,7 +102,7 @@ def _prepare(stage: Stage, world: World) -> dict[str, Learner]:
         TrainingError: If the batch has no equal parts, or there is nothing to checkpoint.
     """
     loop = stage.loop
-    check_parts(stage.name, loop, world.size)
+    check_parts(stage.name, stage.settings, world.size)
     learning = {name: role for name, role in stage.roles.items() if role.optimiser is not None}
     if loop.checkpoint_activations:
         transformers = [found for role in learning.values() for found in transformers_in(role.module)]

@@ -44,6 +44,7 @@ def make_light_autoencoder(settings: AutoencoderStage) -> TinyVideoAutoencoder:
         latent_channels=settings.latent_channels,
         encoder_widths=settings.encoder_widths,
         decoder_widths=settings.decoder_widths,
+        layout=settings.layout,
         encoder_blocks=settings.encoder_blocks,
         decoder_blocks=settings.decoder_blocks,
     )
@@ -69,6 +70,7 @@ def make_transformer(recipe: Recipe, autoencoder: VideoAutoencoder) -> CausalWan
         chunk_frames=network.chunk_frames,
         window_chunks=-(-latent_frames // network.chunk_frames),
         spatial_embedding=grid if network.spatial_embedding else None,
+        pad_context=network.pad_context,
     )
 
 

@@ -7,6 +7,7 @@ import re
 import torch
 from torch import nn
 
+from shotstream.training.muon import Muon
 from shotstream.training.settings import Optimiser
 
 _BLOCK = re.compile(r"(transformer\.)?blocks\.\d+\.")
@@ -14,19 +15,24 @@ _BLOCK = re.compile(r"(transformer\.)?blocks\.\d+\.")
 
 
 def build_optimisers(module: nn.Module, settings: Optimiser) -> list[torch.optim.Optimizer]:
-    """AdamW for all parameters, or Muon for the matrices of transformer blocks and AdamW for the rest.
+    """AdamW for all parameters, or Muon for matrices and AdamW for the rest.
+
+    Matrices are those of a transformer's blocks; in a network of 2D convolutions, their kernels.
 
     Raises:
-        ValueError: If Muon is asked for and there are no such matrices.
+        ValueError: If Muon is asked for and there are neither.
     """
     parameters = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-    matrices = []
+    matrices: list[nn.Parameter] = []
     if settings.name == "muon":
         matrices = [p for name, p in parameters if p.ndim == 2 and _BLOCK.match(name)]
         if not matrices:
+            layers = (layer for layer in module.modules() if isinstance(layer, nn.Conv2d))
+            matrices = [layer.weight for layer in layers if layer.weight.requires_grad]
+        if not matrices:
             raise ValueError(
-                "Muon learns the matrices of a transformer's blocks, and here are none; set "
-                "optimiser.name=adamw, with a lower learning rate."
+                "Muon learns the matrices of a transformer's blocks, or the kernels of 2D convolutions, and "
+                "here are neither; set optimiser.name=adamw, with a lower learning rate."
             )
     chosen = {id(p) for p in matrices}
     rest = [p for _, p in parameters if id(p) not in chosen]
@@ -34,7 +40,7 @@ def build_optimisers(module: nn.Module, settings: Optimiser) -> list[torch.optim
         torch.optim.AdamW(rest, settings.lr, settings.betas, weight_decay=settings.weight_decay)
     ]
     if matrices:
-        optimisers.append(torch.optim.Muon(matrices, settings.muon_lr, weight_decay=settings.weight_decay))
+        optimisers.append(Muon(matrices, settings.muon_lr, weight_decay=settings.weight_decay))
     for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]

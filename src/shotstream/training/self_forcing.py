@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shotstream.data.next_shot import NextShot, NextShots
+from shotstream.data.next_shot import Choice, NextShot, NextShots
 from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.losses import distribution_matching_loss, flow_matching_loss
 from shotstream.diffusion.samplers import guided, rescaled
@@ -33,9 +33,10 @@ class History(Protocol):
         ...
 
 
-def true_history(data: NextShots, batch: int, first_shot_share: float) -> History:
+def true_history(data: NextShots, settings: SelfForcingStage) -> History:
     """Stage 3: earlier shots are the true ones."""
-    return lambda step, generator, share=WHOLE: data.draw(batch, generator, first_shot_share, 0, share)
+    batch, mixture = settings.loop.batch, settings.mixture
+    return lambda step, generator, share=WHOLE: data.draw(batch, generator, mixture, share)
 
 
 def own_history(
@@ -62,19 +63,25 @@ def own_history(
 
     @torch.no_grad()
     def tell(generator: torch.Generator, share: Share) -> NextShot:
-        stories = share.of(torch.randint(len(data.records), (settings.loop.batch,), generator=generator))
-        newest = int(torch.randint(data.clips.shape[1], (), generator=generator))
-        stills = torch.zeros_like(data.stills[stories], dtype=torch.float32)
+        drawn = torch.randint(len(data.records), (settings.loop.batch,), generator=generator)
+        stories = share.of(drawn).tolist()
+        newest = int(torch.randint(data.shots, (), generator=generator))
+        stills = torch.zeros(len(stories), *data.stills[0].shape)
         for shot in range(newest):
-            earlier = data.pick(stories, shot, stills=stills).to(student.transformer.device)
+            earlier = data.make(_told(stories, shot), stills).to(student.transformer.device)
             latents = student.roll_out(earlier, generator, share=share)
             frames = autoencoder.open_decoder().decode(latents)
             seen = to_pixels(to_pictures(frames[:, data.positions].flatten(0, 1)))
             seen = seen.unflatten(0, (len(stories), -1)).to(frames.device)
             stills[:, shot] = autoencoder.encode_stills(seen).to(stills)
-        return data.pick(stories, newest, stills=stills)
+        return data.make(_told(stories, newest), stills)
 
     return recall
+
+
+def _told(stories: list[int], shot: int) -> Choice:
+    """The same shot of several stories, with all that is remembered."""
+    return Choice(stories, [shot] * len(stories), remembered=shot > 0)
 
 
 class LearnFromOwnShots:

@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from shotstream.data.mixture import Mixture
+
 
 class RecipeError(ValueError):
     """A recipe or an override that cannot be used; the message names every mistake."""
@@ -53,7 +55,8 @@ class WorldData(Settings):
 
 
 class Optimiser(Settings):
-    """AdamW, or Muon for the matrices of the transformer's blocks with AdamW for the rest.
+    """AdamW, or Muon for the matrices of the transformer's blocks, or for the kernels of a network of
+    convolutions, with AdamW for the rest.
 
     Not for the text encoder: its attention has no scale, and steps of Muon's size keep it from settling.
     """
@@ -99,6 +102,11 @@ class StageSettings(Settings):
     optimiser: Optimiser = Optimiser()
     loop: Loop = Loop()
 
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """Sizes of the batches of a run."""
+        return (self.loop.batch,)
+
 
 class DecoderStage(StageSettings):
     """The decoder goes on learning while the encoder, and so all latents, stay as they are."""
@@ -109,14 +117,22 @@ class DecoderStage(StageSettings):
     """The decoder learns on latents with noise up to this share of their deviation."""
     edge_weight: float = 0.5
     """Weight of the difference of neighbouring pixels in the loss."""
+    motion_weight: float = 0.0
+    """Weight of the difference of a picture and the next in the loss."""
+    crop: tuple[int, int] | None = None
+    """Height and width of the part of the pictures that is learnt from, multiples of 16; None for all."""
+    half_size_probability: float = Field(default=0.0, ge=0, le=1)
+    """How often latents at half the size are decoded to pictures at half the size, which makes latents that
+    are easier to generate (EQ-VAE, arXiv 2502.09509)."""
 
 
 class AutoencoderStage(DecoderStage):
     """Stage 0: the light autoencoder, both halves."""
 
+    layout: Literal["convolutions", "shuffles"] = "convolutions"
     latent_channels: PositiveInt = 16
-    encoder_widths: tuple[int, int, int] = (32, 64, 128)
-    decoder_widths: tuple[int, int, int, int] = (128, 96, 48, 32)
+    encoder_widths: tuple[int, ...] = (32, 64, 128)
+    decoder_widths: tuple[int, ...] = (128, 96, 48, 32)
     encoder_blocks: PositiveInt = 1
     decoder_blocks: PositiveInt = 2
 
@@ -135,6 +151,16 @@ class Network(Settings):
     text_heads: PositiveInt = 4
     text_length: PositiveInt = 48
     """Caption length in tokens; longer captions are cut."""
+    pad_context: bool = False
+    """Whether a shot without memory has zero frames as context, as the released weights were trained."""
+
+
+class Lesson(Settings):
+    """A part of the teacher's run, with batches of its own."""
+
+    steps: PositiveInt
+    batch: PositiveInt
+    mixture: Mixture = Mixture()
 
 
 class TeacherStage(StageSettings):
@@ -145,16 +171,25 @@ class TeacherStage(StageSettings):
     """What of the transformer learns; a part only where it starts from a `base`."""
     shift: PositiveFloat = 3.0
     """Shift of the schedule: 8 for Wan; small pictures want less."""
-    text_to_video_steps: int = 1500
-    """First so many steps without any memory: captions are learnt before remembered frames can answer for
-    them, as the paper's teacher starts from a text-to-video model."""
-    first_shot_share: float = 0.25
-    """Share of batches that are the first shot of a story (no context)."""
-    drop_context: float = 0.1
+    curriculum: dict[str, Lesson] = {}
+    """Lessons in their order, which take the place of `loop.steps` and `loop.batch`; none: one lesson of
+    `mixture`. Stills first: they teach captions in a tenth of the time that whole shots take."""
+    mixture: Mixture = Mixture()
     drop_text: float = 0.1
     weight_timesteps: bool = False
     """Whether the loss carries the Gaussian weight of the paper; small models do better without, because it
     all but drops the noisiest steps, where they decide who is in the picture."""
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """The lessons in their order."""
+        alone = Lesson(steps=self.loop.steps, batch=self.loop.batch, mixture=self.mixture)
+        return tuple(self.curriculum.values()) or (alone,)
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """Sizes of the batches of a run."""
+        return tuple(lesson.batch for lesson in self.lessons)
 
 
 class CausalInitStage(StageSettings):
@@ -166,6 +201,8 @@ class CausalInitStage(StageSettings):
     guidance: float = 3.0
     clean_share: float = 0.3
     """Share of the chunks, the last apart, that are shown clean, as in the local cache."""
+    mixture: Mixture = Mixture()
+    """What is recorded."""
     optimiser: Optimiser = Optimiser(lr=3e-4)
     loop: Loop = Loop(steps=600)
 
@@ -180,6 +217,8 @@ class SelfForcingStage(StageSettings):
     critic_updates: PositiveInt = 5
     """Steps of the critic for each of the student's; the loop's steps count both."""
     timestep_range: tuple[float, float] = (20, 980)
+    mixture: Mixture = Mixture()
+    """What stage 3 rolls out; stage 4 tells whole stories."""
     lora_rank: PositiveInt | None = None
     """Adapters of this rank on the student's blocks learn (paper: 256, in stage 4); None: everything does."""
     optimiser: Optimiser = Optimiser(lr=1e-4, betas=(0.0, 0.999))
@@ -233,6 +272,13 @@ class Recipe(Settings):
     intra_shot: SelfForcingStage = SelfForcingStage()
     inter_shot: InterShotStage = InterShotStage()
     judge: JudgeStage = JudgeStage()
+
+    @model_validator(mode="after")
+    def _rolls_out_shots(self) -> Self:
+        for name in ("causal_init", "intra_shot", "inter_shot"):
+            if getattr(self, name).mixture.target != "shot":
+                raise ValueError(f"{name}.mixture.target: 'still'; only the teacher learns from stills")
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -14,7 +14,7 @@ from shotstream.diffusion.losses import flow_matching_loss, stratified
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.training.generator import Generator, sample_sheet
 from shotstream.training.networks import train_self_attention_only
-from shotstream.training.settings import TeacherStage
+from shotstream.training.settings import Lesson, TeacherStage
 from shotstream.training.stage import Role, step_generator
 
 
@@ -31,7 +31,8 @@ class LearnNextShot:
         validation: NextShots,
         autoencoder: VideoAutoencoder,
     ):
-        self.settings, self.loop = settings, settings.loop
+        steps, batch = sum(lesson.steps for lesson in settings.lessons), max(settings.batches)
+        self.settings, self.loop = settings, settings.loop.model_copy(update={"steps": steps, "batch": batch})
         self._generator, self._data, self._validation = generator, data, validation
         self._autoencoder = autoencoder
         text_encoder = generator.text.text_encoder
@@ -47,14 +48,22 @@ class LearnNextShot:
         """There is one role."""
         return self.name
 
+    def lesson(self, step: int) -> Lesson:
+        """Return the lesson of a step, from 0."""
+        for lesson in self.settings.lessons:
+            if step < lesson.steps:
+                return lesson
+            step -= lesson.steps
+        return self.settings.lessons[-1]
+
     def loss(
         self, step: int, generator: torch.Generator, share: Share = WHOLE
     ) -> tuple[Tensor, dict[str, float]]:
         """Weighted flow-matching loss; captions are dropped now and then, for guidance."""
         settings, schedule, device = self.settings, self._generator.schedule, self._device
-        batch = self.loop.batch
-        forget = 1.0 if step < settings.text_to_video_steps else settings.drop_context
-        shot = self._data.draw(batch, generator, settings.first_shot_share, forget, share)
+        lesson = self.lesson(step)
+        batch = lesson.batch
+        shot = self._data.draw(batch, generator, lesson.mixture, share)
         silent = share.of(torch.rand(batch, 1, 1, generator=generator)) < settings.drop_text
         empty_ids, empty_mask = self._generator.no_text(shot.ids)
         ids = torch.where(silent, empty_ids, shot.ids)

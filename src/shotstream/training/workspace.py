@@ -129,16 +129,16 @@ class Workspace:
         teacher = self.generator("teacher")
         student = self.generator("teacher", teacher.text)
         data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
-        settings, share = self.recipe.causal_init, self.recipe.teacher.first_shot_share
+        settings = self.recipe.causal_init
         with self.world.in_turn():
-            pairs = record_pairs(self._place("pairs"), teacher, data, settings, share)
+            pairs = record_pairs(self._place("pairs"), teacher, data, settings)
         return LearnCausally(settings, student, pairs, data, validation, self.autoencoder)
 
     def _learn_from_own_shots(self) -> Stage:
-        settings, share = self.recipe.intra_shot, self.recipe.teacher.first_shot_share
+        settings = self.recipe.intra_shot
         roles = self._roles("causal-init")
         data, validation = (self.next_shots(split, roles[0].text) for split in SPLITS)
-        history = true_history(data, settings.loop.batch, share)
+        history = true_history(data, settings)
         return LearnFromOwnShots("intra-shot", settings, *roles, history, validation, self.autoencoder)
 
     def _learn_from_own_stories(self) -> Stage:
@@ -166,7 +166,8 @@ class Workspace:
         folder, autoencoder = self._place(f"latents-{split}"), self.autoencoder
         with self.world.in_turn():
             latents = write_latents(folder, self._stories(split), autoencoder, budget)
-        return NextShots(latents, text.tokenize, self.recipe.caption_template, budget)
+        pads = self.recipe.teacher.network.pad_context
+        return NextShots(latents, text.tokenize, self.recipe.caption_template, budget, pads)
 
     def _stories(self, split: Split) -> DrawnStories:
         world = self.recipe.world
