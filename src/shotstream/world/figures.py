@@ -7,19 +7,36 @@ reach higher. Every part has a dark outline and a side in the shade.
 from __future__ import annotations
 
 from math import cos, radians, sin
+from typing import TYPE_CHECKING
 
 from shotstream.world.cast_palette import COLOURS, WHITE, dark_mark, limb_tone, pale_mark
 from shotstream.world.heads import BEAK, draw_head
 from shotstream.world.motion import Pose
-from shotstream.world.pen import OUTLINE, Colour, Pen, blob, box, crescent, curve, joined, mix, oval, polygon, shared
+from shotstream.world.pen import (
+    OUTLINE,
+    Colour,
+    Pen,
+    blob,
+    box,
+    crescent,
+    curve,
+    joined,
+    mix,
+    oval,
+    polygon,
+    shared,
+)
 from shotstream.world.sampler import Character
 from shotstream.world.wear import draw_held, draw_scarf, draw_umbrella
+
+if TYPE_CHECKING:
+    import skia
 
 NECK = -52.0
 SHOULDER = (20.0, -46.0)
 REACH = 24.0
 """From a shoulder to the middle of the hand."""
-SEAT = 12.0
+SEAT = 10.0
 """By how much lower who sits is."""
 
 
@@ -71,16 +88,17 @@ def _draw_legs(pen: Pen, colour: Colour, pose: Pose) -> None:
 def _draw_seated_legs(pen: Pen, colour: Colour, pose: Pose) -> None:
     """Legs towards the viewer: two soles."""
     for side, turn in ((-1, pose.left_leg), (1, pose.right_leg)):
-        with pen.moved(side * 20, -14, turn=turn):
+        with pen.moved(side * 20, -18, turn=turn):
             pen.outlined(oval(0, 0, 10.5, 12), colour)
             pen.fill(oval(0, 2, 5.5, 6.5), mix(colour, WHITE, 0.55))
 
 
 def _draw_arm(pen: Pen, character: Character, side: int, raised: float) -> None:
     limb = limb_tone(character.colour)
-    with pen.moved(side * SHOULDER[0], SHOULDER[1], turn=-side * raised):
+    wide = 5 if character.kind == "owl" else 0
+    with pen.moved(side * (SHOULDER[0] + wide), SHOULDER[1], turn=-side * raised, scale=(side, 1)):
         if character.kind == "owl":
-            pen.outlined(blob((-11, -8), (11, -8), (13, 18), (0, 42), (-13, 18)), limb)
+            pen.outlined(blob((-10, -8), (8, -8), (9, 16), (0, 44), (-12, 16)), limb)
         else:
             pen.outlined(joined(box(0, -6, 13, 30, 6.5), oval(0, 23, 8.5, 8.5)), limb)
 
@@ -103,29 +121,27 @@ def _draw_body(pen: Pen, character: Character) -> None:
     else:
         body = box(0, -58, 46, 50, 7 if character.kind == "robot" else 20)
     pen.outlined(body, COLOURS[character.colour])
-    with pen.clipped(body):
-        _draw_body_pattern(pen, character)
-        pen.veil(crescent(body, -6, -3), OUTLINE, 0.2)
+    for mark, tint in _body_pattern(character):
+        pen.fill(shared(body, mark), tint)
+    pen.veil(crescent(body, -6, -3), OUTLINE, 0.2)
 
 
-def _draw_body_pattern(pen: Pen, character: Character) -> None:
+def _body_pattern(character: Character) -> list[tuple[skia.Path, Colour]]:
+    """The marks of a pattern, and their colours."""
     dark, pale = dark_mark(character.colour), pale_mark(character.colour)
     if character.pattern == "belly":
-        pen.fill(oval(0, -24, 15, 19), pale)
-    elif character.pattern == "stripes":
-        for y in (-44, -24):
-            pen.fill(box(0, y, 60, 10), dark)
-    elif character.pattern == "spots":
-        for x, y in ((-12, -40), (11, -30), (-9, -17)):
-            pen.fill(oval(x, y, 8, 8), pale)
-    else:
-        pen.fill(polygon((-4, -60), (30, -60), (30, 0), (6, 0)), dark)
+        return [(oval(0, -24, 15, 19), pale)]
+    if character.pattern == "stripes":
+        return [(box(0, y, 60, 10), dark) for y in (-44, -24)]
+    if character.pattern == "spots":
+        return [(oval(x, y, 8, 8), pale) for x, y in ((-12, -40), (11, -30), (-9, -17))]
+    return [(polygon((-4, -60), (30, -60), (30, 0), (6, 0)), dark)]
 
 
 def _draw_zzz(pen: Pen, pose: Pose) -> None:
     """Draws three letters that rise from the head."""
     rise = 12 * (pose.stretch - 1) / 0.02 / 4
-    for x, y, size in ((38, -92, 5), (46, -108, 6.5), (36, -124, 5)):
+    for x, y, size in ((42, -88, 4.5), (51, -103, 5.5), (43, -120, 6.5)):
         z = polygon(
             (x - size, y - size),
             (x + size, y - size),

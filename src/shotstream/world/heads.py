@@ -9,9 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shotstream.world import faces
-from shotstream.world.cast_palette import COLOURS, DARK, ROSE, WHITE, dark_mark, inner_ear, limb_tone, pale_mark
+from shotstream.world.cast_palette import (
+    COLOURS,
+    DARK,
+    ROSE,
+    WHITE,
+    dark_mark,
+    inner_ear,
+    limb_tone,
+    pale_mark,
+)
 from shotstream.world.motion import Pose
-from shotstream.world.pen import OUTLINE, Colour, Pen, blob, box, crescent, mix, oval, polygon
+from shotstream.world.pen import OUTLINE, Colour, Pen, blob, box, crescent, mix, oval, polygon, shared
 from shotstream.world.sampler import Character
 from shotstream.world.wear import draw_head_wear, draw_sunglasses
 
@@ -28,9 +37,9 @@ def draw_head(pen: Pen, character: Character, feeling: str, pose: Pose) -> None:
     _draw_ears(pen, character)
     head = _head_shape(kind)
     pen.outlined(head, colour)
-    with pen.clipped(head):
-        _draw_pattern(pen, character)
-        pen.veil(crescent(head, -5, -4), OUTLINE, 0.2)
+    for mark, tint in _pattern(character):
+        pen.fill(shared(head, mark), tint)
+    pen.veil(crescent(head, -5, -4), OUTLINE, 0.2)
     _draw_muzzle(pen, character)
     faces.draw_cheeks(pen, kind, feeling)
     if character.accessory != "sunglasses":
@@ -39,7 +48,7 @@ def draw_head(pen: Pen, character: Character, feeling: str, pose: Pose) -> None:
     if kind == "owl":
         pen.outlined(blob((-8, -22), (8, -22), (5, -14), (0, -5), (-5, -14)), BEAK)
     if character.accessory == "sunglasses":
-        draw_sunglasses(pen, character.accessory_colour, pose)
+        draw_sunglasses(pen, character.accessory_colour, pose, on_dark=kind == "robot")
     faces.draw_brows(pen, kind, feeling)
     draw_head_wear(pen, character)
 
@@ -82,21 +91,17 @@ def _draw_ears(pen: Pen, character: Character) -> None:
         pen.outlined(oval(0, -64, 7.5, 7.5), mix(colour, WHITE, 0.6))
 
 
-def _draw_pattern(pen: Pen, character: Character) -> None:
-    """On the forehead and at the sides, where neither hat nor face covers all of it."""
+def _pattern(character: Character) -> list[tuple[skia.Path, Colour]]:
+    """Marks and their colours: on forehead and sides, where neither hat nor face covers all of it."""
     dark, pale = dark_mark(character.colour), pale_mark(character.colour)
     if character.pattern == "belly":
-        pen.fill(blob((-13, -54), (13, -54), (6, -24), (0, -14), (-6, -24)), pale)
-    elif character.pattern == "stripes":
-        pen.fill(box(0, -52, 9, 20, 4), dark)
-        for side in (-1, 1):
-            for y in (-33, -18):
-                pen.fill(box(side * 36, y, 22, 8, 4), dark)
-    elif character.pattern == "spots":
-        for x, y in ((-25, -33), (3, -41), (28, -25), (-25, -8)):
-            pen.fill(oval(x, y, 7, 7), pale)
-    else:
-        pen.fill(polygon((1, -60), (50, -60), (50, 10), (20, 4)), dark)
+        return [(blob((-13, -54), (13, -54), (6, -24), (0, -14), (-6, -24)), pale)]
+    if character.pattern == "stripes":
+        sides = [(box(side * 36, y, 22, 8, 4), dark) for side in (-1, 1) for y in (-33, -18)]
+        return [(box(0, -52, 9, 20, 4), dark), *sides]
+    if character.pattern == "spots":
+        return [(oval(x, y, 7, 7), pale) for x, y in ((-25, -33), (3, -41), (28, -25), (-25, -8))]
+    return [(polygon((1, -60), (50, -60), (50, 10), (20, 4)), dark)]
 
 
 def _draw_muzzle(pen: Pen, character: Character) -> None:

@@ -94,7 +94,10 @@ def _draw_clouds(pen: Pen, colour: Colour, half: float) -> None:
 def _cloud(x: float, y: float, size: float) -> skia.Path:
     """Three heaps on a flat bottom."""
     base = box(x, y, 20 * size, 6 * size, 3 * size)
-    heaps = joined(oval(x + size, y + 0.5 * size, 5.5 * size, 5 * size), oval(x - 5 * size, y + 2 * size, 3.5 * size, 3 * size))
+    heaps = joined(
+        oval(x + size, y + 0.5 * size, 5.5 * size, 5 * size),
+        oval(x - 5 * size, y + 2 * size, 3.5 * size, 3 * size),
+    )
     return joined(base, heaps)
 
 
@@ -171,7 +174,18 @@ def draw_ground(pen: Pen, place: str) -> None:
 
 
 def _tuft(pen: Pen, x: float, y: float, colour: Colour) -> None:
-    pen.fill(polygon((x - 2.6, y - 3), (x - 1, y), (x, y - 4), (x + 1, y), (x + 2.6, y - 3), (x + 1.4, y + 1), (x - 1.4, y + 1)), colour)
+    pen.fill(
+        polygon(
+            (x - 2.6, y - 3),
+            (x - 1, y),
+            (x, y - 4),
+            (x + 1, y),
+            (x + 2.6, y - 3),
+            (x + 1.4, y + 1),
+            (x - 1.4, y + 1),
+        ),
+        colour,
+    )
 
 
 def draw_landmarks(pen: Pen, landmark: str, side: str) -> None:

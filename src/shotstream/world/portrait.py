@@ -20,7 +20,7 @@ GROUNDS: dict[str, tuple[int, int, int]] = {
     "grey": (216, 216, 220),
 }
 """Plain pale grounds."""
-SCALE, FEET, OUTLINE = 0.49, 62.0, 1.1
+SCALE, FEET, OUTLINE = 0.44, 61.0, 1.1
 
 
 def draw_portrait(
@@ -56,11 +56,11 @@ def draw_portrait(
         raise ValueError(f"there is no ground {ground!r}; use one of {', '.join(GROUNDS)}")
     random = Random(seed)
     vary = (lambda most: random.uniform(-most, most)) if seed else (lambda most: 0.0)
-    scale = SCALE * (1 + vary(0.08))
+    scale = SCALE * (1 + vary(0.05))
     stand = replace(pose("stands", 0.4 + vary(0.4), 0.0), lean=vary(3), head_turn=vary(4), eyes_open=True)
     pen = Pen(height, width)
     pen.fill(box(0, 0, 4 * pen.half_width, 64), GROUNDS[ground])
-    with pen.moved(vary(5), FEET + vary(1), scale=(scale, scale)):
+    with pen.moved(vary(5), FEET + vary(0.6), scale=(scale, scale)):
         pen.fill(oval(0, 1, 38, 8), mix(GROUNDS[ground], (40, 40, 80), 0.2))
         pen.outline = OUTLINE / scale
         draw_figure(pen, character, stand, feeling=feeling)

@@ -68,9 +68,15 @@ def draw_shot(story: WorldStory, index: int, *, height: int, width: int, fps: fl
     pen = Pen(height, width)
     shot = story.shots[index]
     frames = np.empty((shot.frames, height, width, 3), np.uint8)  # [T, H, W, 3]
+    backdrop: np.ndarray | None = None
     for number in range(shot.frames):
         camera = _aim(story, shot, number / fps)
-        _draw_place(pen, story, camera, number / fps)
+        if backdrop is not None:
+            pen.bring_back(backdrop)
+        else:
+            _draw_place(pen, story, camera)
+            backdrop = pen.keep() if shot.camera == "still" else None
+        _draw_falling(pen, story, camera, number / fps)
         _draw_cast(pen, story, shot, camera, number / fps)
         frames[number] = pen.picture()
     return frames
@@ -112,7 +118,7 @@ def _aim(story: WorldStory, shot: WorldShot, seconds: float) -> _Camera:
     return _Camera(FRAMINGS[shot.framing], pan + stand, pan, zoom)
 
 
-def _draw_place(pen: Pen, story: WorldStory, camera: _Camera, seconds: float) -> None:
+def _draw_place(pen: Pen, story: WorldStory, camera: _Camera) -> None:
     from shotstream.world import places, weather
 
     pen.light = (1.0, 1.0, 1.0)
@@ -125,6 +131,12 @@ def _draw_place(pen: Pen, story: WorldStory, camera: _Camera, seconds: float) ->
         places.draw_ground(pen, story.place)
         weather.draw_on_ground(pen, story.weather, story.place)
         places.draw_landmarks(pen, story.landmark, story.side)
+
+
+def _draw_falling(pen: Pen, story: WorldStory, camera: _Camera, seconds: float) -> None:
+    from shotstream.world import weather
+
+    pen.light = weather.LIGHT[story.time]
     with camera.layer(pen, GROUND):
         weather.draw_falling(pen, story.weather, seconds)
 
@@ -147,6 +159,4 @@ def _draw_cast(pen: Pen, story: WorldStory, shot: WorldShot, camera: _Camera, se
             pen.light = places.FIGURE_LIGHT[story.time]
             pen.outline = camera.framing.outline / camera.framing.scale
             with pen.moved(0, -lift):
-                figures.draw_figure(
-                    pen, story.cast[index], moment, feeling=shot.feeling, prop=shot.prop
-                )
+                figures.draw_figure(pen, story.cast[index], moment, feeling=shot.feeling, prop=shot.prop)

@@ -195,7 +195,19 @@ def split_words(caption: str) -> list[str]:
 
 def words() -> list[str]:
     """Every word, in lower case, that a setting or a prompt can contain, sorted."""
-    tables = (KINDS, COLOURS, ACCESSORIES, PLACES, TIMES, WEATHER, FEELINGS, MANNERS, PROPS, FRAMINGS, CAMERAS)
+    tables = (
+        KINDS,
+        COLOURS,
+        ACCESSORIES,
+        PLACES,
+        TIMES,
+        WEATHER,
+        FEELINGS,
+        MANNERS,
+        PROPS,
+        FRAMINGS,
+        CAMERAS,
+    )
     phrases = [phrase for table in tables for phrases in table.values() for phrase in phrases]
     phrases += [form for wordings in ACTIONS.values() for wording in wordings for form in wording]
     templates = (*SETTING_TEMPLATES, *PROMPT_TEMPLATES, *LOOKING)

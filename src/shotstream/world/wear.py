@@ -12,6 +12,7 @@ PETAL: Colour = (255, 255, 255)
 POLLEN: Colour = (255, 196, 40)
 STEM: Colour = (60, 160, 80)
 UMBRELLA: tuple[Colour, Colour] = ((255, 206, 64), (255, 250, 236))
+SCREEN_EDGE: Colour = (150, 160, 186)
 HOLDING = 58.0
 """Degrees by which the arm that holds something is raised."""
 
@@ -27,18 +28,28 @@ def draw_head_wear(pen: Pen, character: Character) -> None:
         pen.fill(box(0, -56, 36, 7), shade)
         pen.outlined(box(0, -51, 60, 8, 4), tint)
     elif character.accessory == "crown":
-        pen.outlined(polygon((-24, -42), (-29, -70), (-14, -57), (0, -74), (14, -57), (29, -70), (24, -42)), tint)
+        pen.outlined(
+            polygon((-24, -42), (-29, -70), (-14, -57), (0, -74), (14, -57), (29, -70), (24, -42)), tint
+        )
         pen.fill(box(0, -50, 47, 6), shade)
     elif character.accessory == "bow":
         with pen.moved(13, -47, turn=12):
             for side in (-1, 1):
-                pen.outlined(blob((0, 0), (side * 14, -17), (side * 27, -14), (side * 27, 14), (side * 14, 17)), tint)
+                pen.outlined(
+                    blob((0, 0), (side * 14, -17), (side * 27, -14), (side * 27, 14), (side * 14, 17)), tint
+                )
             pen.outlined(oval(0, 0, 6.5, 7.5), shade)
 
 
-def draw_sunglasses(pen: Pen, tint: str, pose: Pose) -> None:
-    """Draws sunglasses over the eyes; through them nobody sees whether the eyes are open."""
+def draw_sunglasses(pen: Pen, tint: str, pose: Pose, on_dark: bool) -> None:
+    """Draws sunglasses over the eyes; through them only a sleeper's lids are seen.
+
+    `on_dark` draws a pale edge, for a robot's screen.
+    """
     frame = ACCESSORY_COLOURS[tint]
+    if on_dark:
+        for x in (-16, 16):
+            pen.fill(box(x, -40, 37, 29, 13), SCREEN_EDGE)
     pen.outlined(box(0, -35, 64, 8, 3), frame)
     for x in (-16, 16):
         pen.outlined(box(x, -36, 29, 21, 9), frame)
@@ -59,12 +70,12 @@ def draw_scarf(pen: Pen, tint: str) -> None:
 
 
 def draw_umbrella(pen: Pen, hand: tuple[float, float]) -> None:
-    """Draws an umbrella above the hand that holds it; before the figure is drawn, so that no face is hidden."""
+    """Draws an umbrella above the hand that holds it; before the figure, so that no face is hidden."""
     with pen.moved(*hand, turn=-8):
-        pen.outlined_stroke(curve((0, 14), (0, -30), (0, -84)), 3.5, (150, 100, 70))
-        roof = shared(oval(0, -62, 50, 42), box(0, -110, 110, 48))
+        pen.outlined_stroke(curve((0, 14), (0, -30), (0, -66)), 3.5, (150, 100, 70))
+        roof = shared(oval(0, -60, 42, 38), box(0, -110, 110, 50))
         pen.outlined(roof, UMBRELLA[0])
-        pen.fill(shared(roof, oval(0, -62, 20, 46)), UMBRELLA[1])
+        pen.fill(shared(roof, oval(0, -60, 16, 42)), UMBRELLA[1])
 
 
 def draw_held(pen: Pen, prop: str, hand: tuple[float, float], sway: float) -> None:

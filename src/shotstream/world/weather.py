@@ -7,18 +7,20 @@ autoencoder. They fall behind the cast, so that no face is hidden.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import pi, sin
+from math import cos, pi, sin
 
 import skia
 
-from shotstream.world.pen import Colour, Pen, mix, oval
+from shotstream.world.pen import Colour, Light, Pen, mix, oval
 from shotstream.world.places import PALETTES, SNOW_WHITE
 
 PERIOD = 72.0
 """In lines: after falling so far, drops and flakes are where they were."""
 RAIN_SPEED, SNOW_SPEED = 12.0, 4.5
 """Lines in a second."""
-DROP: Colour = (150, 200, 255)
+LIGHT: dict[str, Light] = {"day": (1, 1, 1), "sunset": (1.0, 0.94, 0.9), "night": (0.72, 0.78, 0.96)}
+"""Drops and flakes shine a little at night."""
+DROP: Colour = (128, 184, 255)
 PUDDLE: Colour = (150, 180, 220)
 
 
@@ -27,7 +29,7 @@ def draw_falling(pen: Pen, weather: str, seconds: float) -> None:
     if weather == "rain":
         fallen = RAIN_SPEED * seconds % PERIOD
         with pen.moved(-0.25 * fallen, fallen):
-            pen.stroke(_drops(round(pen.half_width)), 1.5, DROP)
+            pen.fill(_drops(round(pen.half_width)), DROP)
     elif weather == "snowfall":
         fallen = SNOW_SPEED * seconds % PERIOD
         with pen.moved(1.5 * sin(2 * pi * SNOW_SPEED * seconds / PERIOD * 5), fallen):
@@ -47,7 +49,7 @@ def draw_on_ground(pen: Pen, weather: str, place: str) -> None:
 
 def _spots(half: int) -> list[tuple[float, float]]:
     """Evenly strewn points over one period and, again, the one above; wide enough for a moving camera."""
-    count = round(2 * (half + 30) * PERIOD / 230)
+    count = round(2 * (half + 30) * PERIOD / 270)
     points = []
     for number in range(count):
         x = (number + 0.5) / count * 2 * (half + 30) - half - 24
@@ -60,8 +62,8 @@ def _spots(half: int) -> list[tuple[float, float]]:
 def _drops(half: int) -> skia.Path:
     path = skia.Path()
     for x, y in _spots(half):
-        path.moveTo(x, y)
-        path.lineTo(x - 1.2, y + 4.8)
+        corners = ((0, 0), (0.9, 4.6), (-0.8, 6.6), (-2.6, 5.0))
+        path.addPoly([skia.Point(x + right, y + down) for right, down in corners], True)
     return path
 
 
@@ -70,5 +72,8 @@ def _flakes(half: int) -> skia.Path:
     path = skia.Path()
     for number, (x, y) in enumerate(_spots(half)):
         # straight above each other, one period apart
-        path.addCircle(x - 0.25 * PERIOD * (number % 2), y, 1.5 if number // 2 % 3 else 2.1)
+        x -= 0.25 * PERIOD * (number % 2)
+        size = 1.6 if number // 2 % 3 else 2.2
+        turns = [2 * pi * corner / 8 for corner in range(8)]
+        path.addPoly([skia.Point(x + size * cos(turn), y + size * sin(turn)) for turn in turns], True)
     return path
