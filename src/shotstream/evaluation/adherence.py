@@ -3,6 +3,10 @@
 What captions tell is compared with what they tell. What no caption tells (colour of an accessory, pattern,
 landmark and its side) nobody can know before it is first seen: it is compared with what the judge read in the
 first shot of that character or place in the same film. That is consistency, not truth.
+
+A judge is asked only what it was taught: where it does not know a question, or the true answer is none of its
+possible ones (a judge that was trained before the world had owls), there is no mark. Nor is there one where
+nothing is hidden: the colour of an accessory that nobody wears.
 """
 
 from __future__ import annotations
@@ -11,16 +15,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from shotstream.world.judge import NOBODY, STANDS, true_answers
+from shotstream.world.judge import NOBODY, QUESTIONS, STANDS, Questions, can_answer, true_answers
+from shotstream.world.vocabulary import NONE
 
 TOLD, KEPT = "told", "kept"
-TOLD_OF_THE_SHOT = ("place", "time", "framing", "action")
+TOLD_OF_THE_SHOT = ("place", "time", "weather", "framing", "action", "feeling", "prop")
 TOLD_OF_WHOM = ("kind", "colour", "accessory")
 KEPT_BY_THE_PLACE = ("landmark", "side")
 KEPT_BY_A_CHARACTER = ("accessory_colour", "pattern")
 
 Answers = Mapping[str, str]
-"""Question -> answer, for one shot; the questions are `shotstream.world.judge.QUESTIONS`."""
+"""Question -> answer, for one shot; the questions are those of a judge."""
 
 
 class Mark(NamedTuple):
@@ -37,17 +42,20 @@ class Mark(NamedTuple):
     right: bool
 
 
-def mark_film(attributes: dict[str, Any], answers: Sequence[Answers]) -> list[list[Mark]]:
+def mark_film(
+    attributes: dict[str, Any], answers: Sequence[Answers], questions: Questions = QUESTIONS
+) -> list[list[Mark]]:
     """Mark every shot of a film.
 
     Args:
         attributes: `WorldStory.attributes()` of the story. Alone, a character is the judge's first. Of two,
             captions do not say who stands on which side, so each is looked for where it fits better.
         answers: What the judge reads in every shot.
+        questions: Those of the judge.
 
     Returns:
         Marks of every shot: "headcount", "character" (kind and colour, both right) and "accessory" of every
-        visible character, "place", "time", "framing", "action"; in later shots also "kept_accessory_colour",
+        visible character, those of `TOLD_OF_THE_SHOT`; in later shots also "kept_accessory_colour",
         "kept_pattern", "kept_landmark" and "kept_side", of what was seen before. Reading nobody where a
         character was asked for is never right, twice nobody neither.
 
@@ -61,10 +69,14 @@ def mark_film(attributes: dict[str, Any], answers: Sequence[Answers]) -> list[li
     seen: dict[tuple[Any, str], str] = {}
     marks = []
     for number, (shot, read) in enumerate(zip(attributes["shots"], answers, strict=True)):
-        truth = true_answers(attributes, number)
+        truth = {
+            question: true
+            for question, true in true_answers(attributes, number).items()
+            if can_answer(questions, question, true)
+        }
         if len(shot["subjects"]) == len(STANDS):
             read = max(read, _other_way_round(read), key=lambda answers: _likeness(truth, answers))
-        marks.append(_told(truth, read, len(shot["subjects"])) + _kept(shot["subjects"], read, seen))
+        marks.append(_told(truth, read, len(shot["subjects"])) + _kept(shot["subjects"], truth, read, seen))
     return marks
 
 
@@ -85,20 +97,25 @@ def _told(told: Answers, read: Answers, characters: int) -> list[Mark]:
     read_characters = sum(read[f"{stand} kind"] != NOBODY for stand in STANDS)
     marks = [_mark("headcount", "", str(characters), str(read_characters))]
     for stand in STANDS[:characters]:
-        marks += [
-            _mark("character", stand, _looks(told, stand), _looks(read, stand)),
-            _mark("accessory", stand, told[f"{stand} accessory"], read[f"{stand} accessory"]),
-        ]
-    return marks + [_mark(name, "", told[name], read[name]) for name in TOLD_OF_THE_SHOT]
+        accessory = f"{stand} accessory"
+        if f"{stand} kind" in told and f"{stand} colour" in told:
+            marks.append(_mark("character", stand, _looks(told, stand), _looks(read, stand)))
+        if accessory in told:
+            marks.append(_mark("accessory", stand, told[accessory], read[accessory]))
+    return marks + [_mark(name, "", told[name], read[name]) for name in TOLD_OF_THE_SHOT if name in told]
 
 
-def _kept(subjects: Sequence[int], read: Answers, seen: dict[tuple[Any, str], str]) -> list[Mark]:
+def _kept(
+    subjects: Sequence[int], truth: Answers, read: Answers, seen: dict[tuple[Any, str], str]
+) -> list[Mark]:
     """Compare with what was read when it was first seen (`seen`, which grows)."""
     questions = [("place", "", name, name) for name in KEPT_BY_THE_PLACE]
     for stand, character in zip(STANDS, subjects, strict=False):
         questions += [(character, stand, name, f"{stand} {name}") for name in KEPT_BY_A_CHARACTER]
     marks = []
     for owner, stand, name, question in questions:
+        if truth.get(question, NONE) == NONE:  # not known to the judge, or nothing to be seen
+            continue
         now = read[question]
         if (owner, name) in seen:
             before = seen[owner, name]
@@ -123,7 +140,7 @@ def _other_way_round(answers: Answers) -> Answers:
 def _likeness(told: Answers, read: Answers) -> int:
     """How much of what captions tell of two characters is read of them."""
     return sum(
-        told[f"{stand} {name}"] == read[f"{stand} {name}"] for stand in STANDS for name in TOLD_OF_WHOM
+        told.get(f"{stand} {name}") == read[f"{stand} {name}"] for stand in STANDS for name in TOLD_OF_WHOM
     )
 
 

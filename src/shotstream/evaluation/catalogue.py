@@ -40,14 +40,19 @@ METRICS: Mapping[str, Metric] = {
     "aesthetic": Metric("Aesthetic", "LAION's predictor over 10, frames of a shot, then shots", "aesthetic"),
     "dynamic_degree": Metric("Dynamic degree", "share of shots in which much moves", needs=_MOVING),
     "saturation": Metric("Saturation", "mean of HSV's S over pixels; falls when pictures wash out"),
-    "adherence.told": Metric("What captions tell", "right, of all that follows up to action", needs=_WORLD),
+    "adherence.told": Metric(
+        "What captions tell", "right, of all that follows up to the thing in the hand", needs=_WORLD
+    ),
     "adherence.headcount": Metric("Characters in the shot", "as many as asked", needs=_WORLD),
     "adherence.character": Metric("Kind and colour", "both right, per visible character", needs=_WORLD),
     "adherence.accessory": Metric("Accessory", "right, per visible character", needs=_WORLD),
     "adherence.place": Metric("Place", "right, per shot", needs=_WORLD),
     "adherence.time": Metric("Time of day", "right, per shot", needs=_WORLD),
+    "adherence.weather": Metric("Weather", "right, per shot", needs=_WORLD),
     "adherence.framing": Metric("Framing", "right, per shot", needs=_WORLD),
     "adherence.action": Metric("Action", "right, per shot", needs=_WORLD),
+    "adherence.feeling": Metric("Feeling", "right, per shot", needs=_WORLD),
+    "adherence.prop": Metric("Thing in the hand", "right, per shot", needs=_WORLD),
     "adherence.kept": Metric("What no caption tells", "kept, of all that follows", needs=_LATER),
     "adherence.kept_accessory_colour": Metric(
         "Kept: colour of the accessory", _KEPT.format("character"), needs=_LATER

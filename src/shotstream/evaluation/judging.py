@@ -58,7 +58,7 @@ def judge_facts(folder: Path) -> dict[str, Any]:
 
 
 def read_shots(judge: Judge, shots: Sequence[np.ndarray]) -> list[dict[str, str]]:
-    """What the judge answers about each shot, uint8 ``[T, H, W, 3]``, to each of its questions."""
+    """What the judge answers about each shot, uint8 ``[T, H, W, 3]``, to each of its own questions."""
     return [judge.answers(to_pixels(shot)[None].to(judge.device))[0] for shot in shots]
 
 

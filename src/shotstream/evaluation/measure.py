@@ -42,7 +42,7 @@ def measure(film: Film, extractors: Extractors, judge: Judge | None = None) -> d
     Args:
         film: The film.
         extractors: What consistency and text alignment are computed from.
-        judge: Reads the shots of stories of the story world.
+        judge: Reads the shots of stories of the story world; what it was never taught is not asked.
 
     Returns:
         Metric (a key of `METRICS`) -> value; what cannot be measured is not there.
@@ -64,7 +64,7 @@ def examine(film: Film, extractors: Extractors, judge: Judge | None = None) -> E
     values["saturation"] = saturation(film.shots)
     marks: list[list[Mark]] = [[] for _ in film.shots]
     if judge is not None and film.attributes is not None:
-        marks = mark_film(film.attributes, read_shots(judge, film.shots))
+        marks = mark_film(film.attributes, read_shots(judge, film.shots), judge.questions)
     values |= {f"adherence.{name}": share for name, share in shares(marks).items()}
     if film.first_frame_seconds is not None:
         values["first_frame_seconds"] = film.first_frame_seconds

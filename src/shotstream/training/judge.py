@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from shotstream.streaming.chunk import to_pixels
 from shotstream.training.pictures import picture_grid
 from shotstream.training.settings import JudgeStage
 from shotstream.training.stage import Role
-from shotstream.world.judge import QUESTIONS, Judge, judge_loss, true_answers
+from shotstream.world.judge import Judge, can_answer, judge_loss, true_answers
 
 
 class LearnToJudge:
@@ -54,7 +55,7 @@ class LearnToJudge:
         again = round(self.settings.autoencoded_share * batch) - rows.start
         if again > 0:
             frames = torch.cat([autoencode(self._autoencoder, frames[:again]), frames[again:]])
-        return judge_loss(self._judge(shift(frames, shifts)), truth), {}
+        return judge_loss(self._judge(shift(frames, shifts)), truth, self._judge.questions), {}
 
     def _draw(self, generator: torch.Generator) -> tuple[int, int]:
         story = int(torch.randint(len(self._drawn), (), generator=generator))
@@ -74,18 +75,21 @@ class LearnToJudge:
         return picture_grid([[a[0], a[-1], b[0], b[-1]] for a, b in zip(frames, again, strict=True)])
 
     def accuracy(self) -> dict[str, float]:
-        """Share of right answers on all held-out shots, as drawn and `autoencoded`, by question."""
-        right = {f"{name}{after}": 0 for after in ("", " autoencoded") for name in QUESTIONS}
-        count = 0
+        """Fraction of right answers on all held-out shots, as drawn and `autoencoded`, by question.
+
+        A shot whose true answer the judge does not know is left out; so is a question that no shot is left for.
+        """
+        right: dict[str, list[bool]] = defaultdict(list)
         for story, record in enumerate(self._held_out.records):
             chosen = [(story, shot) for shot in range(len(record["prompts"]))]
             frames, truth = self._look(self._held_out, chosen)
-            count += len(chosen)
             for after, seen in (("", frames), (" autoencoded", autoencode(self._autoencoder, frames))):
                 for answers, true in zip(self._judge.answers(seen), truth, strict=True):
-                    for name in QUESTIONS:
-                        right[name + after] += answers[name] == true[name]
-        return {name: number / count for name, number in right.items()}
+                    for name, answer in answers.items():
+                        if can_answer(self._judge.questions, name, true[name]):
+                            right[name + after].append(answer == true[name])
+        names = [f"{name}{after}" for after in ("", " autoencoded") for name in self._judge.questions]
+        return {name: sum(right[name]) / len(right[name]) for name in names if right[name]}
 
     def export(self, folder: Path) -> None:
         """Save the judge, with its figures in accuracy.json."""

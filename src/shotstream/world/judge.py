@@ -1,14 +1,15 @@
 """The judge: reads back from the frames of a shot what the story world drew, or a model made of a prompt.
 
 It knows nothing of captions: it is trained on drawn shots, as they are and through the autoencoder, and asked
-the same questions of generated ones.
+the same questions of generated ones. A judge keeps the questions that it was trained for in its config: the
+world grows, and an older judge knows fewer of them, and fewer answers. What it was never taught is not asked.
 
 Legend: B batch, T frames, D features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,17 +28,22 @@ _OF_THE_SHOT: Mapping[str, tuple[str, ...]] = {
     "time": tuple(vocabulary.TIMES),
     "landmark": tuple(name for pair in vocabulary.LANDMARKS.values() for name in pair),
     "side": vocabulary.SIDES,
+    "weather": tuple(vocabulary.WEATHER),
     "framing": tuple(vocabulary.FRAMINGS),
     "action": tuple(vocabulary.ACTIONS),
+    "feeling": tuple(vocabulary.FEELINGS),
+    "prop": tuple(vocabulary.PROPS),
 }
 _OF_A_CHARACTER: Mapping[str, tuple[str, ...]] = {
     "kind": tuple(vocabulary.KINDS),
     "colour": tuple(vocabulary.COLOURS),
     "accessory": tuple(vocabulary.ACCESSORIES),
-    "accessory_colour": vocabulary.ACCESSORY_COLOURS,
+    "accessory_colour": (*vocabulary.ACCESSORY_COLOURS, vocabulary.NONE),
     "pattern": vocabulary.PATTERNS,
 }
-QUESTIONS: Mapping[str, tuple[str, ...]] = {
+Questions = Mapping[str, tuple[str, ...]]
+"""Question -> possible answers."""
+QUESTIONS: Questions = {
     **_OF_THE_SHOT,
     **{
         f"{stand} {name}": (*answers, NOBODY) if stand == "second" else answers
@@ -45,18 +51,25 @@ QUESTIONS: Mapping[str, tuple[str, ...]] = {
         for name, answers in _OF_A_CHARACTER.items()
     },
 }
-"""Question -> possible answers."""
+"""All that can be asked about the world of today."""
 
 
 def true_answers(attributes: dict[str, Any], shot: int) -> dict[str, str]:
-    """What is to be seen in a shot (from 0) of a story, from `WorldStory.attributes()`."""
+    """What is to be seen in a shot (from 0) of a story, from `WorldStory.attributes()`.
+
+    Stories written down before there were weather, feelings and props have a clear sky, and calm heroes with
+    empty hands.
+    """
     story, told = attributes, attributes["shots"][shot]
     answers = {
         "place": story["place"],
         "time": story["time"],
+        "weather": story.get("weather", "clear"),
         **story["hidden"],
         "framing": told["framing"],
         "action": told["action"],
+        "feeling": told.get("feeling", vocabulary.CALM),
+        "prop": told.get("prop", vocabulary.NONE),
     }
     for order, stand in enumerate(STANDS):
         seen = told["subjects"][order : order + 1]
@@ -78,15 +91,18 @@ class Judge(ModelMixin, ConfigMixin):
         frame_step: int = 2,
         widths: tuple[int, int, int, int] = (32, 64, 128, 128),
         features: int = 256,
+        questions: Sequence[tuple[str, Sequence[str]]] = tuple(QUESTIONS.items()),
     ):
         """Build a judge with random weights.
 
         Args:
             height: Pixels that frames are resized to.
             width: Pixels that frames are resized to.
-            frame_step: It looks at every so manyth frame.
+            frame_step: It looks at one frame of so many.
             widths: Channels after each halving of the picture.
             features: D, of a frame and of a shot.
+            questions: Pairs of a question and its possible answers, in order (a config file sorts names, not
+                pairs). By default all of today's.
         """
         super().__init__()
         layers: list[nn.Module] = []
@@ -101,7 +117,10 @@ class Judge(ModelMixin, ConfigMixin):
         self.follow = nn.ModuleList(
             nn.Conv1d(features, features, 3, padding=gap, dilation=gap) for gap in (1, 3)
         )
-        self.readings = nn.ModuleList(nn.Linear(2 * features, len(answers)) for answers in QUESTIONS.values())
+        self.questions: Questions = {name: tuple(answers) for name, answers in questions}
+        self.readings = nn.ModuleList(
+            nn.Linear(2 * features, len(answers)) for answers in self.questions.values()
+        )
 
     def frame_features(self, frames: Tensor) -> Tensor:
         """What single frames look like: `[B, T, 3, H, W]` in [-1, 1] to `[B, T, D]`."""
@@ -124,22 +143,42 @@ class Judge(ModelMixin, ConfigMixin):
         for follow in self.follow:
             x = x + follow(functional.silu(x))
         seen = torch.cat([x.mean(dim=-1), x.amax(dim=-1)], dim=1)  # [B, 2 D]
-        return {name: reading(seen) for name, reading in zip(QUESTIONS, self.readings, strict=True)}
+        return {name: reading(seen) for name, reading in zip(self.questions, self.readings, strict=True)}
 
     @torch.no_grad()
     def answers(self, frames: Tensor) -> list[dict[str, str]]:
         """The most likely answer of every question, for each of B shots `[B, T, 3, H, W]` in [-1, 1]."""
         best = {name: logits.argmax(dim=1).tolist() for name, logits in self(frames).items()}
         return [
-            {name: QUESTIONS[name][numbers[shot]] for name, numbers in best.items()}
+            {name: self.questions[name][numbers[shot]] for name, numbers in best.items()}
             for shot in range(len(frames))
         ]
 
 
-def judge_loss(logits: Mapping[str, Tensor], truth: list[dict[str, str]]) -> Tensor:
-    """Mean cross entropy over questions and shots (a scalar)."""
+def can_answer(questions: Questions, question: str, truth: str) -> bool:
+    """Whether a judge of these questions knows the question, and the true answer as a possible one."""
+    return truth in questions.get(question, ())
+
+
+def judge_loss(
+    logits: Mapping[str, Tensor], truth: list[dict[str, str]], questions: Questions = QUESTIONS
+) -> Tensor:
+    """Mean cross entropy over questions and shots (a scalar).
+
+    Args:
+        logits: Question -> `[B, answers]`.
+        truth: What is true of each of B shots; where the judge does not know that answer, it is not asked.
+        questions: Those of the judge.
+    """
     losses = []
     for name, values in logits.items():
-        right = [QUESTIONS[name].index(answers[name]) for answers in truth]
-        losses.append(functional.cross_entropy(values.float(), torch.tensor(right, device=values.device)))
+        known = [can_answer(questions, name, answers.get(name, "")) for answers in truth]
+        if any(known):
+            right = [
+                questions[name].index(answers[name])
+                for answers, asked in zip(truth, known, strict=True)
+                if asked
+            ]
+            asked = values[torch.tensor(known, device=values.device)].float()
+            losses.append(functional.cross_entropy(asked, torch.tensor(right, device=values.device)))
     return torch.stack(losses).mean()

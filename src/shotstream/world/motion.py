@@ -32,7 +32,10 @@ class Pose:
     """Height against the resting height."""
     gaze: float = 0.0
     """Where the eyes look, from -1 (left) to 1 (right)."""
+    seat: float = 0.0
+    """How far the figure has sat down, from 0 (stands) to 1."""
     eyes_open: bool = True
+    asleep: bool = False
 
 
 def pose(action: str, seconds: float, phase: float) -> Pose:
@@ -81,5 +84,26 @@ def pose(action: str, seconds: float, phase: float) -> Pose:
             left_leg=9 * slow,
             right_leg=9 * slow,
             gaze=slow,
+        )
+    if action == "sits":
+        return Pose(
+            seat=1.0,
+            left_arm=20 + 5 * slow,
+            right_arm=20 - 5 * slow,
+            left_leg=9 * slow,
+            right_leg=9 * slow,
+            head_turn=5 * slow,
+            gaze=0.6 * slow,
+            eyes_open=eyes_open,
+        )
+    if action == "sleeps":
+        return Pose(
+            seat=1.0,
+            stretch=1 + 0.02 * slow,
+            head_turn=9 + 3 * slow,
+            left_arm=8,
+            right_arm=8,
+            eyes_open=False,
+            asleep=True,
         )
     return Pose(stretch=1 + 0.012 * slow, head_turn=2 * slow, gaze=0.6 * slow, eyes_open=eyes_open)

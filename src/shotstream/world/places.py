@@ -1,4 +1,4 @@
-"""Where stories play: five places, each with its own palette, lit by three times of day.
+"""Where stories play: six places, each with its own palette, lit by three times of day and under three skies.
 
 A place is drawn back to front in layers that the camera moves by different amounts: sky, far shapes, ground
 with its landmark. Colours are pale, so that the saturated cast stands out.
@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from shotstream.world.pen import Colour, Light, Pen, box, curve, mix, oval, polygon
+from shotstream.world.pen import Colour, Light, Pen, box, curve, joined, mix, oval, polygon
+
+if TYPE_CHECKING:
+    import skia
 
 HORIZON = 41.0
 """Height of the ground's far edge, in lines from the top of a picture 64 lines high."""
 LANDMARK_FEET = 46.0
 SNOW_WHITE: Colour = (246, 249, 255)
+WHITE: Colour = (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -34,30 +39,66 @@ PALETTES = {
     "city": Palette((226, 214, 240), (188, 182, 212), (160, 156, 190), (150, 150, 164), (236, 234, 240)),
     "forest": Palette((206, 226, 190), (150, 186, 140), (112, 86, 66), (120, 140, 84), (64, 112, 78)),
     "snow": Palette((190, 212, 244), (142, 172, 222), (214, 226, 246), SNOW_WHITE, (160, 190, 226)),
+    "castle": Palette((198, 222, 250), (214, 202, 196), (190, 178, 184), (232, 220, 194), (120, 132, 196)),
 }
+_CLOUDED: dict[tuple[str, str], Colour] = {
+    ("rain", "day"): (150, 166, 190),
+    ("rain", "sunset"): (166, 126, 150),
+    ("rain", "night"): (44, 50, 84),
+    ("snowfall", "day"): (206, 212, 228),
+    ("snowfall", "sunset"): (226, 180, 190),
+    ("snowfall", "night"): (78, 84, 124),
+}
+"""What a sky full of clouds is tinted with."""
 SCENE_LIGHT: dict[str, Light] = {"day": (1, 1, 1), "sunset": (1.0, 0.84, 0.74), "night": (0.36, 0.40, 0.60)}
 FIGURE_LIGHT: dict[str, Light] = {"day": (1, 1, 1), "sunset": (1.0, 0.93, 0.86), "night": (0.90, 0.90, 0.98)}
 
 
-def draw_sky(pen: Pen, place: str, time: str) -> None:
-    """Fills the picture with the sky of a place at a time, with its sun, moon, clouds or stars."""
+def draw_sky(pen: Pen, place: str, time: str, weather: str = "clear") -> None:
+    """Fills the picture with the sky of a place at a time; with sun, moon and stars, or clouded."""
     sky = PALETTES[place].sky
     half = pen.half_width
     high = 20 if place == "forest" else 10  # below the leaves
+    clear = weather == "clear"
     if time == "sunset":
-        pen.gradient(0, 50, [mix(sky, (126, 88, 176), 0.75), mix(sky, (255, 150, 70), 0.8)])
+        colours = [mix(sky, (126, 88, 176), 0.75), mix(sky, (255, 150, 70), 0.8)]
+    elif time == "night":
+        colours = [mix(sky, (26, 30, 84), 0.88), mix(sky, (70, 80, 150), 0.8)]
+    else:
+        colours = [sky, mix(sky, WHITE, 0.45)]
+    if not clear:
+        grey = _CLOUDED[weather, time]
+        colours = [mix(colour, grey, 0.6) for colour in colours]
+    pen.gradient(0, 50, colours)
+    if not clear:
+        _draw_clouds(pen, mix(_CLOUDED[weather, time], WHITE, 0.1 if time == "night" else 0.35), half)
+    elif time == "sunset":
+        pen.fill(oval(0.32 * half, 31, 15, 15), mix(colours[1], (255, 214, 140), 0.5))
         pen.fill(oval(0.32 * half, 31, 11, 11), (255, 226, 150))
     elif time == "night":
-        pen.gradient(0, 50, [mix(sky, (26, 30, 84), 0.88), mix(sky, (70, 80, 150), 0.8)])
         for x, y in ((-0.85, 7), (-0.5, 15), (-0.2, 5), (0.12, 13), (0.8, 16)):
             pen.fill(oval(x * half, y, 1.4, 1.4), (255, 250, 200))
         pen.fill(oval(0.46 * half, high, 6.5, 6.5), (255, 246, 196))
     else:
-        pen.gradient(0, 50, [sky, mix(sky, (255, 255, 255), 0.45)])
-        pen.fill(oval(0.46 * half, high, 5.5, 5.5), (255, 232, 110))
+        pen.fill(oval(0.46 * half, high, 8, 8), mix(sky, (255, 240, 170), 0.6))
+        pen.fill(oval(0.46 * half, high, 5.5, 5.5), (255, 226, 96))
         for x, y in ((-0.4, 10), (0.8, 15)) if place != "forest" else ():
-            pen.fill(box(x * half, y, 20, 6, 3), (255, 255, 255))
-            pen.fill(oval(x * half + 1, y + 1, 5.5, 4.5), (255, 255, 255))
+            pen.fill(_cloud(x * half, y, 1.0), WHITE)
+
+
+def _draw_clouds(pen: Pen, colour: Colour, half: float) -> None:
+    for x, y, size in ((-0.95, 6, 1.7), (-0.35, 4, 2.0), (0.25, 6, 1.6), (0.85, 4, 2.0)):
+        pen.fill(_cloud(x * half, y, size), mix(colour, (90, 90, 120), 0.1 if size > 1.8 else 0.0))
+
+
+def _cloud(x: float, y: float, size: float) -> skia.Path:
+    """Three heaps on a flat bottom."""
+    base = box(x, y, 20 * size, 6 * size, 3 * size)
+    heaps = joined(
+        oval(x + size, y + 0.5 * size, 5.5 * size, 5 * size),
+        oval(x - 5 * size, y + 2 * size, 3.5 * size, 3 * size),
+    )
+    return joined(base, heaps)
 
 
 def draw_far(pen: Pen, place: str) -> None:
@@ -80,6 +121,8 @@ def draw_far(pen: Pen, place: str) -> None:
             pen.fill(box(x * half, 0, 6, 46), palette.near)
         for x in (-1.2, -0.75, -0.3, 0.1, 0.5, 0.95, 1.3):
             pen.fill(oval(x * half, 2, 0.3 * half, 11), palette.trim)
+    elif place == "castle":
+        _castle(pen, palette, half)
     else:
         for x, top in ((-0.9, 16), (-0.15, 20), (0.65, 13)):
             _mountain(pen, x * half, top, palette)
@@ -89,6 +132,18 @@ def _mountain(pen: Pen, x: float, top: float, palette: Palette) -> None:
     slope = 0.9
     pen.fill(polygon((x, top), (x - 34 * slope, top + 34), (x + 34 * slope, top + 34)), palette.far)
     pen.fill(polygon((x, top), (x - 9 * slope, top + 9), (x + 9 * slope, top + 9)), SNOW_WHITE)
+
+
+def _castle(pen: Pen, palette: Palette, half: float) -> None:
+    """A wall with battlements between three towers with pointed roofs."""
+    pen.fill(box(0, 24, 4 * half, 20), palette.far)
+    for step in range(-9, 10):
+        pen.fill(box(step * 7.0, 21, 4, 4), palette.far)
+    pen.fill(box(0, 30, 11, 14, 5), mix(palette.near, (90, 70, 80), 0.45))
+    for x, top in ((-1.12, 14), (-0.36, 10), (0.36, 10), (1.12, 14)):
+        pen.fill(box(x * half, top, 11, 34), palette.near)
+        pen.fill(polygon((x * half - 8, top), (x * half, top - 12), (x * half + 8, top)), palette.trim)
+        pen.fill(box(x * half, top + 6, 3.4, 6, 1.7), mix(palette.near, (90, 70, 80), 0.5))
 
 
 def draw_ground(pen: Pen, place: str) -> None:
@@ -102,12 +157,35 @@ def draw_ground(pen: Pen, place: str) -> None:
     if place == "meadow":
         for x, y in ((-0.8, 57), (-0.45, 50), (0.4, 51), (0.75, 58)):
             pen.fill(oval(x * half, y, 2.2, 2.0), palette.trim)
+        for x, y in ((-0.62, 60), (-0.2, 48), (0.2, 61), (0.58, 47), (0.95, 52), (-0.97, 49)):
+            _tuft(pen, x * half, y, mix(palette.ground, (70, 150, 70), 0.5))
+    elif place == "castle":
+        for x, y in ((-0.85, 52), (-0.4, 57), (0.1, 49), (0.5, 56), (0.92, 50)):
+            pen.fill(box(x * half, y, 9, 3, 1.5), mix(palette.ground, (150, 130, 120), 0.3))
+    elif place == "beach":
+        for x, y in ((-0.5, 50), (0.35, 57), (0.8, 50), (-0.9, 59)):
+            pen.fill(oval(x * half, y, 3.4, 1.3), mix(palette.ground, (190, 150, 100), 0.35))
     elif place == "snow":
         for x, y in ((-0.6, 53), (0.55, 57)):
             pen.fill(oval(x * half, y, 12, 2.2), mix(palette.ground, palette.trim, 0.4))
     elif place == "forest":
         for x, y in ((-0.65, 54), (0.6, 58)):
             pen.fill(oval(x * half, y, 11, 2.4), mix(palette.ground, palette.trim, 0.5))
+
+
+def _tuft(pen: Pen, x: float, y: float, colour: Colour) -> None:
+    pen.fill(
+        polygon(
+            (x - 2.6, y - 3),
+            (x - 1, y),
+            (x, y - 4),
+            (x + 1, y),
+            (x + 2.6, y - 3),
+            (x + 1.4, y + 1),
+            (x - 1.4, y + 1),
+        ),
+        colour,
+    )
 
 
 def draw_landmarks(pen: Pen, landmark: str, side: str) -> None:
@@ -192,6 +270,23 @@ def _cabin(pen: Pen) -> None:
     pen.fill(box(5, -12, 6, 13), (96, 62, 48))
 
 
+def _fountain(pen: Pen) -> None:
+    pen.fill(box(0, -24, 5, 22), (178, 172, 184))
+    for side in (-1, 1):
+        pen.stroke(curve((0, -27), (side * 9, -30), (side * 10, -12)), 2.6, (110, 196, 240))
+    pen.fill(box(0, -20, 17, 4, 2), (196, 190, 202))
+    pen.fill(box(0, -9, 28, 10, 3), (178, 172, 184))
+    pen.fill(box(0, -9, 24, 4, 2), (110, 196, 240))
+
+
+def _banner(pen: Pen) -> None:
+    pen.fill(box(0, -36, 3, 37, 1), (136, 100, 76))
+    pen.fill(oval(0, -36, 2.6, 2.6), (255, 214, 96))
+    pen.fill(polygon((1.5, -34), (16, -34), (11, -28), (16, -20), (1.5, -20)), (206, 70, 84))
+    pen.fill(polygon((1.5, -29.5), (12.5, -29.5), (11.5, -25), (1.5, -25)), (255, 232, 180))
+    pen.fill(box(0, -3, 10, 4, 1.5), (150, 142, 150))
+
+
 _LANDMARKS: dict[str, Callable[[Pen], None]] = {
     "tree": _tree,
     "windmill": _windmill,
@@ -203,4 +298,6 @@ _LANDMARKS: dict[str, Callable[[Pen], None]] = {
     "tent": _tent,
     "fir": _fir,
     "cabin": _cabin,
+    "fountain": _fountain,
+    "banner": _banner,
 }

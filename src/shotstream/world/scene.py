@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shotstream.world.motion import pose
+from shotstream.world.motion import Pose, pose
 from shotstream.world.sampler import WorldShot, WorldStory
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CAMERA_SECONDS = 2.75
 """A camera move takes this long, and then goes back."""
-DISTANCE = 52.0
+DISTANCE = 54.0
 """From the middle to each of two characters, in figure units (a figure is 100 high)."""
 
 
@@ -32,12 +32,14 @@ class Framing:
     """Lines from the top of the picture to the ground under the feet."""
     background: float
     """Size of ground and landmarks against a wide shot."""
+    outline: float
+    """Width of the line around figures, in lines."""
 
 
 FRAMINGS = {
-    "wide": Framing(0.31, 58, 1.0),
-    "medium": Framing(0.44, 62, 1.12),
-    "close-up": Framing(0.80, 97, 1.3),
+    "wide": Framing(0.37, 59, 1.0, 0.9),
+    "medium": Framing(0.49, 66, 1.12, 1.1),
+    "close-up": Framing(0.80, 97, 1.3, 1.4),
 }
 SKY, FAR, GROUND = 0.1, 0.4, 0.8
 """How much of the camera's move and zoom each layer of the background follows; figures follow all of it."""
@@ -66,9 +68,15 @@ def draw_shot(story: WorldStory, index: int, *, height: int, width: int, fps: fl
     pen = Pen(height, width)
     shot = story.shots[index]
     frames = np.empty((shot.frames, height, width, 3), np.uint8)  # [T, H, W, 3]
+    backdrop: np.ndarray | None = None
     for number in range(shot.frames):
         camera = _aim(story, shot, number / fps)
-        _draw_place(pen, story, camera)
+        if backdrop is not None:
+            pen.bring_back(backdrop)
+        else:
+            _draw_place(pen, story, camera)
+            backdrop = pen.keep() if shot.camera == "still" else None
+        _draw_falling(pen, story, camera, number / fps)
         _draw_cast(pen, story, shot, camera, number / fps)
         frames[number] = pen.picture()
     return frames
@@ -111,32 +119,44 @@ def _aim(story: WorldStory, shot: WorldShot, seconds: float) -> _Camera:
 
 
 def _draw_place(pen: Pen, story: WorldStory, camera: _Camera) -> None:
-    from shotstream.world import places
+    from shotstream.world import places, weather
 
     pen.light = (1.0, 1.0, 1.0)
     with camera.layer(pen, SKY):
-        places.draw_sky(pen, story.place, story.time)
+        places.draw_sky(pen, story.place, story.time, story.weather)
     pen.light = places.SCENE_LIGHT[story.time]
     with camera.layer(pen, FAR):
         places.draw_far(pen, story.place)
     with camera.layer(pen, GROUND):
         places.draw_ground(pen, story.place)
+        weather.draw_on_ground(pen, story.weather, story.place)
         places.draw_landmarks(pen, story.landmark, story.side)
+
+
+def _draw_falling(pen: Pen, story: WorldStory, camera: _Camera, seconds: float) -> None:
+    from shotstream.world import weather
+
+    pen.light = weather.LIGHT[story.time]
+    with camera.layer(pen, GROUND):
+        weather.draw_falling(pen, story.weather, seconds)
 
 
 def _draw_cast(pen: Pen, story: WorldStory, shot: WorldShot, camera: _Camera, seconds: float) -> None:
     """Draws the subjects side by side, each on a shadow; two of them look at each other."""
-    from shotstream.world import figures, places
+    from shotstream.world import figures, places, wear
 
     for order, index in enumerate(shot.subjects):
         moment = pose(shot.action, seconds, shot.phase + 0.5 * order)
         if len(story.cast) == 2:
             moment = replace(moment, gaze=1.0 - 2.0 * index)
+        if shot.prop != "none":  # the hand keeps still, more or less
+            moment = replace(moment, left_arm=wear.HOLDING + 0.1 * (moment.left_arm - Pose.left_arm))
         x = DISTANCE * (2 * order - 1) if len(shot.subjects) == 2 else 0.0
         shift, lift = moment.shift / camera.framing.scale, moment.lift / camera.framing.scale
         with camera.figure(pen, x + shift):
             pen.light = places.SCENE_LIGHT[story.time]
             places.draw_shadow(pen, story.place)
             pen.light = places.FIGURE_LIGHT[story.time]
+            pen.outline = camera.framing.outline / camera.framing.scale
             with pen.moved(0, -lift):
-                figures.draw_figure(pen, story.cast[index], moment)
+                figures.draw_figure(pen, story.cast[index], moment, feeling=shot.feeling, prop=shot.prop)

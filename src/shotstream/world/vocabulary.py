@@ -1,8 +1,8 @@
 """What a story of the world can be about, and every word that its captions can use.
 
 Captions are told in a closed vocabulary without hyphens, so that a word-level tokenizer made from `words()`
-knows every caption. Hidden attributes (accessory colour, pattern, landmark, side) have no wording at all: no
-caption may ever tell them.
+knows every caption. The tables are the one source that sampler, drawing, judge and word labels read. Hidden
+attributes (accessory colour, pattern, landmark, side) have no wording at all: no caption may ever tell them.
 """
 
 from __future__ import annotations
@@ -10,41 +10,61 @@ from __future__ import annotations
 import hashlib
 import re
 
+NONE = "none"
+"""The accessory of a character that wears none, its colour, and what an empty hand holds."""
+CALM = "calm"
+"""The feeling that no caption tells."""
+
 KINDS = {
     "cat": ("cat", "kitten"),
     "rabbit": ("rabbit", "bunny"),
-    "bear": ("bear",),
+    "bear": ("bear", "teddy"),
     "robot": ("robot",),
+    "fox": ("fox",),
+    "owl": ("owl",),
 }
 COLOURS = {
     "red": ("red", "scarlet"),
     "orange": ("orange",),
-    "yellow": ("yellow",),
+    "yellow": ("yellow", "golden"),
     "green": ("green",),
     "blue": ("blue",),
     "purple": ("purple", "violet"),
+    "pink": ("pink",),
+    "white": ("white",),
 }
 ACCESSORIES = {
+    NONE: ("",),
     "top hat": ("a top hat", "a tall hat", "a hat"),
-    "crown": ("a crown",),
+    "crown": ("a crown", "a shiny crown"),
     "scarf": ("a scarf", "a warm scarf"),
     "sunglasses": ("sunglasses", "big sunglasses", "glasses"),
+    "bow": ("a bow", "a big bow", "a ribbon"),
 }
+"""Wordings end with the noun; of a character without accessory nothing is said."""
 PLACES = {
-    "meadow": ("in a meadow", "on a grassy meadow", "in a flower field"),
-    "beach": ("on a beach", "on a sandy beach", "by the sea"),
-    "city": ("in a city", "in a town", "on a city street"),
-    "forest": ("in a forest", "deep in the woods", "in the woods"),
+    "meadow": ("in a meadow", "on a grassy meadow", "in a field", "in the meadow"),
+    "beach": ("on a beach", "on a sandy beach", "by the sea", "at the beach"),
+    "city": ("in a city", "in a town", "on a city street", "in the city"),
+    "forest": ("in a forest", "deep in the woods", "in the woods", "in the forest"),
     "snow": ("in the snow", "in a snowy land", "among snowy mountains"),
+    "castle": ("in a castle", "in a castle courtyard", "at the castle"),
 }
 TIMES = {
-    "day": ("on a sunny day", "by day", "in bright sunshine"),
+    "day": ("on a sunny day", "by day", "in bright sunshine", "during the day"),
     "sunset": ("at sunset", "in the evening", "at dusk"),
-    "night": ("at night", "under the moon", "on a starry night"),
+    "night": ("at night", "under the moon", "on a starry night", "late at night"),
 }
+WEATHER = {
+    "clear": ("", "", "", "under a clear sky"),
+    "rain": ("in the rain", "while it rains", "as rain falls"),
+    "snowfall": ("while it snows", "as snow falls", "under falling snow"),
+}
+CLEAR_SKY_WORDS = frozenset({"sunny", "sunshine", "moon", "starry"})
+"""A wording of the time with one of these is not said when it rains or snows."""
 
 ACCESSORY_COLOURS = ("white", "black", "pink", "turquoise")
-"""Hidden: never told by a caption."""
+"""Hidden: never told by a caption, and never the colour of the character itself."""
 PATTERNS = ("belly", "stripes", "spots", "patch")
 """Hidden: the pattern on head and body."""
 LANDMARKS = {
@@ -53,6 +73,7 @@ LANDMARKS = {
     "city": ("clock tower", "brick house"),
     "forest": ("mushroom", "tent"),
     "snow": ("fir", "cabin"),
+    "castle": ("fountain", "banner"),
 }
 """Hidden: what stands in the place, two variants each."""
 SIDES = ("left", "right", "both")
@@ -61,13 +82,15 @@ SIDES = ("left", "right", "both")
 ACTIONS = {
     "stands": (
         ("stands still", "stand still", "standing still"),
+        ("stands there", "stand there", "standing there"),
         ("waits quietly", "wait quietly", "waiting quietly"),
         ("looks around", "look around", "looking around"),
     ),
     "walks": (
         ("walks along", "walk along", "walking along"),
         ("takes a walk", "take a walk", "taking a walk"),
-        ("is walking", "are walking", "walking"),
+        ("walks", "walk", "walking"),
+        ("is walking", "are walking", "strolling"),
     ),
     "waves": (
         ("waves hello", "wave hello", "waving hello"),
@@ -76,16 +99,50 @@ ACTIONS = {
     ),
     "jumps": (
         ("jumps up and down", "jump up and down", "jumping up and down"),
-        ("hops for joy", "hop for joy", "hopping for joy"),
+        ("hops around", "hop around", "hopping around"),
+        ("jumps", "jump", "jumping"),
         ("is jumping", "are jumping", "jumping"),
     ),
     "dances": (
-        ("dances happily", "dance happily", "dancing happily"),
+        ("dances", "dance", "dancing"),
+        ("dances around", "dance around", "dancing around"),
         ("does a dance", "do a dance", "doing a dance"),
         ("is dancing", "are dancing", "dancing"),
     ),
+    "sits": (
+        ("sits down", "sit down", "sitting down"),
+        ("sits", "sit", "sitting"),
+        ("is sitting", "are sitting", "sitting on the ground"),
+        ("sits on the ground", "sit on the ground", "sitting on the ground"),
+    ),
+    "sleeps": (
+        ("sleeps", "sleep", "sleeping"),
+        ("is asleep", "are asleep", "fast asleep"),
+        ("takes a nap", "take a nap", "taking a nap"),
+        ("falls asleep", "fall asleep", "falling asleep"),
+    ),
 }
 """Action -> wordings: of one ("the cat ..."), of several, and as a participle ("... of the cat ...")."""
+FEELINGS = {
+    CALM: ("",),
+    "happy": ("happy", "cheerful", "glad"),
+    "sad": ("sad", "unhappy"),
+    "surprised": ("surprised", "amazed", "astonished"),
+}
+"""Feeling -> adjectives, of all who are seen in the shot."""
+MANNERS = {
+    "happy": ("happily", "with a smile"),
+    "sad": ("sadly", "in tears"),
+    "surprised": ("in surprise",),
+}
+"""Feeling -> how something is done."""
+PROPS = {
+    NONE: ("",),
+    "balloon": ("a balloon",),
+    "flower": ("a flower",),
+    "umbrella": ("an umbrella",),
+}
+"""What the hand that does not wave holds, in this shot only."""
 FRAMINGS = {
     "wide": ("wide shot", "wide view", "long shot"),
     "medium": ("medium shot", "middle shot"),
@@ -97,21 +154,31 @@ CAMERAS = {
     "push-in": ("the camera pushes in", "the camera moves closer", "slow push in"),
 }
 
+WEARING = ("with", "wearing", "who wears")
+HOLDING = ("holding", "carrying", "with")
+LOOKING = ("looking {feeling}", "feeling {feeling}")
+"""Feelings told behind the action, of any number of characters."""
+EPITHETS = ("little", "cute", "friendly", "brave", "small", "funny", "young")
+"""Adjectives that change nothing."""
+OPENERS = ("then", "now", "suddenly", "next", "later", "meanwhile", "here", "again")
+"""Beginnings of a prompt that change nothing."""
 SETTING_TEMPLATES = (
-    "{who} {is} {place} {time}.",
-    "{time}, {who} {is} {place}.",
-    "a story about {who}, {place} {time}.",
-    "{place} {time} {lives} {who}.",
-    "once there {was} {who} {place} {time}.",
+    "{who} {is} {place} {when}.",
+    "{when}, {who} {is} {place}.",
+    "a story about {who}, {place} {when}.",
+    "{place} {when} {lives} {who}.",
+    "once there {was} {who} {place} {when}.",
+    "{who}, {place} {when}.",
 )
-GLUE = ("a", "an", "and", "the", "with", "wearing", "is", "are", "was", "were", "lives", "live")
+GLUE = ("a", "an", "and", "the", "is", "are", "was", "were", "lives", "live")
 """What the sampler puts between the wordings."""
 PROMPT_TEMPLATES = (
-    "{framing}. the {who} {does}.",
+    "{framing}. {opener} the {who} {does}.",
     "{framing} of the {who} {doing}.",
-    "the {who} {does}, {framing}.",
+    "{opener} the {who} {does}, {framing}.",
     "in a {framing}, the {who} {does}.",
     "a {framing} of the {who} {doing}.",
+    "{framing}, the {who} {doing}.",
 )
 
 
@@ -128,9 +195,22 @@ def split_words(caption: str) -> list[str]:
 
 def words() -> list[str]:
     """Every word, in lower case, that a setting or a prompt can contain, sorted."""
-    tables = (KINDS, COLOURS, ACCESSORIES, PLACES, TIMES, FRAMINGS, CAMERAS)
+    tables = (
+        KINDS,
+        COLOURS,
+        ACCESSORIES,
+        PLACES,
+        TIMES,
+        WEATHER,
+        FEELINGS,
+        MANNERS,
+        PROPS,
+        FRAMINGS,
+        CAMERAS,
+    )
     phrases = [phrase for table in tables for phrases in table.values() for phrase in phrases]
     phrases += [form for wordings in ACTIONS.values() for wording in wordings for form in wording]
-    phrases += [re.sub(r"\{\w+\}", " ", template) for template in SETTING_TEMPLATES + PROMPT_TEMPLATES]
-    phrases += GLUE
+    templates = (*SETTING_TEMPLATES, *PROMPT_TEMPLATES, *LOOKING)
+    phrases += [re.sub(r"\{\w+\}", " ", template) for template in templates]
+    phrases += [*GLUE, *WEARING, *HOLDING, *EPITHETS, *OPENERS]
     return sorted({word for phrase in phrases for word in split_words(phrase)})
