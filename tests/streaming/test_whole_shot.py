@@ -50,7 +50,7 @@ def test_its_shots_are_those_of_the_teacher_in_training(teacher):
     ids, mask = text.tokenize(captions)
     index = torch.tensor([0] * 6 + [1] * 6)
     target = torch.zeros_like(chunk.latents)
-    shot = NextShot(stills, target, index, index, ids[None], mask[None], torch.tensor([0]))
+    shot = NextShot(stills, target, index[None], index[None], ids[None], mask[None])
     trained = Generator(teacher.transformer, text, teacher.scheduler)
     start = noise((STORY.seed, 1, 0, 0, 0), target.shape)
     made, _ = trained.sample(shot, start, teacher.steps, teacher.guidance)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from shotstream.data.next_shot import Choice
 from shotstream.data.share import WHOLE, Share
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.training.distributed import World
@@ -141,7 +142,7 @@ def gradients(learner, role, step, shares):
 
 
 def test_a_rollout_that_slides_cannot_be_run_again(finished, data):
-    student, shot = finished.generator("causal-init"), data.pick(torch.tensor([0]), 1)
+    student, shot = finished.generator("causal-init"), data.make(Choice([0], [1]))
     student.transformer.enable_gradient_checkpointing()
     longer = replace(shot, target=shot.target.repeat(1, 2, 1, 1, 1))
     with pytest.raises(ValueError, match="slides through a window of 4"):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from shotstream.data.next_shot import Choice
 from shotstream.streaming.chunk import to_pictures, to_pixels
 from shotstream.training.loop import train
 from shotstream.training.run import RunFolder
@@ -88,7 +89,7 @@ def test_the_critic_s_loss_is_flow_matching_on_what_the_student_made(stage):
 
 
 def test_a_rollout_with_gradient_gives_the_shots_that_users_see(finished, data):
-    student, shot = finished.student, data.pick(torch.tensor([0, 1]), 2)
+    student, shot = finished.student, data.make(Choice([0, 1], [2, 2]))
     with torch.no_grad():
         served = student.roll_out(shot, step_generator(0, 0))
     learnt = student.roll_out(shot, step_generator(0, 0))
@@ -97,7 +98,7 @@ def test_a_rollout_with_gradient_gives_the_shots_that_users_see(finished, data):
 
 
 def test_only_the_last_executed_step_of_a_chunk_records_gradients(finished, data):
-    student, shot = finished.student, data.pick(torch.tensor([0]), 1)
+    student, shot = finished.student, data.make(Choice([0], [1]))
     inputs = []
     forward = student.transformer.forward
 
@@ -122,26 +123,27 @@ def test_own_history_is_what_the_student_told_before(finished, data):
     step = next(step for step in range(0, 40, 2) if draw(step, unused).ids.shape[1] == 3)
     shot = draw(step, unused)
     assert draw(step + 1, unused) is shot  # the student has not learnt in between
-    assert not torch.equal(draw(step + 2, unused).stories, shot.stories)
+    assert not torch.equal(draw(step + 2, unused).ids, shot.ids)
     again = own_history(data, settings, student, autoencoder)(step + 1, unused)
     assert torch.equal(again.context, shot.context)  # as when it is resumed there
 
     generator, told = step_generator(settings.loop.seed, -1 - step // 2), []
-    torch.randint(4, (2,), generator=generator)
+    stories = torch.randint(4, (2,), generator=generator).tolist()
     torch.randint(3, (), generator=generator)
-    stills = torch.zeros(2, 3, *data.stills.shape[2:])
+    stills = torch.zeros(2, *data.stills[0].shape)
     for number in range(2):
-        earlier = data.pick(shot.stories, number, stills=stills)
+        earlier = data.make(Choice(stories, [number] * 2, remembered=number > 0), stills)
         with torch.no_grad():
             frames = autoencoder.open_decoder().decode(student.roll_out(earlier, generator))
         told.append(to_pictures(frames.flatten(0, 1)).reshape(2, 13, 32, 48, 3))
         for place, frame in enumerate(data.positions):
             picture = to_pixels(told[-1][:, frame])[:, None]
             stills[:, number, place] = autoencoder.encode_stills(picture)[:, 0].detach()
-    expected = data.pick(shot.stories, 2, stills=stills)
+    true = data.make(Choice(stories, [2, 2]))
+    expected = data.make(Choice(stories, [2, 2]), stills)
     torch.testing.assert_close(shot.context, expected.context, rtol=0, atol=1e-4)
-    assert not torch.equal(shot.context, data.pick(shot.stories, 2).context)  # nor the true ones
-    assert torch.equal(shot.ids, data.pick(shot.stories, 2).ids)
+    assert not torch.equal(shot.context, true.context)  # nor the true ones
+    assert torch.equal(shot.ids, true.ids)
 
 
 def test_stage_4_can_start_from_another_stage_of_another_run(finished, tmp_path):
@@ -175,7 +177,7 @@ def test_only_adapters_learn_and_they_are_merged_on_export(finished, tmp_path):
 
 def test_every_weight_that_a_rollout_uses_gets_a_gradient_in_bfloat16(finished, data):
     """Casts that were kept from a pass without gradient would leave weights without one."""
-    student, shot = finished.student, data.pick(torch.tensor([0, 1]), 2)
+    student, shot = finished.student, data.make(Choice([0, 1], [2, 2]))
     with torch.autocast("cpu", torch.bfloat16):
         student.roll_out(shot, step_generator(0, 0), steps=2).square().mean().backward()
     without = [name for name, p in student.transformer.named_parameters() if p.grad is None]

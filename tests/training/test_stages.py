@@ -5,6 +5,7 @@ import signal
 import pytest
 import torch
 
+from shotstream.data.next_shot import Choice
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.training.causal_init import student_entries
 from shotstream.training.judge import shift
@@ -14,6 +15,8 @@ from shotstream.training.optimiser import build_optimisers, lr_factor
 from shotstream.training.run import RunFolder
 from shotstream.training.settings import Optimiser
 from shotstream.training.stage import Role, step_generator
+from shotstream.training.workspace import Workspace
+from tests.training.conftest import tiny_recipe
 
 pytestmark = pytest.mark.cpu
 
@@ -23,23 +26,58 @@ def test_the_paper_saves_states_0_13_25_37_of_50():
 
 
 def test_a_shot_is_made_from_stills_of_earlier_shots(data):
-    shot = data.pick(torch.tensor([1, 3]), 2)
-    assert shot.shot_index.tolist() == [0, 1, 1, 2, 2, 2, 2]  # three frames: one, then two; four of its own
+    shot = data.make(Choice([1, 3], [2, 2]))
+    assert shot.shot_index.tolist() == [[0, 1, 1, 2, 2, 2, 2]] * 2  # of three frames one, two; four its own
     assert shot.caption_index.tolist() == shot.shot_index.tolist()
-    assert torch.equal(shot.target, data.clips[[1, 3], 2].float())
-    first_of_shot_0 = data.stills[[1, 3], 0, data.positions.index(0)].float()
-    last_of_shot_1 = data.stills[[1, 3], 1, data.positions.index(12)].float()
-    assert torch.equal(shot.context[:, 0], first_of_shot_0)
-    assert torch.equal(shot.context[:, 2], last_of_shot_1)
+    assert torch.equal(shot.target, torch.stack([data.clips[1][2], data.clips[3][2]]).float())
+    first, last = data.positions.index(0), data.positions.index(12)
+    assert torch.equal(shot.context[0, 0], data.stills[1][0, first].float())
+    assert torch.equal(shot.context[1, 2], data.stills[3][1, last].float())
     assert torch.equal(shot.ids, data.ids[[1, 3], :3])
 
 
-def test_without_memory_every_shot_looks_like_a_first_one(data):
-    shot = data.pick(torch.tensor([0]), 2, remember=False)
-    assert shot.shot_index.tolist() == [0, 0, 0, 1, 1, 1, 1]
-    assert not shot.context.any()
+def test_shots_of_different_numbers_share_a_batch(data):
+    both = data.make(Choice([1, 3], [1, 2]))
+    alone = data.make(Choice([1], [1]))
+    assert torch.equal(both.context[:1], alone.context)
+    assert both.shot_index.tolist() == [[0, 0, 0, 1, 1, 1, 1], [0, 1, 1, 2, 2, 2, 2]]
+    assert both.caption_index.tolist() == [[1, 1, 1, 2, 2, 2, 2], [0, 1, 1, 2, 2, 2, 2]]
+    assert torch.equal(both.ids[:1, 1:], alone.ids)  # the unused caption comes first
+    assert torch.equal(both.mask[0, 0], data._no_mask)
+
+
+def test_without_memory_a_shot_has_no_context(data):
+    shot = data.make(Choice([0], [2], remembered=False))
+    assert shot.context.shape[1] == 0
+    assert shot.shot_index.tolist() == [[2, 2, 2, 2]]
     assert torch.equal(shot.ids, data.ids[[0], 2:3])  # its own caption, for all frames
     assert not shot.caption_index.any()
+
+
+def test_padded_context_is_zeros_of_shot_0_under_the_shots_own_caption(data, monkeypatch):
+    monkeypatch.setattr(data, "pad_context", True)
+    shot = data.make(Choice([0], [0], remembered=False))
+    assert shot.shot_index.tolist() == [[0, 0, 0, 1, 1, 1, 1]]
+    assert shot.context.shape[1] == 3
+    assert not shot.context.any()
+    assert not shot.caption_index.any()
+
+
+def test_portraits_stand_before_what_is_remembered_under_the_shots_own_caption(data):
+    alone = data.make(Choice([2], [0], remembered=False, portraits=1))
+    assert torch.equal(alone.context[0, 0], data.portraits[2][2 % len(data.portraits[2])].float())
+    assert alone.shot_index.tolist() == [[0, 1, 1, 1, 1]]
+    assert alone.caption_index.tolist() == [[0] * 5]
+    both = data.make(Choice([2], [2], portraits=1))
+    assert torch.equal(both.context[:, 0], alone.context[:, 0])
+    assert both.shot_index.tolist() == [[0, 0, 1, 2, 2, 2, 2]]
+    assert both.caption_index.tolist() == [[2, 0, 1, 2, 2, 2, 2]]
+
+
+def test_a_still_is_one_frame_of_a_shot(data):
+    shot = data.make(Choice([1], [2], frames=[1], remembered=False))
+    assert torch.equal(shot.target[0, 0], data.stills[1][2, 1].float())
+    assert shot.target.shape[1] == shot.shot_index.shape[1] == 1
 
 
 def test_encoding_drawn_stills_gives_what_the_session_would_encode(finished, data):
@@ -47,23 +85,29 @@ def test_encoding_drawn_stills_gives_what_the_session_would_encode(finished, dat
     frame = data.positions[-1]
     pixels = drawn.tensor(2, "1")[frame].movedim(-1, 0).float() / 127.5 - 1
     expected = finished._autoencoder("autoencoder").encode_stills(pixels[None, None])[0, 0]
-    torch.testing.assert_close(data.stills[2, 1, -1].float(), expected.detach(), rtol=0, atol=2e-3)
+    torch.testing.assert_close(data.stills[2][1, -1].float(), expected.detach(), rtol=0, atol=2e-3)
 
 
-def test_the_teacher_learns_captions_before_memory(finished, monkeypatch):
-    stage = finished.stage("teacher")
-    stage.settings = stage.settings.model_copy(update={"text_to_video_steps": 20, "drop_context": 0.0})
+def test_lessons_follow_one_another_with_batches_of_their_own(finished, monkeypatch):
+    curriculum = {
+        "stills": {"steps": 10, "batch": 4, "mixture": {"target": "still", "remembered": 0}},
+        "shots": {"steps": 20, "batch": 2, "mixture": {"remembered": 0.5, "portraits": 0.5}},
+    }
+    recipe = tiny_recipe(teacher=finished.recipe.teacher.model_dump() | {"curriculum": curriculum})
+    stage = Workspace(recipe, finished.folder, finished.device).stage("teacher")
+    assert (stage.loop.steps, stage.loop.batch) == (30, 4)
     seen = []
     flow = stage._generator.flow
     monkeypatch.setattr(
         stage._generator,
         "flow",
-        lambda x, t, shot, c: seen.append(shot.context.any().item()) or flow(x, t, shot, c),
+        lambda x, t, shot, c: seen.append((len(x), x.shape[1], shot.context_frames)) or flow(x, t, shot, c),
     )
-    for step in range(40):
+    for step in range(30):
         stage.loss(step, step_generator(0, step))
-    assert not any(seen[:20])
-    assert any(seen[20:])
+    assert set(seen[:10]) == {(4, 1, 0)}
+    assert {(2, 4, 0), (2, 4, 3)} <= set(seen[10:])
+    assert len({context for _, _, context in seen[10:]}) > 2  # portraits alone
 
 
 def test_causal_states_are_whole_chunks_and_the_last_chunk_learns(finished):
@@ -86,7 +130,7 @@ def test_muon_takes_the_matrices_of_blocks(finished):
     assert all(name.startswith("transformer.blocks.") for name in named)
     alone = build_optimisers(generator.transformer, Optimiser(name="muon"))[1]
     assert {id(p) for p in alone.param_groups[0]["params"]} == matrices
-    with pytest.raises(ValueError, match="here are none; set"):
+    with pytest.raises(ValueError, match="here are neither; set"):
         build_optimisers(torch.nn.Linear(2, 2), Optimiser(name="muon"))
 
 

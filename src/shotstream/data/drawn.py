@@ -18,8 +18,9 @@ from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.models.fingerprint import hash_parameters
 from shotstream.streaming.chunk import to_pixels
 from shotstream.streaming.memory import select_frames
+from shotstream.world.portrait import GROUNDS, draw_portrait
 from shotstream.world.sampler import Split, sample_story
-from shotstream.world.scene import draw_portrait, draw_shot
+from shotstream.world.scene import draw_shot
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,10 @@ class DrawnStories(Dataset[tuple[dict[str, Any], Tensor, Tensor]]):
         size = {"height": self.height, "width": self.width, "fps": self.fps}
         frames = [torch.from_numpy(draw_shot(story, shot, **size)) for shot in range(self.shots)]
         size.pop("fps")
-        portraits = [torch.from_numpy(draw_portrait(one, seed=seed, **size)) for one in story.cast]
+        ground = list(GROUNDS)[seed % len(GROUNDS)]
+        portraits = [
+            torch.from_numpy(draw_portrait(one, seed=seed + 1, ground=ground, **size)) for one in story.cast
+        ]
         prompts = [shot.prompt for shot in story.shots]
         record = {"setting": story.setting, "prompts": prompts, "attributes": story.attributes()}
         return record, torch.stack(frames), torch.stack(portraits)
