@@ -10,7 +10,7 @@ from shotstream.cli.main import app
 pytestmark = pytest.mark.cpu
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-RECIPE, WAN = RECIPES / "mini/nano.yaml", RECIPES / "wan-1.3b/wan-1.3b.yaml"
+RECIPE, WAN = RECIPES / "mini/mini.yaml", RECIPES / "wan-1.3b/wan-1.3b.yaml"
 
 
 def run(*arguments):
@@ -47,10 +47,10 @@ def test_devices_only_count_in_a_dry_run(tmp_path):
 def test_an_unknown_stage_is_explained(tmp_path):
     result = run("teach", RECIPE, "--runs", tmp_path)
     assert result.exit_code == 1
-    assert "choose from autoencoder, decoder, teacher, causal-init" in result.output.replace("\n", " ")
+    assert "choose from captions, autoencoder, decoder, teacher" in result.output.replace("\n", " ")
 
 
 def test_a_stage_out_of_order_is_explained(tmp_path):
     result = run("teacher", RECIPE, "--runs", tmp_path, "--device", "cpu")
     assert result.exit_code == 1
-    assert "shotstream train autoencoder" in result.output
+    assert "shotstream train captions" in result.output

@@ -28,6 +28,7 @@ def tiny_recipe(**changes):
             },
             "loop": loop, "optimiser": {**optimiser, "name": "muon"},
         },
+        "captions": {"shots": 3, "loop": loop, "optimiser": optimiser},
         "causal_init": {"pairs": 4, "ode_steps": 4, "loop": loop, "optimiser": optimiser},
         "judge": {"widths": (8, 8, 8, 8), "features": 16, "loop": loop, "optimiser": optimiser},
         "intra_shot": {"critic_updates": 1, "loop": loop, "optimiser": optimiser},

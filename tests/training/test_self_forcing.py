@@ -130,7 +130,7 @@ def test_own_history_is_what_the_student_told_before(finished, data):
     generator, told = step_generator(settings.loop.seed, -1 - step // 2), []
     stories = torch.randint(4, (2,), generator=generator).tolist()
     torch.randint(3, (), generator=generator)
-    stills = torch.zeros(2, *data.stills[0].shape)
+    stills = torch.zeros(2, *data.stills.shape)
     for number in range(2):
         earlier = data.make(Choice(stories, [number] * 2, remembered=number > 0), stills)
         with torch.no_grad():

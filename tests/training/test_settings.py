@@ -17,8 +17,8 @@ def test_shipped_recipes_read(path):
 
 
 def test_overrides_are_dotted():
-    recipe = read_recipe(RECIPES / "mini/nano.yaml", ["teacher.loop.steps=7", "world.fps=8"])
-    assert (recipe.teacher.loop.steps, recipe.world.fps) == (7, 8)
+    recipe = read_recipe(RECIPES / "mini/mini.yaml", ["teacher.curriculum.shots.steps=7", "world.fps=8"])
+    assert (recipe.teacher.lessons[2].steps, recipe.world.fps) == (7, 8)
 
 
 def test_every_mistake_is_named(tmp_path):
@@ -33,7 +33,7 @@ def test_every_mistake_is_named(tmp_path):
 @pytest.mark.parametrize("override", ["teacher.loop.steps", "name.x=1"])
 def test_broken_overrides_are_named(override):
     with pytest.raises(RecipeError, match="Override"):
-        read_recipe(RECIPES / "mini/nano.yaml", [override])
+        read_recipe(RECIPES / "mini/mini.yaml", [override])
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_broken_files_are_named(tmp_path, text, words):
     ("override", "words"),
     [
         ("causal_init.ode_steps=50", "750 is no step of an ODE"),
-        ("world.height=60", "60x96 pixels"),
+        ("world.height=60", "60x192 pixels"),
         ("world.shots=1", "second shot"),
         ("autoencoder.clip_frames=16", r"1 \+ 4k"),
         ("teacher.trained=self-attention", "base: none is given"),
@@ -59,4 +59,4 @@ def test_broken_files_are_named(tmp_path, text, words):
 )
 def test_what_cannot_work_together_is_refused(override, words):
     with pytest.raises(RecipeError, match=words):
-        read_recipe(RECIPES / "mini/nano.yaml", [override])
+        read_recipe(RECIPES / "mini/mini.yaml", [override])

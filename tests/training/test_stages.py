@@ -25,14 +25,19 @@ def test_the_paper_saves_states_0_13_25_37_of_50():
     assert student_entries(FlowSchedule(), 50) == (0, 13, 25, 37)
 
 
+def still(data, story, shot, position):
+    places = (torch.tensor([place]) for place in (story, shot, position))
+    return data.stills.take(*places)[0].float()
+
+
 def test_a_shot_is_made_from_stills_of_earlier_shots(data):
     shot = data.make(Choice([1, 3], [2, 2]))
     assert shot.shot_index.tolist() == [[0, 1, 1, 2, 2, 2, 2]] * 2  # of three frames one, two; four its own
     assert shot.caption_index.tolist() == shot.shot_index.tolist()
-    assert torch.equal(shot.target, torch.stack([data.clips[1][2], data.clips[3][2]]).float())
+    assert torch.equal(shot.target, data.clips.take(torch.tensor([1, 3]), torch.tensor([2, 2])).float())
     first, last = data.positions.index(0), data.positions.index(12)
-    assert torch.equal(shot.context[0, 0], data.stills[1][0, first].float())
-    assert torch.equal(shot.context[1, 2], data.stills[3][1, last].float())
+    assert torch.equal(shot.context[0, 0], still(data, 1, 0, first))
+    assert torch.equal(shot.context[1, 2], still(data, 3, 1, last))
     assert torch.equal(shot.ids, data.ids[[1, 3], :3])
 
 
@@ -65,7 +70,9 @@ def test_padded_context_is_zeros_of_shot_0_under_the_shots_own_caption(data, mon
 
 def test_portraits_stand_before_what_is_remembered_under_the_shots_own_caption(data):
     alone = data.make(Choice([2], [0], remembered=False, portraits=1))
-    assert torch.equal(alone.context[0, 0], data.portraits[2][2 % len(data.portraits[2])].float())
+    assert torch.equal(
+        alone.context[0, 0], data.portraits.take(torch.tensor([2]), torch.tensor([0]))[0].float()
+    )
     assert alone.shot_index.tolist() == [[0, 1, 1, 1, 1]]
     assert alone.caption_index.tolist() == [[0] * 5]
     both = data.make(Choice([2], [2], portraits=1))
@@ -76,7 +83,7 @@ def test_portraits_stand_before_what_is_remembered_under_the_shots_own_caption(d
 
 def test_a_still_is_one_frame_of_a_shot(data):
     shot = data.make(Choice([1], [2], frames=[1], remembered=False))
-    assert torch.equal(shot.target[0, 0], data.stills[1][2, 1].float())
+    assert torch.equal(shot.target[0, 0], still(data, 1, 2, 1))
     assert shot.target.shape[1] == shot.shot_index.shape[1] == 1
 
 
@@ -85,7 +92,7 @@ def test_encoding_drawn_stills_gives_what_the_session_would_encode(finished, dat
     frame = data.positions[-1]
     pixels = drawn.tensor(2, "1")[frame].movedim(-1, 0).float() / 127.5 - 1
     expected = finished._autoencoder("autoencoder").encode_stills(pixels[None, None])[0, 0]
-    torch.testing.assert_close(data.stills[2][1, -1].float(), expected.detach(), rtol=0, atol=2e-3)
+    torch.testing.assert_close(still(data, 2, 1, -1), expected.detach(), rtol=0, atol=2e-3)
 
 
 def test_lessons_follow_one_another_with_batches_of_their_own(finished, monkeypatch):

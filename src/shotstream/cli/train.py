@@ -22,7 +22,7 @@ def train(
             help="autoencoder, decoder, teacher, causal-init, intra-shot, inter-shot, judge, export or all."
         ),
     ],
-    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/mini/nano.yaml.")],
+    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/mini/mini.yaml.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Dotted overrides: teacher.loop.steps=200 ...")
     ] = None,

@@ -43,8 +43,8 @@ class DrawnStories(Dataset[tuple[dict[str, Any], Tensor, Tensor]]):
         """Draw a story.
 
         Returns:
-            Setting, prompts and attributes; frames `uint8 [shots, T, H, W, 3]`; a portrait of each of the
-            cast, `uint8 [cast, H, W, 3]`.
+            Setting, prompts and attributes; frames `uint8 [shots, T, H, W, 3]`; portraits of the cast,
+            `uint8 [2, H, W, 3]`, of one hero alone two.
         """
         story = sample_story(seed, split=self.split, shots=self.shots, frames=self.frames)
         size = {"height": self.height, "width": self.width, "fps": self.fps}
@@ -52,7 +52,8 @@ class DrawnStories(Dataset[tuple[dict[str, Any], Tensor, Tensor]]):
         size.pop("fps")
         ground = list(GROUNDS)[seed % len(GROUNDS)]
         portraits = [
-            torch.from_numpy(draw_portrait(one, seed=seed + 1, ground=ground, **size)) for one in story.cast
+            torch.from_numpy(draw_portrait(one, seed=seed + 1 + place, ground=ground, **size))
+            for place, one in enumerate(story.cast if len(story.cast) > 1 else story.cast * 2)
         ]
         prompts = [shot.prompt for shot in story.shots]
         record = {"setting": story.setting, "prompts": prompts, "attributes": story.attributes()}
@@ -89,7 +90,7 @@ def write_latents(
     """Draw stories and encode them: per shot the clip, and the stills that memory can ask for.
 
     Goes on where an earlier call stopped, or one that wanted fewer. Tensors of a record:
-    `clips [shots, F, C, h, w]`, `stills [shots, P, C, h, w]` and `portraits [cast, C, h, w]`, float16; the P
+    `clips [shots, F, C, h, w]`, `stills [shots, P, C, h, w]` and `portraits [2, C, h, w]`, float16; the P
     positions are in the record (`positions`).
     """
     encoder = hash_parameters(autoencoder.encoding_parts)

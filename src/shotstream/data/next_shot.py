@@ -20,6 +20,8 @@ from shotstream.data.share import WHOLE, Share
 from shotstream.streaming.memory import select_frames
 
 Tokenize = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
+MOST_PORTRAITS = 2
+"""Of a batch, and of a story on disk, where one hero alone has both."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,43 @@ class NextShot:
         return NextShot(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
+class LatentTable:
+    """One tensor of every story: read by memory map on a CPU, held whole on any other device."""
+
+    def __init__(self, latents: Shards, name: str, device: torch.device):
+        self._rows = [latents.tensor(number, name) for number in range(len(latents))]
+        self._whole: Tensor | None = None
+        if device.type != "cpu":
+            self._whole = torch.stack(self._rows).to(device)
+            self._rows = [self._whole[0]]
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of a story's tensor."""
+        return self._rows[0].shape
+
+    def take(self, stories: Tensor, *places: Tensor) -> Tensor:
+        """Return rows ``[B, ...]`` of stories ``[B]``, each at places ``[B, ...]`` of its first dimensions."""
+        if self._whole is not None:
+            stories = stories.to(self._whole.device)
+            shape = (-1, *[1] * (places[0].ndim - 1))
+            return self._whole[stories.view(shape), *(place.to(stories.device) for place in places)]
+        rows = zip(stories.tolist(), *places, strict=True)
+        return torch.stack([self._rows[story][where] for story, *where in rows])
+
+
 class NextShots:
-    """Encoded stories, read by memory map, and the batches that can be made of them."""
+    """Encoded stories, and the batches that can be made of them."""
 
     def __init__(
-        self, latents: Shards, tokenize: Tokenize, template: str, budget: int, pad_context: bool = False
+        self,
+        latents: Shards,
+        tokenize: Tokenize,
+        template: str,
+        budget: int,
+        *,
+        pad_context: bool = False,
+        device: torch.device | str = "cpu",
     ):
         """Open the stories.
 
@@ -88,18 +122,19 @@ class NextShots:
             budget: Most context frames.
             pad_context: Whether a shot without memory has `budget` zero frames as context, as Wan's released
                 weights were trained; else it has none.
+            device: Where latents are kept and batches are made.
         """
         self.budget, self.pad_context, self.records = budget, pad_context, latents.records
+        self.device = torch.device(device)
         self.made_with = {"latents": latents.made_with, "template": template, "budget": budget}
         self.clips, self.stills, self.portraits = (
-            [latents.tensor(number, name) for number in range(len(latents))]
-            for name in ("clips", "stills", "portraits")
+            LatentTable(latents, name, self.device) for name in ("clips", "stills", "portraits")
         )
         self.positions: list[int] = self.records[0]["positions"]
-        self.shots = len(self.clips[0])
+        self.shots = self.clips.shape[0]
         self.shot_frames = self.positions[-1] + 1
         captions = [caption for record in self.records for caption in captions_of(record, template)]
-        ids, mask = tokenize([*captions, ""])
+        ids, mask = (part.to(self.device) for part in tokenize([*captions, ""]))
         self._no_ids, self._no_mask = ids[-1], mask[-1]
         self.ids, self.mask = (part[:-1].unflatten(0, (-1, self.shots)) for part in (ids, mask))
 
@@ -115,16 +150,17 @@ class NextShots:
         def draw(low: int, high: int) -> list[int]:
             return torch.randint(low, high, (batch,), generator=generator).tolist()
 
-        remembers, has_portraits = torch.rand(2, generator=generator).tolist()
-        remembered = remembers < mixture.remembered
-        portraits = int(torch.randint(1, 3, (), generator=generator))
-        alone = remembered and self.budget > 1 and has_portraits < mixture.portraits / 2
+        remembers, pictured = torch.rand(2, generator=generator).tolist()
+        portraits = int(torch.randint(1, MOST_PORTRAITS + 1, (), generator=generator))
+        with_context = remembers < mixture.remembered
+        alone = pictured < mixture.portraits / 2
+        remembered = with_context and not alone
         return Choice(
             stories=draw(0, len(self.records)),
-            shots=draw(int(remembered and not alone), self.shots),
+            shots=draw(int(remembered), self.shots),
             frames=draw(0, len(self.positions)) if mixture.target == "still" else None,
-            remembered=remembered and not alone,
-            portraits=portraits if remembered and has_portraits < mixture.portraits else 0,
+            remembered=remembered,
+            portraits=portraits if with_context and pictured < mixture.portraits else 0,
         )
 
     def draw(
@@ -137,61 +173,71 @@ class NextShots:
         """Make a batch.
 
         Args:
-            choice: Which shots. Shots with memory may be of different numbers, but none is a story's first.
+            choice: Which shots. Those that remember may be of different numbers.
             stills: What is remembered of earlier shots [B, shots, P, C, h, w], a frame for each of
                 `positions`; the true ones if None.
+
+        Raises:
+            ValueError: If a story's first shot is to remember.
         """
-        chosen = list(zip(choice.stories, choice.shots, strict=True))
+        if choice.remembered and min(choice.shots) < 1:
+            raise ValueError("a story's first shot has nothing to remember; choose remembered=False")
+        stories, own = torch.tensor(choice.stories), torch.tensor(choice.shots)[:, None]
         if choice.frames is None:
-            target = torch.stack([self.clips[story][shot] for story, shot in chosen])
+            target = self.clips.take(stories, own[:, 0])
         else:
-            frames = zip(chosen, choice.frames, strict=True)
-            target = torch.stack([self.stills[story][shot, frame][None] for (story, shot), frame in frames])
-        rows = [
-            self._context(story, shot, choice, self.stills[story] if stills is None else stills[row])
-            for row, (story, shot) in enumerate(chosen)
-        ]
-        context, shot_index, caption_of = (torch.stack(part) for part in zip(*rows, strict=True))
-        own, length = torch.tensor(choice.shots)[:, None], target.shape[1]
-        remembers = choice.remembered and min(choice.shots) > 0
-        numbers = own.clamp_min(1).expand(-1, length)
-        most = max(choice.shots) + 1 if remembers else 1  # captions of a row, its own the last
-        first = own - (most - 1)  # the caption that stands at index 0, negative where there is none
-        caption_index = torch.cat([caption_of - first, torch.full_like(numbers, most - 1)], dim=1)
+            target = self.stills.take(stories, own, torch.tensor(choice.frames)[:, None])
+        context, shot_of, caption_of = self._context(choice, stories, own, stills)
+        captions = max(choice.shots) + 1 if choice.remembered else 1
+        first = own - (captions - 1)  # the shot whose caption stands at 0; negative where there is none
+        length = target.shape[1]
+        told = torch.arange(captions) + first  # [B, S]
+        ids, mask = (part[stories[:, None], told.clamp_min(0)] for part in (self.ids, self.mask))
+        missing = (told < 0)[:, :, None].to(self.device)
         return NextShot(
             context.float(),
             target.float(),
-            torch.cat([shot_index, numbers], dim=1),
-            caption_index,
-            *self._captions(choice, most),
+            torch.cat([shot_of, own.clamp_min(1).expand(-1, length)], dim=1).to(self.device),
+            torch.cat([caption_of - first, torch.full((len(own), length), captions - 1)], dim=1).to(
+                self.device
+            ),
+            torch.where(missing, self._no_ids, ids),
+            torch.where(missing, self._no_mask, mask),
         )
 
     def _context(
-        self, story: int, shot: int, choice: Choice, stills: Tensor
+        self, choice: Choice, stories: Tensor, own: Tensor, stills: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Context of one shot: its stills [K, C, h, w], the shot of each [K] and its caption's [K].
+        """Context [B, K, C, h, w], the shot of each of its frames [B, K] and that of its caption.
 
-        Portraits are of shot 0 and go by the caption of the shot that is made, as references do.
+        Portraits, and zeros that stand for nothing, are of shot 0 and go by the caption of the shot that is
+        made, as a person's references do.
         """
-        cast = self.portraits[story]
-        portraits = [cast[(story + place) % len(cast)] for place in range(choice.portraits)]
-        budget = self.budget - len(portraits)
-        remembers = choice.remembered and shot > 0
-        ruled = select_frames([self.shot_frames] * shot, budget) if remembers and budget else []
-        frames = portraits + [stills[s, self.positions.index(frame)] for s, frame in ruled]
-        if not frames and self.pad_context:
-            frames = [torch.zeros_like(stills[0, 0])] * self.budget
-        context = torch.stack(frames) if frames else stills[0, :0]
-        shots = [0] * (len(frames) - len(ruled)) + [s for s, _ in ruled]
-        captions = [shot] * (len(frames) - len(ruled)) + [s for s, _ in ruled]
-        return context, torch.tensor(shots, dtype=torch.long), torch.tensor(captions, dtype=torch.long)
+        parts, rows = [], len(stories)
+        if choice.portraits:
+            places = torch.arange(choice.portraits)
+            parts.append(self.portraits.take(stories, (stories[:, None] + places) % MOST_PORTRAITS))
+        elif not choice.remembered:
+            frames = self.budget if self.pad_context else 0
+            parts.append(torch.zeros(rows, frames, *self.stills.shape[2:], device=self.device))
+        brought = sum(part.shape[1] for part in parts)
+        shot_of, caption_of = torch.zeros(rows, brought, dtype=torch.long), own.expand(-1, brought)
+        if choice.remembered:
+            shots, places = self._remembered(own[:, 0], self.budget - brought)
+            if stills is None:
+                parts.append(self.stills.take(stories, shots, places))
+            else:
+                parts.append(stills[torch.arange(rows)[:, None], shots, places].to(self.device))
+            shot_of, caption_of = (torch.cat([part, shots], dim=1) for part in (shot_of, caption_of))
+        return torch.cat(parts, dim=1), shot_of, caption_of
 
-    def _captions(self, choice: Choice, most: int) -> tuple[Tensor, Tensor]:
-        """Tokens and mask of the last `most` captions up to each shot's own [B, most, L]."""
-        ids, mask = [], []
-        for story, shot in zip(choice.stories, choice.shots, strict=True):
-            told = range(max(0, shot + 1 - most), shot + 1)
-            missing = most - len(told)
-            ids.append(torch.cat([self._no_ids.expand(missing, -1), self.ids[story, list(told)]]))
-            mask.append(torch.cat([self._no_mask.expand(missing, -1), self.mask[story, list(told)]]))
-        return torch.stack(ids), torch.stack(mask)
+    def _remembered(self, shots: Tensor, budget: int) -> tuple[Tensor, Tensor]:
+        """Which earlier shot, and which of its P positions, each context frame of shots [B] is [B, budget]."""
+        ruled = {shot: select_frames([self.shot_frames] * shot, budget) for shot in set(shots.tolist())}
+        chosen = [ruled[shot] for shot in shots.tolist()]
+        return (
+            torch.tensor([[shot for shot, _ in row] for row in chosen], dtype=torch.long),
+            torch.tensor(
+                [[self.positions.index(frame) for _, frame in row] for row in chosen], dtype=torch.long
+            ),
+        )

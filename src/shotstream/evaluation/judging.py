@@ -29,7 +29,7 @@ def locate_judge(folder: Path | None = None) -> Path:
     if not (folder / "config.json").is_file():
         raise ModelError(
             f"the folder {folder} holds no judge (no config.json); give one that `shotstream train judge` "
-            "made, such as runs/nano/judge/export"
+            "made, such as runs/mini/judge/export"
         )
     return folder
 

@@ -97,7 +97,8 @@ class LearnAutoencoder:
         with torch.set_grad_enabled(self._whole):
             latents = self.autoencoder.encode_clip(clips)
         strength = share.of(torch.rand(self.loop.batch, 1, 1, 1, 1, generator=generator))
-        deviation = latents.detach().float().std(dim=(0, 1, 3, 4), keepdim=True)
+        spread = latents.float().std(dim=(0, 1, 3, 4), keepdim=True)  # of each channel
+        deviation = spread.detach()
         noise = settings.latent_noise * strength * share.randn(latents.shape, generator)
         latents = latents + deviation * noise.to(latents.device)
         halved = bool(torch.rand((), generator=generator) < settings.half_size_probability)
@@ -106,7 +107,8 @@ class LearnAutoencoder:
         frames = self._decode(latents)
         figures = {} if halved else {"psnr": psnr(frames.detach(), clips)}
         figures["latent_deviation"] = float(deviation.mean())
-        return reconstruction_loss(frames, clips, settings.edge_weight, settings.motion_weight), figures
+        loss = reconstruction_loss(frames, clips, settings.edge_weight, settings.motion_weight)
+        return loss + settings.spread_weight * (spread - 1).square().mean(), figures
 
     def sample(self) -> np.ndarray:
         """First, middle and last frame of held-out clips above what became of them."""

@@ -30,9 +30,7 @@ def student_entries(schedule: FlowSchedule, ode_steps: int) -> tuple[int, ...]:
     return tuple(int((timesteps - step).abs().argmin()) for step in schedule.student_steps())
 
 
-def record_pairs(
-    folder: Path, teacher: Generator, data: NextShots, settings: CausalInitStage
-) -> Shards:
+def record_pairs(folder: Path, teacher: Generator, data: NextShots, settings: CausalInitStage) -> Shards:
     """Follow the teacher's ODE for `settings.pairs` shots and keep the states the student starts from.
 
     A record says which shots a batch is made of; its tensor `states [B, 5, F, C, h, w]` holds them, float16.

@@ -11,6 +11,7 @@ import torch
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.training.autoencoder import LearnAutoencoder
+from shotstream.training.captions import LearnCaptions
 from shotstream.training.causal_init import LearnCausally
 from shotstream.training.generator import Generator
 from shotstream.training.judge import LearnToJudge
@@ -126,7 +127,7 @@ def _passes(
     tokens = (world.height // ratio // rows) * (world.width // ratio // columns)
     frames = config["context_frames"] + 1 + (world.shot_frames - 1) // autoencoder.temporal_ratio
     width = config["num_attention_heads"] * config["attention_head_dim"]
-    size = 2 if loop.precision == "bfloat16" else FLOAT
+    size = FLOAT if loop.precision == "float32" else 2
     per_block = samples * frames * tokens * size * (KEPT_WIDTHS * width + KEPT_HIDDEN * config["ffn_dim"])
     layers = config["num_layers"]
     if loop.checkpoint_activations:  # what enters each block, and all of the one that is run again
@@ -146,7 +147,7 @@ def _blueprint(recipe: Recipe, stage: str) -> Stage:
 
     def generator() -> Generator:
         captions = make_captions(recipe)
-        captions.text_encoder.requires_grad_(recipe.base is None)
+        captions.text_encoder.requires_grad_(False)
         return Generator(make_transformer(recipe, autoencoder), captions, make_schedule(recipe))
 
     def self_forcing() -> Stage:
@@ -163,6 +164,7 @@ def _blueprint(recipe: Recipe, stage: str) -> Stage:
 
     nothing = (NOTHING, NOTHING, NOTHING)
     stages: dict[str, Callable[[], Stage]] = {
+        "captions": lambda: LearnCaptions(recipe.captions, make_captions(recipe)),
         "autoencoder": lambda: light(recipe.autoencoder),
         "decoder": lambda: light(recipe.decoder),
         "teacher": lambda: LearnNextShot(recipe.teacher, generator(), *nothing),

@@ -56,14 +56,19 @@ class Learner:
                     "exp_avg_sq": torch.zeros_like(parameter.detach()),
                 }
 
-    def update(self, step: int) -> float:
-        """Apply the gradients and return their norm; gradients that are not finite are not applied."""
+    def update(self, step: int, position: float | None = None) -> float:
+        """Apply the gradients and return their norm; gradients that are not finite are not applied.
+
+        Args:
+            step: Number of the step, from 0.
+            position: How far the run is, in steps, for the learning rate; None: as far as `step`.
+        """
         settings = self.settings
         norm = nn.utils.clip_grad_norm_(self.role.module.parameters(), settings.gradient_clip)
         norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
         if not math.isfinite(norm):
             return norm
-        factor = lr_factor(step, self.steps, settings)
+        factor = lr_factor(step if position is None else position, self.steps, settings)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * factor

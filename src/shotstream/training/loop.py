@@ -22,9 +22,11 @@ from rich.progress import (
 
 from shotstream.media.files import whole_folder
 from shotstream.media.pictures import write_png
+from shotstream.models.device import choose_training_dtype
 from shotstream.training.distributed import World
 from shotstream.training.learner import Learner
 from shotstream.training.networks import transformers_in
+from shotstream.training.pace import Pace
 from shotstream.training.run import RunFolder
 from shotstream.training.settings import StageSettings
 from shotstream.training.stage import Stage, step_generator
@@ -46,17 +48,19 @@ def _progress() -> Progress:
     )
 
 
-def _step(stage: Stage, learners: dict[str, Learner], step: int) -> dict[str, float]:
+def _step(
+    stage: Stage, learners: dict[str, Learner], step: int, position: float, dtype: torch.dtype
+) -> dict[str, float]:
     """Make one optimiser step: the passes over this process's shares of the batch, then the update."""
     learner, loop = learners[stage.role(step)], stage.loop
     passes = []
     for share in learner.world.shares(loop.accumulate):
         device = next(learner.role.module.parameters()).device.type
-        with torch.autocast(device, torch.bfloat16, enabled=loop.precision == "bfloat16"):
+        with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):
             loss, figures = stage.loss(step, step_generator(loop.seed, step), share)
         (loss / loop.accumulate).backward()
         passes.append({"loss": float(loss.detach()), **figures})
-    figures = learner.world.mean(passes) | {"gradient_norm": learner.update(step)}
+    figures = learner.world.mean(passes) | {"gradient_norm": learner.update(step, position)}
     _check_health(stage, step, figures)
     return figures
 
@@ -132,26 +136,30 @@ def train(stage: Stage, run: RunFolder) -> None:
     start = run.resume(learners)
     with contextlib.closing(run), _progress() as bar, _stop_requests() as requests:
         task = bar.add_task(stage.name, total=loop.steps, completed=start, figures="")
-        began = time.monotonic()
+        began, pace, dtype = time.monotonic(), Pace(stage.settings.limits), _precision(stage, world)
         prefix = {name: f"{name}_" if len(learners) > 1 else "" for name in learners}
         newest: dict[str, float] = {}  # figures since the last entry, of every role that learnt
-        for done in range(start + 1, loop.steps + 1):
-            figures = _step(stage, learners, done - 1)
+        done, made = start, 0
+        while done < loop.steps:
+            step = done
+            figures = _step(stage, learners, step, pace.position(step), dtype)
+            done, made = pace.after(step), made + 1
             bar.update(task, completed=done, figures=f"loss {figures['loss']:.4f}")
-            newest |= {prefix[stage.role(done - 1)] + name: value for name, value in figures.items()}
-            if done % loop.log_every == 0:
-                newest["steps_per_second"] = (done - start) / (time.monotonic() - began)
+            newest |= {prefix[stage.role(step)] + name: value for name, value in figures.items()}
+            passed_over = done > step + 1
+            if done % loop.log_every == 0 or passed_over:
+                newest |= {"steps_per_second": made / (time.monotonic() - began), "steps_made": made}
                 run.log(done, newest)
                 newest = {}
             stopping = world.any(bool(requests))
-            if done % loop.checkpoint_every == 0 or done == loop.steps or stopping:
+            if done % loop.checkpoint_every == 0 or done == loop.steps or stopping or passed_over:
                 run.save(done, learners)
             if stopping:
                 bar.console.print(
                     f"Stopped at step {done}, which is saved; the same command goes on from there."
                 )
                 raise KeyboardInterrupt
-            if done % loop.sample_every == 0 or done == loop.steps:
+            if done % loop.sample_every == 0 or done == loop.steps or passed_over:
                 _sample(stage, learners, run, done)
     for learner in learners.values():
         learner.finish()
@@ -159,6 +167,16 @@ def train(stage: Stage, run: RunFolder) -> None:
         with whole_folder(run.path / "export") as folder:
             stage.export(folder)
     world.wait()
+
+
+def _precision(stage: Stage, world: World) -> torch.dtype:
+    """Choose the number format of passes; processes that train together must choose the same."""
+    module = next(iter(stage.roles.values())).module
+    device = next(module.parameters()).device
+    name = stage.loop.precision
+    if name == "auto" and device.type == "cpu" and world.size > 1:
+        return torch.float32
+    return choose_training_dtype(device, name).value
 
 
 @contextlib.contextmanager
@@ -188,5 +206,5 @@ def _sample(stage: Stage, learners: dict[str, Learner], run: RunFolder, step: in
         for learner in learners.values():
             stack.enter_context(learner.averaged())
         picture = stage.sample()
-        if run.world.writes:
+        if run.world.writes and picture is not None:
             write_png(run.path / "samples" / f"{step:06d}.png", picture)

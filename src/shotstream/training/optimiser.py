@@ -47,7 +47,7 @@ def build_optimisers(module: nn.Module, settings: Optimiser) -> list[torch.optim
     return optimisers
 
 
-def lr_factor(step: int, steps: int, settings: Optimiser) -> float:
+def lr_factor(step: float, steps: int, settings: Optimiser) -> float:
     """Share of the learning rate at a step: a linear warm-up, a plateau, a linear fall to a twentieth."""
     warm = min(1.0, (step + 1) / max(settings.warmup_steps, 1))
     falling = settings.decay_share * steps

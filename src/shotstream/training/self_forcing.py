@@ -66,7 +66,7 @@ def own_history(
         drawn = torch.randint(len(data.records), (settings.loop.batch,), generator=generator)
         stories = share.of(drawn).tolist()
         newest = int(torch.randint(data.shots, (), generator=generator))
-        stills = torch.zeros(len(stories), *data.stills[0].shape)
+        stills = torch.zeros(len(stories), *data.stills.shape)
         for shot in range(newest):
             earlier = data.make(_told(stories, shot), stills).to(student.transformer.device)
             latents = student.roll_out(earlier, generator, share=share)

@@ -90,7 +90,11 @@ class Loop(Settings):
     loss_limit: PositiveFloat = 100.0
     """A loss above it stops the run: all losses here are of order 1, and one that grows (a critic that loses
     sight of its student) does not come back."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Number format of the passes; weights stay in float32. auto: bfloat16 where it is faster."""
+    seconds: PositiveFloat | None = None
+    """Most seconds of the run, which then ends by the clock, its learning rate as well; a run that is gone on
+    with has them anew. None: only steps count."""
     log_every: PositiveInt = 20
     checkpoint_every: PositiveInt = 250
     sample_every: PositiveInt = 500
@@ -107,6 +111,11 @@ class StageSettings(Settings):
         """Sizes of the batches of a run."""
         return (self.loop.batch,)
 
+    @property
+    def limits(self) -> tuple[tuple[int, float | None], ...]:
+        """Steps and most seconds of the run's lessons, in their order."""
+        return ((self.loop.steps, self.loop.seconds),)
+
 
 class DecoderStage(StageSettings):
     """The decoder goes on learning while the encoder, and so all latents, stay as they are."""
@@ -119,6 +128,9 @@ class DecoderStage(StageSettings):
     """Weight of the difference of neighbouring pixels in the loss."""
     motion_weight: float = 0.0
     """Weight of the difference of a picture and the next in the loss."""
+    spread_weight: float = 0.0
+    """Weight of how far the deviations of the latents' channels are from 1: nothing else holds their size, and
+    Muon's steps, whose size is fixed, let it grow without end."""
     crop: tuple[int, int] | None = None
     """Height and width of the part of the pictures that is learnt from, multiples of 16; None for all."""
     half_size_probability: float = Field(default=0.0, ge=0, le=1)
@@ -137,8 +149,17 @@ class AutoencoderStage(DecoderStage):
     decoder_blocks: PositiveInt = 2
 
 
+class CaptionsStage(StageSettings):
+    """The caption encoder learns who wears what; its sizes are `teacher.network`'s."""
+
+    shots: PositiveInt = 5
+    """Of a story; captions of later shots are worded otherwise than the first one's."""
+    optimiser: Optimiser = Optimiser(lr=1e-3, decay_share=0.5)
+    loop: Loop = Loop(steps=1500, batch=64, ema=0.99)
+
+
 class Network(Settings):
-    """Sizes of the transformer and of the caption encoder that is trained with the teacher."""
+    """Sizes of the transformer, and of the caption encoder that is trained before it."""
 
     layers: PositiveInt = 6
     heads: PositiveInt = 3
@@ -147,9 +168,9 @@ class Network(Settings):
     chunk_frames: PositiveInt = 3
     spatial_embedding: bool = True
     text_width: PositiveInt = 128
-    text_layers: PositiveInt = 2
+    text_layers: PositiveInt = 3
     text_heads: PositiveInt = 4
-    text_length: PositiveInt = 48
+    text_length: PositiveInt = 64
     """Caption length in tokens; longer captions are cut."""
     pad_context: bool = False
     """Whether a shot without memory has zero frames as context, as the released weights were trained."""
@@ -160,6 +181,8 @@ class Lesson(Settings):
 
     steps: PositiveInt
     batch: PositiveInt
+    seconds: PositiveFloat | None = None
+    """Most seconds of the lesson, as `loop.seconds`."""
     mixture: Mixture = Mixture()
 
 
@@ -183,13 +206,19 @@ class TeacherStage(StageSettings):
     @property
     def lessons(self) -> tuple[Lesson, ...]:
         """The lessons in their order."""
-        alone = Lesson(steps=self.loop.steps, batch=self.loop.batch, mixture=self.mixture)
+        loop = self.loop
+        alone = Lesson(steps=loop.steps, batch=loop.batch, seconds=loop.seconds, mixture=self.mixture)
         return tuple(self.curriculum.values()) or (alone,)
 
     @property
     def batches(self) -> tuple[int, ...]:
         """Sizes of the batches of a run."""
         return tuple(lesson.batch for lesson in self.lessons)
+
+    @property
+    def limits(self) -> tuple[tuple[int, float | None], ...]:
+        """Steps and most seconds of the run's lessons, in their order."""
+        return tuple((lesson.steps, lesson.seconds) for lesson in self.lessons)
 
 
 class CausalInitStage(StageSettings):
@@ -260,11 +289,12 @@ class Recipe(Settings):
     """Whether stories are drawn, or cut from real videos with Wan's autoencoder."""
     earlier: Path | None = None
     """A run folder whose stages and data are taken where this run has none of its own: for trying another
-    setting of a late stage (name=other earlier=runs/nano ...)."""
+    setting of a late stage (name=other earlier=runs/mini ...)."""
     base: str | None = None
     """A model (shipped name, folder or "owner/name" on the hub) from whose transformer training starts; its
     autoencoder and text encoder stay as they are. None: everything is made from nothing."""
     world: WorldData = WorldData()
+    captions: CaptionsStage = CaptionsStage()
     autoencoder: AutoencoderStage = AutoencoderStage()
     decoder: DecoderStage = DecoderStage()
     teacher: TeacherStage = TeacherStage()
@@ -360,7 +390,7 @@ def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"The recipe {path} cannot be read: {error}.") from error
     if not isinstance(tree, dict):
-        raise RecipeError(f"The recipe {path} is not a list of named settings; see recipes/mini/nano.yaml.")
+        raise RecipeError(f"The recipe {path} is not a list of named settings; see recipes/mini/mini.yaml.")
     for text in overrides:
         _override(tree, text)
     try:

@@ -66,8 +66,8 @@ class Stage(Protocol):
         """
         ...
 
-    def sample(self) -> np.ndarray:
-        """Draw a picture `uint8 [H, W, 3]` of what has been learnt, from the averaged weights."""
+    def sample(self) -> np.ndarray | None:
+        """Draw a picture `uint8 [H, W, 3]` of what has been learnt, from the averaged weights, if any can be."""
         ...
 
     def export(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Stage 1: the bidirectional next-shot generator, with its caption encoder (paper section 3.2)."""
+"""Stage 1: the bidirectional next-shot generator (paper section 3.2)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from shotstream.data.next_shot import NextShot, NextShots
 from shotstream.data.share import WHOLE, Share
@@ -35,13 +35,9 @@ class LearnNextShot:
         self.settings, self.loop = settings, settings.loop.model_copy(update={"steps": steps, "batch": batch})
         self._generator, self._data, self._validation = generator, data, validation
         self._autoencoder = autoencoder
-        text_encoder = generator.text.text_encoder
-        parts: dict[str, nn.Module] = {"transformer": generator.transformer}
-        if any(parameter.requires_grad for parameter in text_encoder.parameters()):
-            parts["text_encoder"] = text_encoder
         if settings.trained == "self-attention":
             train_self_attention_only(generator.transformer)
-        self.roles = {self.name: Role(nn.ModuleDict(parts), settings.optimiser)}
+        self.roles = {self.name: Role(generator.transformer, settings.optimiser)}
         self._device = generator.transformer.device
 
     def role(self, step: int) -> str:
@@ -88,7 +84,5 @@ class LearnNextShot:
         return sample_sheet(self._validation, self._autoencoder, make, self._device)
 
     def export(self, folder: Path) -> None:
-        """Save transformer and text encoder."""
+        """Save the transformer."""
         self._generator.transformer.save_pretrained(folder / "transformer")
-        self._generator.text.text_encoder.save_pretrained(folder / "text_encoder")
-        self._generator.text.tokenizer.save_pretrained(folder / "tokenizer")

@@ -22,6 +22,7 @@ from shotstream.models.text import CaptionEncoder, load_text_encoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.training.autoencoder import LearnAutoencoder, new_autoencoder
+from shotstream.training.captions import LearnCaptions
 from shotstream.training.causal_init import LearnCausally, record_pairs
 from shotstream.training.distributed import ALONE, World
 from shotstream.training.generator import Generator
@@ -38,13 +39,13 @@ from shotstream.world.sampler import Split
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 SPLITS: tuple[Split, Split] = ("train", "held-out")
-STAGES = ("autoencoder", "decoder", "teacher", "causal-init", "intra-shot", "inter-shot", "judge")
+STAGES = ("captions", "autoencoder", "decoder", "teacher", "causal-init", "intra-shot", "inter-shot", "judge")
 """In the order they are run; `decoder` and `judge` only need `autoencoder` and can run beside the others."""
 
-SMALL_STAGES = ("autoencoder", "decoder", "judge")
+SMALL_STAGES = ("captions", "autoencoder", "decoder", "judge")
 """Small enough for one process; where there are several, the others wait."""
 
-BASE_STAGES = ("autoencoder", "decoder")
+BASE_STAGES = ("captions", "autoencoder", "decoder")
 """What a base has brought already."""
 
 STUDENT_STAGES = ("causal-init", "intra-shot", "inter-shot")
@@ -83,6 +84,7 @@ class Workspace:
     def stage(self, name: str) -> Stage:
         """Build a stage as it begins, with what earlier stages have made; the same every time."""
         builders: dict[str, tuple[StageSettings, Callable[[], Stage]]] = {
+            "captions": (self.recipe.captions, self._learn_captions),
             "autoencoder": (self.recipe.autoencoder, self._learn_autoencoder),
             "decoder": (self.recipe.decoder, self._learn_decoder),
             "teacher": (self.recipe.teacher, self._learn_next_shot),
@@ -110,6 +112,11 @@ class Workspace:
             raise ValueError(
                 f"The recipe {recipe.name} has no stage {name}: its base {recipe.base} has that."
             )
+
+    def _learn_captions(self) -> Stage:
+        text = make_captions(self.recipe)
+        self._placed(text.text_encoder)
+        return LearnCaptions(self.recipe.captions, text)
 
     def _learn_autoencoder(self) -> Stage:
         settings, drawn = self.recipe.autoencoder, self.drawn("train")
@@ -166,8 +173,8 @@ class Workspace:
         folder, autoencoder = self._place(f"latents-{split}"), self.autoencoder
         with self.world.in_turn():
             latents = write_latents(folder, self._stories(split), autoencoder, budget)
-        pads = self.recipe.teacher.network.pad_context
-        return NextShots(latents, text.tokenize, self.recipe.caption_template, budget, pads)
+        template, pads = self.recipe.caption_template, self.recipe.teacher.network.pad_context
+        return NextShots(latents, text.tokenize, template, budget, pad_context=pads, device=self.device)
 
     def _stories(self, split: Split) -> DrawnStories:
         world = self.recipe.world
@@ -234,20 +241,22 @@ class Workspace:
         return network
 
     def _trained_text(self) -> CaptionEncoder:
-        """The teacher's text encoder, with the vocabulary that it was trained with."""
-        folder = self._exported("teacher")
+        """The caption encoder, frozen, with the vocabulary that it was trained with; the base's if there is one."""
+        length, base = self.recipe.teacher.network.text_length, self._base
+        if base is not None:
+            return CaptionEncoder(base.tokenizer, base.text_encoder.requires_grad_(False), length)
+        folder = self._exported("captions")
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
-        encoder = load_text_encoder(folder / "text_encoder")
-        return CaptionEncoder(tokenizer, self._placed(encoder), self.recipe.teacher.network.text_length)
+        encoder = load_text_encoder(folder / "text_encoder").eval().requires_grad_(False)
+        return CaptionEncoder(tokenizer, self._placed(encoder), length)
 
     def _new_generator(self) -> Generator:
-        """What the teacher starts from: the recipe's base, its text encoder frozen, or fresh networks."""
-        recipe, base = self.recipe, self._base
+        """What the teacher starts from: the recipe's base or a fresh transformer; its text encoder is frozen."""
+        recipe, base, text = self.recipe, self._base, self._trained_text()
         if base is None:
-            transformer, text = make_transformer(recipe, self.autoencoder), make_captions(recipe)
+            transformer = make_transformer(recipe, self.autoencoder)
         else:
-            transformer, length = deepcopy(base.transformer).train(), recipe.teacher.network.text_length
-            text = CaptionEncoder(base.tokenizer, base.text_encoder.requires_grad_(False), length)
+            transformer = deepcopy(base.transformer).train()
             check_base(recipe, transformer, self.autoencoder)
         self._placed(transformer)
         self._placed(text.text_encoder)
