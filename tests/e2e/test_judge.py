@@ -30,7 +30,7 @@ def of_the_first_world(story: WorldStory, questions: dict) -> bool:
 
 def test_it_reads_stories_that_were_drawn_just_now():
     # The shipped judge saw the first world only, whose cast was drawn smaller and without outlines. It is
-    # asked about stories that the first world had too; about 93 % (not 99 %) of its answers are right on them.
+    # asked about stories that the first world had too; 93 % (not 99 %) of its answers on them are right.
     judge, right = load_judge(locate_judge()), []
     stories = (sample_story(seed, split="held-out") for seed in range(7_000, 9_000))
     for story in islice((story for story in stories if of_the_first_world(story, judge.questions)), 4):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import skia
 
 BEAK: Colour = (255, 170, 40)
-_MOUTH_HEIGHT = {"robot": -13.0, "fox": -2.0, "owl": -3.0}
+_MOUTH_HEIGHT = {"robot": -12.0, "fox": -2.0, "owl": -3.0}
 
 
 def draw_head(pen: Pen, character: Character, feeling: str, pose: Pose) -> None:

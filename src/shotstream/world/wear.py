@@ -49,7 +49,7 @@ def draw_sunglasses(pen: Pen, tint: str, pose: Pose, on_dark: bool) -> None:
     frame = ACCESSORY_COLOURS[tint]
     if on_dark:
         for x in (-16, 16):
-            pen.fill(box(x, -40, 37, 29, 13), SCREEN_EDGE)
+            pen.fill(box(x, -38.5, 34, 26, 11.5), SCREEN_EDGE)
     pen.outlined(box(0, -35, 64, 8, 3), frame)
     for x in (-16, 16):
         pen.outlined(box(x, -36, 29, 21, 9), frame)
