@@ -3,7 +3,7 @@
 import pytest
 
 from shotstream.evaluation.adherence import Mark, mark_film, shares
-from shotstream.world.judge import NOBODY, true_answers
+from shotstream.world.judge import NOBODY, QUESTIONS, true_answers
 
 pytestmark = pytest.mark.cpu
 
@@ -27,7 +27,8 @@ STORY = {
         {"subjects": [0, 1], "framing": "medium", "action": "jumps"},
     ],
 }
-TOLD = {"headcount", "character", "accessory", "place", "time", "framing", "action"}
+TOLD_OF_THE_SHOT = {"place", "time", "weather", "framing", "action", "feeling", "prop"}
+TOLD = {"headcount", "character", "accessory"} | TOLD_OF_THE_SHOT
 KEPT = {"kept_landmark", "kept_side", "kept_accessory_colour", "kept_pattern"}
 
 
@@ -56,7 +57,7 @@ def test_kind_and_colour_count_only_together():
     answers[1]["first kind"] = "robot"  # right colour, wrong kind
     marks = mark_film(STORY, answers)
     assert shares(marks)["character"] == pytest.approx(3 / 5)
-    assert shares(marks)["told"] == pytest.approx((3 + 5 + 5 * 3) / (5 + 5 + 5 * 3))
+    assert shares(marks)["told"] == pytest.approx((3 + 5 + 8 * 3) / (5 + 5 + 8 * 3))
     assert Mark("character", "first", "red cat", "green cat", False) in marks[0]
     assert shares(marks)["accessory"] == 1.0
 
@@ -133,3 +134,27 @@ def test_a_single_shot_keeps_nothing():
 def test_every_shot_must_be_read():
     with pytest.raises(ValueError, match="has 3 shots and 2 were read"):
         mark_film(STORY, truth()[:2])
+
+
+def test_a_judge_is_not_asked_what_it_was_never_taught():
+    questions = {name: answers for name, answers in QUESTIONS.items() if name not in ("weather", "prop")}
+    questions["first colour"] = ("blue", "green")  # of the first, who is red, nothing can be said
+    questions["first pattern"] = ("belly",)
+    answers = [{name: read[name] for name in questions} for read in truth()]
+    marks = mark_film(STORY, answers, questions)
+    names = {mark.name for shot in marks for mark in shot}
+    assert names == (TOLD | KEPT) - {"weather", "prop"}
+    assert [mark.stand for mark in marks[0] if mark.name == "character"] == ["second"]
+    assert [mark.stand for mark in marks[2] if mark.name == "kept_pattern"] == ["second"]
+    assert set(shares(marks).values()) == {1.0}
+
+
+def test_no_accessory_has_no_colour_to_keep():
+    cast = [character("cat", "red", "none", "none", "spots"), STORY["cast"][1]]
+    story = STORY | {"cast": cast}
+    answers = [true_answers(story, shot) for shot in range(3)]
+    kept = [
+        mark for shot in mark_film(story, answers) for mark in shot if mark.name == "kept_accessory_colour"
+    ]
+    assert [(mark.stand, mark.asked) for mark in kept] == [("first", "pink"), ("second", "pink")]
+    assert all(mark.right for shot in mark_film(story, answers) for mark in shot)

@@ -45,3 +45,18 @@ def test_a_bad_size_is_explained(size, tmp_path):
     result = run("preview", "--size", size, "-o", tmp_path / "sheet.png")
     assert result.exit_code == 2
     assert "64x96" in result.output
+
+
+def test_portrait_draws_one_character(tmp_path):
+    from PIL import Image
+
+    output = tmp_path / "fox.png"
+    result = run("portrait", "--kind", "fox", "--accessory", "top hat", "--size", "32x48", "-o", output)
+    assert result.exit_code == 0, result.output
+    assert np.asarray(Image.open(output)).shape == (32, 48, 3)
+
+
+def test_an_unknown_kind_is_explained(tmp_path):
+    result = run("portrait", "--kind", "dragon", "-o", tmp_path / "dragon.png")
+    assert result.exit_code == 2
+    assert "owl" in result.output

@@ -46,3 +46,32 @@ def test_loss_is_the_mean_over_questions_and_shots():
     truth = [true_answers(sample_story(seed).attributes(), 0) for seed in range(2)]
     expected = sum(torch.tensor(float(len(a))).log().item() for a in QUESTIONS.values()) / len(QUESTIONS)
     assert judge_loss(logits, truth).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_judge_keeps_its_own_questions(tmp_path):
+    questions = {"time": ("night", "day"), "place": ("beach", "meadow", "city")}
+    judge = Judge(16, 32, widths=(8, 8, 8, 8), features=16, questions=tuple(questions.items()))
+    judge.save_pretrained(tmp_path)
+    again = Judge.from_pretrained(tmp_path)
+    assert list(again.questions.items()) == list(questions.items())  # in order
+    assert again.answers(torch.zeros(1, 3, 3, 16, 32))[0].keys() == questions.keys()
+    new = Judge(16, 32, widths=(8, 8, 8, 8), features=16)
+    new.save_pretrained(tmp_path)
+    assert Judge.from_pretrained(tmp_path).questions == QUESTIONS
+
+
+def test_loss_leaves_out_what_a_judge_cannot_know():
+    questions = {"time": ("night", "day"), "place": ("beach", "meadow")}
+    logits = {"time": torch.zeros(2, 2), "place": torch.tensor([[5.0, 0.0], [0.0, 7.0]])}
+    truth = [{"time": "sunset", "place": "beach"}, {"time": "sunset", "place": "castle"}]
+    expected = -torch.log_softmax(torch.tensor([5.0, 0.0]), 0)[0]
+    assert judge_loss(logits, truth, questions).item() == pytest.approx(expected.item())
+
+
+def test_stories_of_the_first_world_are_clear_and_calm():
+    attributes = sample_story(0).attributes()
+    del attributes["weather"]
+    for shot in attributes["shots"]:
+        del shot["feeling"], shot["prop"]
+    answers = true_answers(attributes, 0)
+    assert (answers["weather"], answers["feeling"], answers["prop"]) == ("clear", "calm", "none")

@@ -115,3 +115,38 @@ def render(
         script = [Shot(prompt=shot.prompt) for shot in story.shots]
         Story(setting=story.setting, seed=number, shots=script).write(folder / "story.yaml")
         typer.echo(f"{folder}: {story.setting}")
+
+
+@app.command()
+def portrait(
+    kind: Annotated[str, typer.Option(help="cat, rabbit, bear, robot, fox or owl.")] = "fox",
+    colour: Annotated[str, typer.Option(help="Of the body, such as orange.")] = "orange",
+    accessory: Annotated[str, typer.Option(help='Such as "top hat", or none.')] = "none",
+    accessory_colour: Annotated[str, typer.Option(help="white, black, pink or turquoise.")] = "white",
+    pattern: Annotated[str, typer.Option(help="belly, stripes, spots or patch.")] = "belly",
+    ground: Annotated[str, typer.Option(help="Of the picture, such as paper, mint or sky.")] = "paper",
+    seed: Annotated[int, typer.Option(help="Varies place, size and pose a little; 0 does not.")] = 0,
+    size: Size = "128x192",
+    output: Annotated[Path, typer.Option("-o", "--output", help="PNG file.")] = Path("out/portrait.png"),
+) -> None:
+    """Draw a character by itself on a plain ground, as a reference picture."""
+    from shotstream.media.pictures import write_png
+    from shotstream.world import vocabulary
+    from shotstream.world.portrait import GROUNDS, draw_portrait
+    from shotstream.world.sampler import Character
+
+    height, width = parse_size(size)
+    for name, value, known in (
+        ("kind", kind, vocabulary.KINDS),
+        ("colour", colour, vocabulary.COLOURS),
+        ("accessory", accessory, vocabulary.ACCESSORIES),
+        ("accessory-colour", accessory_colour, vocabulary.ACCESSORY_COLOURS),
+        ("pattern", pattern, vocabulary.PATTERNS),
+        ("ground", ground, GROUNDS),
+    ):
+        if value not in known:
+            raise typer.BadParameter(f'there is no {name} "{value}"; use one of {", ".join(known)}')
+    tint = vocabulary.NONE if accessory == vocabulary.NONE else accessory_colour
+    character = Character(kind, colour, accessory, tint, pattern)
+    write_png(output, draw_portrait(character, height=height, width=width, ground=ground, seed=seed))
+    typer.echo(f"Wrote {output}")

@@ -13,7 +13,7 @@ from shotstream.world import vocabulary
 from shotstream.world.sampler import sample_story
 
 _ANY_PROMPTS = ("wide shot", "medium shot", "close-up", "the camera pans slowly", "the camera moves closer")
-_SETTINGS = 6
+_SETTINGS, _SETTINGS_TRIED = 6, 200
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,16 @@ class ServedModel:
 
     @property
     def examples(self) -> tuple[Sequence[str], Sequence[str]]:
-        """(phrases for prompts, settings) worth trying."""
-        if not set(vocabulary.words()) <= set(self.words or ()):
+        """(phrases for prompts, settings) worth trying: of the story world only what the model knows.
+
+        A model that was trained before the world grew knows a part of it.
+        """
+        known = set(self.words or ())
+        settings = (sample_story(seed).setting for seed in range(_SETTINGS_TRIED))
+        settings = [told for told in settings if known.issuperset(vocabulary.split_words(told))][:_SETTINGS]
+        if not settings:
             return _ANY_PROMPTS, ()
         framed = (*vocabulary.FRAMINGS.values(), *vocabulary.CAMERAS.values())
         acted = (wordings[0] for wordings in vocabulary.ACTIONS.values())
         phrases = [wordings[0] for wordings in (*framed, *acted) if wordings[0]]
-        return phrases, [sample_story(seed).setting for seed in range(_SETTINGS)]
+        return [told for told in phrases if known.issuperset(vocabulary.split_words(told))], settings

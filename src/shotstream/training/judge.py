@@ -77,7 +77,7 @@ class LearnToJudge:
     def accuracy(self) -> dict[str, float]:
         """Fraction of right answers on all held-out shots, as drawn and `autoencoded`, by question.
 
-        A shot whose true answer the judge does not know is left out; so is a question that no shot is left for.
+        A shot whose true answer the judge does not know is left out; so is a question without any shot left.
         """
         right: dict[str, list[bool]] = defaultdict(list)
         for story, record in enumerate(self._held_out.records):

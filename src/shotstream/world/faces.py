@@ -24,7 +24,7 @@ def draw_eyes(pen: Pen, kind: str, feeling: str, pose: Pose) -> None:
             bend = 5 if pose.asleep else 2
             pen.stroke(curve((x - 7, -26), (x, -26 + bend * 2), (x + 7, -26)), 4, line)
         elif kind == "robot":
-            pen.fill(oval(x + 3 * pose.gaze, -26, 6.5 * large, 6.5 * large), line)
+            pen.fill(oval(x + 3 * pose.gaze, -25, 6.5 * large, 6.5 * large), line)
         else:
             pen.outlined(oval(x, -26, 8.0 * large, 9.0 * large), WHITE)
             looks, small = x + 2.5 * pose.gaze, 0.85 if feeling == "surprised" else 1.0
@@ -35,11 +35,11 @@ def draw_eyes(pen: Pen, kind: str, feeling: str, pose: Pose) -> None:
 def draw_brows(pen: Pen, kind: str, feeling: str) -> None:
     """Draws brows of who is sad or surprised, and the tear of the sad one."""
     line = GLOW if kind == "robot" else DARK
-    high = -38 if kind == "robot" else -40
+    high = -35 if kind == "robot" else -40
     for side in (-1, 1):
         if feeling == "sad":
             pen.stroke(curve((side * 6, high), (side * 14, high + 2), (side * 22, high + 7)), 4, line)
-        elif feeling == "surprised" and kind != "robot":
+        elif feeling == "surprised":
             pen.stroke(curve((side * 7, high - 1), (side * 14, high - 7), (side * 21, high - 1)), 4, line)
     if feeling == "sad":
         drop = blob((20, -19), (26.5, -7), (25, -3), (15, -3), (13.5, -7))
@@ -69,7 +69,7 @@ def draw_mouth(pen: Pen, kind: str, feeling: str, height: float) -> None:
             pen.stroke(curve((-9, 4), (0, -7), (9, 4)), 4, line)
         elif feeling == "surprised":
             if kind == "robot":
-                pen.fill(oval(0, 0, 5.5, 6.5), inside)
+                pen.fill(oval(0, 0.5, 6, 6), inside)
             else:
                 pen.outlined(oval(0, 1, 5.5, 6.5), inside)
         else:

@@ -65,11 +65,11 @@ def draw_figure(
             _draw_seated_legs(pen, limb, pose)
         with pen.moved(0, NECK, turn=pose.head_turn):
             draw_head(pen, character, feeling, pose)
-        if character.accessory == "scarf":
-            draw_scarf(pen, character.accessory_colour)
         draw_held(pen, prop, hand, 0.3 * (pose.head_turn + pose.lean))
         for side, raised in ((-1, pose.left_arm), (1, pose.right_arm)):
             _draw_arm(pen, character, side, raised)
+        if character.accessory == "scarf":
+            draw_scarf(pen, character.accessory_colour)
         if pose.asleep:
             _draw_zzz(pen, pose)
 

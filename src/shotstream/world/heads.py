@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import skia
 
 BEAK: Colour = (255, 170, 40)
-_MOUTH_HEIGHT = {"robot": -11.0, "fox": 0.0, "owl": -3.0}
+_MOUTH_HEIGHT = {"robot": -12.0, "fox": -2.0, "owl": -3.0}
 
 
 def draw_head(pen: Pen, character: Character, feeling: str, pose: Pose) -> None:
@@ -94,6 +94,8 @@ def _draw_ears(pen: Pen, character: Character) -> None:
 def _pattern(character: Character) -> list[tuple[skia.Path, Colour]]:
     """Marks and their colours: on forehead and sides, where neither hat nor face covers all of it."""
     dark, pale = dark_mark(character.colour), pale_mark(character.colour)
+    if character.pattern == "belly" and character.kind == "robot":  # above and below its screen
+        return [(box(0, -52, 32, 14), pale), (box(0, -6, 32, 14), pale)]
     if character.pattern == "belly":
         return [(blob((-13, -54), (13, -54), (6, -24), (0, -14), (-6, -24)), pale)]
     if character.pattern == "stripes":
@@ -107,7 +109,7 @@ def _pattern(character: Character) -> list[tuple[skia.Path, Colour]]:
 def _draw_muzzle(pen: Pen, character: Character) -> None:
     kind, pale = character.kind, pale_mark(character.colour)
     if kind == "robot":
-        pen.outlined(box(0, -42, 52, 40, 9), DARK)
+        pen.outlined(box(0, -40, 47, 35, 9), DARK)
     elif kind == "owl":
         for side in (-1, 1):
             pen.fill(oval(side * 15, -24, 17, 17), pale)

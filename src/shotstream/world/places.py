@@ -39,7 +39,7 @@ PALETTES = {
     "city": Palette((226, 214, 240), (188, 182, 212), (160, 156, 190), (150, 150, 164), (236, 234, 240)),
     "forest": Palette((206, 226, 190), (150, 186, 140), (112, 86, 66), (120, 140, 84), (64, 112, 78)),
     "snow": Palette((190, 212, 244), (142, 172, 222), (214, 226, 246), SNOW_WHITE, (160, 190, 226)),
-    "castle": Palette((198, 222, 250), (214, 202, 196), (190, 178, 184), (232, 220, 194), (120, 132, 196)),
+    "castle": Palette((198, 222, 250), (238, 210, 190), (222, 186, 176), (248, 230, 206), (128, 128, 206)),
 }
 _CLOUDED: dict[tuple[str, str], Colour] = {
     ("rain", "day"): (150, 166, 190),
@@ -143,7 +143,7 @@ def _castle(pen: Pen, palette: Palette, half: float) -> None:
     for x, top in ((-1.12, 14), (-0.36, 10), (0.36, 10), (1.12, 14)):
         pen.fill(box(x * half, top, 11, 34), palette.near)
         pen.fill(polygon((x * half - 8, top), (x * half, top - 12), (x * half + 8, top)), palette.trim)
-        pen.fill(box(x * half, top + 6, 3.4, 6, 1.7), mix(palette.near, (90, 70, 80), 0.5))
+        pen.glow(box(x * half, top + 6, 3.4, 6, 1.7), (255, 222, 140))
 
 
 def draw_ground(pen: Pen, place: str) -> None:

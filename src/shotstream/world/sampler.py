@@ -15,8 +15,8 @@ from shotstream.world import vocabulary
 
 Split = Literal["train", "held-out"]
 SETTING_WORDS, PROMPT_WORDS = 36, 22
-"""No setting and no prompt is longer; where one would be, another wording is taken. Together they are at most 58
-words, so that 60 tokens hold them with a beginning and an end."""
+"""No setting and no prompt is longer; where one would be, another wording is taken. Together they are at most
+58 words, so that 60 tokens hold them with a beginning and an end."""
 SINGULAR = {"is": "is", "was": "was", "lives": "lives"}
 PLURAL = {"is": "are", "was": "were", "lives": "live"}
 

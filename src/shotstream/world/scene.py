@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CAMERA_SECONDS = 2.75
 """A camera move takes this long, and then goes back."""
-DISTANCE = 54.0
+DISTANCE = 53.0
 """From the middle to each of two characters, in figure units (a figure is 100 high)."""
 
 
@@ -41,6 +41,8 @@ FRAMINGS = {
     "medium": Framing(0.49, 66, 1.12, 1.1),
     "close-up": Framing(0.80, 97, 1.3, 1.4),
 }
+PAIR = replace(FRAMINGS["medium"], scale=0.45, feet=65)
+"""A medium shot of two."""
 SKY, FAR, GROUND = 0.1, 0.4, 0.8
 """How much of the camera's move and zoom each layer of the background follows; figures follow all of it."""
 AIM = 38.0
@@ -115,7 +117,8 @@ def _aim(story: WorldStory, shot: WorldShot, seconds: float) -> _Camera:
     zoom = 1.1 + 0.1 * move if shot.camera == "push-in" else 1.0
     alone = len(shot.subjects) < len(story.cast)
     stand = 9.0 * (2 * shot.subjects[0] - 1) if alone else 0.0
-    return _Camera(FRAMINGS[shot.framing], pan + stand, pan, zoom)
+    pair = len(shot.subjects) == 2 and shot.framing == "medium"
+    return _Camera(PAIR if pair else FRAMINGS[shot.framing], pan + stand, pan, zoom)
 
 
 def _draw_place(pen: Pen, story: WorldStory, camera: _Camera) -> None:
@@ -147,8 +150,12 @@ def _draw_cast(pen: Pen, story: WorldStory, shot: WorldShot, camera: _Camera, se
 
     for order, index in enumerate(shot.subjects):
         moment = pose(shot.action, seconds, shot.phase + 0.5 * order)
+        if len(shot.subjects) == 2:  # nobody walks out of the picture
+            moment = replace(moment, shift=0.4 * moment.shift)
         if len(story.cast) == 2:
             moment = replace(moment, gaze=1.0 - 2.0 * index)
+        if shot.framing == "close-up":  # the camera looks lower at who sits
+            moment = replace(moment, seat=0.3 * moment.seat)
         if shot.prop != "none":  # the hand keeps still, more or less
             moment = replace(moment, left_arm=wear.HOLDING + 0.1 * (moment.left_arm - Pose.left_arm))
         x = DISTANCE * (2 * order - 1) if len(shot.subjects) == 2 else 0.0

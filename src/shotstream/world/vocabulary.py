@@ -131,7 +131,7 @@ FEELINGS = {
 }
 """Feeling -> adjectives, of all who are seen in the shot."""
 MANNERS = {
-    "happy": ("happily", "with a smile"),
+    "happy": ("happily", "with a smile", "for joy"),
     "sad": ("sadly", "in tears"),
     "surprised": ("in surprise",),
 }

@@ -49,7 +49,7 @@ def draw_sunglasses(pen: Pen, tint: str, pose: Pose, on_dark: bool) -> None:
     frame = ACCESSORY_COLOURS[tint]
     if on_dark:
         for x in (-16, 16):
-            pen.fill(box(x, -40, 37, 29, 13), SCREEN_EDGE)
+            pen.fill(box(x, -38.5, 34, 26, 11.5), SCREEN_EDGE)
     pen.outlined(box(0, -35, 64, 8, 3), frame)
     for x in (-16, 16):
         pen.outlined(box(x, -36, 29, 21, 9), frame)
@@ -61,12 +61,12 @@ def draw_sunglasses(pen: Pen, tint: str, pose: Pose, on_dark: bool) -> None:
 
 
 def draw_scarf(pen: Pen, tint: str) -> None:
-    """Draws a scarf round the neck, in the frame of the figure."""
+    """Draws a scarf over neck and shoulders, below the mouth; in the frame of the figure."""
     colour = ACCESSORY_COLOURS[tint]
     shade = mix(colour, DARK, 0.3) if tint != "black" else mix(colour, WHITE, 0.3)
-    pen.outlined(box(-13, -54, 16, 34, 4), colour)
-    pen.fill(box(-13, -29, 16, 5), shade)
-    pen.outlined(box(0, -60, 56, 16, 8), colour)
+    pen.outlined(box(-11, -40, 16, 31, 4), colour)
+    pen.fill(box(-11, -18, 16, 5), shade)
+    pen.outlined(box(0, -48.5, 58, 16.5, 8), colour)
 
 
 def draw_umbrella(pen: Pen, hand: tuple[float, float]) -> None:
