@@ -37,8 +37,8 @@ def add_gated(x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
 class PatchEmbedding(nn.Conv3d):
     """Convolution whose kernel is as large as its stride, one frame deep, computed as a linear layer.
 
-    Patches do not overlap, so it is one matrix product; cuDNN's 3D convolutions are slower there, and by default
-    round float32 to TF32. The weight keeps a convolution's name and shape [D, C, 1, rows, columns].
+    Patches do not overlap, so it is one matrix product. cuDNN's 3D convolutions are slower there, and round
+    float32 to TF32 by default. The weight keeps a convolution's name and shape [D, C, 1, rows, columns].
 
     Args:
         channels: Latent channels C.
