@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 import shotstream
+from shotstream.benchmark import measure
 from shotstream.benchmark.record import Record
 from shotstream.benchmark.tables import goals
 from shotstream.cli.main import app
@@ -40,13 +41,40 @@ def test_the_loop_is_as_clean_as_its_baseline(watched):
 
 def test_a_slower_record_is_an_error(watched, tmp_path):
     record = Record.read(watched)
-    record.figures.frames_per_second *= 2
+    assert record.unfinished is None
+    record.whole_figures().frames_per_second *= 2
     record.write(tmp_path / "faster.json")
     assert bench("--compare", watched, watched)[0] == 0
     code, output = bench("--compare", tmp_path / "faster.json", watched)
     assert code == 1
     assert "worse than" in output
     assert "frames_per_second" in output
+
+
+def test_a_benchmark_that_is_stopped_leaves_what_it_had(tmp_path, monkeypatch):
+    path, honest = tmp_path / "stopped.json", measure._story
+    after_preparing = []
+
+    def story(*words):
+        for number, chunk in enumerate(honest(*words)):
+            if not after_preparing:
+                after_preparing.append(Record.read(path))
+            if number == 2 * 2:  # the third shot that counts; the story that warms up has four chunks
+                raise KeyboardInterrupt
+            yield chunk
+
+    monkeypatch.setattr(measure, "_story", story)
+    code, _ = bench("--random", "tiny", "--device", "cpu", "--shots", 3, "--seconds", 2, "-o", path)
+    assert code
+    assert after_preparing[0].figures is None
+    assert "prepared in" in str(after_preparing[0].unfinished)
+    record = Record.read(path)
+    assert record.unfinished == "told 2 of 3 shots"
+    assert record.figures is not None
+    assert [len(shot) for shot in record.figures.chunk_seconds] == [2, 2]
+    code, output = bench("--compare", path, path)
+    assert code == 1
+    assert "was stopped (told 2 of 3 shots)" in output
 
 
 def test_a_case_without_baseline_is_an_error(watched, tmp_path):

@@ -5,6 +5,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
+from shotstream.models.block import PatchEmbedding
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
 
@@ -195,3 +196,24 @@ def test_wrong_shapes_are_named(transformer: CausalWanTransformer3DModel, argume
 def test_a_token_is_one_frame_deep():
     with pytest.raises(ValueError, match="only 1 can be streamed"):
         tiny_transformer(patch_size=(2, 2, 2))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("patch", [(2, 2), (1, 2), (4, 2)])
+def test_patches_are_embedded_as_the_convolution_that_their_weight_is_named_for(patch: tuple[int, int]):
+    torch.manual_seed(0)
+    embedding = PatchEmbedding(C, 24, patch)
+    convolution = torch.nn.Conv3d(C, 24, (1, *patch), stride=(1, *patch))
+    convolution.load_state_dict(embedding.state_dict(), strict=True)
+    frames = torch.randn(F, C, 1, 8, 6)
+    found, expected = embedding(frames), convolution(frames)
+    assert found.shape == expected.shape
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
+    assert found.squeeze(2).flatten(2).transpose(1, 2).is_contiguous()  # tokens need no copy
+
+
+def test_the_patch_embedding_has_gradients():
+    embedding = PatchEmbedding(C, 24, (2, 2))
+    embedding(torch.randn(F, C, 1, 4, 6)).square().mean().backward()
+    assert embedding.weight.grad is not None
+    assert embedding.weight.grad.abs().sum() > 0

@@ -43,13 +43,14 @@ def compare(
     Raises:
         RecordError: If figures of these two cannot be compared.
     """
+    old_figures, new_figures = old.whole_figures(), new.whole_figures()
     if not force:
         _check_comparable(old, new, counts_only)
-    rows = [] if counts_only else list(_figures(old, new, allowed))
+    rows = [] if counts_only else list(_figures(old_figures, new_figures, allowed))
     if old.loop and new.loop:
         rows += _counts(old.loop, new.loop)
     for name in COMPILED:
-        before, now = getattr(old.figures, name), getattr(new.figures, name)
+        before, now = getattr(old_figures, name), getattr(new_figures, name)
         rows.append(Row(name, before, now, now > before))
     return rows
 
@@ -96,9 +97,9 @@ def _circumstances(record: Record, counts_only: bool) -> dict[str, Any]:
     return record.settings.model_dump() | {"computing": record.computing} | machine
 
 
-def _figures(old: Record, new: Record, allowed: float) -> Iterator[Row]:
+def _figures(old: Figures, new: Figures, allowed: float) -> Iterator[Row]:
     for name in Figures.model_fields:
-        before, now = getattr(old.figures, name), getattr(new.figures, name)
+        before, now = getattr(old, name), getattr(new, name)
         if name in NOT_TIMES or before is None or now is None:
             continue
         better_is_more = name in HIGHER_IS_BETTER

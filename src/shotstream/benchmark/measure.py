@@ -27,11 +27,16 @@ class TimedChunk(NamedTuple):
     stages: dict[str, float]
 
 
-Teller = Callable[[Sequence[int]], list[list[TimedChunk]]]
-"""Tells a new story whose shots have so many chunks, and gives the chunks of each shot."""
+Teller = Callable[[Sequence[int]], Iterator[list[TimedChunk]]]
+"""Tells a new story whose shots have so many chunks, and gives the chunks of each shot once it is told."""
 
 
-def measure(pipeline: ShotStreamPipeline, settings: Settings, prepare_seconds: float = 0.0) -> Figures:
+def measure(
+    pipeline: ShotStreamPipeline,
+    settings: Settings,
+    prepare_seconds: float = 0.0,
+    keep: Callable[[Figures], object] = lambda figures: None,
+) -> Figures:
     """Tell two stories: a short one that warms up, and the one that counts.
 
     The warm-up is a whole shot and two of a single chunk, so that cuts to one and to several remembered shots
@@ -41,28 +46,36 @@ def measure(pipeline: ShotStreamPipeline, settings: Settings, prepare_seconds: f
         pipeline: Prepared, and has told nothing yet.
         settings: What to run.
         prepare_seconds: What preparing it took.
+        keep: Called after every shot with the figures of the story so far; the time it takes does not count.
 
     Raises:
         ValueError: If the model cannot do what the settings ask for.
     """
     device = pipeline._execution_device
     tell = _teller(pipeline, settings)
-    cold = tell([settings.chunks, 1, 1])
+    cold = list(tell([settings.chunks, 1, 1]))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     allocations, compiled = _device_allocations(device), compilations()
+
+    def figures() -> Figures:
+        later_allocations, later = _device_allocations(device), compilations()
+        return Figures(
+            prepare_seconds=prepare_seconds,
+            first_frame_cold_seconds=prepare_seconds + cold[0][0].seconds,
+            **pace(told, settings.film_fps),
+            peak_memory_bytes=peak_memory_bytes(device),
+            device_allocations=None if allocations is None else (later_allocations or 0) - allocations,
+            graph_breaks=later[0] - compiled[0],
+            recompilations=later[1] - compiled[1],
+        )
+
+    told: list[list[TimedChunk]] = []
     with torch.compiler.set_stance("default"):  # what were forbidden to be compiled could not be counted
-        told = tell([settings.chunks] * settings.shots)
-    later_allocations, later = _device_allocations(device), compilations()
-    return Figures(
-        prepare_seconds=prepare_seconds,
-        first_frame_cold_seconds=prepare_seconds + cold[0][0].seconds,
-        **pace(told, settings.film_fps),
-        peak_memory_bytes=peak_memory_bytes(device),
-        device_allocations=None if allocations is None else (later_allocations or 0) - allocations,
-        graph_breaks=later[0] - compiled[0],
-        recompilations=later[1] - compiled[1],
-    )
+        for shot in tell([settings.chunks] * settings.shots):
+            told.append(shot)
+            keep(figures())
+    return figures()
 
 
 def pace(told: list[list[TimedChunk]], film_fps: float) -> dict[str, Any]:
@@ -107,9 +120,10 @@ def _teller(pipeline: ShotStreamPipeline, settings: Settings) -> Teller:
     return lambda lengths: _group(_story(pipeline, settings, lengths), lengths)
 
 
-def _group(chunks: Iterator[TimedChunk], lengths: Sequence[int]) -> list[list[TimedChunk]]:
-    told = iter(list(chunks))  # to the end, so that nothing of this story goes on behind the next
-    return [[next(told) for _ in range(length)] for length in lengths]
+def _group(chunks: Iterator[TimedChunk], lengths: Sequence[int]) -> Iterator[list[TimedChunk]]:
+    for length in lengths:
+        yield [next(chunks) for _ in range(length)]
+    assert next(chunks, None) is None  # told to the end, so that nothing of it goes on behind the next
 
 
 def _story(pipeline: ShotStreamPipeline, settings: Settings, lengths: Sequence[int]) -> Iterator[TimedChunk]:
@@ -122,7 +136,7 @@ def _story(pipeline: ShotStreamPipeline, settings: Settings, lengths: Sequence[i
             now = time.perf_counter()
             stages = {name: seconds for name, seconds in chunk.seconds.items() if name != "total"}
             yield TimedChunk(len(chunk.frames), now - before, stages)
-            before = now
+            before = time.perf_counter()
 
 
 def _loop(pipeline: ShotStreamPipeline, settings: Settings, lengths: Sequence[int]) -> Iterator[TimedChunk]:
@@ -141,6 +155,7 @@ def _loop(pipeline: ShotStreamPipeline, settings: Settings, lengths: Sequence[in
             clock.lap("denoise")
             frames = tempo.frames(chunk + 1) - (tempo.frames(chunk) if chunk else 0)
             yield TimedChunk(frames, *clock.read())
+            clock.start()
             if chunk + 1 < length:
                 loop.commit(x0)
                 clock.lap("commit")
@@ -152,6 +167,10 @@ class _StageClock:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stages: dict[str, float] = {}
+        self.start()
+
+    def start(self) -> None:
+        """Leave out what was done since the last lap."""
         self._before = time.perf_counter()
 
     def lap(self, stage: str) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shotstream.media.files import atomic_path
+
 
 class RecordError(ValueError):
     """A file holds no record of a benchmark."""
@@ -132,7 +134,7 @@ class LoopCounts(Part):
 
 
 class Record(Part):
-    """One benchmark."""
+    """One benchmark, or as much of it as was done; see `unfinished`."""
 
     date: str
     """When it was run, ISO 8601."""
@@ -142,14 +144,31 @@ class Record(Part):
     labels: list[str] = Field(default_factory=list)
     computing: dict[str, str] = Field(default_factory=dict)
     """What the mode chose here, e.g. the attention back end and whether layers are in 8 bits."""
-    figures: Figures
+    reasons: dict[str, str] = Field(default_factory=dict)
+    """Why, e.g. what was measured, or what failed."""
+    unfinished: str | None = None
+    """What had been done when this was written, if the benchmark had not ended; its figures are of that."""
+    figures: Figures | None = None
+    """None before the first shot that counts is told."""
     loop: LoopCounts | None = None
     """Only where the loop was watched."""
 
     def write(self, path: Path) -> None:
-        """Write the record as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        """Write the record as JSON; if that is stopped, the file is as it was."""
+        with atomic_path(path) as part:
+            part.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def whole_figures(self) -> Figures:
+        """Return the figures of a benchmark that has ended.
+
+        Raises:
+            RecordError: If it has not.
+        """
+        if self.unfinished is not None or self.figures is None:
+            raise RecordError(
+                f"the benchmark {self.settings.case} was stopped ({self.unfinished}); run it again to its end"
+            )
+        return self.figures
 
     @classmethod
     def read(cls, path: Path) -> Record:

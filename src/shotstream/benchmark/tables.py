@@ -46,17 +46,21 @@ def goals(settings: Settings) -> dict[str, Goal]:
 
 
 def record_table(record: Record) -> Table:
-    """A table of the figures, the share of every stage, and what was counted."""
-    wanted, settings = goals(record.settings), record.settings
+    """A table of the figures, the share of every stage, and what was counted.
+
+    Raises:
+        RecordError: If the benchmark has not ended.
+    """
+    wanted, settings, figures = goals(record.settings), record.settings, record.whole_figures()
     title = f"{settings.case}: {settings.shots} shots of {settings.chunks} chunks"
     table = Table("figure", "value", *(["goal"] if wanted else []), title=escape(title))
     table.caption = escape("; ".join([*record.labels, record.machine.hardware]))
-    for name, value in _figures(record.figures):
+    for name, value in _figures(figures):
         goal = wanted.get(name)
         verdict = "" if goal is None else f"{goal} {'✓' if goal.met(value) else '✗'}"
         table.add_row(escape(_title(name)), _number(value, name), *([verdict] if wanted else []))
-    for stage, share in shares(record.figures).items():
-        seconds = record.figures.stage_seconds[stage]
+    for stage, share in shares(figures).items():
+        seconds = figures.stage_seconds[stage]
         table.add_row(f"stage {escape(stage)}", f"{seconds:.3f} s ({share:.1%})", *([""] if wanted else []))
     for name, text in _counts(record.loop):
         table.add_row(escape(name), escape(text), *([""] if wanted else []))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     import torch
 
-    from shotstream.benchmark.record import Record, Settings
+    from shotstream.benchmark.record import Figures, Record, Settings
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
 app = typer.Typer(add_completion=False)
@@ -71,10 +71,9 @@ def bench(
             "transformer_only": loop,
         }
     )
-    record = _run(pipeline, settings, watch)
+    record = _run(pipeline, settings, watch, output)
     console.print(record_table(record))
     if output:
-        record.write(output)
         console.print(f"Wrote {output}")
 
 
@@ -168,7 +167,8 @@ def _load(model: str, device: torch.device, dtype: torch.dtype) -> tuple[ShotStr
     return pipeline, f"sha256 {hash_weights(folder)}"
 
 
-def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool) -> Record:
+def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool, output: Path | None) -> Record:
+    """Prepare and measure; after each step and each shot `output` holds what is known until then."""
     import torch
 
     from shotstream.benchmark.chunk_loop import ChunkLoop
@@ -184,28 +184,45 @@ def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool) -> Recor
         raise ValueError(
             f"--watch sees single operations, which mode {settings.mode} does not run; use --mode plain"
         )
+    device = pipeline._execution_device
+    record = Record(
+        date=origin.now(),
+        commit=origin.commit(),
+        machine=Machine(
+            hardware=origin.hardware(device),
+            driver=gpu_driver() if device.type == "cuda" else None,
+            torch=torch.__version__,
+        ),
+        settings=settings,
+        labels=settings.labels,
+    )
+
+    def keep(**known: Any) -> None:
+        nonlocal record
+        record = record.model_copy(update=known)
+        if output:
+            record.write(output)
+
+    def keep_shot(figures: Figures) -> None:
+        keep(figures=figures, unfinished=f"told {len(figures.chunk_seconds)} of {settings.shots} shots")
+
     started = time.perf_counter()
     chosen = prepare(pipeline, speed, settings.height, settings.width)
     prepare_seconds = time.perf_counter() - started
     for what, choice in chosen:
-        console.print(f"{what}: {choice.value} ({choice.reason})")
-    figures = measure(pipeline, settings, prepare_seconds)
-    counts = None
+        console.print(f"{what}: {choice.value} ({choice.reason})", markup=False)
+    keep(
+        computing={what: choice.value for what, choice in chosen},
+        reasons={what: choice.reason for what, choice in chosen},
+        unfinished=f"prepared in {prepare_seconds:.1f} s",
+    )
+    keep(figures=measure(pipeline, settings, prepare_seconds, keep_shot))
     if watch:
         cell = pipeline.latent_shape(settings.height, settings.width)
-        counts = watch_loop(ChunkLoop(pipeline.transformer, pipeline.scheduler, cell), settings.chunks)
-    device = pipeline._execution_device
-    driver = gpu_driver() if device.type == "cuda" else None
-    return Record(
-        date=origin.now(),
-        commit=origin.commit(),
-        machine=Machine(hardware=origin.hardware(device), driver=driver, torch=torch.__version__),
-        settings=settings,
-        labels=settings.labels,
-        computing={what: choice.value for what, choice in chosen},
-        figures=figures,
-        loop=counts,
-    )
+        loop = ChunkLoop(pipeline.transformer, pipeline.scheduler, cell)
+        keep(loop=watch_loop(loop, settings.chunks))
+    keep(unfinished=None)
+    return record
 
 
 def _compare(old: Path, new: Path, *, allowed: float, counts_only: bool, force: bool) -> None:

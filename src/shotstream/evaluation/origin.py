@@ -16,14 +16,17 @@ _PACKAGE = Path(shotstream.__file__).parent
 
 
 def commit() -> str | None:
-    """Newest commit of this package's code, "-dirty" after it if there are changes; None without git.
+    """Newest commit of this package's code, "-dirty" after it if there are changes; None if nothing tells.
 
-    Documents do not matter, nor do weights, which have hashes of their own.
+    Documents do not matter, nor do weights, which have hashes of their own. Where the code lies without its
+    history, whoever brought it there can tell in ``SHOTSTREAM_COMMIT``.
     """
     code = ("--", ".", ":(exclude)weights")
     newest = _git("log", "-1", "--format=%H", *code)
     changes = _git("status", "--porcelain", *code)
-    return f"{newest}{'' if changes == '' else '-dirty'}" if newest else None
+    if not newest:
+        return os.environ.get("SHOTSTREAM_COMMIT") or None
+    return f"{newest}{'' if changes == '' else '-dirty'}"
 
 
 def hardware(device: torch.device | str) -> str:

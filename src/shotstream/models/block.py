@@ -1,11 +1,13 @@
-"""One transformer block of Wan, and the embeddings of time and text that go in front of the blocks.
+"""One transformer block of Wan, and the embeddings of patches, time and text that go in front of the blocks.
 
-Legend: B batch, F latent frames, N tokens of one frame, D width, S captions, L caption length in tokens.
+Legend: B batch, F latent frames, C latent channels, h and w latent size, N tokens of one frame, D width,
+S captions, L caption length in tokens.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as functional
 from diffusers.models.attention import FeedForward
 from diffusers.models.embeddings import PixArtAlphaTextProjection, TimestepEmbedding, Timesteps
 from diffusers.models.normalization import FP32LayerNorm
@@ -30,6 +32,31 @@ def modulate(norm: nn.Module, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor
 def add_gated(x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
     """Residual ``x + gate update`` in float32, given back in the dtype of ``x``."""
     return torch.addcmul(x.float(), update.float(), gate).type_as(x)
+
+
+class PatchEmbedding(nn.Conv3d):
+    """Convolution whose kernel is as large as its stride, one frame deep, computed as a linear layer.
+
+    Patches do not overlap, so it is one matrix product. cuDNN's 3D convolutions are slower there, and round
+    float32 to TF32 by default. The weight keeps a convolution's name and shape [D, C, 1, rows, columns].
+
+    Args:
+        channels: Latent channels C.
+        width: D.
+        patch: Rows and columns of a patch.
+    """
+
+    def __init__(self, channels: int, width: int, patch: tuple[int, int]) -> None:
+        super().__init__(channels, width, kernel_size=(1, *patch), stride=(1, *patch))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Embed latent frames [B * F, C, 1, h, w] as a view [B * F, D, 1, h / rows, w / columns]."""
+        _, rows, columns = self.kernel_size
+        count, channels, _, height, width = input.shape
+        grid = input.reshape(count, channels, height // rows, rows, width // columns, columns)
+        patches = grid.permute(0, 2, 4, 1, 3, 5).flatten(3)  # [B * F, h / rows, w / columns, C rows columns]
+        tokens = functional.linear(patches, self.weight.flatten(1), self.bias)
+        return tokens.permute(0, 3, 1, 2).unsqueeze(2)
 
 
 class TimeTextEmbedding(nn.Module):

@@ -5,14 +5,16 @@ Every row of weights and every token has its own scale, so that one large value 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
 
 FORMAT = torch.float8_e4m3fn
 LARGEST = torch.finfo(FORMAT).max
+PARTS = ("attn1", "ffn")
+"""Of a block: where its large products are."""
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -36,20 +38,22 @@ class Float8Linear(nn.Module):
         self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().bfloat16())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply to the last dimension of `x`."""
+        """Apply to the last dimension of `x`.
+
+        Raises:
+            RuntimeError: If this device or this torch has no such product (a CPU before torch 2.13, say).
+        """
         rows, scale = to_float8(x.flatten(0, -2))
-        row_wise = functional.ScalingType.RowWise
-        out = functional.scaled_mm(
+        # not functional.scaled_mm: torch 2.11 cannot trace it, and a block is compiled as one graph
+        out = torch._scaled_mm(
             rows,
             self.weight.T,
-            scale,
-            row_wise,
-            self.weight_scale,
-            row_wise,
-            output_dtype=torch.bfloat16,
+            scale_a=scale,
+            scale_b=self.weight_scale,
+            bias=self.bias,
+            out_dtype=torch.bfloat16,
             use_fast_accum=x.is_cuda,
         )
-        out = out if self.bias is None else out + self.bias
         return out.unflatten(0, x.shape[:-1]).type_as(x)
 
 
@@ -59,7 +63,25 @@ def to_float8(x: Tensor) -> tuple[Tensor, Tensor]:
     return (x / scale).clamp(-LARGEST, LARGEST).to(FORMAT), scale
 
 
-def use_float8(network: Network, parts: tuple[str, ...] = ("attn1", "ffn")) -> Network:
+def linear_layers(network: nn.Module, parts: tuple[str, ...] = PARTS) -> dict[str, nn.Linear]:
+    """Find the linear layers of some parts of every block.
+
+    Args:
+        network: A network with ``blocks``.
+        parts: Names of modules in a block.
+
+    Returns:
+        The layers by their names in the network.
+    """
+    return {
+        f"blocks.{block_name}.{name}": module
+        for block_name, block in network.get_submodule("blocks").named_children()
+        for name, module in block.named_modules()
+        if isinstance(module, nn.Linear) and name.split(".")[0] in parts
+    }
+
+
+def use_float8(network: Network, parts: tuple[str, ...] = PARTS) -> Network:
     """Replace the linear layers of some parts of every block, in place.
 
     Args:
@@ -69,13 +91,17 @@ def use_float8(network: Network, parts: tuple[str, ...] = ("attn1", "ffn")) -> N
     Raises:
         ValueError: If it is not in bfloat16, the only format that these layers answer in.
     """
-    for block in network.get_submodule("blocks").children():
-        for name, module in list(block.named_modules()):
-            if isinstance(module, nn.Linear) and name.split(".")[0] in parts:
-                if module.weight.dtype != torch.bfloat16:
-                    raise ValueError(
-                        f"8-bit layers need a model in bfloat16, this one is in {module.weight.dtype}; "
-                        "load it with dtype=torch.bfloat16"
-                    )
-                block.set_submodule(name, Float8Linear(module), strict=True)
+    for name, layer in linear_layers(network, parts).items():
+        if layer.weight.dtype != torch.bfloat16:
+            raise ValueError(
+                f"8-bit layers need a model in bfloat16, this one is in {layer.weight.dtype}; "
+                "load it with dtype=torch.bfloat16"
+            )
+        network.set_submodule(name, Float8Linear(layer), strict=True)
     return network
+
+
+def restore_layers(network: nn.Module, layers: Mapping[str, nn.Linear]) -> None:
+    """Put back what `linear_layers` found before `use_float8` replaced it."""
+    for name, layer in layers.items():
+        network.set_submodule(name, layer, strict=True)

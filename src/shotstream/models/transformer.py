@@ -21,7 +21,7 @@ from diffusers.models.normalization import FP32LayerNorm
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
-from shotstream.models.block import CausalWanBlock, TimeTextEmbedding, modulate
+from shotstream.models.block import CausalWanBlock, PatchEmbedding, TimeTextEmbedding, modulate
 from shotstream.models.cache import DualCache
 from shotstream.models.cache_rows import CacheRows
 from shotstream.models.captions import Captions
@@ -109,8 +109,8 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         if patch_size[0] != 1:
             raise ValueError(f"patch_size {patch_size} spans {patch_size[0]} frames; only 1 can be streamed")
         width = num_attention_heads * attention_head_dim
-        patch = (1, patch_size[1], patch_size[2])
-        self.patch_embedding = nn.Conv3d(in_channels, width, kernel_size=patch, stride=patch)
+        patch = (patch_size[1], patch_size[2])
+        self.patch_embedding = PatchEmbedding(in_channels, width, patch)
         self.spatial_position = None
         if spatial_embedding is not None:
             self.spatial_position = nn.Parameter(0.02 * torch.randn(1, width, *spatial_embedding))
@@ -120,7 +120,7 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             for _ in range(num_layers)
         )
         self.norm_out = FP32LayerNorm(width, eps, elementwise_affine=False)
-        self.proj_out = nn.Linear(width, out_channels * patch[1] * patch[2])
+        self.proj_out = nn.Linear(width, out_channels * patch[0] * patch[1])
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, width) / width**0.5)
         self.gradient_checkpointing = False
 
@@ -232,7 +232,8 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             if position.shape[-2:] != grid:
                 position = functional.interpolate(position, grid, mode="bilinear", align_corners=False)
             x = x + position
-        return x.flatten(2).transpose(1, 2).unflatten(0, latents.shape[:2]).contiguous()  # [B, F, N, D]
+        x = x.flatten(2).transpose(1, 2).unflatten(0, latents.shape[:2])
+        return x.clone(memory_format=torch.contiguous_format)  # [B, F, N, D]; a view has a graph of its own
 
     def _unpatchify(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
         _, rows, columns = self.config["patch_size"]

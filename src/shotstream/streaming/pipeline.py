@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -79,6 +80,9 @@ class ShotStreamPipeline(CaptionedPipeline):
         self.register_to_config(fps=fps, height=height, width=width, caption_template=caption_template)
         self.cache_dtype: torch.dtype | None = None
         """Number format of keys and values in new sessions; None for the transformer's."""
+        self.compiled_for: tuple[int, int, torch.dtype | None] | None = None
+        """What `speed.prepare` compiled blocks for: picture height and width, format of keys and values."""
+        self._warned_of: set[tuple[int, int, torch.dtype | None]] = set()
         self._check_parts()
 
     # ---- loading and saving ----
@@ -332,13 +336,34 @@ class ShotStreamPipeline(CaptionedPipeline):
         return (latent_height // rows) * (latent_width // columns)
 
     def new_cache(self, height: int, width: int) -> DualCache:
-        """Allocate keys and values for pictures of a size in pixels."""
+        """Allocate keys and values for pictures of a size in pixels.
+
+        Warns once for each size, and format of keys and values, that compiled blocks are not compiled for.
+        """
+        wanted = (height, width, self.cache_dtype)
+        if self.compiled_for not in (None, wanted) and wanted not in self._warned_of:
+            self._warned_of.add(wanted)
+            warnings.warn(self._not_compiled(height, width), RuntimeWarning, stacklevel=2)
         return DualCache.for_transformer(
             self.transformer,
             batch=1,
             tokens_per_frame=self.tokens_per_frame(height, width),
             dtype=self.cache_dtype,
             device=self._execution_device,
+        )
+
+    def _not_compiled(self, height: int, width: int) -> str:
+        """Say what is compiled, and that this is not."""
+        assert self.compiled_for is not None
+        compiled_height, compiled_width, cache_dtype = self.compiled_for
+        keys = (
+            "keys and values as the transformer's"
+            if cache_dtype is None
+            else f"{cache_dtype} keys and values"
+        )
+        return (
+            f"blocks are compiled for {compiled_height}x{compiled_width} pixels and {keys}; pictures of "
+            f"{height}x{width} run uncompiled here, more slowly. Prepare the pipeline for what will be told"
         )
 
     def new_rollout(self, cache: DualCache, captions: Captions, shot_index: int) -> ShotRollout:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
 
 from shotstream.models.attention_choice import fastest_attention, use_attention
 from shotstream.models.captions import Captions
 from shotstream.models.device import Choice
-from shotstream.models.float8 import Float8Linear, use_float8
+from shotstream.models.float8 import linear_layers, restore_layers, use_float8
 
 if TYPE_CHECKING:
-    from shotstream.models.transformer import CausalWanTransformer3DModel
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
-LEAST_GAIN = 1.1
-"""8-bit layers must be so many times as fast as those they replace, or they are not used."""
+COMPILED = "compiled"
+"""What was chosen for the blocks if they are."""
+LEAST_GAIN = 1.03
+"""With 8-bit layers a shot's passes must be so many times as fast as without, or they are not used."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,7 @@ def prepare(
 ) -> list[tuple[str, Choice[str]]]:
     """Make a pipeline fast for pictures of one size, and run it once so that no user waits for that.
 
+    What does not work here is left out, with the reason: 8-bit layers, the attention back end, compiling.
     After compiling, nothing is compiled any more in this process: what comes in other shapes runs as it is.
 
     Args:
@@ -78,96 +77,142 @@ def prepare(
 
     Returns:
         What was chosen for what, and why.
+
+    Raises:
+        ValueError: If the model cannot make pictures of that size.
     """
-    transformer, device = pipeline.transformer, pipeline._execution_device
-    chosen: list[tuple[str, Choice[str]]] = []
+    transformer, size = pipeline.transformer, pipeline.picture_size(height, width)
+    chosen: dict[str, Choice[str]] = {}
     if speed.attention:
-        choice = _choose_attention(transformer, *_tokens(pipeline, height, width), device)
-        use_attention(transformer, choice.value)
-        chosen.append(("attention", choice))
-    if speed.float8:
-        chunk_tokens, _ = _tokens(pipeline, height, width)
-        chosen.append(("linear layers", _try_float8(transformer, chunk_tokens, device, speed.compile)))
+        chosen["attention"] = _choose_attention(pipeline, size)
+        use_attention(transformer, chosen["attention"].value)
     if speed.compile:
-        started = time.perf_counter()
-        transformer.compile_repeated_blocks(fullgraph=True)
-        _warm_up(pipeline, height, width)
+        chosen |= _compile(pipeline, size, chosen.get("attention"))
+    compiled = speed.compile and chosen["blocks"].value == COMPILED
+    if speed.float8:
+        chosen["linear layers"] = _try_float8(pipeline, size)
+    if compiled:
         torch.compiler.set_stance("eager_on_recompile")
-        chosen.append(("blocks", Choice("compiled", f"in {time.perf_counter() - started:.0f} s")))
-    return chosen
+        pipeline.compiled_for = (*size, pipeline.cache_dtype)
+    return list(chosen.items())
 
 
-def _tokens(pipeline: ShotStreamPipeline, height: int | None, width: int | None) -> tuple[int, int]:
-    """Tokens of a chunk, and what the last chunk of a trained shot sees."""
-    config = pipeline.transformer.config
-    frame = pipeline.tokens_per_frame(*pipeline.picture_size(height, width))
-    chunk = config["chunk_frames"] * frame
-    return chunk, config["context_frames"] * frame + config["window_chunks"] * chunk
+class _Rehearsal:
+    """A shot with blank captions and latents, in every shape that passes have.
+
+    Args:
+        pipeline: As it is to run.
+        size: Picture height and width in pixels.
+    """
+
+    def __init__(self, pipeline: ShotStreamPipeline, size: tuple[int, int]) -> None:
+        transformer, self._device = pipeline.transformer, pipeline._execution_device
+        config, cell = transformer.config, pipeline.latent_shape(*size)
+        text = torch.zeros(1, 1, config["text_length"], config["text_dim"], device=self._device)
+        self._caption = transformer.encode_captions(text.to(transformer.dtype))
+        self._rollout = pipeline.new_rollout(pipeline.new_cache(*size), self._caption, 1)
+        self._stills = torch.zeros((1, config["context_frames"], *cell), device=self._device)
+        self._chunk = torch.zeros((1, config["chunk_frames"], *cell), device=self._device)
+        self._window_chunks: int = config["window_chunks"]
+
+    def warm_up(self) -> None:
+        """Roll out a whole window after contexts of one, two and three captions."""
+        for captions in (1, 2, 3):
+            self._fill_context(captions)
+        for _ in range(self._window_chunks):
+            self._rollout.commit(self._rollout.denoise(lambda _: self._chunk))
+
+    def seconds(self, repeats: int = 3) -> float:
+        """Take the time of the context pass and of a pass at every length of the window; the best of some."""
+        device, taken = torch.get_device_module(self._device), []
+        for _ in range(repeats):
+            device.synchronize()
+            started = time.perf_counter()
+            self._fill_context(3)
+            for _ in range(self._window_chunks):
+                self._rollout.commit(self._chunk)
+            device.synchronize()
+            taken.append(time.perf_counter() - started)
+        return min(taken)
+
+    def _fill_context(self, captions: int) -> None:
+        frames = self._stills.shape[1]
+        index = torch.arange(frames, device=self._device) * captions // max(frames, 1)
+        joined = Captions.join([self._caption] * captions)
+        self._rollout.fill_context(self._stills, joined, index if captions > 1 else None, 0)
 
 
-@torch.no_grad()
-def _warm_up(pipeline: ShotStreamPipeline, height: int | None, width: int | None) -> None:
-    """Roll out a shot that has every shape: contexts of one, two and three captions, and a whole window."""
-    transformer, device = pipeline.transformer, pipeline._execution_device
-    config, size = transformer.config, pipeline.picture_size(height, width)
-    cell, cache = pipeline.latent_shape(*size), pipeline.new_cache(*size)
-    blank = torch.zeros(1, 1, config["text_length"], config["text_dim"], device=device)
-    caption = transformer.encode_captions(blank.to(transformer.dtype))
-    rollout, frames = pipeline.new_rollout(cache, caption, 1), config["context_frames"]
-    for count in (1, 2, 3):
-        index = torch.arange(frames, device=device) * count // max(frames, 1)
-        stills = torch.zeros((1, frames, *cell), device=device)
-        rollout.fill_context(stills, Captions.join([caption] * count), index if count > 1 else None, 0)
-    noise = torch.zeros((1, config["chunk_frames"], *cell), device=device)
-    for _ in range(config["window_chunks"]):
-        rollout.commit(rollout.denoise(lambda _: noise))
-
-
-def _choose_attention(
-    transformer: CausalWanTransformer3DModel, chunk_tokens: int, seen_tokens: int, device: torch.device
-) -> Choice[str]:
+def _choose_attention(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Choice[str]:
+    """Choose for what the last chunk of a trained shot attends to."""
+    transformer = pipeline.transformer
     if transformer.token_shares > 1:
         return Choice("native", "devices share out the tokens, and must all do the same")
-    heads, size = transformer.config["num_attention_heads"], transformer.config["attention_head_dim"]
-    return fastest_attention(chunk_tokens, seen_tokens, heads, size, transformer.dtype, device)
+    config, frame = transformer.config, pipeline.tokens_per_frame(*size)
+    chunk = config["chunk_frames"] * frame
+    seen = config["context_frames"] * frame + config["window_chunks"] * chunk
+    heads, head_size = config["num_attention_heads"], config["attention_head_dim"]
+    return fastest_attention(chunk, seen, heads, head_size, transformer.dtype, pipeline._execution_device)
 
 
-def _try_float8(
-    transformer: CausalWanTransformer3DModel, tokens: int, device: torch.device, compiled: bool
-) -> Choice[str]:
-    """Use 8-bit layers if they are faster, compiled if they will be."""
-    if transformer.dtype != torch.bfloat16:
-        return Choice("as they are", "8-bit layers need a model in bfloat16")
-    block = deepcopy(transformer.blocks[0]).to(device)  # where it will run, which offloading may hide
-    gain = _float8_gain(block, tokens, compiled)
-    if gain >= LEAST_GAIN:
-        use_float8(transformer)
-    name = "float8" if gain >= LEAST_GAIN else "as they are"
-    return Choice(name, f"in 8 bits {gain:.2f} times as fast as in bfloat16")
+def _compile(
+    pipeline: ShotStreamPipeline, size: tuple[int, int], attention: Choice[str] | None
+) -> dict[str, Choice[str]]:
+    """Compile the blocks; if that fails, with torch's own attention, and if that fails too, not at all.
+
+    Returns:
+        What was chosen for the blocks and, if it is another now, for the attention.
+    """
+    started = time.perf_counter()
+    failed = _compile_blocks(pipeline, size)
+    others: dict[str, Choice[str]] = {}
+    if failed and attention is not None and attention.value != "native":
+        use_attention(pipeline.transformer, "native")
+        others["attention"] = Choice("native", f"{attention.value} cannot be compiled: {failed}")
+        failed = _compile_blocks(pipeline, size)
+        if failed:  # not the back end's fault
+            use_attention(pipeline.transformer, attention.value)
+            others = {}
+    if failed:
+        return {"blocks": Choice("as they are", f"they cannot be compiled here: {failed}")}
+    return {"blocks": Choice(COMPILED, f"in {time.perf_counter() - started:.0f} s"), **others}
 
 
 @torch.no_grad()
-def _float8_gain(block: nn.Module, tokens: int, compiled: bool) -> float:
-    """How many times as fast a block's linear layers are in 8 bits; 0 if this device cannot."""
-    seconds = {Float8Linear: 0.0, nn.Linear: 0.0}
-    for name in ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "ffn.net.0.proj", "ffn.net.2"):
-        linear = block.get_submodule(name)
-        assert isinstance(linear, nn.Linear)
-        x = torch.randn(tokens, linear.in_features, device=linear.weight.device, dtype=linear.weight.dtype)
-        try:
-            for layer in (linear, Float8Linear(linear)):
-                seconds[type(layer)] += _seconds(torch.compile(layer) if compiled else layer, x)
-        except (RuntimeError, NotImplementedError):
-            return 0.0
-    return seconds[nn.Linear] / seconds[Float8Linear]
+def _compile_blocks(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> str | None:
+    """Compile every block as one graph and run all of its shapes; undo it if that fails, and say why."""
+    torch.compiler.set_stance("default")
+    try:
+        pipeline.transformer.compile_repeated_blocks(fullgraph=True)
+        _Rehearsal(pipeline, size).warm_up()
+    except Exception as error:  # of every layer of the compiler, and of the kernels it takes
+        for block in pipeline.transformer.blocks:
+            block._compiled_call_impl = None
+        return _reason(error)
+    return None
 
 
-def _seconds(layer: Callable[[Tensor], Tensor], x: Tensor, repeats: int = 10) -> float:
-    device = torch.get_device_module(x.device)
-    layer(x)
-    device.synchronize()
-    started = time.perf_counter()
-    for _ in range(repeats):
-        layer(x)
-    device.synchronize()
-    return (time.perf_counter() - started) / repeats
+@torch.no_grad()
+def _try_float8(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Choice[str]:
+    """Use 8-bit layers if passes are faster with them, timed as they are to run: compiled, if blocks are."""
+    transformer = pipeline.transformer
+    if transformer.dtype != torch.bfloat16:
+        return Choice("as they are", "8-bit layers need a model in bfloat16")
+    layers = linear_layers(transformer)
+    try:
+        rehearsal = _Rehearsal(pipeline, size)
+        before = rehearsal.seconds()
+        use_float8(transformer)
+        rehearsal.warm_up()
+        gain = before / rehearsal.seconds()
+    except Exception as error:  # no such product on this device, or none that can be compiled
+        restore_layers(transformer, layers)
+        return Choice("as they are", f"in 8 bits they do not run here: {_reason(error)}")
+    if gain < LEAST_GAIN:
+        restore_layers(transformer, layers)
+    name = "float8" if gain >= LEAST_GAIN else "as they are"
+    return Choice(name, f"in 8 bits passes are {gain:.2f} times as fast as in bfloat16")
+
+
+def _reason(error: Exception) -> str:
+    """The beginning of an error in one line; compilers say what they are first, and then what is wrong."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
