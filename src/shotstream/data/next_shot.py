@@ -91,13 +91,13 @@ class LatentTable:
         return self._rows[0].shape
 
     def take(self, stories: Tensor, *places: Tensor) -> Tensor:
-        """Return rows ``[B, ...]`` of stories ``[B]``, each at places ``[B, ...]`` of its first dimensions."""
+        """Return what stories ``[B]`` have at places of their first dimensions, ``[B, ...]`` each."""
         if self._whole is not None:
             stories = stories.to(self._whole.device)
             shape = (-1, *[1] * (places[0].ndim - 1))
             return self._whole[stories.view(shape), *(place.to(stories.device) for place in places)]
         rows = zip(stories.tolist(), *places, strict=True)
-        return torch.stack([self._rows[story][where] for story, *where in rows])
+        return torch.stack([self._rows[story][tuple(where)] for story, *where in rows])
 
 
 class NextShots:
@@ -232,12 +232,10 @@ class NextShots:
         return torch.cat(parts, dim=1), shot_of, caption_of
 
     def _remembered(self, shots: Tensor, budget: int) -> tuple[Tensor, Tensor]:
-        """Which earlier shot, and which of its P positions, each context frame of shots [B] is [B, budget]."""
+        """Earlier shot, and number of the position in it, of each context frame of shots [B]: [B, budget]."""
         ruled = {shot: select_frames([self.shot_frames] * shot, budget) for shot in set(shots.tolist())}
-        chosen = [ruled[shot] for shot in shots.tolist()]
-        return (
-            torch.tensor([[shot for shot, _ in row] for row in chosen], dtype=torch.long),
-            torch.tensor(
-                [[self.positions.index(frame) for _, frame in row] for row in chosen], dtype=torch.long
-            ),
-        )
+        numbers = [
+            [(shot, self.positions.index(frame)) for shot, frame in ruled[shot]] for shot in shots.tolist()
+        ]
+        chosen = torch.tensor(numbers, dtype=torch.long).view(len(shots), budget, 2)
+        return chosen[..., 0], chosen[..., 1]

@@ -41,7 +41,7 @@ NOT_ASKED = -100
 
 
 class LearnCaptions:
-    """Cross entropy of what captions tell: at their end about the shot, at single words about whom they name."""
+    """Cross entropy of what captions tell: at the end about the shot, at words about whom they name."""
 
     name = "captions"
 
@@ -63,7 +63,7 @@ class LearnCaptions:
     def loss(
         self, step: int, generator: torch.Generator, share: Share = WHOLE
     ) -> tuple[Tensor, dict[str, float]]:
-        """Mean cross entropy over questions, on stories that were never seen before; and how many are right."""
+        """Mean cross entropy over questions, on stories never seen before; and how many are right."""
         seeds = torch.randint(2**62, (self.loop.batch,), generator=generator)
         shots = torch.randint(self.settings.shots, (self.loop.batch,), generator=generator)
         drawn = zip(share.of(seeds).tolist(), share.of(shots).tolist(), strict=True)
@@ -111,6 +111,8 @@ class LearnCaptions:
 def _cross_entropy(logits: Tensor, right: Tensor) -> tuple[Tensor, float]:
     """Cross entropy of logits [n, answers], and how many of those asked are right, in [0, 1]."""
     asked = right != NOT_ASKED
+    if not asked.any():
+        return logits.sum() * 0.0, 1.0
     correct = (logits.argmax(dim=1) == right)[asked].float().mean()
     return functional.cross_entropy(logits.float(), right, ignore_index=NOT_ASKED), float(correct)
 

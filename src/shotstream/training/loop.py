@@ -148,7 +148,7 @@ def train(stage: Stage, run: RunFolder) -> None:
             newest |= {prefix[stage.role(step)] + name: value for name, value in figures.items()}
             passed_over = done > step + 1
             if done % loop.log_every == 0 or passed_over:
-                newest |= {"steps_per_second": made / (time.monotonic() - began), "steps_made": made}
+                newest["steps_per_second"] = made / (time.monotonic() - began)
                 run.log(done, newest)
                 newest = {}
             stopping = world.any(bool(requests))

@@ -129,8 +129,8 @@ class DecoderStage(StageSettings):
     motion_weight: float = 0.0
     """Weight of the difference of a picture and the next in the loss."""
     spread_weight: float = 0.0
-    """Weight of how far the deviations of the latents' channels are from 1: nothing else holds their size, and
-    Muon's steps, whose size is fixed, let it grow without end."""
+    """Weight of how far the deviations of the latents' channels are from 1. Nothing else holds their size,
+    and Muon's steps, whose size is fixed, let it grow without end."""
     crop: tuple[int, int] | None = None
     """Height and width of the part of the pictures that is learnt from, multiples of 16; None for all."""
     half_size_probability: float = Field(default=0.0, ge=0, le=1)

@@ -67,7 +67,7 @@ class Stage(Protocol):
         ...
 
     def sample(self) -> np.ndarray | None:
-        """Draw a picture `uint8 [H, W, 3]` of what has been learnt, from the averaged weights, if any can be."""
+        """Draw a picture `uint8 [H, W, 3]` of what the averaged weights make; None: there is none."""
         ...
 
     def export(self, folder: Path) -> None:

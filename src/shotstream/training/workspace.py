@@ -241,7 +241,7 @@ class Workspace:
         return network
 
     def _trained_text(self) -> CaptionEncoder:
-        """The caption encoder, frozen, with the vocabulary that it was trained with; the base's if there is one."""
+        """The frozen caption encoder with the vocabulary it was trained with: trained here, or the base's."""
         length, base = self.recipe.teacher.network.text_length, self._base
         if base is not None:
             return CaptionEncoder(base.tokenizer, base.text_encoder.requires_grad_(False), length)
@@ -251,7 +251,7 @@ class Workspace:
         return CaptionEncoder(tokenizer, self._placed(encoder), length)
 
     def _new_generator(self) -> Generator:
-        """What the teacher starts from: the recipe's base or a fresh transformer; its text encoder is frozen."""
+        """What the teacher starts from: the base's transformer or a fresh one; text encoders are frozen."""
         recipe, base, text = self.recipe, self._base, self._trained_text()
         if base is None:
             transformer = make_transformer(recipe, self.autoencoder)
