@@ -24,8 +24,8 @@ from shotstream.world.judge import QUESTIONS, true_answers
 from shotstream.world.sampler import WorldStory, sample_story
 from shotstream.world.word_labels import WordLabel, word_labels
 
-HIDDEN = ("landmark", "side", "accessory_colour", "pattern")
-"""What captions never tell."""
+HIDDEN = ("landmark", "side", "accessory_colour", "pattern", "figures")
+"""Ends of the names of questions about what captions never tell."""
 WHOLE_CAPTION: Mapping[str, tuple[str, ...]] = {
     name: answers for name, answers in QUESTIONS.items() if not name.endswith(HIDDEN)
 }

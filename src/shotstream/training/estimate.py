@@ -158,8 +158,10 @@ def _blueprint(recipe: Recipe, stage: str) -> Stage:
         return LearnAutoencoder(settings, make_light_autoencoder(recipe.autoencoder), NOTHING, NOTHING)
 
     def judge() -> Stage:
-        settings, world = recipe.judge, recipe.world
-        network = Judge(world.height, world.width, settings.frame_step, settings.widths, settings.features)
+        settings = recipe.judge
+        network = Judge(
+            settings.height, settings.width, settings.frame_step, settings.widths, settings.features
+        )
         return LearnToJudge(settings, network, NOTHING, NOTHING, NOTHING)
 
     nothing = (NOTHING, NOTHING, NOTHING)

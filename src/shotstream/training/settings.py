@@ -265,14 +265,21 @@ class InterShotStage(SelfForcingStage):
 class JudgeStage(StageSettings):
     """The judge that reads attributes back from frames."""
 
+    height: PositiveInt = 96
+    width: PositiveInt = 144
+    """Pixels that it looks at; pictures of another size are resized."""
     frame_step: PositiveInt = 2
-    """It looks at every so manyth frame."""
+    """It looks at one frame of so many."""
     widths: tuple[int, int, int, int] = (32, 64, 128, 128)
     features: PositiveInt = 256
     autoencoded_share: float = Field(default=0.5, ge=0, le=1)
     """Share of a batch that goes through the autoencoder first."""
     shift_pixels: int = Field(default=3, ge=0)
     """Shots are moved by up to so many pixels in each direction."""
+    still_probability: float = Field(default=0.3, ge=0, le=1)
+    """How often a batch is of single frames."""
+    spoilt_probability: float = Field(default=0.3, ge=0, le=1)
+    """How often a shot is spoilt: melted, blurred, mixed with another, cut off."""
 
 
 class Recipe(Settings):

@@ -156,8 +156,10 @@ class Workspace:
         return LearnFromOwnShots("inter-shot", settings, *roles, history, validation, autoencoder)
 
     def _learn_to_judge(self) -> Stage:
-        settings, world = self.recipe.judge, self.recipe.world
-        judge = Judge(world.height, world.width, settings.frame_step, settings.widths, settings.features)
+        settings = self.recipe.judge
+        judge = Judge(
+            settings.height, settings.width, settings.frame_step, settings.widths, settings.features
+        )
         drawn, held_out = (self.drawn(split) for split in SPLITS)
         return LearnToJudge(settings, self._placed(judge), drawn, held_out, self.autoencoder)
 
