@@ -68,6 +68,7 @@ class Workspace:
 
     def __init__(self, recipe: Recipe, folder: Path, device: torch.device, world: World = ALONE):
         self.recipe, self.folder, self.device, self.world = recipe, folder, device, world
+        self._opened: dict[Split, NextShots] = {}
 
     def run(self, name: str) -> Path:
         """Train a stage (or go on with it) and return where its networks were exported."""
@@ -170,7 +171,15 @@ class Workspace:
         return write_frames(self._place(f"drawn-{split}"), few)
 
     def next_shots(self, split: Split, text: CaptionEncoder) -> NextShots:
-        """Encoded stories of a split, from which the generator learns, their captions in tokens of `text`."""
+        """Encoded stories of a split, from which the generator learns, their captions in tokens of `text`.
+
+        They are opened once: on a GPU that takes seconds.
+        """
+        if split not in self._opened:
+            self._opened[split] = self._open_stories(split, text)
+        return self._opened[split]
+
+    def _open_stories(self, split: Split, text: CaptionEncoder) -> NextShots:
         budget = self.recipe.world.context_frames
         folder, autoencoder = self._place(f"latents-{split}"), self.autoencoder
         with self.world.in_turn():
@@ -201,8 +210,8 @@ class Workspace:
                     "encoded; give a base with the light one, such as a model that a mini recipe exported."
                 )
             return self._placed(vae).eval().requires_grad_(False)
-        finished = (self._place("decoder") / "export").exists()
-        return self._autoencoder("decoder" if finished else "autoencoder").eval().requires_grad_(False)
+        last = "decoder" if self.finished("decoder") else "autoencoder"
+        return self._autoencoder(last).eval().requires_grad_(False)
 
     def _autoencoder(self, stage: str) -> TinyVideoAutoencoder:
         return self._placed(TinyVideoAutoencoder.from_pretrained(self._exported(stage)))
@@ -223,6 +232,10 @@ class Workspace:
         """Where a stage or data are: in this run's folder, or where only an earlier run has them, there."""
         own, earlier = self.folder / name, self.recipe.earlier
         return own if own.exists() or earlier is None or not (earlier / name).exists() else earlier / name
+
+    def finished(self, name: str) -> bool:
+        """Whether a stage has been trained to its end, here or in the earlier run."""
+        return (self._place(name) / "export").exists()
 
     def _exported(self, name: str) -> Path:
         folder = self._place(name) / "export"
@@ -271,7 +284,7 @@ class Workspace:
     @property
     def student(self) -> Generator:
         """The student of the last finished stage."""
-        made = [name for name in STUDENT_STAGES if (self._place(name) / "export").exists()]
+        made = [name for name in STUDENT_STAGES if self.finished(name)]
         return self.generator(made[-1] if made else STUDENT_STAGES[0])
 
     def save_pipeline(self) -> Path:
