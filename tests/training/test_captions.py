@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from shotstream.training.captions import NOT_ASKED, SINGLE_WORDS, WHOLE_CAPTION, LearnCaptions, _word_targets
+from shotstream.training.captions import NOT_ASKED, SINGLE_WORDS, WHOLE_CAPTION, CaptionsStage, _word_targets
 from shotstream.training.learner import Learner
 from shotstream.training.networks import make_captions
-from shotstream.training.settings import CaptionsStage, Loop, Optimiser
+from shotstream.training.settings import CaptionsSettings, Loop, Optimiser
 from shotstream.training.stage import step_generator
 from shotstream.world.sampler import sample_story
 from shotstream.world.vocabulary import split_words
@@ -48,8 +48,8 @@ def test_a_hundred_steps_teach_more_than_chance():
     text = make_captions(
         recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"network": network})})
     )
-    stage = LearnCaptions(
-        CaptionsStage(loop=Loop(steps=100, batch=16), optimiser=Optimiser(lr=3e-3, warmup_steps=10)), text
+    stage = CaptionsStage(
+        CaptionsSettings(loop=Loop(steps=100, batch=16), optimiser=Optimiser(lr=3e-3, warmup_steps=10)), text
     )
     learner = Learner(stage.roles["captions"], 0.9, 100)
     for step in range(100):

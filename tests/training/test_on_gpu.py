@@ -1,4 +1,4 @@
-"""Training on a machine without network: what is sent back in pieces is what was made, and nothing is lost."""
+"""Training on a machine without network: what is sent back in pieces is what was made."""
 
 import argparse
 import json

@@ -172,7 +172,7 @@ def test_only_adapters_learn_and_they_are_merged_on_export(finished, tmp_path):
     assert all("lora" in name for name in names)
     stage.export(tmp_path)
     keys = set(load_file(tmp_path / "transformer" / "diffusion_pytorch_model.safetensors"))
-    assert keys == set(finished.generator("intra-shot").transformer.state_dict())
+    assert keys == set(finished.denoiser("intra-shot").transformer.state_dict())
 
 
 def test_every_weight_that_a_rollout_uses_gets_a_gradient_in_bfloat16(finished, data):

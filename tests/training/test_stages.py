@@ -104,9 +104,9 @@ def test_lessons_follow_one_another_with_batches_of_their_own(finished, monkeypa
     stage = Workspace(recipe, finished.folder, finished.device).stage("teacher")
     assert (stage.loop.steps, stage.loop.batch) == (30, 4)
     seen = []
-    flow = stage._generator.flow
+    flow = stage._denoiser.flow
     monkeypatch.setattr(
-        stage._generator,
+        stage._denoiser,
         "flow",
         lambda x, t, shot, c: seen.append((len(x), x.shape[1], shot.context_frames)) or flow(x, t, shot, c),
     )
@@ -127,7 +127,7 @@ def test_causal_states_are_whole_chunks_and_the_last_chunk_learns(finished):
 
 
 def test_muon_takes_the_matrices_of_blocks(finished):
-    generator = finished.generator("teacher")
+    generator = finished.denoiser("teacher")
     parts = {"transformer": generator.transformer, "text_encoder": generator.text.text_encoder}
     module = torch.nn.ModuleDict(parts)
     _, muon = build_optimisers(module, Optimiser(name="muon"))
@@ -177,7 +177,7 @@ def test_ctrl_c_finishes_the_step_and_saves_it(finished, tmp_path):
 
 
 def test_learning_rate_warms_up_and_falls():
-    settings = Optimiser(warmup_steps=10, decay_share=0.5)
+    settings = Optimiser(warmup_steps=10, decay_fraction=0.5)
     factors = [lr_factor(step, 100, settings) for step in range(100)]
     assert factors[0] == pytest.approx(0.1)
     assert factors[20] == 1

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
 from shotstream.data.drawn import captions_of
 from shotstream.data.mixture import Mixture
 from shotstream.data.shards import Shards
-from shotstream.data.share import WHOLE, Share
 from shotstream.streaming.memory import select_frames
 
 Tokenize = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
@@ -164,10 +164,10 @@ class NextShots:
         )
 
     def draw(
-        self, batch: int, generator: torch.Generator, mixture: Mixture, share: Share = WHOLE
+        self, batch: int, generator: torch.Generator, mixture: Mixture, batch_slice: BatchSlice = WHOLE_BATCH
     ) -> NextShot:
         """Draw a random batch and return a part of it."""
-        return self.make(self.choose(batch, generator, mixture).rows(share.rows(batch)))
+        return self.make(self.choose(batch, generator, mixture).rows(batch_slice.rows(batch)))
 
     def make(self, choice: Choice, stills: Tensor | None = None) -> NextShot:
         """Make a batch.

@@ -23,7 +23,7 @@ from rich.progress import (
 from shotstream.media.files import whole_folder
 from shotstream.media.pictures import write_png
 from shotstream.models.device import choose_training_dtype
-from shotstream.training.distributed import World
+from shotstream.training.distributed import ProcessGroup
 from shotstream.training.learner import Learner
 from shotstream.training.networks import transformers_in
 from shotstream.training.pace import Pace
@@ -51,13 +51,13 @@ def _progress() -> Progress:
 def _step(
     stage: Stage, learners: dict[str, Learner], step: int, position: float, dtype: torch.dtype
 ) -> dict[str, float]:
-    """Make one optimiser step: the passes over this process's shares of the batch, then the update."""
+    """Make one optimiser step: the passes over this process's slices of the batch, then the update."""
     learner, loop = learners[stage.role(step)], stage.loop
     passes = []
-    for share in learner.world.shares(loop.accumulate):
+    for batch_slice in learner.world.slices(loop.accumulate):
         device = next(learner.role.module.parameters()).device.type
         with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):
-            loss, figures = stage.loss(step, step_generator(loop.seed, step), share)
+            loss, figures = stage.loss(step, step_generator(loop.seed, step), batch_slice)
         (loss / loop.accumulate).backward()
         passes.append({"loss": float(loss.detach()), **figures})
     figures = learner.world.mean(passes) | {"gradient_norm": learner.update(step, position)}
@@ -99,8 +99,8 @@ def check_parts(stage: str, settings: StageSettings, processes: int) -> None:
             )
 
 
-def _prepare(stage: Stage, world: World) -> dict[str, Learner]:
-    """Share the networks out over the processes, and set up those that learn.
+def _prepare(stage: Stage, world: ProcessGroup) -> dict[str, Learner]:
+    """Spread the networks over the processes, and set up those that learn.
 
     Raises:
         TrainingError: If the batch has no equal parts, or there is nothing to checkpoint.
@@ -169,7 +169,7 @@ def train(stage: Stage, run: RunFolder) -> None:
     world.wait()
 
 
-def _precision(stage: Stage, world: World) -> torch.dtype:
+def _precision(stage: Stage, world: ProcessGroup) -> torch.dtype:
     """Choose the number format of passes; processes that train together must choose the same."""
     module = next(iter(stage.roles.values())).module
     device = next(module.parameters()).device
