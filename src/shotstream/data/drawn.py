@@ -72,7 +72,9 @@ class DrawnStories(Dataset[tuple[dict[str, Any], Tensor, Tensor]]):
         """Draw the stories from `first` on in order, on spare cores, under a progress bar named `doing`."""
         left = Subset(self, range(first, self.stories))
         workers = min((os.cpu_count() or 1) - 1, 16) if len(left) > 100 else 0
-        yield from track(DataLoader(left, batch_size=None, num_workers=workers), doing, total=len(left))
+        own = torch.Generator()  # else a loader takes a number from torch's, even if nothing is left to draw
+        loader = DataLoader(left, batch_size=None, num_workers=workers, generator=own)
+        yield from track(loader, doing, total=len(left))
 
 
 @lru_cache(maxsize=1)
