@@ -44,13 +44,14 @@ def convert(
 ) -> None:
     """Put published weights together as a folder that `shotstream generate --model` opens."""
     from shotstream.streaming.assembly import assemble, find_parts
+    from shotstream.streaming.pipeline import ShotStreamPipeline
 
     number_format = parse_dtype(dtype)
     loras = [parse_lora(text) for text in lora or []]
     sources = (wan, checkpoint, tiny_decoder, *(given.path for given in loras))
     check_output(output, [source for source in sources if source is not None])
     with console.status("reading the weights"):
-        pipeline = assemble(
+        components = assemble(
             find_parts(wan),
             checkpoint,
             wrapper=network,
@@ -58,6 +59,7 @@ def convert(
             tiny_decoder=tiny_decoder,
             dtype=number_format,
         )
+        pipeline = ShotStreamPipeline(**components)
     save(pipeline, output)
     if checkpoint is None:
         console.print(

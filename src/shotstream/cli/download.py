@@ -38,6 +38,7 @@ def download(
     from huggingface_hub import constants
 
     from shotstream.streaming.assembly import assemble
+    from shotstream.streaming.pipeline import ShotStreamPipeline
     from shotstream.streaming.published import fetch, locate_parts, look_up, record
     from shotstream.streaming.room import check_disk, check_memory
 
@@ -65,7 +66,7 @@ def download(
         raise typer.Exit(130) from stop
     with console.status("reading the weights"):
         parts, tiny_decoder = locate_parts(*folders)
-        pipeline = assemble(parts, tiny_decoder=tiny_decoder, dtype=number_format)
+        pipeline = ShotStreamPipeline(**assemble(parts, tiny_decoder=tiny_decoder, dtype=number_format))
     save(pipeline, output, json.dumps([record(standing) for standing in standings], indent=2) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""A model put together from published files: Wan 2.1, ShotStream's released checkpoint, and LoRAs."""
+"""The parts of a model from published files: Wan 2.1, ShotStream's released checkpoint, and LoRAs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypedDict, TypeVar
 
 import torch
+from diffusers import AutoencoderKLWan
 from diffusers.loaders import WanLoraLoaderMixin
 from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
 from torch import Tensor, nn
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5EncoderModel
 
 from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.checkpoints import CheckpointError, read_metadata, read_weights, shape_of
 from shotstream.models.published import (
     load_autoencoder,
@@ -25,8 +27,8 @@ from shotstream.models.published import (
     only_adapter,
     split_adapter,
 )
+from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.loading import shorten
-from shotstream.streaming.pipeline import ShotStreamPipeline
 
 Network = TypeVar("Network", bound=nn.Module)
 _LORA = re.compile(r"(?!.*blocks\D\d{4}).+\.(lora_(A|B|down|up)(\.\w+)?\.weight|alpha)")
@@ -79,6 +81,17 @@ def find_parts(folder: Path) -> Parts:
     return parts
 
 
+class Components(TypedDict):
+    """The parts of a pipeline, by the names of its arguments."""
+
+    transformer: CausalWanTransformer3DModel
+    vae: AutoencoderKLWan
+    text_encoder: UMT5EncoderModel
+    tokenizer: PreTrainedTokenizerBase
+    scheduler: FlowSchedule
+    live_decoder: TinyWanDecoder | None
+
+
 def assemble(
     parts: Parts,
     checkpoint: Path | None = None,
@@ -87,10 +100,9 @@ def assemble(
     loras: Sequence[Lora] = (),
     tiny_decoder: Path | None = None,
     dtype: torch.dtype = torch.bfloat16,
-    transformer: Any = None,
-    pipeline: Any = None,
-) -> ShotStreamPipeline:
-    """Put a pipeline together.
+    transformer: Mapping[str, Any] | None = None,
+) -> Components:
+    """Load the parts of a pipeline.
 
     Args:
         parts: Of Wan 2.1.
@@ -100,8 +112,7 @@ def assemble(
         tiny_decoder: File of the public tiny decoder (``taew2_1``), for watching live.
         dtype: Of the transformer (but its norms and modulations, which stay float32), of the tiny decoder and
             of the text encoder (bfloat16 instead of float16); the autoencoder stays as it is published.
-        transformer: Entries of the transformer's config that weights do not tell, as a mapping.
-        pipeline: Settings of the pipeline other than Wan 2.1's (``fps``, ``height``, ...), as a mapping.
+        transformer: Entries of the transformer's config that weights do not tell.
 
     Raises:
         CheckpointError: If a part cannot be used.
@@ -110,14 +121,13 @@ def assemble(
     for lora in loras:
         merge_adapter(network, read_lora(lora.path), lora.path, lora.scale)
     text_dtype = torch.bfloat16 if dtype == torch.float16 else dtype  # umT5 overflows float16
-    return ShotStreamPipeline(
+    return Components(
         transformer=cast_weights(network, dtype, network._keep_in_fp32_modules),
         vae=load_autoencoder(parts.vae),
         text_encoder=cast_weights(load_text_encoder_file(parts.text_encoder), text_dtype),
         tokenizer=_load_tokenizer(parts.tokenizer),
         scheduler=FlowSchedule(),
         live_decoder=cast_weights(load_tiny_decoder(tiny_decoder), dtype) if tiny_decoder else None,
-        **(pipeline or {}),
     )
 
 
