@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from shotstream import CausalWanTransformer3DModel, ShotStreamPipeline
 from shotstream.cli.main import app
-from shotstream.models.published import load_transformer
+from shotstream.loading.networks import load_transformer
+from shotstream.loading.weight_names import to_original
 from shotstream.models.text import make_tokenizer
-from shotstream.models.weight_names import to_original
-from tests.models.published_files import original_tiny_decoder, original_umt5, original_vae, write
+from tests.loading.published_files import original_tiny_decoder, original_umt5, original_vae, write
 
 pytestmark = pytest.mark.cpu
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from shotstream.diffusion.schedule import FlowSchedule
-from shotstream.models.published import load_transformer
+from shotstream.loading.networks import load_transformer
 from shotstream.models.transformer import CausalWanTransformer3DModel
 
 TOLERANCE = 1e-4

@@ -11,10 +11,10 @@ from torch._C._profiler import _EventType
 from torch.profiler import ProfilerActivity, profile
 from transformers import UMT5Config, UMT5EncoderModel
 
+from shotstream.machine.tensor_memory import LiveBytes, peak_bytes
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.autoencoder_wan import WanVideoAutoencoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.streaming.live_bytes import LiveBytes, peak_bytes
 from shotstream.streaming.memory_plan import RESERVED_BYTES, WAYS, Way, recommend, shrink
 from shotstream.streaming.memory_sizes import Networks, fake_tensors, measure, measure_networks
 

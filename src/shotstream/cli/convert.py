@@ -43,7 +43,7 @@ def convert(
     dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
 ) -> None:
     """Put published weights together as a folder that `shotstream generate --model` opens."""
-    from shotstream.streaming.assembly import assemble, find_parts
+    from shotstream.loading.wan import assemble, find_parts
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
     number_format = parse_dtype(dtype)
@@ -144,7 +144,7 @@ def parse_lora(text: str):
     Raises:
         ValueError: If the scale is no number.
     """
-    from shotstream.streaming.assembly import Lora
+    from shotstream.loading.wan import Lora
 
     file, colon, scale = text.rpartition(":")
     if not colon or Path(text).exists():

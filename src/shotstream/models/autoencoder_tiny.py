@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from shotstream.models.autoencoder import per_channel
 
-
 Layout = Literal["convolutions", "shuffles"]
 
 

@@ -31,7 +31,7 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
     """Predicts the flow ``noise - x0`` of latent frames (Wan 2.1 with ShotStream's shots and causality).
 
     Parameters are named as in diffusers' ``WanTransformer3DModel``, whose text-to-video weights load as they
-    are. Original names are mapped by ``shotstream.models.weight_names``. The defaults are Wan 2.1 T2V 1.3B.
+    are. Original names are mapped by ``shotstream.loading.weight_names``. The defaults are Wan 2.1 T2V 1.3B.
 
     Args:
         patch_size: Latent frames, rows and columns of a token; a token is one frame deep.

@@ -24,13 +24,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig, PreTrainedModel, UMT5Config, UMT5EncoderModel
 
 import shotstream
+from shotstream.loading.folders import ModelError, load_errors, locate_model
+from shotstream.loading.wan import cast_weights
+from shotstream.machine.tensor_memory import peak_bytes, storage_bytes
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.autoencoder_wan import as_video_autoencoder
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.streaming.assembly import cast_weights
-from shotstream.streaming.live_bytes import peak_bytes, storage_bytes
-from shotstream.streaming.loading import ModelError, load_errors, locate_model
 from shotstream.streaming.memory_plan import Sizes
 
 UMT5_XXL = {

@@ -10,14 +10,14 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.loading.captioned import CaptionedPipeline
+from shotstream.loading.folders import ModelError
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.autoencoder_wan import as_video_autoencoder
 from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.streaming.captioned import CaptionedPipeline
-from shotstream.streaming.loading import ModelError
 from shotstream.streaming.rollout import ShotRollout
 from shotstream.streaming.tempo import Tempo
 

@@ -8,16 +8,15 @@ from typing import Any, Self
 
 import torch
 
-from shotstream.models.device import check_text_place
-from shotstream.models.eight_bit import to_eight_bit
+from shotstream.loading.eight_bit import to_eight_bit
+from shotstream.loading.folders import align_weights, check_weights, load_errors, locate_model
+from shotstream.loading.text_source import TextSource, check_text_place
 from shotstream.story import Story
 from shotstream.streaming.chunk import Chunk
-from shotstream.streaming.loading import align_weights, check_weights, load_errors, locate_model
 from shotstream.streaming.memory import Selection, select_frames
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.output import StoryOutput, gather
 from shotstream.streaming.session import StorySession
-from shotstream.streaming.text_source import TextSource
 
 
 class ShotStreamPipeline(StoryModel):
@@ -53,7 +52,7 @@ class ShotStreamPipeline(StoryModel):
         The last and ``cpu`` encode on the CPU. On the same device all but ``int8`` make the same embeddings.
 
         Embeddings are kept in a cache folder if the text encoder is big or released (see
-        `shotstream.models.embedding_cache`). Weights that are changed in place afterwards do not count there.
+        `shotstream.loading.embedding_cache`). Weights that are changed in place afterwards do not count there.
 
         Args:
             name: "mini" (the model that comes with the package), a folder, or a name on the hub.
@@ -118,12 +117,12 @@ class ShotStreamPipeline(StoryModel):
             checkpoint: The file.
             wan: Folder of Wan 2.1 T2V 1.3B, as its authors publish it or for diffusers: has the other parts.
             pipeline: Settings other than Wan 2.1's (``fps``, ``height``, ...).
-            **settings: See `shotstream.streaming.assembly.assemble`.
+            **settings: See `shotstream.loading.wan.assemble`.
 
         Raises:
             ValueError: In a sentence, if a file cannot be used.
         """
-        from shotstream.streaming.assembly import assemble, find_parts
+        from shotstream.loading.wan import assemble, find_parts
 
         return cls(**assemble(find_parts(Path(wan)), Path(checkpoint), **settings), **(pipeline or {}))
 

@@ -17,8 +17,7 @@ from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 from torch import Tensor
 from transformers import UMT5Config, UMT5EncoderModel
 
-from shotstream.models.autoencoder_taew import TinyWanDecoder, tiny_decoder_sizes
-from shotstream.models.checkpoints import (
+from shotstream.loading.weight_files import (
     CheckpointError,
     check_finite,
     check_fit,
@@ -27,8 +26,9 @@ from shotstream.models.checkpoints import (
     read_weights,
     shape_of,
 )
+from shotstream.loading.weight_names import from_original, umt5_from_original
+from shotstream.models.autoencoder_taew import TinyWanDecoder, tiny_decoder_sizes
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.models.weight_names import from_original, umt5_from_original
 
 Weights = Mapping[str, Tensor]
 

@@ -9,8 +9,8 @@ import torch
 from diffusers import WanPipeline
 from safetensors.torch import save_file
 
-from shotstream.models.checkpoints import CheckpointError
-from shotstream.streaming.assembly import read_lora
+from shotstream.loading.wan import read_lora
+from shotstream.loading.weight_files import CheckpointError
 
 pytestmark = pytest.mark.cpu
 

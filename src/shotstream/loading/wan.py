@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5EncoderModel
 
 from shotstream.diffusion.schedule import FlowSchedule
-from shotstream.models.autoencoder_taew import TinyWanDecoder
-from shotstream.models.checkpoints import CheckpointError, read_metadata, read_weights, shape_of
-from shotstream.models.published import (
+from shotstream.loading.folders import shorten
+from shotstream.loading.networks import (
     load_autoencoder,
     load_text_encoder_file,
     load_tiny_decoder,
@@ -27,8 +26,9 @@ from shotstream.models.published import (
     only_adapter,
     split_adapter,
 )
+from shotstream.loading.weight_files import CheckpointError, read_metadata, read_weights, shape_of
+from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.streaming.loading import shorten
 
 Network = TypeVar("Network", bound=nn.Module)
 _LORA = re.compile(r"(?!.*blocks\D\d{4}).+\.(lora_(A|B|down|up)(\.\w+)?\.weight|alpha)")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from shotstream.models.checkpoints import CheckpointError, pick_network, read_metadata, read_weights
+from shotstream.loading.weight_files import CheckpointError, pick_network, read_metadata, read_weights
 
 pytestmark = pytest.mark.cpu
 
