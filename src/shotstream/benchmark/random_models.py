@@ -15,7 +15,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 from shotstream.benchmark.story import SETTING, prompt
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.loading.folders import SHIPPED
-from shotstream.loading.wan import cast_weights
+from shotstream.loading.networks import cast_weights
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.models.text import make_tokenizer

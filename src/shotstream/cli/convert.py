@@ -144,7 +144,7 @@ def parse_lora(text: str):
     Raises:
         ValueError: If the scale is no number.
     """
-    from shotstream.loading.wan import Lora
+    from shotstream.loading.lora import Lora
 
     file, colon, scale = text.rpartition(":")
     if not colon or Path(text).exists():

@@ -6,37 +6,26 @@ The sizes of a network are read off the shapes of its weights; only what shapes 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
-from torch import Tensor
+from torch import nn
 from transformers import UMT5Config, UMT5EncoderModel
 
-from shotstream.loading.weight_files import (
-    CheckpointError,
-    check_finite,
-    check_fit,
-    count_layers,
-    pick_network,
-    read_weights,
-    shape_of,
-)
-from shotstream.loading.weight_names import from_original, umt5_from_original
+from shotstream.loading.lora import merge_adapter, only_adapter, split_adapter
+from shotstream.loading.weight_files import CheckpointError, WeightFile, read_weights
+from shotstream.loading.weight_names import in_our_names, umt5_from_original
 from shotstream.models.autoencoder_taew import TinyWanDecoder, tiny_decoder_sizes
 from shotstream.models.transformer import CausalWanTransformer3DModel
 
-Weights = Mapping[str, Tensor]
+Network = TypeVar("Network", bound=nn.Module)
 
 HEAD_SIZE = 128
 """Channels of an attention head in all of Wan's models."""
-_OURS = ("condition_embedder.", ".attn1.", ".attn2.", ".ffn.net.")
-"""Parts of names that only diffusers gives."""
-_ADAPTER = re.compile(r"(.+)\.(lora_[AB])(?:\.\w+)?\.weight")
 
 
 def load_transformer(path: Path, wrapper: str | None = None, **config: Any) -> CausalWanTransformer3DModel:
@@ -55,73 +44,34 @@ def load_transformer(path: Path, wrapper: str | None = None, **config: Any) -> C
         CheckpointError: If it cannot be used.
     """
     found = read_weights(path)
-    weights, inside = split_adapter(pick_network(found, path, wrapper), path)
+    plain, inside = split_adapter(WeightFile.pick(found, path, wrapper))
     adapters = [inside]
     if isinstance(found.get("generator_lora"), Mapping):
-        adapters.append(only_adapter(pick_network(found, path, "generator_lora"), path))
-    weights = _renamed(weights, path)
+        adapters.append(only_adapter(WeightFile.pick(found, path, "generator_lora")))
+    file = plain.converted(in_our_names)
     with torch.device("meta"):
-        transformer = CausalWanTransformer3DModel(**{**read_sizes(weights, path), **config})
-    _fill(transformer, weights, path)
+        transformer = CausalWanTransformer3DModel(**{**read_sizes(file), **config})
+    _fill(transformer, file)
     for adapter in adapters:
-        merge_adapter(transformer, adapter, path)
+        merge_adapter(transformer, adapter)
     return transformer
 
 
-def split_adapter(weights: Weights, path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Separate PEFT's adapter from the weights it stands between.
-
-    Returns:
-        The weights under their plain names, and the adapter as ``MODULE.lora_A.weight`` and ``lora_B``.
-
-    Raises:
-        CheckpointError: If there are several adapters.
-    """
-    plain: dict[str, Tensor] = {}
-    adapter: dict[str, Tensor] = {}
-    for name, value in weights.items():
-        match = _ADAPTER.fullmatch(name)
-        if match:
-            part = f"{match[1]}.{match[2]}.weight"
-            if part in adapter:
-                raise CheckpointError(
-                    f"{path} holds several adapters, one of them with {name}; give a file with one of them"
-                )
-            adapter[part] = value
-        else:
-            plain[name.replace(".base_layer.", ".")] = value
-    return plain, adapter
-
-
-def only_adapter(weights: Weights, path: Path) -> dict[str, Tensor]:
-    """Give an adapter as `split_adapter` does, where there is to be nothing else.
-
-    Raises:
-        CheckpointError: With the first weight that is of no plain LoRA (of a DoRA, say, or a changed bias).
-    """
-    others, adapter = split_adapter(weights, path)
-    if others:
-        raise CheckpointError(
-            f"{path} holds {next(iter(others))}, which is no part of a plain LoRA and would be lost; "
-            "only lora_A and lora_B of Wan's layers can be merged"
-        )
-    return adapter
-
-
-def read_sizes(weights: Weights, path: Path) -> dict[str, Any]:
-    """Read a transformer's config off its weights, by our names.
+def read_sizes(file: WeightFile) -> dict[str, Any]:
+    """Read a transformer's config off the shapes of its weights, which have our names.
 
     Raises:
         CheckpointError: If they are not those of a text-to-video Wan.
     """
-    if any("image_embedder" in name or "add_k_proj" in name for name in weights):
+    path = file.path
+    if any("image_embedder" in name or "add_k_proj" in name for name in file.tensors):
         raise CheckpointError(f"{path} is an image-to-video model; give the text-to-video model Wan 2.1 T2V")
-    width, channels, *patch = shape_of(weights, "patch_embedding.weight", 5, path)
+    width, channels, *patch = file.shape("patch_embedding.weight", 5)
     if patch[0] != 1:
         raise CheckpointError(f"{path} has patches of {patch[0]} frames; only models with 1 can be streamed")
 
     def size(name: str, axis: int) -> int:
-        return shape_of(weights, f"{name}.weight", 2, path)[axis]
+        return file.shape(f"{name}.weight", 2)[axis]
 
     return {
         "patch_size": tuple(patch),
@@ -132,47 +82,16 @@ def read_sizes(weights: Weights, path: Path) -> dict[str, Any]:
         "text_dim": size("condition_embedder.text_embedder.linear_1", 1),
         "freq_dim": size("condition_embedder.time_embedder.linear_1", 1),
         "ffn_dim": size("blocks.0.ffn.net.0.proj", 0),
-        "num_layers": count_layers(weights, "blocks.", path),
-        "cross_attn_norm": "blocks.0.norm2.weight" in weights,
+        "num_layers": file.count_layers("blocks."),
+        "cross_attn_norm": "blocks.0.norm2.weight" in file.tensors,
     }
 
 
-def merge_adapter(
-    transformer: CausalWanTransformer3DModel, adapter: Weights, path: Path, scale: float = 1.0
-) -> None:
-    """Add a LoRA to the weights: ``W + scale B A``.
-
-    Args:
-        transformer: Changed in place.
-        adapter: ``MODULE.lora_A.weight`` [rank, in] and ``MODULE.lora_B.weight`` [out, rank], modules by
-            original names or ours.
-        path: Where it comes from, for messages.
-        scale: What it counts.
-
-    Raises:
-        CheckpointError: If it does not fit, or holds no finite numbers.
-    """
-    parts: dict[str, dict[str, Tensor]] = {}
-    for name, value in adapter.items():
-        shape_of(adapter, name, 2, path)
-        module, part, _ = name.rsplit(".", 2)
-        parts.setdefault(module, {})[part] = value
-    check_finite(adapter, path)
-    own = dict(transformer.named_parameters())
-    names = _renamed({f"{module}.weight": torch.empty(0) for module in parts}, path)
-    for (module, pair), name in zip(parts.items(), names, strict=True):
-        if set(pair) != {"lora_A", "lora_B"} or name not in own:
-            raise CheckpointError(
-                f"the adapter in {path} does not fit: {module} has {', '.join(sorted(pair))}"
-            )
-        down, up, weight = pair["lora_A"].float(), pair["lora_B"].float(), own[name]
-        if (up.shape[0], down.shape[1]) != tuple(weight.shape) or up.shape[1] != down.shape[0]:
-            raise CheckpointError(
-                f"the adapter in {path} does not fit: for {module} {list(weight.shape)} it has "
-                f"{list(up.shape)} x {list(down.shape)}; it belongs to a model of another size"
-            )
-        with torch.no_grad():
-            own[name].data = (weight.float() + scale * up @ down).to(weight.dtype)  # never into a mapped file
+def cast_weights(network: Network, dtype: torch.dtype, kept: Sequence[str] | None = None) -> Network:
+    """Change the weights' number format, except for modules that are kept in float32."""
+    for name, values in network.named_parameters():
+        values.data = values.data.to(torch.float32 if {*name.split(".")} & {*(kept or ())} else dtype)
+    return network
 
 
 def load_text_encoder_file(path: Path) -> UMT5EncoderModel:
@@ -181,32 +100,33 @@ def load_text_encoder_file(path: Path) -> UMT5EncoderModel:
     Raises:
         CheckpointError: If it cannot be used.
     """
-    weights = pick_network(read_weights(path), path)
-    if "token_embedding.weight" in weights:
-        weights = _converted(umt5_from_original, weights, path)
-    weights.setdefault("encoder.embed_tokens.weight", weights.get("shared.weight", torch.empty(0)))
+    file = WeightFile.read(path)
+    if "token_embedding.weight" in file.tensors:
+        file = file.converted(umt5_from_original)
+    words = file.tensors.get("shared.weight", torch.empty(0))
+    file.tensors.setdefault("encoder.embed_tokens.weight", words)
     with torch.device("meta"):
-        encoder = UMT5EncoderModel(_umt5_config(weights, path))
-    _fill(encoder, weights, path)
+        encoder = UMT5EncoderModel(_umt5_config(file))
+    _fill(encoder, file)
     return encoder
 
 
-def _umt5_config(weights: Weights, path: Path) -> UMT5Config:
+def _umt5_config(file: WeightFile) -> UMT5Config:
     def shape(name: str) -> torch.Size:
-        return shape_of(weights, f"{name}.weight", 2, path)
+        return file.shape(f"{name}.weight", 2)
 
     attention = "encoder.block.0.layer.0.SelfAttention"
     words, width = shape("shared")
     buckets, heads = shape(f"{attention}.relative_attention_bias")
     inner, hidden = shape(f"{attention}.q")[0], shape("encoder.block.0.layer.1.DenseReluDense.wi_0")[0]
     if inner % heads:
-        raise CheckpointError(f"{path} has {inner} channels for {heads} heads of umT5; it is damaged")
+        raise CheckpointError(f"{file.path} has {inner} channels for {heads} heads of umT5; it is damaged")
     return UMT5Config(
         vocab_size=words,
         d_model=width,
         d_kv=inner // heads,
         d_ff=hidden,
-        num_layers=count_layers(weights, "encoder.block.", path),
+        num_layers=file.count_layers("encoder.block."),
         num_heads=heads,
         relative_attention_num_buckets=buckets,
         feed_forward_proj="gated-gelu",
@@ -219,17 +139,17 @@ def load_autoencoder(path: Path) -> AutoencoderKLWan:
     Raises:
         CheckpointError: If it cannot be used.
     """
-    weights = pick_network(read_weights(path), path)
-    if "conv1.weight" in weights:
-        weights = _converted(convert_wan_vae_to_diffusers, weights, path)
-    if "decoder.conv_in.weight" not in weights:
+    file = WeightFile.read(path)
+    if "conv1.weight" in file.tensors:
+        file = file.converted(convert_wan_vae_to_diffusers)
+    if "decoder.conv_in.weight" not in file.tensors:
         raise CheckpointError(
             f"{path} is no autoencoder of Wan 2.1; give Wan2.1_VAE.pth or diffusers' vae folder"
         )
-    base = shape_of(weights, "encoder.conv_in.weight", 5, path)[0]
+    base = file.shape("encoder.conv_in.weight", 5)[0]
     with torch.device("meta"):
         vae = AutoencoderKLWan(base_dim=base)
-    _fill(vae, weights, path)
+    _fill(vae, file)
     return vae
 
 
@@ -239,42 +159,29 @@ def load_tiny_decoder(path: Path) -> TinyWanDecoder:
     Raises:
         CheckpointError: If it cannot be used.
     """
-    found = pick_network(read_weights(path), path)
-    weights = {name: value for name, value in found.items() if name.startswith("decoder.")}
-    for name in weights:
+    found = WeightFile.read(path).tensors
+    file = WeightFile(path, {name: value for name, value in found.items() if name.startswith("decoder.")})
+    for name in file.tensors:
         if name.endswith(".weight"):  # all are convolutions
-            shape_of(weights, name, 4, path)
+            file.shape(name, 4)
     try:
         with torch.device("meta"):
-            decoder = TinyWanDecoder(**tiny_decoder_sizes(weights))
+            decoder = TinyWanDecoder(**tiny_decoder_sizes(file.tensors))
     except KeyError as error:
         raise CheckpointError(
             f"{path} is no tiny decoder of Wan 2.1 (no proper {error.args[0]}); give taew2_1.pth"
         ) from error
     for name, value in decoder.state_dict().items():
         if (
-            name.endswith(".conv.weight") and name in weights
-        ):  # relatives that make more frames: the last count
-            weights[name] = weights[name][-value.shape[0] :]
-    _fill(decoder, weights, path)
+            name.endswith(".conv.weight") and name in file.tensors
+        ):  # relatives make more frames: the last count
+            file.tensors[name] = file.tensors[name][-value.shape[0] :]
+    _fill(decoder, file)
     return decoder
 
 
-def _renamed(weights: Weights, path: Path) -> dict[str, Tensor]:
-    if any(any(sign in name for sign in _OURS) for name in weights):
-        return dict(weights)
-    return _converted(from_original, weights, path)
-
-
-def _converted(convert: Callable[[dict], dict], weights: Weights, path: Path) -> dict[str, Tensor]:
-    try:
-        return convert(dict(weights))
-    except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-
-def _fill(network: torch.nn.Module, weights: dict[str, Tensor], path: Path) -> None:
-    check_fit(weights, network.state_dict(), path)
-    check_finite(weights, path)
-    network.load_state_dict(weights, assign=True)
+def _fill(network: nn.Module, file: WeightFile) -> None:
+    file.check_fit(network.state_dict())
+    file.check_finite()
+    network.load_state_dict(file.tensors, assign=True)
     network.eval()

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, TypeVar
+from typing import Any, NamedTuple, TypedDict
 
 import torch
 from diffusers import AutoencoderKLWan
-from diffusers.loaders import WanLoraLoaderMixin
-from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
-from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5EncoderModel
 
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.loading.folders import shorten
+from shotstream.loading.lora import Lora, merge_adapter, read_lora
 from shotstream.loading.networks import (
+    cast_weights,
     load_autoencoder,
     load_text_encoder_file,
     load_tiny_decoder,
     load_transformer,
-    merge_adapter,
-    only_adapter,
-    split_adapter,
 )
-from shotstream.loading.weight_files import CheckpointError, read_metadata, read_weights, shape_of
+from shotstream.loading.weight_files import CheckpointError
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
-
-Network = TypeVar("Network", bound=nn.Module)
-_LORA = re.compile(r"(?!.*blocks\D\d{4}).+\.(lora_(A|B|down|up)(\.\w+)?\.weight|alpha)")
-"""Names in a LoRA; diffusers goes through all layers up to the highest number, so that is bounded."""
 
 
 class Parts(NamedTuple):
@@ -53,13 +43,6 @@ ORIGINAL = Parts(
 """Names in the folder that Wan's authors publish."""
 DIFFUSERS = Parts(Path("transformer"), Path("vae"), Path("text_encoder"), Path("tokenizer"))
 """Names in the folder in diffusers' layout."""
-
-
-class Lora(NamedTuple):
-    """A LoRA that is merged into the transformer."""
-
-    path: Path
-    scale: float = 1.0
 
 
 def find_parts(folder: Path) -> Parts:
@@ -119,7 +102,7 @@ def assemble(
     """
     network = load_transformer(checkpoint or parts.transformer, wrapper, **(transformer or {}))
     for lora in loras:
-        merge_adapter(network, read_lora(lora.path), lora.path, lora.scale)
+        merge_adapter(network, read_lora(lora.path), lora.scale)
     text_dtype = torch.bfloat16 if dtype == torch.float16 else dtype  # umT5 overflows float16
     return Components(
         transformer=cast_weights(network, dtype, network._keep_in_fp32_modules),
@@ -129,87 +112,6 @@ def assemble(
         scheduler=FlowSchedule(),
         live_decoder=cast_weights(load_tiny_decoder(tiny_decoder), dtype) if tiny_decoder else None,
     )
-
-
-def cast_weights(network: Network, dtype: torch.dtype, kept: Sequence[str] | None = None) -> Network:
-    """Change the weights' number format, except for modules that are kept in float32."""
-    for name, values in network.named_parameters():
-        values.data = values.data.to(torch.float32 if {*name.split(".")} & {*(kept or ())} else dtype)
-    return network
-
-
-def read_lora(path: Path) -> dict[str, Tensor]:
-    """Read a LoRA in diffusers' naming, the original or kohya's, as ``MODULE.lora_A.weight`` and ``lora_B``.
-
-    What its alphas make it count is multiplied in: those beside its weights, or those that diffusers writes
-    into the file's header. Where a file tells none they are taken to be the rank: it counts in full.
-
-    Raises:
-        CheckpointError: If it cannot be used, or holds anything that would not be merged.
-    """
-    found = read_weights(path)
-    if not any("lora" in str(name) for name in found):
-        raise CheckpointError(f"{path} holds no LoRA (no lora_A and lora_B); give a LoRA file of Wan")
-    for name, value in found.items():
-        if not isinstance(value, Tensor) or not _LORA.fullmatch(str(name)):
-            raise CheckpointError(
-                f"{path} holds {name}, which is no part of a plain LoRA and would be lost; "
-                "only lora_A, lora_B and alpha of Wan's layers can be merged"
-            )
-    beside, pairs = split_adapter(found, path)
-    found = beside | pairs
-    if not any(name.startswith(("transformer.", "diffusion_model.", "lora_unet_")) for name in found):
-        prefix = (
-            "transformer"
-            if any(".attn1." in name or ".attn2." in name for name in found)
-            else "diffusion_model"
-        )
-        found = {f"{prefix}.{name}": value for name, value in found.items()}
-    try:
-        state: Any = WanLoraLoaderMixin.lora_state_dict(found)
-    except Exception as error:  # the conversions raise whatever they stumble over
-        raise CheckpointError(
-            f"{path} is no LoRA of Wan's text-to-video model ({shorten(error)}); check what it was made for"
-        ) from error
-    adapter = only_adapter({name.removeprefix("transformer."): value for name, value in state.items()}, path)
-    header = read_metadata(path).get(LORA_ADAPTER_METADATA_KEY)
-    return adapter if header is None else scale_adapter(adapter, header, path)
-
-
-def scale_adapter(adapter: Mapping[str, Tensor], header: str, path: Path) -> dict[str, Tensor]:
-    """Multiply what alpha and rank make an adapter count into its ``lora_B``.
-
-    Args:
-        adapter: From `read_lora`.
-        header: PEFT's settings as diffusers writes them, JSON: ``lora_alpha``, and in ``alpha_pattern`` that
-            of layers by the ends of their names. It counts alpha / rank; with ``use_rslora``,
-            alpha / sqrt(rank).
-        path: The file.
-
-    Raises:
-        CheckpointError: If the settings cannot be read, or speak of layers that the adapter does not have.
-    """
-    try:
-        told = {name.removeprefix("transformer."): value for name, value in json.loads(header).items()}
-        alphas = {f".{layer}": float(alpha) for layer, alpha in (told.get("alpha_pattern") or {}).items()}
-        usual = float(told["lora_alpha"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(
-            f"the header of {path} does not tell the LoRA's alpha ({LORA_ADAPTER_METADATA_KEY}: "
-            f"{shorten(error)}); save it again with diffusers"
-        ) from error
-    scaled = dict(adapter)
-    layers = {f".{name.removesuffix('.lora_B.weight')}": name for name in adapter if ".lora_B." in name}
-    for end in alphas:
-        if not any(layer.endswith(end) for layer in layers):
-            raise CheckpointError(
-                f"the header of {path} tells an alpha of {end[1:]}, which the LoRA does not have"
-            )
-    for layer, name in layers.items():
-        rank = shape_of(adapter, name, 2, path)[1]
-        alpha = next((alpha for end, alpha in alphas.items() if layer.endswith(end)), usual)
-        scaled[name] = adapter[name].float() * (alpha / (rank**0.5 if told.get("use_rslora") else rank))
-    return scaled
 
 
 def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

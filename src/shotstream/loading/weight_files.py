@@ -1,10 +1,11 @@
-"""Weights from files made elsewhere: read without running code that is in them, or refused in a sentence."""
+"""Weight files made elsewhere: read without running code in them, or refused in a sentence."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -68,10 +69,10 @@ def read_weights(path: Path) -> dict[str, Any]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What the headers of safetensors files tell beside their weights.
+    """Read the headers of safetensors files.
 
     Args:
-        path: A file or folder that `read_weights` has read; other kinds of file tell nothing.
+        path: A file or folder that `read_weights` has read; other kinds of file have none.
     """
     told: dict[str, str] = {}
     for file in path.glob("*.safetensors") if path.is_dir() else [path]:
@@ -81,139 +82,168 @@ def read_metadata(path: Path) -> dict[str, str]:
     return told
 
 
-def pick_network(found: Mapping[str, Any], path: Path, wanted: str | None = None) -> dict[str, Tensor]:
-    """Find the weights of one network in what `read_weights` gave.
+@dataclass(frozen=True)
+class WeightFile:
+    """The weights of one network, and the file that errors about them name."""
 
-    Args:
-        found: That.
-        path: Where it comes from, for messages.
-        wanted: Name of the wrapper to take; None for the first of `WRAPPERS` that is there.
+    path: Path
+    """The file, or the folder of several."""
+    tensors: dict[str, Tensor]
+    """Weights by name."""
 
-    Returns:
-        Its tensors, wrappers' prefixes taken off their names.
+    @classmethod
+    def read(cls, path: Path, wrapper: str | None = None) -> WeightFile:
+        """Read the weights of one network.
 
-    Raises:
-        CheckpointError: If there is no network in it, or one name stands for two tensors.
-    """
-    wrapper = wanted or next((name for name in WRAPPERS if isinstance(found.get(name), Mapping)), None)
-    if wanted and not isinstance(found.get(wanted), Mapping):
-        names = ", ".join(name for name, value in found.items() if isinstance(value, Mapping)) or "none"
-        raise CheckpointError(f"{path} holds no {wanted!r}; the networks in it: {names}")
-    network = found[wrapper] if wrapper else found
-    tensors: dict[str, Tensor] = {}
-    for name, value in network.items():
-        if not isinstance(value, Tensor):
+        Args:
+            path: See `read_weights`.
+            wrapper: See `pick`.
+
+        Raises:
+            CheckpointError: If the file cannot be read or holds no such network.
+        """
+        return cls.pick(read_weights(path), path, wrapper)
+
+    @classmethod
+    def pick(cls, found: Mapping[str, Any], path: Path, wrapper: str | None = None) -> WeightFile:
+        """Find the weights of one network in what `read_weights` returned.
+
+        Prefixes of wrappers are taken off the names.
+
+        Args:
+            found: What `read_weights` returned.
+            path: The file it was read from.
+            wrapper: Name of the wrapper to take; None for the first of `WRAPPERS` that is there.
+
+        Raises:
+            CheckpointError: If there is no network in it, or one name stands for two tensors.
+        """
+        wanted = wrapper
+        wrapper = wanted or next((name for name in WRAPPERS if isinstance(found.get(name), Mapping)), None)
+        if wanted and not isinstance(found.get(wanted), Mapping):
+            names = ", ".join(name for name, value in found.items() if isinstance(value, Mapping)) or "none"
+            raise CheckpointError(f"{path} holds no {wanted!r}; the networks in it: {names}")
+        network = found[wrapper] if wrapper else found
+        tensors: dict[str, Tensor] = {}
+        for name, value in network.items():
+            if not isinstance(value, Tensor):
+                raise CheckpointError(
+                    f"{path} holds {name!r} of type {type(value).__name__} where a tensor was expected; "
+                    "give a file with the weights of one network"
+                )
+            plain = PREFIX.sub("", str(name))
+            if plain in tensors:
+                raise CheckpointError(
+                    f"{path} holds {plain!r} twice, once as {name!r}; give one of the networks"
+                )
+            tensors[plain] = value
+        if not tensors:
+            raise CheckpointError(f"{path} holds no weights")
+        return cls(path, tensors)
+
+    def having(self, tensors: Mapping[str, Tensor]) -> WeightFile:
+        """Return other weights as those of the same file."""
+        return WeightFile(self.path, dict(tensors))
+
+    def converted(self, convert: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> WeightFile:
+        """Return the weights by the names that `convert` gives them.
+
+        Raises:
+            CheckpointError: In place of the ``ValueError`` that `convert` raises.
+        """
+        try:
+            return self.having(convert(dict(self.tensors)))
+        except ValueError as error:
+            raise CheckpointError(f"{self.path}: {error}") from error
+
+    def shape(self, name: str, dims: int) -> torch.Size:
+        """Return the shape of a weight that tells sizes of its network.
+
+        Args:
+            name: Name of the weight.
+            dims: Number of dimensions of the shape.
+
+        Raises:
+            CheckpointError: If the weight is missing, or such a network cannot have it.
+        """
+        if name not in self.tensors:
+            raise CheckpointError(f"{self.path} lacks {name}; is it cut off, or of another model?")
+        self._check_numbers(name)
+        shape = self.tensors[name].shape
+        if len(shape) != dims or 0 in shape:
             raise CheckpointError(
-                f"{path} holds {name!r} of type {type(value).__name__} where a tensor was expected; "
-                "give a file with the weights of one network"
+                f"{self.path} holds {name} of shape {list(shape)} where {dims} sizes above 0 are expected; "
+                "it is damaged, or of another model"
             )
-        plain = PREFIX.sub("", str(name))
-        if plain in tensors:
-            raise CheckpointError(f"{path} holds {plain!r} twice, once as {name!r}; give one of the networks")
-        tensors[plain] = value
-    if not tensors:
-        raise CheckpointError(f"{path} holds no weights")
-    return tensors
+        return shape
 
+    def count_layers(self, prefix: str) -> int:
+        """Count the layers whose weights are named `prefix` and a number, from 0 to the last without gaps.
 
-def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse weights that are no finite numbers, or whose values are not in the file.
-
-    Raises:
-        CheckpointError: With the first of them.
-    """
-    for name, value in weights.items():
-        if value.is_meta or not torch.isfinite(value.sum(dtype=torch.float32)):
+        Raises:
+            CheckpointError: If a number is missing.
+        """
+        found = {name.removeprefix(prefix).split(".")[0] for name in self.tensors if name.startswith(prefix)}
+        wanted = {str(layer) for layer in range(max(len(found), 1))}
+        if found != wanted:
+            strange = f" and holds {prefix}{min(found - wanted)}" if found else ""
             raise CheckpointError(
-                f"{path} is damaged: {name} is not a finite number; download it again, or use another one"
+                f"{self.path} lacks {prefix}{min(wanted - found, key=int)}{strange}; "
+                "is it cut off, or of another model?"
             )
+        return len(found)
 
+    def check_finite(self) -> None:
+        """Refuse weights that are no finite numbers, or whose values are not in the file.
 
-def check_numbers(name: str, value: Tensor, path: Path) -> None:
-    """Refuse a weight whose values are not stored one by one as floating-point numbers.
+        Raises:
+            CheckpointError: With the first of them.
+        """
+        for name, value in self.tensors.items():
+            if value.is_meta or not torch.isfinite(value.sum(dtype=torch.float32)):
+                raise CheckpointError(
+                    f"{self.path} is damaged: {name} is not a finite number; download it again, or use "
+                    "another one"
+                )
 
-    Raises:
-        CheckpointError: With what it is instead.
-    """
-    if value.is_nested or value.layout != torch.strided or value.dtype not in _NUMBERS:
-        dense = value.layout == torch.strided and not value.is_nested
-        kind = str(value.dtype).removeprefix("torch.") if dense else "sparse or nested"
-        raise CheckpointError(
-            f"{path} holds {name} as {kind} values where plain floating-point numbers are expected; "
-            "get the weights in bfloat16, float16 or float32"
-        )
+    def check_fit(self, expected: Mapping[str, Tensor]) -> None:
+        """Compare names and shapes with those of a network, whose weights are floating-point numbers.
 
+        Args:
+            expected: The network's `state_dict`; may be on the meta device.
 
-def shape_of(weights: Mapping[str, Tensor], name: str, dims: int, path: Path) -> torch.Size:
-    """The shape of a weight that tells sizes of its network.
-
-    Args:
-        weights: What a file holds.
-        name: The weight's name among them.
-        dims: How many sizes the shape has.
-        path: The file.
-
-    Raises:
-        CheckpointError: If the weight is not there, or such a network cannot have it.
-    """
-    if name not in weights:
-        raise CheckpointError(f"{path} lacks {name}; is it cut off, or of another model?")
-    check_numbers(name, weights[name], path)
-    shape = weights[name].shape
-    if len(shape) != dims or 0 in shape:
-        raise CheckpointError(
-            f"{path} holds {name} of shape {list(shape)} where {dims} sizes above 0 are expected; "
-            "it is damaged, or of another model"
-        )
-    return shape
-
-
-def count_layers(weights: Mapping[str, Tensor], prefix: str, path: Path) -> int:
-    """Count the layers whose weights are named `prefix` and a number, from 0 to the last without gaps.
-
-    Raises:
-        CheckpointError: If they are not.
-    """
-    found = {name.removeprefix(prefix).split(".")[0] for name in weights if name.startswith(prefix)}
-    wanted = {str(layer) for layer in range(max(len(found), 1))}
-    if found != wanted:
-        strange = f" and holds {prefix}{min(found - wanted)}" if found else ""
-        raise CheckpointError(
-            f"{path} lacks {prefix}{min(wanted - found, key=int)}{strange}; "
-            "is it cut off, or of another model?"
-        )
-    return len(found)
-
-
-def check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
-    """Compare names and shapes with those of a network, whose weights are floating-point numbers.
-
-    Args:
-        weights: What a file holds, by the network's own names.
-        expected: The network's `state_dict`; may be on the meta device.
-        path: The file.
-
-    Raises:
-        CheckpointError: With the first name that is missing or unknown, or the first shape or kind of number
-            that is not right.
-    """
-    for name, value in expected.items():
-        if name not in weights:
+        Raises:
+            CheckpointError: With the first name that is missing or unknown, or the first shape or kind of
+                number that is not right.
+        """
+        for name, value in expected.items():
+            if name not in self.tensors:
+                raise CheckpointError(
+                    f"{self.path} lacks {name} {list(value.shape)}; is it cut off, or of another model?"
+                )
+            self._check_numbers(name)
+            if self.tensors[name].shape != value.shape:
+                found = list(self.tensors[name].shape)
+                raise CheckpointError(
+                    f"{self.path} holds {name} of shape {found} where {list(value.shape)} is expected; "
+                    "it belongs to a model of another size"
+                )
+        unknown = next((name for name in self.tensors if name not in expected), None)
+        if unknown is not None:
             raise CheckpointError(
-                f"{path} lacks {name} {list(value.shape)}; is it cut off, or of another model?"
+                f"{self.path} holds {unknown}, which the model does not have; it is of another model"
             )
-        check_numbers(name, weights[name], path)
-        if weights[name].shape != value.shape:
-            found = list(weights[name].shape)
+
+    def _check_numbers(self, name: str) -> None:
+        """Refuse a weight whose values are not stored one by one as floating-point numbers."""
+        value = self.tensors[name]
+        if value.is_nested or value.layout != torch.strided or value.dtype not in _NUMBERS:
+            dense = value.layout == torch.strided and not value.is_nested
+            kind = str(value.dtype).removeprefix("torch.") if dense else "sparse or nested"
             raise CheckpointError(
-                f"{path} holds {name} of shape {found} where {list(value.shape)} is expected; "
-                "it belongs to a model of another size"
+                f"{self.path} holds {name} as {kind} values where plain floating-point numbers are expected; "
+                "get the weights in bfloat16, float16 or float32"
             )
-    unknown = next((name for name in weights if name not in expected), None)
-    if unknown is not None:
-        raise CheckpointError(
-            f"{path} holds {unknown}, which the model does not have; it is of another model"
-        )
 
 
 def _read_folder(folder: Path) -> dict[str, Any]:

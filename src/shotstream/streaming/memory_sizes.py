@@ -25,7 +25,7 @@ from transformers import AutoConfig, PreTrainedModel, UMT5Config, UMT5EncoderMod
 
 import shotstream
 from shotstream.loading.folders import ModelError, load_errors, locate_model
-from shotstream.loading.wan import cast_weights
+from shotstream.loading.networks import cast_weights
 from shotstream.machine.tensor_memory import peak_bytes, storage_bytes
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.autoencoder_wan import as_video_autoencoder
