@@ -205,7 +205,7 @@ def parity(place: Place) -> None:
     """Whether the recorded rollout of the published code comes out, and the shipped model as on a CPU."""
     from tests.parity.conftest import Golden
 
-    from shotstream.streaming.assembly import cast_weights
+    from shotstream.loading.networks import cast_weights
 
     golden = Golden(ROOT / "tests" / "golden" / "causal_wan_tiny.safetensors")
     model = golden.transformer.to(place.device)
@@ -231,7 +231,6 @@ def parity(place: Place) -> None:
 @torch.no_grad()
 def _golden_rollout(golden: Any, poisoned: bool = False) -> Tensor:
     """Roll the recorded shot out; `poisoned` makes whatever is read before it is written show as NaN."""
-    from shotstream.models.cache import DualCache
     from shotstream.streaming.rollout import ShotRollout
 
     model, facts, tensors = golden.transformer, golden.facts, golden.tensors
@@ -239,7 +238,7 @@ def _golden_rollout(golden: Any, poisoned: bool = False) -> Tensor:
     _, rows, columns = model.config["patch_size"]
     context, shot = put(tensors["context_latents"]), facts["target_shot_index"]
     tokens = context.shape[3] // rows * (context.shape[4] // columns)
-    cache = DualCache.for_transformer(model, batch=1, tokens_per_frame=tokens)
+    cache = model.new_cache(batch=1, tokens_per_frame=tokens)
     if poisoned:
         cache._keys.fill_(float("nan"))
         cache._values.fill_(float("nan"))

@@ -26,7 +26,7 @@ from rich.table import Table
 from studio_process import StudioProcess, free_port
 from studio_viewers import BADLY_BEHAVED, Crowd, Patient, Viewer
 
-from shotstream.evaluation.origin import commit, hardware, now
+from shotstream.machine.provenance import commit, hardware, now
 from shotstream.serving.storage.store import Store
 
 SETTING = "An orange cat wearing a top hat is in a meadow on a sunny day."

@@ -16,6 +16,8 @@ pytestmark = pytest.mark.cpu
 SOURCE = Path(shotstream.__file__).parent
 LAYERS = [
     {"story", "diffusion", "models", "media", "world", "weights"},
+    {"machine"},
+    {"loading"},
     {"streaming"},
     {"data", "training", "evaluation", "benchmark", "serving"},
     {"cli"},
@@ -64,7 +66,7 @@ def test_imports_run_downwards(path: Path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_networks_and_training_need_no_media_libraries(path: Path):
-    if part_of(path) in {"models", "diffusion", "training", "streaming", "benchmark"}:
+    if part_of(path) in {"models", "diffusion", "machine", "loading", "training", "streaming", "benchmark"}:
         assert not {module.split(".")[0] for module, _ in imports(path)} & HEAVY
 
 

@@ -83,7 +83,7 @@ def train(given: argparse.Namespace) -> int:
     sys.path.insert(0, str(ROOT / "src"))
     import torch
 
-    from shotstream.models.device import choose_device
+    from shotstream.machine.device import choose_device
     from shotstream.training.settings import read_recipe
     from shotstream.training.workspace import Workspace
 

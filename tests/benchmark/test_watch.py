@@ -86,9 +86,7 @@ class Wasteful(ChunkLoop):
 
     def open_shot(self, opening: Opening) -> None:
         self.kept.append(self.cache)
-        self.cache = DualCache.for_transformer(
-            self.transformer, batch=1, tokens_per_frame=self.cache.tokens_per_frame
-        )
+        self.cache = self.transformer.new_cache(batch=1, tokens_per_frame=self.cache.tokens_per_frame)
         super().open_shot(opening)
 
     def commit(self, x0: Tensor) -> None:

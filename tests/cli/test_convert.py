@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from shotstream import CausalWanTransformer3DModel, ShotStreamPipeline
 from shotstream.cli.main import app
+from shotstream.loading.networks import load_transformer
+from shotstream.loading.weight_names import to_original
 from shotstream.models.text import make_tokenizer
-from shotstream.models.weight_names import to_original
-from tests.models.published_files import original_tiny_decoder, original_umt5, original_vae, write
+from tests.loading.published_files import original_tiny_decoder, original_umt5, original_vae, write
 
 pytestmark = pytest.mark.cpu
 
@@ -67,7 +68,7 @@ def test_a_converted_model_has_the_checkpoint_s_weights_and_wan_s_settings(model
 def test_a_checkpoint_can_be_loaded_without_converting(model, wan):
     converted = ShotStreamPipeline.from_pretrained(model)
     loaded = ShotStreamPipeline.from_single_file(model.parent / "shotstream.pt", wan, dtype=torch.float32)
-    alone = CausalWanTransformer3DModel.from_single_file(model.parent / "shotstream.pt")
+    alone = load_transformer(model.parent / "shotstream.pt")
     for transformer in (loaded.transformer, alone):
         weights = transformer.state_dict()
         assert all(

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from shotstream.cli.doctor import computing, extras, machine, video, weights
 from shotstream.cli.main import app
-from shotstream.streaming.loading import SHIPPED
+from shotstream.loading.folders import SHIPPED
 
 pytestmark = pytest.mark.cpu
 

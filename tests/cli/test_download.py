@@ -21,13 +21,12 @@ from typer.testing import CliRunner
 
 from shotstream import CausalWanTransformer3DModel, ShotStreamPipeline, Story
 from shotstream.cli.main import app
+from shotstream.loading.hub import SHOTSTREAM, TINY_DECODER, WAN, look_up
+from shotstream.loading.weight_names import to_original
+from shotstream.machine.free_space import NotEnoughSpaceError, check_disk, check_memory
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.text import make_tokenizer
-from shotstream.models.weight_names import to_original
-from shotstream.streaming.loading import ModelError
-from shotstream.streaming.published import SHOTSTREAM, TINY_DECODER, WAN, look_up
-from shotstream.streaming.room import check_disk, check_memory
-from tests.models.published_files import original_umt5, original_vae, write
+from tests.loading.published_files import original_umt5, original_vae, write
 
 pytestmark = pytest.mark.cpu
 
@@ -279,13 +278,13 @@ def test_a_pinned_part_that_is_here_needs_no_hub(offline, repositories, monkeypa
 
 def test_a_full_disk_is_told_before(tmp_path):
     check_disk({tmp_path / "new" / "model": 1000, tmp_path: 1000})
-    with pytest.raises(ModelError, match=r"are needed; free \d+\.\d, or choose another disk"):
+    with pytest.raises(NotEnoughSpaceError, match=r"are needed; free \d+\.\d, or choose another disk"):
         check_disk({tmp_path / "new" / "model": 2**60, tmp_path: 2**60})
 
 
 def test_too_little_memory_is_told_before():
     check_memory(1000)
     with pytest.raises(
-        ModelError, match=r"this machine has .* GiB of free memory and 1073741824.0 are needed"
+        NotEnoughSpaceError, match=r"this machine has .* GiB of free memory and 1073741824.0 are needed"
     ):
         check_memory(2**60)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from shotstream.cli.main import app
 from shotstream.evaluation.catalogue import METRICS
-from shotstream.models.fingerprint import hash_weights
+from shotstream.loading.hashes import hash_weights
 from tests.evaluation.test_report import check_page
 
 pytest.importorskip("av")

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from shotstream import TinyWanDecoder
 from shotstream.cli.generate import Pace, kept, parse_scale, parse_shots, tell
 from shotstream.cli.main import app
+from shotstream.loading.hashes import hash_weights
 from shotstream.media.story_folder import StoryFolder
-from shotstream.models.fingerprint import hash_weights
 from shotstream.story import Story
 
 av = pytest.importorskip("av")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shotstream import ShotStreamPipeline, Story
-from shotstream.streaming.loading import SHIPPED
+from shotstream.loading.folders import SHIPPED
 
 pytestmark = pytest.mark.cpu
 

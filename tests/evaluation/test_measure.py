@@ -12,8 +12,8 @@ from shotstream.evaluation.features import DinoFeatures
 from shotstream.evaluation.film import Film, drawn
 from shotstream.evaluation.judging import JudgeFeatures, judge_facts, load_judge, locate_judge, read_shots
 from shotstream.evaluation.measure import check_packages, examine, measure, saturation, summarise, why_absent
+from shotstream.loading.folders import ModelError
 from shotstream.streaming.chunk import to_pixels
-from shotstream.streaming.loading import ModelError
 from shotstream.world.judge import QUESTIONS
 from shotstream.world.sampler import sample_story
 

@@ -10,8 +10,8 @@ from shotstream.evaluation.film import tell
 from shotstream.evaluation.tables import BEGIN, END, insert
 from shotstream.evaluation.targets import against_teacher, over_a_long_story, reached
 from shotstream.evaluation.variants import VARIANTS, build, first_frames, recent_frames
+from shotstream.loading.folders import ModelError
 from shotstream.story import Story
-from shotstream.streaming.loading import ModelError
 
 pytestmark = pytest.mark.cpu
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from shotstream import TinyWanDecoder
 from shotstream.models.autoencoder import StreamingDecoder
 
-from .published_files import original_tiny_decoder
+from ..loading.published_files import original_tiny_decoder
 
 pytestmark = pytest.mark.cpu
 

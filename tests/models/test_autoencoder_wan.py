@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch._dynamo.utils import counters
 
-from shotstream.models.autoencoder import StreamingDecoder, VideoAutoencoder, as_video_autoencoder
+from shotstream.models.autoencoder import StreamingDecoder, VideoAutoencoder
+from shotstream.models.autoencoder_wan import as_video_autoencoder
 
 pytestmark = pytest.mark.cpu
 

@@ -19,7 +19,7 @@ def random(*shape: int, seed: int) -> Tensor:
 @torch.no_grad()
 def told(model: CausalWanTransformer3DModel, chunks: int) -> DualCache:
     """The cache of a shot at its next chunk; no context if it is at its first."""
-    cache = DualCache.for_transformer(model, batch=1, tokens_per_frame=2, window_chunks=3, sink_chunks=1)
+    cache = model.new_cache(batch=1, tokens_per_frame=2, window_chunks=3, sink_chunks=1)
     caption = model.encode_captions(random(1, 1, 5, 12, seed=chunks))
     if chunks:
         cache.fill_context(2)
@@ -63,7 +63,7 @@ def test_a_shared_pass_compiles_as_one_graph(transformer) -> None:
 
 def test_rows_must_fit_one_another(transformer) -> None:
     def cache(batch: int, tokens: int) -> DualCache:
-        return DualCache.for_transformer(transformer, batch=batch, tokens_per_frame=tokens)
+        return transformer.new_cache(batch=batch, tokens_per_frame=tokens)
 
     for other in (cache(1, 3), cache(2, 2)):
         with pytest.raises(

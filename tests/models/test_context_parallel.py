@@ -7,8 +7,6 @@ import socket
 import pytest
 import torch
 
-from shotstream.models.cache import DualCache
-
 from .two_devices import tell, tell_in_two
 
 pytestmark = pytest.mark.cpu
@@ -26,4 +24,4 @@ def test_two_devices_tell_what_one_tells(pipeline, tmp_path):
 def test_uneven_shares_are_refused(pipeline, monkeypatch):
     monkeypatch.setattr(type(pipeline.transformer), "token_shares", 3)
     with pytest.raises(ValueError, match="4 tokens per frame cannot be shared out among 3 devices"):
-        DualCache.for_transformer(pipeline.transformer, batch=1, tokens_per_frame=4)
+        pipeline.transformer.new_cache(batch=1, tokens_per_frame=4)

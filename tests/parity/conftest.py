@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.loading.networks import load_transformer
 from shotstream.models.transformer import CausalWanTransformer3DModel
 
 TOLERANCE = 1e-4
@@ -48,7 +49,7 @@ class Golden:
         with TemporaryDirectory() as folder:
             checkpoint = Path(folder, "released.pt")
             torch.save({"generator": weights}, checkpoint)
-            return CausalWanTransformer3DModel.from_single_file(
+            return load_transformer(
                 checkpoint,
                 num_attention_heads=config["num_heads"],
                 attention_head_dim=config["dim"] // config["num_heads"],

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from shotstream.diffusion.samplers import sample_few_step
-from shotstream.models.cache import DualCache
 
 from .conftest import Golden, assert_close
 
@@ -29,7 +28,7 @@ def stream(golden: Golden) -> SimpleNamespace:
     tokens = (
         context.shape[3] * context.shape[4] // (model.config["patch_size"][1] * model.config["patch_size"][2])
     )
-    story_cache = DualCache.for_transformer(model, batch=batch, tokens_per_frame=tokens)
+    story_cache = model.new_cache(batch=batch, tokens_per_frame=tokens)
     captions = model.encode_captions(golden.text("text_per_shot"))
     zero = torch.zeros(batch)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from shotstream.models.cache import DualCache
 from shotstream.streaming.rollout import ShotRollout
 
 from .conftest import Golden, assert_close
@@ -21,7 +20,7 @@ def test_shot_rollout(golden: Golden, recording: bool) -> None:
     text, index = golden.text("text_per_shot"), torch.tensor(facts["context_shot_index"])
     _, rows, columns = model.config["patch_size"]
     tokens = context.shape[3] // rows * (context.shape[4] // columns)
-    cache = DualCache.for_transformer(model, batch=1, tokens_per_frame=tokens)
+    cache = model.new_cache(batch=1, tokens_per_frame=tokens)
     for storage in (cache._keys, cache._values):
         storage.fill_(float("nan"))  # whatever is read and was never written shows
     noise = tensors["noise"].split(facts["frames_per_chunk"], dim=1)

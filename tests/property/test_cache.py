@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch._dynamo.testing import CompileCounter
 
-from shotstream.models.cache import DualCache
 from shotstream.models.transformer import CausalWanTransformer3DModel
 
 from ..models.conftest import tiny_transformer
@@ -32,7 +31,7 @@ class Teller:
     def __init__(self, model: CausalWanTransformer3DModel, batch: int, height: int, width: int, **cache):
         self.model, self.batch = model, batch
         self.tokens = height * width // 4
-        self.cache = DualCache.for_transformer(model, batch=batch, tokens_per_frame=self.tokens, **cache)
+        self.cache = model.new_cache(batch=batch, tokens_per_frame=self.tokens, **cache)
         self.captions = model.encode_captions(random(batch, 3, 5, TEXT, seed=1))
 
     @torch.no_grad()
@@ -291,7 +290,7 @@ def test_the_phases_are_guarded():
     with pytest.raises(ValueError, match="does not fit storage"):
         teller.cache.load_state_dict(Teller(teller.model, 1, 4, 4).cache.state_dict())
     with pytest.raises(ValueError, match="leaves no room"):
-        DualCache.for_transformer(teller.model, batch=1, tokens_per_frame=2, window_chunks=1, sink_chunks=1)
+        teller.model.new_cache(batch=1, tokens_per_frame=2, window_chunks=1, sink_chunks=1)
 
 
 def test_bfloat16_rounding_does_not_pile_up_over_a_long_shot():

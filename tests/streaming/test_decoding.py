@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from shotstream import Chunk, ShotStreamPipeline, Story, StorySession, TinyWanDecoder
+from shotstream.loading.folders import ModelError
 from shotstream.streaming.chunk import FullFramesError
 from shotstream.streaming.decoding import BackgroundDecoder, Moment
-from shotstream.streaming.loading import ModelError
 
 pytestmark = pytest.mark.cpu
 

@@ -11,11 +11,10 @@ from torch._C._profiler import _EventType
 from torch.profiler import ProfilerActivity, profile
 from transformers import UMT5Config, UMT5EncoderModel
 
+from shotstream.machine.tensor_memory import LiveBytes, peak_bytes
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.autoencoder_wan import WanVideoAutoencoder
-from shotstream.models.cache import DualCache
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.streaming.live_bytes import LiveBytes, peak_bytes
 from shotstream.streaming.memory_plan import RESERVED_BYTES, WAYS, Way, recommend, shrink
 from shotstream.streaming.memory_sizes import Networks, fake_tensors, measure, measure_networks
 
@@ -98,7 +97,7 @@ def test_what_is_counted_is_what_is_allocated():
     """Of a pass to 1 %, of decoding to 30 %: here convolutions copy what they read; at Wan's width 6 %."""
     networks = small_networks()
     counted, transformer = measure_networks(networks), networks.transformer.float()
-    cache = DualCache.for_transformer(transformer, batch=1, tokens_per_frame=6)
+    cache = transformer.new_cache(batch=1, tokens_per_frame=6)
     latents = torch.zeros(1, 6, 16, 4, 6)
     with torch.no_grad():
         captions = transformer.encode_captions(torch.zeros(1, 1, 16, 32))

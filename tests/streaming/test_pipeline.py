@@ -12,8 +12,8 @@ from diffusers import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 
 from shotstream import ShotStreamPipeline, Story, TinyVideoAutoencoder
+from shotstream.loading.folders import ModelError
 from shotstream.models.text import make_text_encoder
-from shotstream.streaming.loading import ModelError
 from shotstream.streaming.session import PromptWarning
 
 pytestmark = pytest.mark.cpu

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from shotstream.models.cache import DualCache
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.streaming.rollout import ShotRollout
 
@@ -17,7 +16,7 @@ def noise_at(step: int) -> Tensor:
 
 def open_rollout(pipeline: ShotStreamPipeline, captions: Tensor, **cache: int) -> ShotRollout:
     transformer = pipeline.transformer
-    storage = DualCache.for_transformer(transformer, batch=2, tokens_per_frame=2, **cache)
+    storage = transformer.new_cache(batch=2, tokens_per_frame=2, **cache)
     rollout = ShotRollout(transformer, pipeline.scheduler, storage, captions, shot_index=2)
     context = torch.randn(2, 3, 4, 2, 4, generator=torch.Generator().manual_seed(9))
     index = torch.tensor([0, 1, 1])

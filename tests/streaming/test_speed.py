@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from shotstream.models import attention, attention_choice
-from shotstream.models.attention_choice import fastest_attention, use_attention
-from shotstream.models.device import Choice
+from shotstream.machine import attention_choice
+from shotstream.machine.attention_choice import fastest_attention, use_attention
+from shotstream.machine.device import Choice
+from shotstream.models import attention
 from shotstream.models.float8 import Float8Linear
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming import speed

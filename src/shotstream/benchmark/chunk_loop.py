@@ -86,7 +86,7 @@ class ChunkLoop:
         self.cell = cell
         _, rows, columns = transformer.config["patch_size"]
         tokens = (cell[1] // rows) * (cell[2] // columns)
-        self.cache = cache or DualCache.for_transformer(transformer, batch=1, tokens_per_frame=tokens)
+        self.cache = cache or transformer.new_cache(batch=1, tokens_per_frame=tokens)
         self.rollout: ShotRollout
         """Of the open shot."""
 

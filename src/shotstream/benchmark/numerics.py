@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shotstream.models.attention_choice import use_attention
+from shotstream.machine.attention_choice import use_attention
 from shotstream.models.float8 import use_float8
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.streaming.speed import Speed, prepare

@@ -14,12 +14,12 @@ from transformers import UMT5Config, UMT5EncoderModel
 
 from shotstream.benchmark.story import SETTING, prompt
 from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.loading.folders import SHIPPED
+from shotstream.loading.networks import cast_weights
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.models.text import make_tokenizer
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.streaming.assembly import cast_weights
-from shotstream.streaming.loading import SHIPPED
 from shotstream.streaming.pipeline import ShotStreamPipeline
 
 

@@ -23,7 +23,7 @@ class Machine(Part):
     """What computed."""
 
     hardware: str
-    """GPU if one was used, processor, cores, torch, as `shotstream.evaluation.origin.hardware` says."""
+    """GPU if one was used, processor, cores, torch, as `shotstream.machine.provenance.hardware` says."""
     driver: str | None
     """Version of the GPU's driver."""
     torch: str

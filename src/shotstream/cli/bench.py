@@ -87,7 +87,7 @@ def cache(
 ) -> None:
     """Compare the cached chunk loop with no cache and with a cache that clones and concatenates."""
     from shotstream.benchmark.cache_timing import compare_ways, ways_table
-    from shotstream.evaluation import origin
+    from shotstream.machine import provenance as origin
 
     record = compare_ways(
         chunks=chunks,
@@ -124,7 +124,7 @@ def numerics() -> None:
 def _make(model: str, random: bool, device_name: str, dtype_name: str) -> tuple[ShotStreamPipeline, Settings]:
     """Load a model or make one up; what the command line says of the story is not in the settings yet."""
     from shotstream.benchmark import record
-    from shotstream.models.device import choose_device, choose_dtype
+    from shotstream.machine.device import choose_device, choose_dtype
 
     device = choose_device(device_name).value
     dtype = choose_dtype(device, dtype_name).value
@@ -157,7 +157,7 @@ def _load(model: str, device: torch.device, dtype: torch.dtype) -> tuple[ShotStr
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    from shotstream.models.fingerprint import hash_weights
+    from shotstream.loading.hashes import hash_weights
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
     diffusers_logging.disable_progress_bar()
@@ -176,7 +176,7 @@ def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool, output: 
     from shotstream.benchmark.measure import measure
     from shotstream.benchmark.record import Machine, Record
     from shotstream.benchmark.watch import watch_loop
-    from shotstream.evaluation import origin
+    from shotstream.machine import provenance as origin
     from shotstream.streaming.speed import MODES, prepare
 
     speed = MODES[settings.mode]

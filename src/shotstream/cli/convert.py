@@ -43,14 +43,15 @@ def convert(
     dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
 ) -> None:
     """Put published weights together as a folder that `shotstream generate --model` opens."""
-    from shotstream.streaming.assembly import assemble, find_parts
+    from shotstream.loading.wan import assemble, find_parts
+    from shotstream.streaming.pipeline import ShotStreamPipeline
 
     number_format = parse_dtype(dtype)
     loras = [parse_lora(text) for text in lora or []]
     sources = (wan, checkpoint, tiny_decoder, *(given.path for given in loras))
     check_output(output, [source for source in sources if source is not None])
     with console.status("reading the weights"):
-        pipeline = assemble(
+        components = assemble(
             find_parts(wan),
             checkpoint,
             wrapper=network,
@@ -58,6 +59,7 @@ def convert(
             tiny_decoder=tiny_decoder,
             dtype=number_format,
         )
+        pipeline = ShotStreamPipeline(**components)
     save(pipeline, output)
     if checkpoint is None:
         console.print(
@@ -142,7 +144,7 @@ def parse_lora(text: str):
     Raises:
         ValueError: If the scale is no number.
     """
-    from shotstream.streaming.assembly import Lora
+    from shotstream.loading.lora import Lora
 
     file, colon, scale = text.rpartition(":")
     if not colon or Path(text).exists():

@@ -60,7 +60,7 @@ def computing(device_name: str) -> list[Finding]:
     """
     import torch
 
-    from shotstream.models.device import choose_attention, choose_device, choose_dtype
+    from shotstream.machine.device import choose_attention, choose_device, choose_dtype
     from shotstream.streaming.speed import choose_mode
 
     device = choose_device(device_name)
@@ -80,7 +80,7 @@ def machine() -> list[Finding]:
     """Cores and memory."""
     import torch
 
-    from shotstream.streaming.room import all_memory
+    from shotstream.machine.free_space import all_memory
 
     threads = f"torch uses {torch.get_num_threads()} threads; OMP_NUM_THREADS sets another number"
     findings = [Finding("cores", str(os.cpu_count()), threads)]
@@ -127,8 +127,8 @@ def extras() -> list[Finding]:
 
 def weights(model: str) -> Finding:
     """The model's size and hash; says so when it is not here."""
-    from shotstream.models.fingerprint import hash_weights, weight_files
-    from shotstream.streaming.loading import ModelError, locate_model
+    from shotstream.loading.folders import ModelError, locate_model
+    from shotstream.loading.hashes import hash_weights, weight_files
 
     try:
         folder = Path(locate_model(model))
@@ -164,8 +164,8 @@ def ways_table(sizes: Sizes) -> Table:
     """Ways to run a model: what each takes, and whether that fits."""
     import torch
 
+    from shotstream.machine.free_space import GIB, all_memory
     from shotstream.streaming.memory_plan import RESERVED_BYTES, WAYS
-    from shotstream.streaming.room import GIB, all_memory
 
     gpu = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
     here = gpu or all_memory() or 0
@@ -188,8 +188,8 @@ def ways_table(sizes: Sizes) -> Table:
 
 def advise(sizes: Sizes, model: str, height: int, width: int, budget_gib: int) -> str:
     """Tell how to run a model on a GPU of so many GiB."""
+    from shotstream.machine.free_space import GIB
     from shotstream.streaming.memory_plan import WAYS, recommend, shrink
-    from shotstream.streaming.room import GIB
 
     way, size = recommend(sizes, budget_gib * GIB), ""
     if way is None:

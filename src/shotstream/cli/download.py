@@ -15,7 +15,7 @@ from rich.table import Table
 from shotstream.cli.convert import check_output, parse_dtype, save
 
 if TYPE_CHECKING:
-    from shotstream.streaming.published import Part, Standing
+    from shotstream.loading.hub import Part, Standing
 
 app = typer.Typer(add_completion=False)
 console = Console(highlight=False, soft_wrap=True)
@@ -37,9 +37,10 @@ def download(
     """Fetch a published model from the hub and put it together; files that are here are not fetched again."""
     from huggingface_hub import constants
 
-    from shotstream.streaming.assembly import assemble
-    from shotstream.streaming.published import fetch, locate_parts, look_up, record
-    from shotstream.streaming.room import check_disk, check_memory
+    from shotstream.loading.hub import fetch, locate_parts, look_up, record
+    from shotstream.loading.wan import assemble
+    from shotstream.machine.free_space import check_disk, check_memory
+    from shotstream.streaming.pipeline import ShotStreamPipeline
 
     number_format, cache = parse_dtype(dtype), Path(constants.HF_HUB_CACHE)
     check_output(output, [cache])
@@ -65,7 +66,7 @@ def download(
         raise typer.Exit(130) from stop
     with console.status("reading the weights"):
         parts, tiny_decoder = locate_parts(*folders)
-        pipeline = assemble(parts, tiny_decoder=tiny_decoder, dtype=number_format)
+        pipeline = ShotStreamPipeline(**assemble(parts, tiny_decoder=tiny_decoder, dtype=number_format))
     save(pipeline, output, json.dumps([record(standing) for standing in standings], indent=2) + "\n")
 
 
@@ -77,7 +78,7 @@ def choose_parts(name: str, revision: str | None, decoder: bool) -> list[Part]:
     """
     from dataclasses import replace
 
-    from shotstream.streaming.published import PUBLISHED, SHOTSTREAM, TINY_DECODER
+    from shotstream.loading.hub import PUBLISHED, SHOTSTREAM, TINY_DECODER
 
     if name not in PUBLISHED:
         raise ValueError(f"there is no published model {name!r}; there is {', '.join(PUBLISHED)}.")

@@ -84,7 +84,7 @@ def evaluate(
     from shotstream.evaluation.clips import find_films, knows_the_world
     from shotstream.evaluation.extractors import parse_features
     from shotstream.evaluation.measure import check_packages
-    from shotstream.models.device import choose_device
+    from shotstream.machine.device import choose_device
 
     check_packages()
     wanted = parse_features(features) if features else None
@@ -192,8 +192,8 @@ def report(
     tools: Tools,
 ) -> dict[str, Any] | None:
     """Write the report of the films that are in `results`, say so and return it; None without any film."""
-    from shotstream.evaluation.origin import hardware
     from shotstream.evaluation.report import write_report
+    from shotstream.machine.provenance import hardware
 
     known = [results.find(film.key) for film in films]
     records = [record for record in known if record is not None]
@@ -247,8 +247,8 @@ def compare(
     from shotstream.evaluation.sources import from_model
     from shotstream.evaluation.tables import insert, write_tables
     from shotstream.evaluation.variants import VARIANTS, build
-    from shotstream.models.fingerprint import hash_parameters
-    from shotstream.streaming.loading import ModelError
+    from shotstream.loading.folders import ModelError
+    from shotstream.loading.hashes import hash_parameters
 
     if page is not None:
         insert(page.read_text(encoding="utf-8"), "")  # complains now if it has no place for them
@@ -273,7 +273,7 @@ def compare(
 
 def load_known(model: str, device: str) -> tuple[ShotStreamPipeline, dict[str, Any]]:
     """Load a model, and tell its weights' hash: what was measured belongs to these weights alone."""
-    from shotstream.models.fingerprint import hash_weights
+    from shotstream.loading.hashes import hash_weights
 
     pipeline, facts = load(model, device)
     return pipeline, facts | {"weights_sha256": hash_weights(pipeline.fetch(model))}

@@ -68,7 +68,7 @@ def generate(
             console.print(f"Shots 1-{first - 1} are made but not written: shot {first} remembers them.")
         finished = tell(pipeline, story, folder, first, decoder)
         if finished:  # not before: it reads all of the weights
-            from shotstream.models.fingerprint import hash_weights
+            from shotstream.loading.hashes import hash_weights
 
             folder.facts["weights_sha256"] = hash_weights(pipeline.fetch(model))
     if not finished:
@@ -190,8 +190,9 @@ def load(
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    from shotstream.models.device import choose_device, choose_dtype, choose_text_place
-    from shotstream.models.fingerprint import count_weights, weight_files
+    from shotstream.loading.hashes import count_weights, weight_files
+    from shotstream.loading.text_source import choose_text_place
+    from shotstream.machine.device import choose_device, choose_dtype
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
     diffusers_logging.disable_progress_bar()

@@ -123,7 +123,7 @@ def _greet(host: str, port: int, token: str | None, library: Path) -> None:
 def _served(
     model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str, together: int
 ) -> ServedModel:
-    from shotstream.models.fingerprint import hash_weights
+    from shotstream.loading.hashes import hash_weights
     from shotstream.serving.served import ServedModel
     from shotstream.streaming.speed import MODES, choose_mode
 

@@ -83,7 +83,7 @@ def _foretell(settings: Recipe, stages: tuple[str, ...], devices: int) -> None:
 
 
 def _run(settings: Recipe, stages: tuple[str, ...], folder: Path, device: str) -> None:
-    from shotstream.models.device import choose_device
+    from shotstream.machine.device import choose_device
     from shotstream.training.distributed import join
     from shotstream.training.workspace import Workspace
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from shotstream.data.shards import Shards, ShardWriter
+from shotstream.loading.hashes import hash_parameters
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
-from shotstream.models.fingerprint import hash_parameters
 from shotstream.streaming.chunk import to_pixels
 from shotstream.streaming.memory import select_frames
 from shotstream.world.portrait import GROUNDS, draw_portrait

@@ -19,7 +19,7 @@ from torch.nn import functional
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel, Dinov2Model
 
 from shotstream.evaluation.frames import check_frames
-from shotstream.streaming.loading import shorten
+from shotstream.loading.folders import shorten
 
 
 class MissingExtractorError(OSError):

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from shotstream.evaluation.frames import check_frames
-from shotstream.models.fingerprint import hash_weights
+from shotstream.loading.folders import SHIPPED, ModelError, check_weights, shorten
+from shotstream.loading.hashes import hash_weights
 from shotstream.streaming.chunk import to_pixels
-from shotstream.streaming.loading import SHIPPED, ModelError, check_weights, shorten
 from shotstream.world.judge import Judge
 
 

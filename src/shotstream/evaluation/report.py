@@ -10,10 +10,10 @@ from typing import Any
 from shotstream.evaluation.adherence import Mark, shares
 from shotstream.evaluation.extractors import Extractors
 from shotstream.evaluation.measure import summarise, why_absent
-from shotstream.evaluation.origin import now
 from shotstream.evaluation.page import page
 from shotstream.evaluation.results import Record
 from shotstream.evaluation.targets import means, over_a_long_story, reached
+from shotstream.machine.provenance import now
 from shotstream.media.files import write_text
 
 

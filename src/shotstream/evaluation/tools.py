@@ -9,7 +9,7 @@ import torch
 
 from shotstream.evaluation.extractors import Extractors, choose_extractors
 from shotstream.evaluation.judging import judge_facts, load_judge, locate_judge
-from shotstream.evaluation.origin import commit
+from shotstream.machine.provenance import commit
 from shotstream.world.judge import Judge
 
 FOR_THE_WORLD, FOR_FILMS = ("judge",), ("dino", "clip", "laion")

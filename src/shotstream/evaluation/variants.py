@@ -16,10 +16,10 @@ import torch
 from shotstream.evaluation.film import Telling, in_order
 from shotstream.evaluation.sources import HeldOut
 from shotstream.evaluation.targets import ENDING
+from shotstream.loading.folders import ModelError, align_weights, check_weights, shorten
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.story import Story
 from shotstream.streaming.chunk import Chunk
-from shotstream.streaming.loading import ModelError, align_weights, check_weights, shorten
 from shotstream.streaming.memory import Selection
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.streaming.whole_shot import WholeShotPipeline

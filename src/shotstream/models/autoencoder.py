@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @runtime_checkable
@@ -74,23 +74,3 @@ def per_channel(values: tuple[float, ...], device: torch.device, dtype: torch.dt
     """Put numbers of the latent channels on a device ``[C]``, once: each copy there would wait for it."""
     with torch.inference_mode(False):
         return torch.tensor(values, device=device, dtype=dtype)
-
-
-def as_video_autoencoder(vae: nn.Module) -> VideoAutoencoder:
-    """Give `vae` the interface above: itself if it has it, wrapped if it is diffusers' ``AutoencoderKLWan``.
-
-    Raises:
-        ValueError: For any other network.
-    """
-    if isinstance(vae, VideoAutoencoder):
-        return vae
-    from diffusers import AutoencoderKLWan
-
-    from shotstream.models.autoencoder_wan import WanVideoAutoencoder
-
-    if isinstance(vae, AutoencoderKLWan):
-        return WanVideoAutoencoder(vae)
-    raise ValueError(
-        f"{type(vae).__name__} is no video autoencoder that ShotStream knows; "
-        "use AutoencoderKLWan or TinyVideoAutoencoder"
-    )

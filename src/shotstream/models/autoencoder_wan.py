@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from diffusers import AutoencoderKLWan
-from torch import Tensor
+from torch import Tensor, nn
 
-from shotstream.models.autoencoder import per_channel
+from shotstream.models.autoencoder import VideoAutoencoder, per_channel
 
 _FIRST_FRAME_MARK = (
     "Rep"  # what diffusers' temporal upsampling keeps instead of features after the first frame
@@ -91,6 +91,22 @@ class WanStreamingDecoder:
     def _decode_frame(self, frame: Tensor) -> Tensor:
         first, self._begun = not self._begun, True
         return self._vae.decoder(frame, feat_cache=self._cache, feat_idx=[0], first_chunk=first)
+
+
+def as_video_autoencoder(vae: nn.Module) -> VideoAutoencoder:
+    """Give `vae` the project's interface: itself if it has it, wrapped if it is an ``AutoencoderKLWan``.
+
+    Raises:
+        ValueError: For any other network.
+    """
+    if isinstance(vae, VideoAutoencoder):
+        return vae
+    if isinstance(vae, AutoencoderKLWan):
+        return WanVideoAutoencoder(vae)
+    raise ValueError(
+        f"{type(vae).__name__} is no video autoencoder that ShotStream knows; "
+        "use AutoencoderKLWan or TinyVideoAutoencoder"
+    )
 
 
 def latent_statistics(vae: AutoencoderKLWan, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,16 +6,13 @@ Legend: B batch, N tokens of one latent frame, H heads, d head size.
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from shotstream.models.cache_layout import CacheLayout, CacheSlot, Span
 from shotstream.models.rope import rotate, time_turns
-
-if TYPE_CHECKING:
-    from shotstream.models.transformer import CausalWanTransformer3DModel
 
 
 class DualCache:
@@ -54,7 +51,7 @@ class DualCache:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ):
-        """Allocate the storage; ``for_transformer`` takes most of this from a model.
+        """Allocate the storage; the transformer's ``new_cache`` takes most of this from its config.
 
         Args:
             layers: Transformer layers.
@@ -91,47 +88,6 @@ class DualCache:
             self._keys = torch.empty(shape, dtype=dtype, device=device)
             self._values = torch.empty(shape, dtype=dtype, device=device)
         self.open_shot()
-
-    @classmethod
-    def for_transformer(
-        cls,
-        transformer: CausalWanTransformer3DModel,
-        *,
-        batch: int,
-        tokens_per_frame: int,
-        context_frames: int | None = None,
-        window_chunks: int | None = None,
-        sink_chunks: int | None = None,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-    ) -> DualCache:
-        """Allocate a cache for a model; None takes the model's own setting.
-
-        Where devices share out the tokens of a frame, each keeps its share.
-
-        Raises:
-            ValueError: If they cannot be shared out evenly.
-        """
-        config, shares = transformer.config, transformer.token_shares
-        if tokens_per_frame % shares:
-            raise ValueError(
-                f"{tokens_per_frame} tokens per frame cannot be shared out among {shares} devices; "
-                "choose another picture size or number of devices"
-            )
-        return cls(
-            layers=config["num_layers"],
-            batch=batch,
-            heads=config["num_attention_heads"],
-            head_dim=config["attention_head_dim"],
-            tokens_per_frame=tokens_per_frame // shares,
-            context_frames=config["context_frames"] if context_frames is None else context_frames,
-            chunk_frames=config["chunk_frames"],
-            window_chunks=config["window_chunks"] if window_chunks is None else window_chunks,
-            sink_chunks=config["sink_chunks"] if sink_chunks is None else sink_chunks,
-            rope_theta=config["rope_theta"],
-            dtype=transformer.dtype if dtype is None else dtype,
-            device=transformer.device if device is None else device,
-        )
 
     # ---- phases ----
 

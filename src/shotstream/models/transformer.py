@@ -7,8 +7,7 @@ L caption length in tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as functional
@@ -32,7 +31,7 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
     """Predicts the flow ``noise - x0`` of latent frames (Wan 2.1 with ShotStream's shots and causality).
 
     Parameters are named as in diffusers' ``WanTransformer3DModel``, whose text-to-video weights load as they
-    are. Original names are mapped by ``shotstream.models.weight_names``. The defaults are Wan 2.1 T2V 1.3B.
+    are. Original names are mapped by ``shotstream.loading.weight_names``. The defaults are Wan 2.1 T2V 1.3B.
 
     Args:
         patch_size: Latent frames, rows and columns of a token; a token is one frame deep.
@@ -124,20 +123,59 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, width) / width**0.5)
         self.gradient_checkpointing = False
 
-    @classmethod
-    def from_single_file(
-        cls, path: str | Path, network: str | None = None, **config: Any
-    ) -> CausalWanTransformer3DModel:
-        """Load from a published weight file; see `shotstream.models.published.load_transformer`."""
-        from shotstream.models.published import load_transformer
-
-        return load_transformer(Path(path), network, **config)
-
     @property
     def token_shares(self) -> int:
         """Devices that share out the tokens of every frame (``enable_parallelism``); 1 for one alone."""
         parallel = getattr(self._parallel_config, "context_parallel_config", None)
         return 1 if parallel is None else parallel.ulysses_degree * parallel.ring_degree
+
+    def new_cache(
+        self,
+        *,
+        batch: int,
+        tokens_per_frame: int,
+        context_frames: int | None = None,
+        window_chunks: int | None = None,
+        sink_chunks: int | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> DualCache:
+        """Allocate keys and values for passes of this model.
+
+        Devices that share out the tokens of a frame keep their share each.
+
+        Args:
+            batch: Batch B.
+            tokens_per_frame: Tokens N of a latent frame, on all devices together.
+            context_frames: Most latent frames in the global region; None for the config's.
+            window_chunks: Chunks in the local region; None for the config's.
+            sink_chunks: First chunks of a shot that never leave; None for the config's.
+            dtype: Of keys and values; None for the model's.
+            device: Of keys and values; None for the model's.
+
+        Raises:
+            ValueError: If the tokens cannot be shared out evenly.
+        """
+        config, shares = self.config, self.token_shares
+        if tokens_per_frame % shares:
+            raise ValueError(
+                f"{tokens_per_frame} tokens per frame cannot be shared out among {shares} devices; "
+                "choose another picture size or number of devices"
+            )
+        return DualCache(
+            layers=config["num_layers"],
+            batch=batch,
+            heads=config["num_attention_heads"],
+            head_dim=config["attention_head_dim"],
+            tokens_per_frame=tokens_per_frame // shares,
+            context_frames=config["context_frames"] if context_frames is None else context_frames,
+            chunk_frames=config["chunk_frames"],
+            window_chunks=config["window_chunks"] if window_chunks is None else window_chunks,
+            sink_chunks=config["sink_chunks"] if sink_chunks is None else sink_chunks,
+            rope_theta=config["rope_theta"],
+            dtype=self.dtype if dtype is None else dtype,
+            device=self.device if device is None else device,
+        )
 
     @apply_forward_hook
     def encode_captions(self, text: Tensor) -> Captions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from shotstream.streaming.room import GIB
+from shotstream.machine.free_space import GIB
 
 RESERVED_BYTES = 3 * GIB // 4
 """Left free on a device: what CUDA and its libraries take for themselves, and what allocators round up. Not

@@ -24,14 +24,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig, PreTrainedModel, UMT5Config, UMT5EncoderModel
 
 import shotstream
-from shotstream.models.autoencoder import as_video_autoencoder
+from shotstream.loading.folders import ModelError, load_errors, locate_model
+from shotstream.loading.networks import cast_weights
+from shotstream.machine.tensor_memory import peak_bytes, storage_bytes
 from shotstream.models.autoencoder_taew import TinyWanDecoder
-from shotstream.models.cache import DualCache
+from shotstream.models.autoencoder_wan import as_video_autoencoder
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.streaming.assembly import cast_weights
-from shotstream.streaming.live_bytes import peak_bytes, storage_bytes
-from shotstream.streaming.loading import ModelError, load_errors, locate_model
 from shotstream.streaming.memory_plan import Sizes
 
 UMT5_XXL = {
@@ -216,7 +215,7 @@ def _measure_passes(networks: Networks, captions: Captions, dtype: torch.dtype) 
     block = CausalWanTransformer3DModel(**{**config, "num_layers": 1})
     cast_weights(block, whole.dtype, block._keep_in_fp32_modules)
     settings: Any = {"batch": 1, "tokens_per_frame": tokens, "dtype": dtype, "device": context.device}
-    cache = DualCache.for_transformer(block, **settings)
+    cache = block.new_cache(**settings)
     inputs = {"timestep": torch.zeros(1), "captions": Captions(captions.layers[:1]), "shot_index": 1}
     cache.fill_context(context.shape[1])
     peaks = [peak_bytes(partial(block, context, cache=cache, **inputs))]
@@ -224,7 +223,7 @@ def _measure_passes(networks: Networks, captions: Captions, dtype: torch.dtype) 
         cache.begin_chunk()
         peaks.append(peak_bytes(partial(block, chunk, cache=cache, **inputs)))
         cache.commit()
-    return storage_bytes(vars(DualCache.for_transformer(whole, **settings)).values()), max(peaks)
+    return storage_bytes(vars(whole.new_cache(**settings)).values()), max(peaks)
 
 
 def _latents(networks: Networks) -> Iterator[Tensor]:

@@ -7,21 +7,17 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from copy import deepcopy
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from shotstream.streaming.chunk import Chunk, FullFramesError, share_seconds
 from shotstream.streaming.memory import Memory, RememberedFrame, Selection, fit_picture, select_frames
+from shotstream.streaming.model import StoryModel
 from shotstream.streaming.rollout import NextChunk
 from shotstream.streaming.stage import Stage
 from shotstream.streaming.take import Snapshot, Take, TakeRecord, TakeState
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from shotstream.streaming.pipeline import ShotStreamPipeline
 
 MOST_PICTURE_BYTES = 4 * 2**30
 """A running shot keeps its frames until the cut; this bounds them (2 minutes at 480x832, 16 fps: 2.3e9)."""
@@ -60,7 +56,7 @@ class StorySession:
 
     def __init__(
         self,
-        pipeline: ShotStreamPipeline,
+        pipeline: StoryModel,
         setting: str = "",
         seed: int = 0,
         *,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from shotstream.models.attention_choice import fastest_attention, use_attention
+from shotstream.machine.attention_choice import fastest_attention, use_attention
+from shotstream.machine.device import Choice
 from shotstream.models.captions import Captions
-from shotstream.models.device import Choice
 from shotstream.models.float8 import linear_layers, restore_layers, use_float8
 
 if TYPE_CHECKING:

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import deepcopy
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.captions import Captions
 from shotstream.streaming.chunk import Chunk, to_pictures
 from shotstream.streaming.decoding import SOON, WITH_STREAMS, BackgroundDecoder, Moment, SideStream
 from shotstream.streaming.memory import RememberedFrame
+from shotstream.streaming.model import StoryModel
 from shotstream.streaming.noise import noise
 from shotstream.streaming.rollout import NextChunk, ShotRollout
 from shotstream.streaming.stills import StillEncoder
 from shotstream.streaming.take import Take, TakeRecord, TakeState
-
-if TYPE_CHECKING:
-    from shotstream.models.autoencoder_taew import TinyWanDecoder
-    from shotstream.streaming.pipeline import ShotStreamPipeline
 
 
 class Stage:
@@ -43,7 +40,7 @@ class Stage:
         ValueError: If there is no such decoder.
     """
 
-    def __init__(self, pipeline: ShotStreamPipeline, height: int, width: int, decoder: str = "full") -> None:
+    def __init__(self, pipeline: StoryModel, height: int, width: int, decoder: str = "full") -> None:
         self.pipeline = pipeline
         self.device: torch.device = pipeline._execution_device
         self._autoencoder = pipeline.autoencoder
@@ -241,7 +238,7 @@ class Stage:
         return noise(key, self.chunk_shape, device=self.device)
 
 
-def _live_network(pipeline: ShotStreamPipeline, decoder: str) -> TinyWanDecoder | None:
+def _live_network(pipeline: StoryModel, decoder: str) -> TinyWanDecoder | None:
     """The network that makes the frames that are shown, if it is not the full autoencoder."""
     if decoder not in ("full", "tiny"):
         raise ValueError(f"the decoder {decoder!r} is unknown; use 'full' or 'tiny'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -14,12 +14,10 @@ from shotstream.diffusion.samplers import sample_few_step
 from shotstream.models.cache_rows import CacheRows
 from shotstream.models.captions import Captions
 from shotstream.streaming.chunk import Chunk, share_seconds
+from shotstream.streaming.model import StoryModel
 from shotstream.streaming.noise import noise
 from shotstream.streaming.rollout import NextChunk, ShotRollout
 from shotstream.streaming.session import StorySession
-
-if TYPE_CHECKING:
-    from shotstream.streaming.pipeline import ShotStreamPipeline
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +91,7 @@ def denoise_together(chunks: Sequence[NextChunk]) -> list[Tensor]:
 
 @torch.no_grad()
 def keeps_bits(
-    pipeline: ShotStreamPipeline, stories: int, height: int | None = None, width: int | None = None
+    pipeline: StoryModel, stories: int, height: int | None = None, width: int | None = None
 ) -> bool:
     """Try whether up to so many stories together get the very bits that each gets alone.
 
@@ -115,7 +113,7 @@ def keeps_bits(
     )
 
 
-def _unseen_chunk(pipeline: ShotStreamPipeline, size: tuple[int, int], seed: int) -> NextChunk:
+def _unseen_chunk(pipeline: StoryModel, size: tuple[int, int], seed: int) -> NextChunk:
     """The first chunk of a shot without context, under a blank caption."""
     transformer, device = pipeline.transformer, pipeline._execution_device
     blank = torch.zeros(1, 1, 1, transformer.config["text_dim"], device=device, dtype=transformer.dtype)

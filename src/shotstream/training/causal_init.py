@@ -17,8 +17,8 @@ from shotstream.data.next_shot import Choice, NextShots
 from shotstream.data.shards import Shards, ShardWriter
 from shotstream.diffusion.losses import regression_loss
 from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.loading.hashes import hash_parameters
 from shotstream.models.autoencoder import VideoAutoencoder
-from shotstream.models.fingerprint import hash_parameters
 from shotstream.training.denoiser import Denoiser, told_sheet
 from shotstream.training.settings import CausalInitSettings
 from shotstream.training.stage import Role, step_generator

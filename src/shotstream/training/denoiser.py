@@ -17,7 +17,6 @@ from shotstream.data.next_shot import Choice, NextShot, NextShots
 from shotstream.diffusion.samplers import guided, sample_ode
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder
-from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.models.text import CaptionEncoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
@@ -121,7 +120,7 @@ class Denoiser:
         batch, _, _, height, width = shot.target.shape
         _, rows, columns = self.transformer.config["patch_size"]
         tokens = (height // rows) * (width // columns)
-        cache = DualCache.for_transformer(self.transformer, batch=batch, tokens_per_frame=tokens)
+        cache = self.transformer.new_cache(batch=batch, tokens_per_frame=tokens)
         repeats = self.transformer.gradient_checkpointing and torch.is_grad_enabled()
         if repeats and shot.target.shape[1] > cache.window_frames:
             raise ValueError(

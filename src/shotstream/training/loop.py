@@ -20,9 +20,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from shotstream.machine.device import choose_training_dtype
 from shotstream.media.files import whole_folder
 from shotstream.media.pictures import write_png
-from shotstream.models.device import choose_training_dtype
 from shotstream.training.distributed import ProcessGroup
 from shotstream.training.learner import Learner
 from shotstream.training.networks import transformers_in

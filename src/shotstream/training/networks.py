@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from shotstream.diffusion.schedule import FlowSchedule
-from shotstream.models.autoencoder import VideoAutoencoder, as_video_autoencoder
+from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
+from shotstream.models.autoencoder_wan import as_video_autoencoder
 from shotstream.models.text import CaptionEncoder, make_text_encoder, make_tokenizer
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.training.settings import AutoencoderSettings, Recipe

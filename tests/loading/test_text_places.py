@@ -11,9 +11,10 @@ import torch
 from transformers import UMT5Config, UMT5EncoderModel
 
 from shotstream import ShotStreamPipeline, Story
-from shotstream.models.eight_bit import EightBitLinear
-from shotstream.streaming.loading import ModelError
-from shotstream.streaming.text_source import TextSource
+from shotstream.loading.eight_bit import EightBitLinear
+from shotstream.loading.folders import ModelError
+from shotstream.loading.text_source import TextSource, choose_text_place
+from shotstream.machine.free_space import free_memory
 
 pytestmark = pytest.mark.cpu
 
@@ -214,3 +215,15 @@ def test_a_pipeline_without_a_text_encoder_says_so(pipeline):
     bare = ShotStreamPipeline(**{**pipeline.components, "text_encoder": None})
     with pytest.raises(ModelError, match="has no text encoder"):
         bare.embed("a fox")
+
+
+def test_a_text_encoder_is_released_where_the_model_would_take_most_of_the_memory():
+    cpu = torch.device("cpu")
+    free = free_memory(cpu)
+    assert free is None or 2**20 < free < 2**50
+    assert choose_text_place(cpu, "auto", 2**20).value == "resident"
+    released = choose_text_place(cpu, "auto", 2**60)
+    assert released.value == ("resident" if free is None else "release")
+    assert choose_text_place(cpu, "int8", 2**60).value == "int8"
+    with pytest.raises(ValueError, match="cannot live in 'gpu'"):
+        choose_text_place(cpu, "gpu", 1)

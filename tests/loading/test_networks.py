@@ -10,18 +10,18 @@ import torch
 from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 
-from shotstream.models.checkpoints import CheckpointError, read_weights
-from shotstream.models.published import (
+from shotstream.loading.networks import (
     load_autoencoder,
     load_text_encoder_file,
     load_tiny_decoder,
     load_transformer,
     read_sizes,
 )
+from shotstream.loading.weight_files import CheckpointError, WeightFile, read_weights
+from shotstream.loading.weight_names import from_original, to_original, umt5_from_original
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.models.weight_names import from_original, to_original, umt5_from_original
 
-from .conftest import tiny_transformer
+from ..models.conftest import tiny_transformer
 from .published_files import (
     original_tiny_decoder,
     original_umt5,
@@ -400,7 +400,7 @@ def test_the_names_and_sizes_of_wan_1_3b():
     }.items():
         assert original[name].shape == shape
     assert sum(value.numel() for value in original.values()) == 1_418_996_800
-    sizes = read_sizes(from_original(original), Path("a file"))
+    sizes = read_sizes(WeightFile(Path("a file"), from_original(original)))
     with torch.device("meta"):
         again = CausalWanTransformer3DModel(**sizes).state_dict()
     assert {n: v.shape for n, v in again.items()} == {n: v.shape for n, v in ours.items()}

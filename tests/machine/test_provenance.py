@@ -4,14 +4,14 @@ import subprocess
 
 import pytest
 
-from shotstream.evaluation import origin
+from shotstream.machine import provenance
 
 pytestmark = pytest.mark.cpu
 
 
 def test_the_commit_is_that_of_the_code(tmp_path, monkeypatch):
     package = tmp_path / "src"
-    monkeypatch.setattr(origin, "_PACKAGE", package)
+    monkeypatch.setattr(provenance, "_PACKAGE", package)
 
     def change(name, text, commit=True):
         path = tmp_path / name
@@ -26,17 +26,17 @@ def test_the_commit_is_that_of_the_code(tmp_path, monkeypatch):
         subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
 
     package.mkdir()
-    assert origin.commit() is None
+    assert provenance.commit() is None
     git("init")
     change("src/code.py", "1")
-    first = origin.commit()
+    first = provenance.commit()
     assert first is not None
     assert len(first) == 40
     change("docs/results.md", "figures")
     change("src/weights/mini/README.md", "card")
     change("docs/results.md", "more", commit=False)
-    assert origin.commit() == first
+    assert provenance.commit() == first
     change("src/code.py", "2", commit=False)
-    assert origin.commit() == f"{first}-dirty"
+    assert provenance.commit() == f"{first}-dirty"
     change("src/code.py", "3")
-    assert origin.commit() not in (first, f"{first}-dirty")
+    assert provenance.commit() not in (first, f"{first}-dirty")

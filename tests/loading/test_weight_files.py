@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from shotstream.models.checkpoints import CheckpointError, pick_network, read_metadata, read_weights
+from shotstream.loading.weight_files import CheckpointError, WeightFile, read_metadata, read_weights
 
 pytestmark = pytest.mark.cpu
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.cpu
     ],
 )
 def test_only_whole_words_are_taken_off_as_wrappers(name, plain):
-    assert list(pick_network({name: torch.zeros(1)}, Path("a file"))) == [plain]
+    assert list(WeightFile.pick({name: torch.zeros(1)}, Path("a file")).tensors) == [plain]
 
 
 @pytest.mark.parametrize("name", ["..", "../a.safetensors", "inner", 5, None])

@@ -11,10 +11,9 @@ import torch.nn.functional as functional
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
-from shotstream.models.device import TextPlace
+from shotstream.loading.folders import ModelError
+from shotstream.loading.text_source import TextPlace, TextSource
 from shotstream.models.text import CaptionEncoder, CaptionTokenizer
-from shotstream.streaming.loading import ModelError
-from shotstream.streaming.text_source import TextSource
 
 
 class CaptionedPipeline(DiffusionPipeline):

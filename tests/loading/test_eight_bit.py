@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from transformers import UMT5Config, UMT5EncoderModel
 
-from shotstream.models.eight_bit import EightBitLinear, to_eight_bit
+from shotstream.loading.eight_bit import EightBitLinear, to_eight_bit
 
 pytestmark = pytest.mark.cpu
 

@@ -8,8 +8,8 @@ import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from torch import Tensor, nn
 
+from shotstream.machine.device import Choice, choose_attention
 from shotstream.models.attention import Attention
-from shotstream.models.device import Choice, choose_attention
 
 CANDIDATES = {
     "cuda": ("native", "_native_cudnn", "_native_flash", "flash", "_flash_3"),

@@ -3,13 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from shotstream.models.device import (
-    choose_attention,
-    choose_device,
-    choose_dtype,
-    choose_text_place,
-    free_memory,
-)
+from shotstream.machine.device import choose_attention, choose_device, choose_dtype
 
 pytestmark = pytest.mark.cpu
 
@@ -42,15 +36,3 @@ def test_number_formats():
     assert choose_dtype(cpu, "float16").value == torch.float16
     with pytest.raises(ValueError, match="no number format 'int4' here; give auto, float32, bfloat16"):
         choose_dtype(cpu, "int4")
-
-
-def test_a_text_encoder_is_released_where_the_model_would_take_most_of_the_memory():
-    cpu = torch.device("cpu")
-    free = free_memory(cpu)
-    assert free is None or 2**20 < free < 2**50
-    assert choose_text_place(cpu, "auto", 2**20).value == "resident"
-    released = choose_text_place(cpu, "auto", 2**60)
-    assert released.value == ("resident" if free is None else "release")
-    assert choose_text_place(cpu, "int8", 2**60).value == "int8"
-    with pytest.raises(ValueError, match="cannot live in 'gpu'"):
-        choose_text_place(cpu, "gpu", 1)

@@ -9,8 +9,8 @@ import torch
 from diffusers import WanPipeline
 from safetensors.torch import save_file
 
-from shotstream.models.checkpoints import CheckpointError
-from shotstream.streaming.assembly import read_lora
+from shotstream.loading.lora import read_lora
+from shotstream.loading.weight_files import CheckpointError
 
 pytestmark = pytest.mark.cpu
 
@@ -47,23 +47,27 @@ def write_lora(folder, weights, **told):
 )
 def test_what_diffusers_writes_into_the_header_counts(tmp_path, told, scale):
     weights = pair(LAYER) | pair(OTHER)
-    lora = read_lora(write_lora(tmp_path, weights, **told))
+    lora = read_lora(write_lora(tmp_path, weights, **told)).tensors
     torch.testing.assert_close(product(lora), scale * product(weights))
-    assert read_lora(tmp_path).keys() == lora.keys()  # from its folder
+    assert read_lora(tmp_path).tensors.keys() == lora.keys()  # from its folder
 
 
 @pytest.mark.parametrize("layer", [LAYER, "blocks.0.self_attn.q"])
 def test_a_network_s_own_file_has_no_prefix(tmp_path, layer):
     header = {"lora_adapter_metadata": json.dumps({"r": 4, "lora_alpha": 2})}
     save_file(pair(layer), tmp_path / "a.safetensors", header)
-    torch.testing.assert_close(product(read_lora(tmp_path / "a.safetensors")), product(pair(LAYER)) / 2)
+    torch.testing.assert_close(
+        product(read_lora(tmp_path / "a.safetensors").tensors), product(pair(LAYER)) / 2
+    )
 
 
 def test_alphas_beside_the_weights_count(tmp_path):
     lora = {f"diffusion_model.{name}": value for name, value in pair("blocks.0.self_attn.q").items()}
     lora["diffusion_model.blocks.0.self_attn.q.alpha"] = torch.tensor(1.0)
     save_file(lora, tmp_path / "a.safetensors")
-    torch.testing.assert_close(product(read_lora(tmp_path / "a.safetensors")), product(pair(LAYER)) / 4)
+    torch.testing.assert_close(
+        product(read_lora(tmp_path / "a.safetensors").tensors), product(pair(LAYER)) / 4
+    )
 
 
 @pytest.mark.parametrize(

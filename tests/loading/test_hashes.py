@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from shotstream.models.fingerprint import count_weights, hash_weights, sample_weights, weight_files
+from shotstream.loading.hashes import count_weights, hash_weights, sample_weights, weight_files
 
 pytestmark = pytest.mark.cpu
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedModel
 
-from shotstream.models.device import TextPlace
-from shotstream.models.embedding_cache import EmbeddingCache, embedding_key, find_cache
-from shotstream.models.fingerprint import sample_weights, weight_files
+from shotstream.loading.embedding_cache import EmbeddingCache, embedding_key, find_cache
+from shotstream.loading.folders import align_weights, check_weights, load_errors
+from shotstream.loading.hashes import sample_weights, weight_files
+from shotstream.machine.device import Choice
+from shotstream.machine.free_space import GIB, free_memory
 from shotstream.models.text import CaptionEncoder, CaptionTokenizer, clean_caption, load_text_encoder
-from shotstream.streaming.loading import align_weights, check_weights, load_errors
+
+TextPlace = Literal["resident", "cpu", "int8", "release"]
+"""Where a text encoder lives: with the other parts, on the CPU, with them in 8 bits, or on the disk."""
+TEXT_PLACES: tuple[TextPlace, ...] = get_args(TextPlace)
 
 _BIG_BYTES = 2**28
 """Embeddings of text encoders with files of this size are kept."""
@@ -133,3 +138,37 @@ class TextSource:
         dtype = self.dtype if encoder is None else encoder.dtype
         precision = f"{dtype} int8" if self.place == "int8" else str(dtype)
         return embedding_key(self.fingerprint, text.max_length, where, precision, clean_caption(caption))
+
+
+def choose_text_place(device: torch.device, name: str, model_bytes: int) -> Choice[TextPlace]:
+    """Choose where the text encoder lives (see ``ShotStreamPipeline.from_pretrained``).
+
+    Args:
+        device: Where the rest of the model is.
+        name: ``auto`` or one of `TEXT_PLACES`.
+        model_bytes: What all of the model's weights take in memory.
+
+    Raises:
+        ValueError: If there is no such place.
+    """
+    if name != "auto":
+        return Choice(check_text_place(name), "asked for")
+    free = free_memory(device)
+    if free is None or 2 * model_bytes <= free:
+        return Choice("resident", "the whole model fits the memory")
+    return Choice(
+        "release",
+        f"with it the model takes {model_bytes / GIB:.1f} GiB, of {free / GIB:.1f} GiB that are free on "
+        f"{device}, and half of them are for the making",
+    )
+
+
+def check_text_place(name: str) -> TextPlace:
+    """Return `name` if it is one of `TEXT_PLACES`.
+
+    Raises:
+        ValueError: If not.
+    """
+    if name not in TEXT_PLACES:
+        raise ValueError(f"A text encoder cannot live in {name!r}; give one of {', '.join(TEXT_PLACES)}.")
+    return name

@@ -5,17 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Generic, TypeVar
 
 import torch
 from diffusers.utils.constants import DIFFUSERS_ATTN_BACKEND
 
 Value = TypeVar("Value")
-
-TextPlace = Literal["resident", "cpu", "int8", "release"]
-"""Where a text encoder lives: with the other parts, on the CPU, with them in 8 bits, or on the disk."""
-TEXT_PLACES: tuple[TextPlace, ...] = get_args(TextPlace)
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _BIG_BYTES = 2 * 2**30
@@ -106,52 +101,6 @@ def _bfloat16_gain() -> float:
             runs.append(time.perf_counter() - began)
         seconds[dtype] = min(runs)
     return seconds[torch.float32] / seconds[torch.bfloat16]
-
-
-def choose_text_place(device: torch.device, name: str, model_bytes: int) -> Choice[TextPlace]:
-    """Choose where the text encoder lives (see ``ShotStreamPipeline.from_pretrained``).
-
-    Args:
-        device: Where the rest of the model is.
-        name: ``auto`` or one of `TEXT_PLACES`.
-        model_bytes: What all of the model's weights take in memory.
-
-    Raises:
-        ValueError: If there is no such place.
-    """
-    if name != "auto":
-        return Choice(check_text_place(name), "asked for")
-    free = free_memory(device)
-    if free is None or 2 * model_bytes <= free:
-        return Choice("resident", "the whole model fits the memory")
-    return Choice(
-        "release",
-        f"with it the model takes {model_bytes / 2**30:.1f} GiB, of {free / 2**30:.1f} GiB that are free on "
-        f"{device}, and half of them are for the making",
-    )
-
-
-def check_text_place(name: str) -> TextPlace:
-    """Return `name` if it is one of `TEXT_PLACES`.
-
-    Raises:
-        ValueError: If not.
-    """
-    if name not in TEXT_PLACES:
-        raise ValueError(f"A text encoder cannot live in {name!r}; give one of {', '.join(TEXT_PLACES)}.")
-    return name
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that a program may still take on `device`; None where that cannot be told."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    kilobytes = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    return None if kilobytes is None or device.type != "cpu" else int(kilobytes) * 1024
 
 
 def choose_attention() -> Choice[str]:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shotstream.models.embedding_cache import EmbeddingCache, embedding_key, find_cache
+from shotstream.loading.embedding_cache import EmbeddingCache, embedding_key, find_cache
 
 pytestmark = pytest.mark.cpu
 

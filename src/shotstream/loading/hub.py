@@ -11,8 +11,8 @@ import huggingface_hub
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-from shotstream.streaming.assembly import Parts
-from shotstream.streaming.loading import ModelError, shorten
+from shotstream.loading.folders import ModelError, shorten
+from shotstream.loading.wan import Parts
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 _SHA256 = re.compile("[0-9a-f]{64}")

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from shotstream.models.weight_names import from_original, to_original
+from shotstream.loading.weight_names import from_original, to_original
 
-from .conftest import tiny_transformer
+from ..models.conftest import tiny_transformer
 
 pytestmark = pytest.mark.cpu
 

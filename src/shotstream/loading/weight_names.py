@@ -30,6 +30,8 @@ _BLOCK = {
     "ffn.2": "ffn.net.2",
     "modulation": "scale_shift_table",
 }
+_OURS = ("condition_embedder.", ".attn1.", ".attn2.", ".ffn.net.")
+"""Parts of names that only diffusers gives."""
 _WAN = "Wan's text-to-video model"
 _UMT5 = {
     "token_embedding": "shared",
@@ -62,6 +64,17 @@ def from_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         _rename(name.removeprefix("model."), _OUTER, _BLOCK, _WAN): value
         for name, value in state_dict.items()
     }
+
+
+def in_our_names(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename a transformer's weights to ours, unless they have our names already.
+
+    Raises:
+        ValueError: If a name belongs to no part of the model.
+    """
+    if any(part in name for name in state_dict for part in _OURS):
+        return dict(state_dict)
+    return from_original(state_dict)
 
 
 def to_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

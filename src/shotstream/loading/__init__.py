@@ -1,0 +1,1 @@
+"""Weight files of every layout, networks from them, and model folders."""

@@ -1,0 +1,288 @@
+"""Weight files made elsewhere: read without running code in them, or refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+WRAPPERS = ("generator_ema", "generator", "model_ema", "model", "state_dict")
+"""Names under which training code keeps a network's weights; the first that is there is taken."""
+PREFIX = re.compile(
+    r"(?:^|(?<=\.))(model|module|_fsdp_wrapped_module|_orig_mod|generator|diffusion_model|base_model\.model)\."
+)
+"""What wrappers put before, or between, the names of weights."""
+_NUMBERS = (
+    torch.float64,
+    torch.float32,
+    torch.bfloat16,
+    torch.float16,
+    torch.float8_e4m3fn,
+    torch.float8_e5m2,
+)
+_SHARD = re.compile(r"[^/\\\0]+\.safetensors")
+_SIGNS = {
+    b"version https://git-lfs": "a Git LFS pointer, not the weights; fetch them with `git lfs pull`",
+    b"<!doctype html": "a web page, not weights; download the file itself",
+    b"<html": "a web page, not weights; download the file itself",
+}
+
+
+class CheckpointError(ValueError):
+    """Weights cannot be used; the message says why and what to do."""
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Read a weight file, or a folder of safetensors files.
+
+    Args:
+        path: ``.safetensors``, or what ``torch.save`` wrote; a folder with one safetensors file or with the
+            index of several.
+
+    Returns:
+        What is in it by name: tensors, mapped from the file where that is possible, or dicts of such.
+
+    Raises:
+        CheckpointError: If it is not there, cut off, something else, or would run code.
+    """
+    if path.is_dir():
+        return _read_folder(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no weight file {path}; check the path, or download it")
+    with path.open("rb") as file:
+        start = file.read(32)
+    if not start:
+        raise CheckpointError(f"{path} is empty; download it again")
+    for sign, what in _SIGNS.items():
+        if start.lower().startswith(sign):
+            raise CheckpointError(f"{path} is {what}")
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the headers of safetensors files.
+
+    Args:
+        path: A file or folder that `read_weights` has read; other kinds of file have none.
+    """
+    told: dict[str, str] = {}
+    for file in path.glob("*.safetensors") if path.is_dir() else [path]:
+        if file.suffix == ".safetensors":
+            with safe_open(file, framework="pt") as weights:
+                told |= weights.metadata() or {}
+    return told
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """The weights of one network, and the file that errors about them name."""
+
+    path: Path
+    """The file, or the folder of several."""
+    tensors: dict[str, Tensor]
+    """Weights by name."""
+
+    @classmethod
+    def read(cls, path: Path, wrapper: str | None = None) -> WeightFile:
+        """Read the weights of one network.
+
+        Args:
+            path: See `read_weights`.
+            wrapper: See `pick`.
+
+        Raises:
+            CheckpointError: If the file cannot be read or holds no such network.
+        """
+        return cls.pick(read_weights(path), path, wrapper)
+
+    @classmethod
+    def pick(cls, found: Mapping[str, Any], path: Path, wrapper: str | None = None) -> WeightFile:
+        """Find the weights of one network in what `read_weights` returned.
+
+        Prefixes of wrappers are taken off the names.
+
+        Args:
+            found: What `read_weights` returned.
+            path: The file it was read from.
+            wrapper: Name of the wrapper to take; None for the first of `WRAPPERS` that is there.
+
+        Raises:
+            CheckpointError: If there is no network in it, or one name stands for two tensors.
+        """
+        wanted = wrapper
+        wrapper = wanted or next((name for name in WRAPPERS if isinstance(found.get(name), Mapping)), None)
+        if wanted and not isinstance(found.get(wanted), Mapping):
+            names = ", ".join(name for name, value in found.items() if isinstance(value, Mapping)) or "none"
+            raise CheckpointError(f"{path} holds no {wanted!r}; the networks in it: {names}")
+        network = found[wrapper] if wrapper else found
+        tensors: dict[str, Tensor] = {}
+        for name, value in network.items():
+            if not isinstance(value, Tensor):
+                raise CheckpointError(
+                    f"{path} holds {name!r} of type {type(value).__name__} where a tensor was expected; "
+                    "give a file with the weights of one network"
+                )
+            plain = PREFIX.sub("", str(name))
+            if plain in tensors:
+                raise CheckpointError(
+                    f"{path} holds {plain!r} twice, once as {name!r}; give one of the networks"
+                )
+            tensors[plain] = value
+        if not tensors:
+            raise CheckpointError(f"{path} holds no weights")
+        return cls(path, tensors)
+
+    def having(self, tensors: Mapping[str, Tensor]) -> WeightFile:
+        """Return other weights as those of the same file."""
+        return WeightFile(self.path, dict(tensors))
+
+    def converted(self, convert: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> WeightFile:
+        """Return the weights by the names that `convert` gives them.
+
+        Raises:
+            CheckpointError: In place of the ``ValueError`` that `convert` raises.
+        """
+        try:
+            return self.having(convert(dict(self.tensors)))
+        except ValueError as error:
+            raise CheckpointError(f"{self.path}: {error}") from error
+
+    def shape(self, name: str, dims: int) -> torch.Size:
+        """Return the shape of a weight that tells sizes of its network.
+
+        Args:
+            name: Name of the weight.
+            dims: Number of dimensions of the shape.
+
+        Raises:
+            CheckpointError: If the weight is missing, or such a network cannot have it.
+        """
+        if name not in self.tensors:
+            raise CheckpointError(f"{self.path} lacks {name}; is it cut off, or of another model?")
+        self._check_numbers(name)
+        shape = self.tensors[name].shape
+        if len(shape) != dims or 0 in shape:
+            raise CheckpointError(
+                f"{self.path} holds {name} of shape {list(shape)} where {dims} sizes above 0 are expected; "
+                "it is damaged, or of another model"
+            )
+        return shape
+
+    def count_layers(self, prefix: str) -> int:
+        """Count the layers whose weights are named `prefix` and a number, from 0 to the last without gaps.
+
+        Raises:
+            CheckpointError: If a number is missing.
+        """
+        found = {name.removeprefix(prefix).split(".")[0] for name in self.tensors if name.startswith(prefix)}
+        wanted = {str(layer) for layer in range(max(len(found), 1))}
+        if found != wanted:
+            strange = f" and holds {prefix}{min(found - wanted)}" if found else ""
+            raise CheckpointError(
+                f"{self.path} lacks {prefix}{min(wanted - found, key=int)}{strange}; "
+                "is it cut off, or of another model?"
+            )
+        return len(found)
+
+    def check_finite(self) -> None:
+        """Refuse weights that are no finite numbers, or whose values are not in the file.
+
+        Raises:
+            CheckpointError: With the first of them.
+        """
+        for name, value in self.tensors.items():
+            if value.is_meta or not torch.isfinite(value.sum(dtype=torch.float32)):
+                raise CheckpointError(
+                    f"{self.path} is damaged: {name} is not a finite number; download it again, or use "
+                    "another one"
+                )
+
+    def check_fit(self, expected: Mapping[str, Tensor]) -> None:
+        """Compare names and shapes with those of a network, whose weights are floating-point numbers.
+
+        Args:
+            expected: The network's `state_dict`; may be on the meta device.
+
+        Raises:
+            CheckpointError: With the first name that is missing or unknown, or the first shape or kind of
+                number that is not right.
+        """
+        for name, value in expected.items():
+            if name not in self.tensors:
+                raise CheckpointError(
+                    f"{self.path} lacks {name} {list(value.shape)}; is it cut off, or of another model?"
+                )
+            self._check_numbers(name)
+            if self.tensors[name].shape != value.shape:
+                found = list(self.tensors[name].shape)
+                raise CheckpointError(
+                    f"{self.path} holds {name} of shape {found} where {list(value.shape)} is expected; "
+                    "it belongs to a model of another size"
+                )
+        unknown = next((name for name in self.tensors if name not in expected), None)
+        if unknown is not None:
+            raise CheckpointError(
+                f"{self.path} holds {unknown}, which the model does not have; it is of another model"
+            )
+
+    def _check_numbers(self, name: str) -> None:
+        """Refuse a weight whose values are not stored one by one as floating-point numbers."""
+        value = self.tensors[name]
+        if value.is_nested or value.layout != torch.strided or value.dtype not in _NUMBERS:
+            dense = value.layout == torch.strided and not value.is_nested
+            kind = str(value.dtype).removeprefix("torch.") if dense else "sparse or nested"
+            raise CheckpointError(
+                f"{self.path} holds {name} as {kind} values where plain floating-point numbers are expected; "
+                "get the weights in bfloat16, float16 or float32"
+            )
+
+
+def _read_folder(folder: Path) -> dict[str, Any]:
+    indices, files = sorted(folder.glob("*.safetensors.index.json")), sorted(folder.glob("*.safetensors"))
+    if len(indices) == 1:
+        try:
+            names = sorted(set(json.loads(indices[0].read_text(encoding="utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise CheckpointError(f"{indices[0]} is no index of weight files; download it again") from error
+        if any(not _SHARD.fullmatch(str(name)) for name in names):
+            raise CheckpointError(f"{indices[0]} names files outside its folder, so it is not trusted")
+        files = [folder / name for name in names]
+    elif len(files) != 1:
+        count = f"{len(files)} weight files and no index" if files else "no safetensors file"
+        raise CheckpointError(f"the folder {folder} has {count}; name the file")
+    weights: dict[str, Any] = {}
+    for file in files:
+        weights |= read_weights(file)
+    return weights
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except Exception as error:  # safetensors raises its own, and OSError
+        raise CheckpointError(f"{path} is damaged or cut off ({error}); download it again") from error
+
+
+def _read_torch(path: Path) -> dict[str, Any]:
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+    except Exception as error:  # pickle, zip and torch each raise their own
+        reason = str(error)
+        if "weights_only" in reason.lower() and "Unsupported" in reason:
+            raise CheckpointError(
+                f"{path} holds more than weights (opening it would run code), so it was not opened; "
+                "get the weights as safetensors"
+            ) from error
+        raise CheckpointError(f"{path} is damaged, cut off or no weight file; download it again") from error
+    if not isinstance(found, Mapping):
+        raise CheckpointError(f"{path} holds a {type(found).__name__} instead of named weights")
+    return dict(found)

@@ -1,0 +1,1 @@
+"""What runs here: devices, number formats, attention back ends, free space, and where figures come from."""

@@ -1,0 +1,195 @@
+"""What a model is to the sessions that tell stories with it: its networks, its sizes, its caches."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.loading.captioned import CaptionedPipeline
+from shotstream.loading.folders import ModelError
+from shotstream.models.autoencoder import VideoAutoencoder
+from shotstream.models.autoencoder_taew import TinyWanDecoder
+from shotstream.models.autoencoder_wan import as_video_autoencoder
+from shotstream.models.cache import DualCache
+from shotstream.models.captions import Captions
+from shotstream.models.transformer import CausalWanTransformer3DModel
+from shotstream.streaming.rollout import ShotRollout
+from shotstream.streaming.tempo import Tempo
+
+
+class StoryModel(CaptionedPipeline):
+    """The networks of a model as a diffusers pipeline, and what sessions ask of them.
+
+    Sessions know this class only. `ShotStreamPipeline` adds loading, and whole stories.
+
+    Args:
+        transformer: The causal student.
+        vae: ``AutoencoderKLWan`` or ``TinyVideoAutoencoder``.
+        text_encoder: umT5, or mini's small CLIP text encoder; None if it is read when needed.
+        tokenizer: Its tokenizer.
+        scheduler: The path between data and noise, and the student's steps on it.
+        live_decoder: Decodes quickly and roughly, to be watched (``decoder="tiny"``); a model may lack it.
+        fps: Frames per second that the model was trained at.
+        height: Height of the pictures that it was trained on.
+        width: Their width.
+        caption_template: What the text encoder reads for a shot: ``{setting}``, ``{index}`` (from 0) and
+            ``{prompt}`` are filled in.
+    """
+
+    model_cpu_offload_seq = "text_encoder->transformer->vae"
+    _optional_components = ["live_decoder"]  # noqa: RUF012
+
+    def __init__(
+        self,
+        transformer: CausalWanTransformer3DModel,
+        vae: nn.Module,
+        text_encoder: PreTrainedModel | None,
+        tokenizer: PreTrainedTokenizerBase,
+        scheduler: FlowSchedule,
+        live_decoder: TinyWanDecoder | None = None,
+        fps: float = 16.0,
+        height: int = 480,
+        width: int = 832,
+        caption_template: str = "{setting}shot{index}:{prompt}",
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            transformer=transformer,
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            scheduler=scheduler,
+            live_decoder=live_decoder,
+        )
+        self.register_to_config(fps=fps, height=height, width=width, caption_template=caption_template)
+        self.cache_dtype: torch.dtype | None = None
+        """Number format of keys and values in new sessions; None for the transformer's."""
+        self.compiled_for: tuple[int, int, torch.dtype | None] | None = None
+        """What `speed.prepare` compiled blocks for: picture height and width, format of keys and values."""
+        self._warned_of: set[tuple[int, int, torch.dtype | None]] = set()
+        self._check_parts()
+
+    def register_modules(self, **components: Any) -> None:
+        """Register components, those of this package under its own name, so that a saved folder loads."""
+        super().register_modules(**components)
+        for name in components:
+            library, class_name = self.config[name]
+            if library is not None and library.startswith("shotstream."):
+                self.register_to_config(**{name: ("shotstream", class_name)})
+
+    # ---- sizes ----
+
+    @property
+    def autoencoder(self) -> VideoAutoencoder:
+        """The vae behind the project's interface."""
+        return as_video_autoencoder(self.vae)
+
+    @property
+    def tempo(self) -> Tempo:
+        """Seconds, frames and chunks of this model."""
+        frames = self.transformer.config["chunk_frames"]
+        return Tempo(self.config["fps"], self.autoencoder.temporal_ratio, frames)
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """Channels, height and width ``(C, h, w)`` of a latent frame of pictures of a size in pixels."""
+        autoencoder = self.autoencoder
+        ratio = autoencoder.spatial_ratio
+        return autoencoder.latent_channels, height // ratio, width // ratio
+
+    def tokens_per_frame(self, height: int, width: int) -> int:
+        """Tokens N of a latent frame of pictures of a size in pixels."""
+        _, rows, columns = self.transformer.config["patch_size"]
+        _, latent_height, latent_width = self.latent_shape(height, width)
+        return (latent_height // rows) * (latent_width // columns)
+
+    def new_cache(self, height: int, width: int) -> DualCache:
+        """Allocate keys and values for pictures of a size in pixels.
+
+        Warns once for each size, and format of keys and values, that compiled blocks are not compiled for.
+        """
+        wanted = (height, width, self.cache_dtype)
+        if self.compiled_for not in (None, wanted) and wanted not in self._warned_of:
+            self._warned_of.add(wanted)
+            warnings.warn(self._not_compiled(height, width), RuntimeWarning, stacklevel=2)
+        return self.transformer.new_cache(
+            batch=1,
+            tokens_per_frame=self.tokens_per_frame(height, width),
+            dtype=self.cache_dtype,
+            device=self._execution_device,
+        )
+
+    def _not_compiled(self, height: int, width: int) -> str:
+        """Say what is compiled, and that this is not."""
+        assert self.compiled_for is not None
+        compiled_height, compiled_width, cache_dtype = self.compiled_for
+        keys = (
+            "keys and values as the transformer's"
+            if cache_dtype is None
+            else f"{cache_dtype} keys and values"
+        )
+        return (
+            f"blocks are compiled for {compiled_height}x{compiled_width} pixels and {keys}; pictures of "
+            f"{height}x{width} run uncompiled here, more slowly. Prepare the pipeline for what will be told"
+        )
+
+    def new_rollout(self, cache: DualCache, captions: Captions, shot_index: int) -> ShotRollout:
+        """Make what rolls out one shot, chunk by chunk."""
+        return ShotRollout(self.transformer, self.scheduler, cache, captions, shot_index)
+
+    def caption(self, setting: str, index: int, prompt: str) -> str:
+        """What the text encoder reads for shot `index` (from 0)."""
+        return self.config["caption_template"].format(setting=setting, index=index, prompt=prompt)
+
+    def picture_size(self, height: int | None, width: int | None) -> tuple[int, int]:
+        """Check a picture size; None takes the trained one.
+
+        Raises:
+            ValueError: If the model cannot make pictures of that size.
+        """
+        picture_height = int(self.config["height"]) if height is None else height
+        picture_width = int(self.config["width"]) if width is None else width
+        _, rows, columns = self.transformer.config["patch_size"]
+        ratio = self.autoencoder.spatial_ratio
+        fits = picture_height % (ratio * rows) == 0 and picture_width % (ratio * columns) == 0
+        if not fits or min(picture_height, picture_width) < 1:
+            raise ValueError(
+                f"pictures of {picture_height}x{picture_width} cannot be made; the height must be a "
+                f"multiple of {ratio * rows} and the width of {ratio * columns}"
+            )
+        return picture_height, picture_width
+
+    @property
+    def _exclude_from_cpu_offload(self) -> list[str]:
+        """The live decoder is small, and needed with every chunk."""
+        return [*super()._exclude_from_cpu_offload, "live_decoder"]
+
+    def _check_parts(self) -> None:
+        """Parts of different models cannot be put together.
+
+        Raises:
+            ModelError: If these are.
+        """
+        if not isinstance(self.transformer, CausalWanTransformer3DModel):
+            raise ModelError(
+                f"the transformer is a {type(self.transformer).__name__}, which cannot stream; "
+                "use a CausalWanTransformer3DModel"
+            )
+        config, autoencoder = self.transformer.config, self.autoencoder
+        if config["in_channels"] != autoencoder.latent_channels:
+            raise ModelError(
+                f"the transformer reads {config['in_channels']} latent channels, the autoencoder makes "
+                f"{autoencoder.latent_channels}; take both from one model"
+            )
+        live = self.live_decoder
+        if live is not None and live.config["latent_channels"] != autoencoder.latent_channels:
+            raise ModelError(
+                f"the live decoder reads {live.config['latent_channels']} latent channels, the autoencoder "
+                f"makes {autoencoder.latent_channels}; take the tiny decoder of the same autoencoder"
+            )
+        if self.text_encoder is not None:
+            self._check_text_width(self.text_encoder.config.hidden_size)
