@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
-from shotstream.data.next_shot import Choice
+from shotstream.data.next_shot import BatchChoice
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.training.distributed import ProcessGroup
 from shotstream.training.learner import Learner
@@ -142,7 +142,7 @@ def gradients(learner, role, step, shares):
 
 
 def test_a_rollout_that_slides_cannot_be_run_again(finished, data):
-    student, shot = finished.denoiser("causal-init"), data.make(Choice([0], [1]))
+    student, shot = finished.denoiser("causal-init"), data.make(BatchChoice([0], [1]))
     student.transformer.enable_gradient_checkpointing()
     longer = replace(shot, target=shot.target.repeat(1, 2, 1, 1, 1))
     with pytest.raises(ValueError, match="slides through a window of 4"):

@@ -25,7 +25,7 @@ MOST_PORTRAITS = 2
 
 
 @dataclass(frozen=True)
-class Choice:
+class BatchChoice:
     """Which shots a batch is made of; JSON-able by `record`."""
 
     stories: list[int]
@@ -38,13 +38,13 @@ class Choice:
     portraits: int = 0
     """How many context frames are portraits of the cast, as references that a person brought."""
 
-    def rows(self, rows: slice) -> Choice:
+    def rows(self, rows: slice) -> BatchChoice:
         """Choose a part of the batch."""
         frames = None if self.frames is None else self.frames[rows]
-        return Choice(self.stories[rows], self.shots[rows], frames, self.remembered, self.portraits)
+        return BatchChoice(self.stories[rows], self.shots[rows], frames, self.remembered, self.portraits)
 
     def record(self) -> dict[str, Any]:
-        """All of it, as JSON takes it; ``Choice(**record)`` gives it back."""
+        """All of it, as JSON takes it; ``BatchChoice(**record)`` gives it back."""
         return asdict(self)
 
 
@@ -138,7 +138,7 @@ class NextShots:
         self._no_ids, self._no_mask = ids[-1], mask[-1]
         self.ids, self.mask = (part[:-1].unflatten(0, (-1, self.shots)) for part in (ids, mask))
 
-    def choose(self, batch: int, generator: torch.Generator, mixture: Mixture) -> Choice:
+    def choose(self, batch: int, generator: torch.Generator, mixture: Mixture) -> BatchChoice:
         """Choose a random batch.
 
         Args:
@@ -155,7 +155,7 @@ class NextShots:
         with_context = remembers < mixture.remembered
         alone = pictured < mixture.portraits / 2
         remembered = with_context and not alone
-        return Choice(
+        return BatchChoice(
             stories=draw(0, len(self.records)),
             shots=draw(int(remembered), self.shots),
             frames=draw(0, len(self.positions)) if mixture.target == "still" else None,
@@ -169,7 +169,7 @@ class NextShots:
         """Draw a random batch and return a part of it."""
         return self.make(self.choose(batch, generator, mixture).rows(batch_slice.rows(batch)))
 
-    def make(self, choice: Choice, stills: Tensor | None = None) -> NextShot:
+    def make(self, choice: BatchChoice, stills: Tensor | None = None) -> NextShot:
         """Make a batch.
 
         Args:
@@ -206,7 +206,7 @@ class NextShots:
         )
 
     def _context(
-        self, choice: Choice, stories: Tensor, own: Tensor, stills: Tensor | None
+        self, choice: BatchChoice, stories: Tensor, own: Tensor, stills: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Context [B, K, C, h, w], the shot of each of its frames [B, K] and that of its caption.
 

@@ -13,7 +13,7 @@ from rich.progress import track
 from torch import Tensor
 
 from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
-from shotstream.data.next_shot import Choice, NextShots
+from shotstream.data.next_shot import BatchChoice, NextShots
 from shotstream.data.shards import Shards, ShardWriter
 from shotstream.diffusion.losses import regression_loss
 from shotstream.diffusion.schedule import FlowSchedule
@@ -95,8 +95,8 @@ class CausalInitStage:
     ) -> tuple[Tensor, dict[str, float]]:
         """Regression loss of a recorded batch, the mean over all frames of the batch that learn."""
         number = int(torch.randint(len(self._pairs), (), generator=generator))
-        record = {name: self._pairs.records[number][name] for name in Choice.__dataclass_fields__}
-        choice = Choice(**record)
+        record = {name: self._pairs.records[number][name] for name in BatchChoice.__dataclass_fields__}
+        choice = BatchChoice(**record)
         rows = batch_slice.rows(len(choice.stories))
         shot = self._data.make(choice.rows(rows)).to(self._device)
         states = self._pairs.part(number, "states", rows.start, rows.stop)  # [B, steps + 1, F, C, h, w]

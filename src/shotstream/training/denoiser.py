@@ -13,7 +13,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
-from shotstream.data.next_shot import Choice, NextShot, NextShots
+from shotstream.data.next_shot import BatchChoice, NextShot, NextShots
 from shotstream.diffusion.samplers import guided, sample_ode
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder
@@ -158,7 +158,7 @@ def sample_sheet(
     rows = []
     stories = list(range(min(len(data.records), 4)))
     for number in (0, data.shots - 1):
-        choice = Choice(stories, [number] * len(stories), remembered=number > 0)
+        choice = BatchChoice(stories, [number] * len(stories), remembered=number > 0)
         shot = data.make(choice).to(device)
         for pair in zip(shot.target, make(shot, number), strict=True):
             true, own = autoencoder.open_decoder().decode(torch.stack(pair))

@@ -25,8 +25,8 @@ from shotstream.media.files import whole_folder
 from shotstream.media.pictures import write_png
 from shotstream.training.distributed import ProcessGroup
 from shotstream.training.learner import Learner
+from shotstream.training.lesson_timer import LessonTimer
 from shotstream.training.networks import transformers_in
-from shotstream.training.pace import Pace
 from shotstream.training.run import RunFolder
 from shotstream.training.settings import StageSettings
 from shotstream.training.stage import Stage, step_generator
@@ -136,14 +136,14 @@ def train(stage: Stage, run: RunFolder) -> None:
     start = run.resume(learners)
     with contextlib.closing(run), _progress() as bar, _stop_requests() as requests:
         task = bar.add_task(stage.name, total=loop.steps, completed=start, figures="")
-        began, pace, dtype = time.monotonic(), Pace(stage.settings.limits), _precision(stage, world)
+        began, timer, dtype = time.monotonic(), LessonTimer(stage.settings.limits), _precision(stage, world)
         prefix = {name: f"{name}_" if len(learners) > 1 else "" for name in learners}
         newest: dict[str, float] = {}  # figures since the last entry, of every role that learnt
         done, made = start, 0
         while done < loop.steps:
             step = done
-            figures = _step(stage, learners, step, pace.position(step), dtype)
-            done, made = pace.after(step), made + 1
+            figures = _step(stage, learners, step, timer.position(step), dtype)
+            done, made = timer.after(step), made + 1
             bar.update(task, completed=done, figures=f"loss {figures['loss']:.4f}")
             newest |= {prefix[stage.role(step)] + name: value for name, value in figures.items()}
             passed_over = done > step + 1

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
-from shotstream.data.next_shot import Choice, NextShot, NextShots
+from shotstream.data.next_shot import BatchChoice, NextShot, NextShots
 from shotstream.diffusion.losses import distribution_matching_loss, flow_matching_loss
 from shotstream.diffusion.samplers import guided, rescaled
 from shotstream.models.autoencoder import VideoAutoencoder
@@ -81,9 +81,9 @@ def own_history(
     return recall
 
 
-def _told(stories: list[int], shot: int) -> Choice:
+def _told(stories: list[int], shot: int) -> BatchChoice:
     """The same shot of several stories, with all that is remembered."""
-    return Choice(stories, [shot] * len(stories), remembered=shot > 0)
+    return BatchChoice(stories, [shot] * len(stories), remembered=shot > 0)
 
 
 class SelfForcingStage:
