@@ -49,7 +49,9 @@ AIM = 38.0
 """The height that a zoom keeps, in lines from the top of the picture."""
 
 
-def draw_shot(story: WorldStory, index: int, *, height: int, width: int, fps: float = 12) -> np.ndarray:
+def draw_shot(
+    story: WorldStory, index: int, *, height: int, width: int, fps: float = 12, cast: bool = True
+) -> np.ndarray:
     """Draws one shot of a story.
 
     Args:
@@ -58,6 +60,7 @@ def draw_shot(story: WorldStory, index: int, *, height: int, width: int, fps: fl
         height: Pixels from top to bottom; everything scales with it.
         width: Pixels from left to right; a wider picture shows more of the place.
         fps: Frames per second; motion is a function of seconds.
+        cast: Whether the cast is drawn; a place without it shows by the difference where figures are.
 
     Returns:
         uint8 [T, H, W, 3] with the shot's number of frames.
@@ -79,7 +82,8 @@ def draw_shot(story: WorldStory, index: int, *, height: int, width: int, fps: fl
             _draw_place(pen, story, camera)
             backdrop = pen.keep() if shot.camera == "still" else None
         _draw_falling(pen, story, camera, number / fps)
-        _draw_cast(pen, story, shot, camera, number / fps)
+        if cast:
+            _draw_cast(pen, story, shot, camera, number / fps)
         frames[number] = pen.picture()
     return frames
 
