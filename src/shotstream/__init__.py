@@ -6,7 +6,11 @@ Names are loaded when first used, so that ``import shotstream`` stays light (no 
 from importlib import import_module
 from typing import Any
 
+from shotstream.machine.threads import limit_spinning
+
 __version__ = "0.1.0"
+
+limit_spinning()  # torch, which comes later, reads the environment once
 
 _EXPORTS = {
     "CausalWanTransformer3DModel": "shotstream.models.transformer",
