@@ -11,7 +11,7 @@ from torch._C._profiler import _EventType
 from torch.profiler import ProfilerActivity, profile
 from transformers import UMT5Config, UMT5EncoderModel
 
-from shotstream.machine.tensor_memory import LiveBytes, peak_bytes
+from shotstream.machine.tensor_memory import TensorMemoryTracker, peak_bytes
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.autoencoder_wan import WanVideoAutoencoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
@@ -69,9 +69,9 @@ def allocated_peak(work) -> int:
     return max(accumulate(change for _, change in sorted(changes)))
 
 
-def test_live_bytes_counts_what_lives():
+def test_the_tracker_counts_what_lives():
     kept = torch.zeros(100)
-    with LiveBytes() as counted:
+    with TensorMemoryTracker() as counted:
         made = kept + 1  # 400 bytes
         assert counted.live == 400
         view = made[10:].unflatten(0, (-1, 10))  # no bytes of its own

@@ -2,7 +2,7 @@
 
 Nothing is loaded and nothing is tabled: the networks that serve users are built on fake tensors, from their
 configs, and do a context pass, the chunk passes of a shot and a decode at the asked size, while the bytes
-that they allocate are counted (`live_bytes`).
+that they allocate are counted (`machine/tensor_memory.py`).
 """
 
 from __future__ import annotations
