@@ -97,7 +97,6 @@ class Studio:
             self.limits,
             show=self._show,
             keep=self._keep,
-            most_together=model.most_together,
         )
         self._recorder = Recorder(self._send)
         self._channels: dict[str, Channel] = {}

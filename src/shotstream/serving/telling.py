@@ -43,7 +43,6 @@ from shotstream.serving.storage.stored import (
 )
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.memory import RememberedFrame
-from shotstream.streaming.session import StorySession
 
 log = logging.getLogger(__name__)
 
@@ -255,18 +254,17 @@ class Telling:
         self._publish_figures()
         return attended
 
-    def prepare_chunk(self) -> StorySession | None:
-        """Get ready for the next chunk; return the session that is to make it, or None: it stands still."""
+    def make_chunk(self) -> None:
+        """Make the next chunk, write it down and show it; the story stands still if one of these fails."""
         try:
             self.directed.prepare_chunk(self._most_chunks)
         except Exception as error:
             return self._fail("the shot cannot go on", error)
-        return self.directed.session
-
-    def take_in(self, chunk: Chunk | Exception | None) -> None:
-        """Write down the chunk that was made, and show it; or stand still, if there is none."""
-        if not isinstance(chunk, Chunk):
-            error = chunk or RuntimeError("nothing was made")
+        try:
+            chunk = self.directed.session.next_chunk()
+            if chunk is None:
+                raise RuntimeError("nothing was made")
+        except Exception as error:
             return self._fail("the model could not make the next chunk", error)
         try:
             self.directed.made(chunk)

@@ -12,10 +12,9 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from shotstream.streaming.chunk import Chunk, FullFramesError, share_seconds
+from shotstream.streaming.chunk import Chunk, FullFramesError
 from shotstream.streaming.memory import Memory, RememberedFrame, Selection, fit_picture, select_frames
 from shotstream.streaming.model import StoryModel
-from shotstream.streaming.rollout import NextChunk
 from shotstream.streaming.stage import Stage
 from shotstream.streaming.take import Snapshot, Take, TakeRecord, TakeState
 
@@ -141,6 +140,8 @@ class StorySession:
     def next_chunk(self, known: Tensor | None = None) -> Chunk | None:
         """Make the next chunk of the open take; None if it is complete or there is none.
 
+        A chunk that failed can be asked for again.
+
         Args:
             known: Its clean latents ``[1, F, C, h, w]``, if it was made before. Nothing is denoised then, and
                 all else goes as it went: a session that is told the same again, with the latents of its
@@ -155,11 +156,21 @@ class StorySession:
                 f"latents of shape {tuple(known.shape)} are no chunk of this story, whose chunks have "
                 f"{self._stage.chunk_shape}; give those that this model made at this picture size"
             )
-        begun = self.begin_chunk()
-        if begun is None:
+        take = self._take
+        if take is None:
             return None
-        chunk = self.end_chunk(begun.denoise() if known is None else known)
-        share_seconds([chunk], time.perf_counter() - started)
+        if take.complete:
+            self._look_ahead()
+            return None
+        assert take.recalled is None, "a take that was over goes on"
+        self._stage.prepare(take, self.setting, [] if take.rollout else self.memory.choose(take.record.shot))
+        chunk = self._stage.show(take, self._stage.denoise(take) if known is None else known)
+        take.add(chunk)
+        self.script[chunk.shot : chunk.shot + 1] = [take.record]
+        if chunk.last and not take.pending:
+            self._look_ahead()
+        seconds = time.perf_counter() - started
+        chunk.seconds.update(denoise=seconds - chunk.seconds["decode"], total=seconds)
         return chunk
 
     def recall_chunk(self, picture: Callable[[int], np.ndarray]) -> None:
@@ -189,32 +200,6 @@ class StorySession:
             The frames in full quality, uint8 ``[H, W, 3]`` each.
         """
         return self._stage.decode(latents)
-
-    def begin_chunk(self) -> NextChunk | None:
-        """Prepare the next chunk of the open take; None if it is complete or there is none.
-
-        `next_chunk` is this, denoising and `end_chunk`, so that several stories can denoise together (see
-        `shotstream.streaming.together`). A chunk that was begun in vain can be begun again.
-        """
-        take = self._take
-        if take is None:
-            return None
-        if take.complete:
-            self._look_ahead()
-            return None
-        assert take.recalled is None, "a take that was over goes on"
-        remembered = [] if take.rollout else self.memory.choose(take.record.shot)
-        return self._stage.prepare(take, self.setting, remembered)
-
-    def end_chunk(self, x0: Tensor) -> Chunk:
-        """Take in the clean latents of the chunk that `begin_chunk` prepared, and show it."""
-        take = self._running_take()
-        chunk = self._stage.show(take, x0)
-        take.add(chunk)
-        self.script[chunk.shot : chunk.shot + 1] = [take.record]
-        if chunk.last and not take.pending:
-            self._look_ahead()
-        return chunk
 
     def redirect(self, prompt: str) -> None:
         """Give the running shot another prompt from its next chunk on; frames already shown stay.

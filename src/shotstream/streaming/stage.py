@@ -17,7 +17,7 @@ from shotstream.streaming.decoding import SOON, WITH_STREAMS, BackgroundDecoder,
 from shotstream.streaming.memory import RememberedFrame
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.noise import noise
-from shotstream.streaming.rollout import NextChunk, ShotRollout
+from shotstream.streaming.rollout import ShotRollout
 from shotstream.streaming.stills import StillEncoder
 from shotstream.streaming.take import Take, TakeRecord, TakeState
 
@@ -83,22 +83,29 @@ class Stage:
         self.stills.close()
 
     @torch.no_grad()
-    def prepare(self, take: Take, setting: str, remembered: list[RememberedFrame]) -> NextChunk:
+    def prepare(self, take: Take, setting: str, remembered: list[RememberedFrame]) -> None:
         """Do what is due before the take's next chunk: the context, a redirection, the clean pass.
 
         Args:
             take: The open take.
             setting: Who and where.
             remembered: The frames that the shot is made from.
-
-        Returns:
-            What is to be denoised.
         """
         self.stills.wait()
         if self._in_turns:
             take.wait()
-        rollout = self._prepare(take, setting, remembered)
-        return NextChunk(rollout, partial(self._noise, take.record), self.chunk_shape)
+        if take.rollout is None:
+            rollout = self._new_rollout(take.record, setting, 0)
+            self._fill_context(rollout, take.record, setting, remembered)
+            take.rollout = rollout
+        else:
+            self._bring_up_to_date(take, take.rollout, setting)
+
+    @torch.no_grad()
+    def denoise(self, take: Take) -> Tensor:
+        """Make the clean latents ``(1, F, C, h, w)`` of a prepared take's next chunk."""
+        assert take.rollout is not None
+        return take.rollout.denoise(partial(self._noise, take.record))
 
     @torch.no_grad()
     def show(self, take: Take, x0: Tensor) -> Chunk:
@@ -168,21 +175,15 @@ class Stage:
             self._cache.load_state_dict(state.cache)
         return take
 
-    def _prepare(self, take: Take, setting: str, remembered: list[RememberedFrame]) -> ShotRollout:
+    def _bring_up_to_date(self, take: Take, rollout: ShotRollout, setting: str) -> None:
+        """Redirect the rollout if the prompt changes here, and make the clean pass that is due."""
         record = take.record
-        if take.rollout is None:
-            rollout = self._new_rollout(record, setting, 0)
-            self._fill_context(rollout, record, setting, remembered)
-            take.rollout = rollout
-            return rollout
-        rollout = take.rollout
         if any(first == record.chunks for first, _ in record.prompts):
             if take.window_before is not None:  # the newest chunk was passed under the former prompt
                 rollout.window, take.window_before = list(take.window_before), None
             rollout.redirect(self._caption_of(record, setting, record.chunks))
         if take.newest is not None and take.window_before is None:
             self._commit(take)
-        return rollout
 
     def _commit(self, take: Take) -> None:
         """Make the clean pass over the newest chunk."""
