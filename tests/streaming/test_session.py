@@ -96,6 +96,33 @@ def test_extending_is_as_asking_for_the_longer_shot(pipeline, session) -> None:
     assert np.array_equal(tell(session, "sleeps")[0], tell(whole, "sleeps")[0])
 
 
+@pytest.mark.parametrize("failing", [1, 2, 3])
+@pytest.mark.parametrize("redirected", [True, False])
+def test_a_chunk_that_failed_can_be_made_again(pipeline, session, redirected: bool, failing: int) -> None:
+    """Whichever pass fails: one over the window under another prompt, the clean one, a denoising step."""
+    alone, passes = pipeline.open("a red fox", seed=5), []
+    for story in (session, alone):
+        story.cut("runs", chunks=4)
+        story.next_chunk()
+        story.next_chunk()
+        if redirected:
+            story.redirect("sleeps")
+
+    def fail(*_: object) -> None:
+        passes.append(None)
+        if len(passes) == failing:
+            raise torch.OutOfMemoryError
+
+    handle = pipeline.transformer.register_forward_pre_hook(fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        session.next_chunk()
+    handle.remove()
+    for _ in range(2):
+        made, expected = session.next_chunk(), alone.next_chunk()
+        assert made.latents.equal(expected.latents)
+        assert np.array_equal(made.frames, expected.frames)
+
+
 def test_redirecting_keeps_what_was_shown_and_changes_what_follows(pipeline, session) -> None:
     straight = list(session.shoot("runs", chunks=5))
     other = pipeline.open("a red fox", seed=5)

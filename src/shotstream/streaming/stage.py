@@ -189,8 +189,9 @@ class Stage:
         """Make the clean pass over the newest chunk."""
         assert take.rollout is not None
         assert take.newest is not None
-        take.window_before = list(take.rollout.window)
+        before = list(take.rollout.window)
         take.rollout.commit(take.newest)
+        take.window_before = before  # only now: a pass that failed is still due
 
     def _new_rollout(self, record: TakeRecord, setting: str, chunk: int) -> ShotRollout:
         captions = self._caption_of(record, setting, chunk)
