@@ -42,7 +42,7 @@ from shotstream.serving.storage.stored import (
     new_id,
 )
 from shotstream.streaming.chunk import Chunk
-from shotstream.streaming.memory import RememberedFrame
+from shotstream.streaming.context_frames import ContextFrame
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +71,11 @@ def show_nobody(story: str, stored: StoredChunk, chunk: Chunk, *, again: bool) -
     """Let a chunk go by."""
 
 
-Keep = Callable[[str, Sequence[RememberedFrame]], None]
+Keep = Callable[[str, Sequence[ContextFrame]], None]
 """Takes the frames of its own takes that a story begins to remember, on the engine's thread."""
 
 
-def keep_nothing(story: str, frames: Sequence[RememberedFrame]) -> None:
+def keep_nothing(story: str, frames: Sequence[ContextFrame]) -> None:
     """Let frames go by: they are made anew when the story is told again."""
 
 

@@ -1,4 +1,4 @@
-"""Where takes are made: the networks at one picture size, with the working memory of one session."""
+"""Makes takes: the networks at one picture size, with the caches and decoders of one session."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from torch import Tensor
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.captions import Captions
 from shotstream.streaming.chunk import Chunk, to_pictures
-from shotstream.streaming.decoding import SOON, WITH_STREAMS, BackgroundDecoder, Moment, SideStream
-from shotstream.streaming.memory import RememberedFrame
+from shotstream.streaming.context_frames import ContextFrame
+from shotstream.streaming.decoding import (
+    HIGH_PRIORITY,
+    WITH_STREAMS,
+    BackgroundDecoder,
+    SideStream,
+    StreamEvent,
+)
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.noise import noise
 from shotstream.streaming.rollout import ShotRollout
@@ -22,19 +28,19 @@ from shotstream.streaming.stills import StillEncoder
 from shotstream.streaming.take import Take, TakeRecord, TakeState
 
 
-class Stage:
+class ShotGenerator:
     """Makes the chunks of one take at a time.
 
     Where a device works on several streams at once, a chunk is decoded on one of its own, beside the clean
     pass over it on the main one. On a CPU that would only delay the frames, so there the pass is made when
-    another chunk is asked for (`commits_early`); what is told is the same.
+    another chunk is asked for (`commits_early`); the frames are the same.
 
     Args:
         pipeline: The networks.
         height: Picture height in pixels.
         width: Picture width in pixels.
         decoder: "full", or "tiny": frames are shown as the tiny decoder makes them, and made in full quality,
-            as memory needs them, in the background.
+            as later shots need them, in the background.
 
     Raises:
         ValueError: If there is no such decoder.
@@ -49,7 +55,7 @@ class Stage:
         self.stills = StillEncoder(self._autoencoder, pipeline.vae.dtype, self.device)
         self._live = _live_network(pipeline, decoder)
         self._shown = self._live or pipeline.vae
-        self._beside = SideStream(self.device, SOON)
+        self._beside = SideStream(self.device, HIGH_PRIORITY)
         self._background = BackgroundDecoder(self.device, pipeline.vae.dtype)
         self._in_turns = hasattr(pipeline.vae, "_hf_hook")
         """Offloaded networks take turns on the device, so nothing may go on beside something else."""
@@ -67,7 +73,7 @@ class Stage:
         """Open a take; nothing is computed before its first chunk.
 
         Raises:
-            ValueError: If the stage is closed.
+            ValueError: If the generator is closed.
         """
         if self._closed:
             raise ValueError(
@@ -83,7 +89,7 @@ class Stage:
         self.stills.close()
 
     @torch.no_grad()
-    def prepare(self, take: Take, setting: str, remembered: list[RememberedFrame]) -> None:
+    def prepare(self, take: Take, setting: str, remembered: list[ContextFrame]) -> None:
         """Do what is due before the take's next chunk: the context, a redirection, the clean pass.
 
         Args:
@@ -119,7 +125,7 @@ class Stage:
             The chunk, which the take is still to be given; see `Take.add`.
         """
         x0 = x0.to(self.device)
-        denoised = Moment(self.device)
+        denoised = StreamEvent(self.device)
         with self._beside.after(denoised, x0):
             pixels = take.decoder.decode(x0.to(self._shown.dtype))[0]
         take.newest, take.window_before = x0, None
@@ -127,7 +133,7 @@ class Stage:
             self._commit(take)
         with self._beside.inside():
             latents, pictures = x0.cpu(), to_pictures(pixels)
-            decoding = denoised.seconds_until(Moment(self.device))
+            decoding = denoised.seconds_until(StreamEvent(self.device))
         full = None
         if take.full_decoder is not take.decoder:
             former = take.pending[-1].full if take.pending else None
@@ -165,7 +171,7 @@ class Stage:
             take.full_decoder = take.decoder
         streams = (self._beside, self._background.stream)
         for decoder, stream, tensors in zip(take.decoders, streams, state.decoders, strict=False):
-            with stream.after(Moment(self.device), *tensors):
+            with stream.after(StreamEvent(self.device), *tensors):
                 decoder.restore(tensors)
         take.newest, take.window_before = state.newest, state.window_before
         take.made, take.recalled, take.prompts = list(state.made), state.recalled, list(state.prompts)
@@ -198,7 +204,7 @@ class Stage:
         return self.pipeline.new_rollout(self._cache, captions, max(record.shot, 1))
 
     def _fill_context(
-        self, rollout: ShotRollout, record: TakeRecord, setting: str, remembered: list[RememberedFrame]
+        self, rollout: ShotRollout, record: TakeRecord, setting: str, remembered: list[ContextFrame]
     ) -> None:
         """Make the global cache from the remembered frames.
 
