@@ -53,9 +53,9 @@ class StorySession:
         width: Picture width in pixels.
         history_shots: How many of the newest shots can be retaken or branched from.
         select: The rule by which remembered frames are chosen; pins come before it.
-        decoder: "full", or "tiny" to show what the model's tiny decoder makes. Context frames come from the full
-            decoder either way: it works in the background, and calls that need its frames (a cut, a pin, a
-            branch, a snapshot) wait. If it fails, the first such call raises `FullFramesError` and changes
+        decoder: "full", or "tiny" to show what the model's tiny decoder makes. Context frames come from the
+            full decoder either way: it works in the background, and calls that need its frames (a cut, a pin,
+            a branch, a snapshot) wait. If it fails, the first such call raises `FullFramesError` and changes
             nothing; the next one goes on with the frames that were shown instead.
     """
 
