@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo studio reproduce test check setup page page-check kill-test load-test fuzz
+.PHONY: demo studio reproduce test check setup page page-check kill-test load-test fuzz test-torch-2.11
 
 demo: $(READY)  ## a five-shot story, generated here: out/first_story/
 	$(BIN)/shotstream generate stories/first_story.yaml -o out/first_story
@@ -28,6 +28,13 @@ page:  ## build the studio's page from studio/ (needs Node 20)
 
 page-check:  ## format, types and tests of the page (needs Node 20)
 	cd studio && npm ci --no-audit --no-fund && npm run check && npm test
+
+TORCH_2_11 := torch==2.11.0 diffusers==0.42.1 transformers==5.17.0 huggingface_hub==1.33.0 tokenizers==0.23.2
+
+test-torch-2.11:  ## networks, samplers and streaming on an older torch, to be run by hand: an environment of 5 GB
+	$(PYTHON) -m venv .venv-torch-2.11
+	.venv-torch-2.11/bin/pip install --quiet $(TORCH_2_11) accelerate pydantic PyYAML typer rich pytest hypothesis pillow
+	PYTHONPATH=src .venv-torch-2.11/bin/python -m pytest -m "not slow and not gpu" tests/models tests/diffusion tests/streaming
 
 kill-test: $(READY)  ## 50 times kill -9 while a story is told: nothing is lost
 	SHOTSTREAM_LONG=1 $(BIN)/pytest -s tests/serving/endurance/test_kill.py

@@ -1,10 +1,12 @@
-"""Take the benchmarks to a GPU machine without network: what travels with the checkout, and what stays.
+"""Take the checkout to a GPU machine without network: what travels with it, and what stays.
 
-    python benchmarks/travel.py pack     # fetch wheels into .whl/, take what stays out of the working tree
-    python benchmarks/travel.py unpack   # bring it back
+    python benchmarks/travel.py pack              # wheels into .whl/, what stays out of the working tree
+    python benchmarks/travel.py pack --training   # to train mini there: recipes/mini/on_gpu.py
+    python benchmarks/travel.py unpack            # bring it back
 
 `pack` prints what a copy of the working tree (tracked and new files, not ignored ones) and `.whl/` weigh.
-The weights in `variants/` and the pictures in `docs/` are half of the checkout, and no benchmark reads them.
+The weights in `variants/` and the pictures in `docs/` are half of the checkout, and no benchmark reads them;
+training mini does not read the shipped one, which makes room for the library that draws.
 Their files are marked in git's index as absent on purpose: nothing shows as deleted, no commit can lose them.
 """
 
@@ -13,12 +15,15 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 STAYS = ("variants", "docs/*.png")
 """What no benchmark reads, as git names paths."""
+STAYS_IN_TRAINING = (*STAYS, "src/shotstream/weights/mini")
+"""What training mini does not read."""
 WHEELS = {
     "annotated-types==0.8.0": 13_427,
     "diffusers==0.42.1": 6_355_908,
@@ -29,6 +34,8 @@ WHEELS = {
     "typing_extensions==4.16.0": 45_571,
 }
 """What an image with torch, transformers and typer lacks, and bytes; cuDNN's only for 8-bit attention."""
+TRAINING_WHEELS = WHEELS | {"skia-python==144.1": 14_744_055}
+"""What training needs there: skia draws the stories."""
 MOST_BYTES = 56 * 2**20
 """The tree and the wheels may weigh so much together."""
 _PYTHON = ("--python-version", "3.12", "--implementation", "cp")
@@ -48,30 +55,30 @@ def git(root: Path, *words: str, given: str | None = None) -> list[str]:
     return [name for name in done.stdout.split("\0") if name]
 
 
-def travelling_bytes(root: Path) -> int:
+def travelling_bytes(root: Path, stays_behind: Sequence[str] = STAYS) -> int:
     """Bytes of all files that are tracked or new, apart from what stays behind."""
-    stays = set(git(root, "ls-files", "-z", "--", *STAYS))
+    stays = set(git(root, "ls-files", "-z", "--", *stays_behind))
     names = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     paths = [root / name for name in dict.fromkeys(names) if name not in stays]
     return sum(path.lstat().st_size for path in paths if path.is_symlink() or path.is_file())
 
 
-def fetch_wheels(folder: Path) -> None:
-    """Download the wheels for CPython 3.12 on x86-64."""
+def fetch_wheels(folder: Path, wheels: Iterable[str] = WHEELS) -> None:
+    """Download wheels for CPython 3.12 on x86-64."""
     platforms = [word for platform in _PLATFORMS for word in ("--platform", platform)]
     words = ["pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", *_PYTHON, *platforms]
-    subprocess.run([sys.executable, "-m", *words, "--dest", str(folder), *WHEELS], check=True)
+    subprocess.run([sys.executable, "-m", *words, "--dest", str(folder), *wheels], check=True)
 
 
-def leave_behind(root: Path) -> None:
+def leave_behind(root: Path, stays: Sequence[str] = STAYS) -> None:
     """Take what stays out of the working tree.
 
     Raises:
         SystemExit: If any of it has changes, which would be lost.
     """
-    if changed := git(root, "status", "--porcelain", "-z", "--", *STAYS):
+    if changed := git(root, "status", "--porcelain", "-z", "--", *stays):
         raise SystemExit(f"these have changes; commit them first: {', '.join(changed)}")
-    names = git(root, "ls-files", "-z", "--", *STAYS)
+    names = git(root, "ls-files", "-z", "--", *stays)
     git(root, "update-index", "--skip-worktree", "-z", "--stdin", given="\0".join(names))
     for name in names:
         (root / name).unlink(missing_ok=True)
@@ -79,12 +86,12 @@ def leave_behind(root: Path) -> None:
 
 def bring_back(root: Path) -> None:
     """Undo `leave_behind`."""
-    names = git(root, "ls-files", "-z", "--", *STAYS)
+    names = git(root, "ls-files", "-z", "--", *STAYS_IN_TRAINING)
     git(root, "update-index", "--no-skip-worktree", "-z", "--stdin", given="\0".join(names))
     git(root, "checkout-index", "--force", "-z", "--stdin", given="\0".join(names))
 
 
-def pack(root: Path, fetch: Callable[[Path], None] = fetch_wheels) -> None:
+def pack(root: Path, fetch: Callable[[Path], None] = fetch_wheels, stays: Sequence[str] = STAYS) -> None:
     """Fetch wheels, write down the commit, and leave behind what stays."""
     wheels = root / ".whl"
     for old in wheels.glob("*.whl"):  # two versions of a package would stop the installation
@@ -97,8 +104,11 @@ def pack(root: Path, fetch: Callable[[Path], None] = fetch_wheels) -> None:
     words = ["git", "log", "-1", "--format=%H", "--", "src/shotstream"]
     commit = subprocess.run(words, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
     (wheels / "commit.txt").write_text(f"{commit}{'-dirty' if changes.stdout else ''}\n")
-    leave_behind(root)
-    parts = {"tree": travelling_bytes(root), "wheels": sum(path.stat().st_size for path in wheels.iterdir())}
+    leave_behind(root, stays)
+    parts = {
+        "tree": travelling_bytes(root, stays),
+        "wheels": sum(path.stat().st_size for path in wheels.iterdir()),
+    }
     total = sum(parts.values())
     for name, size in {**parts, "together": total}.items():
         print(f"{name:>9} {size:>11,} bytes {size / 2**20:7.3f} MiB")
@@ -110,8 +120,14 @@ def main(words: Sequence[str] | None = None) -> None:
     """Run a command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("command", choices=("pack", "unpack"))
-    command = parser.parse_args(words).command
-    pack(ROOT) if command == "pack" else bring_back(ROOT)
+    parser.add_argument("--training", action="store_true", help="pack what training mini needs")
+    given = parser.parse_args(words)
+    if given.command == "unpack":
+        bring_back(ROOT)
+    elif given.training:
+        pack(ROOT, partial(fetch_wheels, wheels=TRAINING_WHEELS), STAYS_IN_TRAINING)
+    else:
+        pack(ROOT)
 
 
 if __name__ == "__main__":

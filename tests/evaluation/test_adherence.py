@@ -28,7 +28,7 @@ STORY = {
     ],
 }
 TOLD_OF_THE_SHOT = {"place", "time", "weather", "framing", "action", "feeling", "prop"}
-TOLD = {"headcount", "character", "accessory"} | TOLD_OF_THE_SHOT
+TOLD = {"headcount", "character", "accessory", "figures"} | TOLD_OF_THE_SHOT
 KEPT = {"kept_landmark", "kept_side", "kept_accessory_colour", "kept_pattern"}
 
 
@@ -158,3 +158,11 @@ def test_no_accessory_has_no_colour_to_keep():
     ]
     assert [(mark.stand, mark.asked) for mark in kept] == [("first", "pink"), ("second", "pink")]
     assert all(mark.right for shot in mark_film(story, answers) for mark in shot)
+
+
+def test_spoilt_figures_have_a_share_of_their_own():
+    answers = truth()
+    answers[1]["figures"] = "spoilt"
+    read = shares(mark_film(STORY, answers))
+    assert read["figures"] == pytest.approx(2 / 3)
+    assert read["told"] == 1.0  # no caption asks for clean figures

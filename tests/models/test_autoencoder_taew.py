@@ -98,6 +98,20 @@ def test_a_restored_decoder_goes_on_exactly(decoder: TinyWanDecoder) -> None:
         assert torch.equal(again.decode(clip[:, 2:]), expected)
 
 
+def test_weights_lie_as_pictures_do_once_it_decodes(decoder: TinyWanDecoder, tmp_path) -> None:
+    decoder.save_pretrained(tmp_path)
+    loaded = TinyWanDecoder.from_pretrained(tmp_path, dtype=torch.float64)
+    loaded.open_decoder()
+    weights = [values for values in loaded.parameters() if values.ndim == 4]
+    assert all(values.is_contiguous(memory_format=torch.channels_last) for values in weights)
+    addresses = [values.data_ptr() for values in weights]
+    loaded.open_decoder()
+    assert addresses == [values.data_ptr() for values in weights]
+    loaded.save_pretrained(tmp_path / "again")
+    again = TinyWanDecoder.from_pretrained(tmp_path / "again", dtype=torch.float64)
+    assert all(map(torch.equal, again.parameters(), decoder.parameters()))
+
+
 def test_saves_and_loads(decoder: TinyWanDecoder, tmp_path) -> None:
     decoder.save_pretrained(tmp_path)
     loaded = TinyWanDecoder.from_pretrained(tmp_path, dtype=torch.float64)

@@ -21,6 +21,8 @@ def test_shot_rollout(golden: Golden, recording: bool) -> None:
     _, rows, columns = model.config["patch_size"]
     tokens = context.shape[3] // rows * (context.shape[4] // columns)
     cache = model.new_cache(batch=1, tokens_per_frame=tokens)
+    for storage in (cache._keys, cache._values):
+        storage.fill_(float("nan"))  # whatever is read and was never written shows
     noise = tensors["noise"].split(facts["frames_per_chunk"], dim=1)
 
     with torch.set_grad_enabled(recording):

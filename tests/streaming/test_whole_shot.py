@@ -9,7 +9,7 @@ from shotstream.models.text import CaptionEncoder
 from shotstream.story import Story
 from shotstream.streaming.noise import noise
 from shotstream.streaming.whole_shot import WholeShotPipeline
-from shotstream.training.generator import Generator
+from shotstream.training.denoiser import Denoiser
 
 pytestmark = pytest.mark.cpu
 
@@ -36,7 +36,7 @@ def test_a_shot_is_one_chunk_and_remembers(teacher):
 
 
 def test_its_shots_are_those_of_the_teacher_in_training(teacher):
-    """Second shot, from the first one's remembered frames, as `Generator.sample` makes it."""
+    """Second shot, from the first one's remembered frames, as `Denoiser.sample` makes it."""
     session = teacher.open(STORY.setting, STORY.seed)
     list(session.shoot(STORY.shots[0].prompt))
     remembered = session.context.choose(1)
@@ -51,7 +51,7 @@ def test_its_shots_are_those_of_the_teacher_in_training(teacher):
     index = torch.tensor([0] * 6 + [1] * 6)
     target = torch.zeros_like(chunk.latents)
     shot = NextShot(stills, target, index[None], index[None], ids[None], mask[None])
-    trained = Generator(teacher.transformer, text, teacher.scheduler)
+    trained = Denoiser(teacher.transformer, text, teacher.scheduler)
     start = noise((STORY.seed, 1, 0, 0, 0), target.shape)
     made, _ = trained.sample(shot, start, teacher.steps, teacher.guidance)
     torch.testing.assert_close(chunk.latents, made, rtol=1e-4, atol=1e-4)

@@ -58,4 +58,4 @@ def finished(one_thread, tmp_path_factory):
 @pytest.fixture(scope="session")
 def data(finished):
     """Its training stories, as the generator sees them."""
-    return finished.next_shots("train", finished.generator("teacher").text)
+    return finished.next_shots("train", finished.denoiser("teacher").text)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from shotstream.data.next_shot import Choice
-from shotstream.data.share import WHOLE, Share
+from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
+from shotstream.data.next_shot import BatchChoice
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.training.distributed import World
+from shotstream.training.distributed import ProcessGroup
 from shotstream.training.learner import Learner
 from shotstream.training.loop import TrainingError, train
 from shotstream.training.run import RunFolder
@@ -95,7 +95,7 @@ def test_processes_that_are_killed_go_on_as_if_they_had_not_been(two):
 
 def test_shards_of_two_processes_are_read_by_any_number(two, finished):
     learner = Learner(finished.stage("intra-shot").roles["student"], 0.9, 10)
-    World().load(two / "intra-shot" / "checkpoint-000004", {"student": learner.tensors()})
+    ProcessGroup().load(two / "intra-shot" / "checkpoint-000004", {"student": learner.tensors()})
     for name, tensor in weights(two / "intra-shot").items():
         assert torch.equal(learner.average[name.partition("safetensors.")[2]], tensor), name
 
@@ -113,8 +113,8 @@ def test_passes_one_after_the_other_learn_what_one_pass_learns(finished, stage):
     learner = finished.stage(stage)
     for step in range(2):  # the critic, then the student
         role = learner.roles[learner.role(step)]
-        expected = gradients(learner, role, step, [WHOLE])
-        for name, gradient in gradients(learner, role, step, [Share(0, 2), Share(1, 2)]).items():
+        expected = gradients(learner, role, step, [WHOLE_BATCH])
+        for name, gradient in gradients(learner, role, step, [BatchSlice(0, 2), BatchSlice(1, 2)]).items():
             torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
@@ -124,9 +124,9 @@ def test_blocks_that_are_run_again_give_the_same_gradient(finished, stage):
     for step in range(2):
         role = learner.roles[learner.role(step)]
         transformer = next(m for m in role.module.modules() if isinstance(m, CausalWanTransformer3DModel))
-        expected = gradients(learner, role, step, [WHOLE])
+        expected = gradients(learner, role, step, [WHOLE_BATCH])
         transformer.enable_gradient_checkpointing()
-        made = gradients(learner, role, step, [WHOLE])
+        made = gradients(learner, role, step, [WHOLE_BATCH])
         transformer.disable_gradient_checkpointing()
         for name, gradient in made.items():
             torch.testing.assert_close(gradient, expected[name], rtol=1e-5, atol=1e-7, msg=name)
@@ -142,7 +142,7 @@ def gradients(learner, role, step, shares):
 
 
 def test_a_rollout_that_slides_cannot_be_run_again(finished, data):
-    student, shot = finished.generator("causal-init"), data.make(Choice([0], [1]))
+    student, shot = finished.denoiser("causal-init"), data.make(BatchChoice([0], [1]))
     student.transformer.enable_gradient_checkpointing()
     longer = replace(shot, target=shot.target.repeat(1, 2, 1, 1, 1))
     with pytest.raises(ValueError, match="slides through a window of 4"):
@@ -150,10 +150,10 @@ def test_a_rollout_that_slides_cannot_be_run_again(finished, data):
 
 
 def test_the_parts_of_a_batch_are_the_batch():
-    parts = [Share(part, 3) for part in range(3)]
+    parts = [BatchSlice(part, 3) for part in range(3)]
     noise = [part.randn((2, 5), step_generator(0, 0)) for part in parts]
     assert torch.equal(torch.cat(noise), torch.randn(6, 5, generator=step_generator(0, 0)))
-    assert World(rank=1, size=3).shares(2) == [Share(2, 6), Share(3, 6)]
+    assert ProcessGroup(rank=1, size=3).slices(2) == [BatchSlice(2, 6), BatchSlice(3, 6)]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_settings_that_do_not_fit_are_refused(finished, tmp_path, loop, words):
 def test_muon_needs_whole_matrices():
     role = Role(torch.nn.Linear(2, 2), Optimiser(name="muon"))
     with pytest.raises(ValueError, match="adamw"):
-        Learner(role, 0.9, 10, World(size=2))
+        Learner(role, 0.9, 10, ProcessGroup(size=2))
 
 
 def test_a_run_goes_on_with_as_many_processes_as_it_was_begun(two):

@@ -96,7 +96,7 @@ def test_a_teacher_can_start_from_a_finished_model(finished, tmp_path):
 
 
 def test_samples_are_drawn_at_the_end(finished):
-    for stage in STAGES:
+    for stage in set(STAGES) - {"captions"}:
         assert (finished.folder / stage / "samples" / "000004.png").stat().st_size > 1000
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from shotstream.data.next_shot import Choice
+from shotstream.data.next_shot import BatchChoice
 from shotstream.streaming.chunk import to_pictures, to_pixels
 from shotstream.training.loop import train
 from shotstream.training.run import RunFolder
@@ -89,7 +89,7 @@ def test_the_critic_s_loss_is_flow_matching_on_what_the_student_made(stage):
 
 
 def test_a_rollout_with_gradient_gives_the_shots_that_users_see(finished, data):
-    student, shot = finished.student, data.make(Choice([0, 1], [2, 2]))
+    student, shot = finished.student, data.make(BatchChoice([0, 1], [2, 2]))
     with torch.no_grad():
         served = student.roll_out(shot, step_generator(0, 0))
     learnt = student.roll_out(shot, step_generator(0, 0))
@@ -98,7 +98,7 @@ def test_a_rollout_with_gradient_gives_the_shots_that_users_see(finished, data):
 
 
 def test_only_the_last_executed_step_of_a_chunk_records_gradients(finished, data):
-    student, shot = finished.student, data.make(Choice([0], [1]))
+    student, shot = finished.student, data.make(BatchChoice([0], [1]))
     inputs = []
     forward = student.transformer.forward
 
@@ -132,15 +132,15 @@ def test_own_history_is_what_the_student_told_before(finished, data):
     torch.randint(3, (), generator=generator)
     stills = torch.zeros(2, *data.stills.shape)
     for number in range(2):
-        earlier = data.make(Choice(stories, [number] * 2, remembered=number > 0), stills)
+        earlier = data.make(BatchChoice(stories, [number] * 2, remembered=number > 0), stills)
         with torch.no_grad():
             frames = autoencoder.open_decoder().decode(student.roll_out(earlier, generator))
         told.append(to_pictures(frames.flatten(0, 1)).reshape(2, 13, 32, 48, 3))
         for place, frame in enumerate(data.positions):
             picture = to_pixels(told[-1][:, frame])[:, None]
             stills[:, number, place] = autoencoder.encode_stills(picture)[:, 0].detach()
-    true = data.make(Choice(stories, [2, 2]))
-    expected = data.make(Choice(stories, [2, 2]), stills)
+    true = data.make(BatchChoice(stories, [2, 2]))
+    expected = data.make(BatchChoice(stories, [2, 2]), stills)
     torch.testing.assert_close(shot.context, expected.context, rtol=0, atol=1e-4)
     assert not torch.equal(shot.context, true.context)  # nor the true ones
     assert torch.equal(shot.ids, true.ids)
@@ -172,12 +172,12 @@ def test_only_adapters_learn_and_they_are_merged_on_export(finished, tmp_path):
     assert all("lora" in name for name in names)
     stage.export(tmp_path)
     keys = set(load_file(tmp_path / "transformer" / "diffusion_pytorch_model.safetensors"))
-    assert keys == set(finished.generator("intra-shot").transformer.state_dict())
+    assert keys == set(finished.denoiser("intra-shot").transformer.state_dict())
 
 
 def test_every_weight_that_a_rollout_uses_gets_a_gradient_in_bfloat16(finished, data):
     """Casts that were kept from a pass without gradient would leave weights without one."""
-    student, shot = finished.student, data.make(Choice([0, 1], [2, 2]))
+    student, shot = finished.student, data.make(BatchChoice([0, 1], [2, 2]))
     with torch.autocast("cpu", torch.bfloat16):
         student.roll_out(shot, step_generator(0, 0), steps=2).square().mean().backward()
     without = [name for name, p in student.transformer.named_parameters() if p.grad is None]

@@ -5,7 +5,7 @@ import signal
 import pytest
 import torch
 
-from shotstream.data.next_shot import Choice
+from shotstream.data.next_shot import BatchChoice
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.training.causal_init import student_entries
 from shotstream.training.judge import shift
@@ -31,7 +31,7 @@ def still(data, story, shot, position):
 
 
 def test_a_shot_is_made_from_stills_of_earlier_shots(data):
-    shot = data.make(Choice([1, 3], [2, 2]))
+    shot = data.make(BatchChoice([1, 3], [2, 2]))
     assert shot.shot_index.tolist() == [[0, 1, 1, 2, 2, 2, 2]] * 2  # of three frames one, two; four its own
     assert shot.caption_index.tolist() == shot.shot_index.tolist()
     assert torch.equal(shot.target, data.clips.take(torch.tensor([1, 3]), torch.tensor([2, 2])).float())
@@ -42,8 +42,8 @@ def test_a_shot_is_made_from_stills_of_earlier_shots(data):
 
 
 def test_shots_of_different_numbers_share_a_batch(data):
-    both = data.make(Choice([1, 3], [1, 2]))
-    alone = data.make(Choice([1], [1]))
+    both = data.make(BatchChoice([1, 3], [1, 2]))
+    alone = data.make(BatchChoice([1], [1]))
     assert torch.equal(both.context[:1], alone.context)
     assert both.shot_index.tolist() == [[0, 0, 0, 1, 1, 1, 1], [0, 1, 1, 2, 2, 2, 2]]
     assert both.caption_index.tolist() == [[1, 1, 1, 2, 2, 2, 2], [0, 1, 1, 2, 2, 2, 2]]
@@ -52,7 +52,7 @@ def test_shots_of_different_numbers_share_a_batch(data):
 
 
 def test_without_memory_a_shot_has_no_context(data):
-    shot = data.make(Choice([0], [2], remembered=False))
+    shot = data.make(BatchChoice([0], [2], remembered=False))
     assert shot.context.shape[1] == 0
     assert shot.shot_index.tolist() == [[2, 2, 2, 2]]
     assert torch.equal(shot.ids, data.ids[[0], 2:3])  # its own caption, for all frames
@@ -61,7 +61,7 @@ def test_without_memory_a_shot_has_no_context(data):
 
 def test_padded_context_is_zeros_of_shot_0_under_the_shots_own_caption(data, monkeypatch):
     monkeypatch.setattr(data, "pad_context", True)
-    shot = data.make(Choice([0], [0], remembered=False))
+    shot = data.make(BatchChoice([0], [0], remembered=False))
     assert shot.shot_index.tolist() == [[0, 0, 0, 1, 1, 1, 1]]
     assert shot.context.shape[1] == 3
     assert not shot.context.any()
@@ -69,20 +69,20 @@ def test_padded_context_is_zeros_of_shot_0_under_the_shots_own_caption(data, mon
 
 
 def test_portraits_stand_before_what_is_remembered_under_the_shots_own_caption(data):
-    alone = data.make(Choice([2], [0], remembered=False, portraits=1))
+    alone = data.make(BatchChoice([2], [0], remembered=False, portraits=1))
     assert torch.equal(
         alone.context[0, 0], data.portraits.take(torch.tensor([2]), torch.tensor([0]))[0].float()
     )
     assert alone.shot_index.tolist() == [[0, 1, 1, 1, 1]]
     assert alone.caption_index.tolist() == [[0] * 5]
-    both = data.make(Choice([2], [2], portraits=1))
+    both = data.make(BatchChoice([2], [2], portraits=1))
     assert torch.equal(both.context[:, 0], alone.context[:, 0])
     assert both.shot_index.tolist() == [[0, 0, 1, 2, 2, 2, 2]]
     assert both.caption_index.tolist() == [[2, 0, 1, 2, 2, 2, 2]]
 
 
 def test_a_still_is_one_frame_of_a_shot(data):
-    shot = data.make(Choice([1], [2], frames=[1], remembered=False))
+    shot = data.make(BatchChoice([1], [2], frames=[1], remembered=False))
     assert torch.equal(shot.target[0, 0], still(data, 1, 2, 1))
     assert shot.target.shape[1] == shot.shot_index.shape[1] == 1
 
@@ -104,9 +104,9 @@ def test_lessons_follow_one_another_with_batches_of_their_own(finished, monkeypa
     stage = Workspace(recipe, finished.folder, finished.device).stage("teacher")
     assert (stage.loop.steps, stage.loop.batch) == (30, 4)
     seen = []
-    flow = stage._generator.flow
+    flow = stage._denoiser.flow
     monkeypatch.setattr(
-        stage._generator,
+        stage._denoiser,
         "flow",
         lambda x, t, shot, c: seen.append((len(x), x.shape[1], shot.context_frames)) or flow(x, t, shot, c),
     )
@@ -127,7 +127,7 @@ def test_causal_states_are_whole_chunks_and_the_last_chunk_learns(finished):
 
 
 def test_muon_takes_the_matrices_of_blocks(finished):
-    generator = finished.generator("teacher")
+    generator = finished.denoiser("teacher")
     parts = {"transformer": generator.transformer, "text_encoder": generator.text.text_encoder}
     module = torch.nn.ModuleDict(parts)
     _, muon = build_optimisers(module, Optimiser(name="muon"))
@@ -177,7 +177,7 @@ def test_ctrl_c_finishes_the_step_and_saves_it(finished, tmp_path):
 
 
 def test_learning_rate_warms_up_and_falls():
-    settings = Optimiser(warmup_steps=10, decay_share=0.5)
+    settings = Optimiser(warmup_steps=10, decay_fraction=0.5)
     factors = [lr_factor(step, 100, settings) for step in range(100)]
     assert factors[0] == pytest.approx(0.1)
     assert factors[20] == 1

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +65,28 @@ class DrawnStories(Dataset[tuple[dict[str, Any], Tensor, Tensor]]):
     @property
     def made_with(self) -> dict[str, Any]:
         """All that a story's pictures depend on; how many stories are asked for is not part of it."""
-        return {name: value for name, value in asdict(self).items() if name != "stories"}
+        settings = {name: value for name, value in asdict(self).items() if name != "stories"}
+        return settings | {"world": world_digest()}
 
     def drawn_from(self, first: int, doing: str) -> Iterator[tuple[dict[str, Any], Tensor, Tensor]]:
         """Draw the stories from `first` on in order, on spare cores, under a progress bar named `doing`."""
         left = Subset(self, range(first, self.stories))
-        workers = min((os.cpu_count() or 1) - 1, 8) if len(left) > 100 else 0
-        yield from track(DataLoader(left, batch_size=None, num_workers=workers), doing, total=len(left))
+        workers = min((os.cpu_count() or 1) - 1, 16) if len(left) > 100 else 0
+        own = torch.Generator()  # else a loader takes a number from torch's, even if nothing is left to draw
+        loader = DataLoader(left, batch_size=None, num_workers=workers, generator=own)
+        yield from track(loader, doing, total=len(left))
+
+
+@lru_cache(maxsize=1)
+def world_digest() -> str:
+    """Hash of some stories as they are told and drawn now: another world has another."""
+    digest = hashlib.sha256()
+    for seed in range(8):
+        story = sample_story(seed, frames=1)
+        digest.update(json.dumps(story.attributes()).encode())
+        for shot in range(len(story.shots)):
+            digest.update(draw_shot(story, shot, height=32, width=48).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def write_frames(folder: Path, stories: DrawnStories) -> Shards:

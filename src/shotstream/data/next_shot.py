@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
 from shotstream.data.drawn import captions_of
 from shotstream.data.mixture import Mixture
 from shotstream.data.shards import Shards
-from shotstream.data.share import WHOLE, Share
 from shotstream.streaming.context_frames import select_frames
 
 Tokenize = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
@@ -25,7 +25,7 @@ MOST_PORTRAITS = 2
 
 
 @dataclass(frozen=True)
-class Choice:
+class BatchChoice:
     """Which shots a batch is made of; JSON-able by `record`."""
 
     stories: list[int]
@@ -38,13 +38,13 @@ class Choice:
     portraits: int = 0
     """How many context frames are portraits of the cast, as references that a person brought."""
 
-    def rows(self, rows: slice) -> Choice:
+    def rows(self, rows: slice) -> BatchChoice:
         """Choose a part of the batch."""
         frames = None if self.frames is None else self.frames[rows]
-        return Choice(self.stories[rows], self.shots[rows], frames, self.remembered, self.portraits)
+        return BatchChoice(self.stories[rows], self.shots[rows], frames, self.remembered, self.portraits)
 
     def record(self) -> dict[str, Any]:
-        """All of it, as JSON takes it; ``Choice(**record)`` gives it back."""
+        """All of it, as JSON takes it; ``BatchChoice(**record)`` gives it back."""
         return asdict(self)
 
 
@@ -91,13 +91,13 @@ class LatentTable:
         return self._rows[0].shape
 
     def take(self, stories: Tensor, *places: Tensor) -> Tensor:
-        """Return rows ``[B, ...]`` of stories ``[B]``, each at places ``[B, ...]`` of its first dimensions."""
+        """Return what stories ``[B]`` have at places of their first dimensions, ``[B, ...]`` each."""
         if self._whole is not None:
             stories = stories.to(self._whole.device)
             shape = (-1, *[1] * (places[0].ndim - 1))
             return self._whole[stories.view(shape), *(place.to(stories.device) for place in places)]
         rows = zip(stories.tolist(), *places, strict=True)
-        return torch.stack([self._rows[story][where] for story, *where in rows])
+        return torch.stack([self._rows[story][tuple(where)] for story, *where in rows])
 
 
 class NextShots:
@@ -138,7 +138,7 @@ class NextShots:
         self._no_ids, self._no_mask = ids[-1], mask[-1]
         self.ids, self.mask = (part[:-1].unflatten(0, (-1, self.shots)) for part in (ids, mask))
 
-    def choose(self, batch: int, generator: torch.Generator, mixture: Mixture) -> Choice:
+    def choose(self, batch: int, generator: torch.Generator, mixture: Mixture) -> BatchChoice:
         """Choose a random batch.
 
         Args:
@@ -155,7 +155,7 @@ class NextShots:
         with_context = remembers < mixture.remembered
         alone = pictured < mixture.portraits / 2
         remembered = with_context and not alone
-        return Choice(
+        return BatchChoice(
             stories=draw(0, len(self.records)),
             shots=draw(int(remembered), self.shots),
             frames=draw(0, len(self.positions)) if mixture.target == "still" else None,
@@ -164,12 +164,12 @@ class NextShots:
         )
 
     def draw(
-        self, batch: int, generator: torch.Generator, mixture: Mixture, share: Share = WHOLE
+        self, batch: int, generator: torch.Generator, mixture: Mixture, batch_slice: BatchSlice = WHOLE_BATCH
     ) -> NextShot:
         """Draw a random batch and return a part of it."""
-        return self.make(self.choose(batch, generator, mixture).rows(share.rows(batch)))
+        return self.make(self.choose(batch, generator, mixture).rows(batch_slice.rows(batch)))
 
-    def make(self, choice: Choice, stills: Tensor | None = None) -> NextShot:
+    def make(self, choice: BatchChoice, stills: Tensor | None = None) -> NextShot:
         """Make a batch.
 
         Args:
@@ -206,7 +206,7 @@ class NextShots:
         )
 
     def _context(
-        self, choice: Choice, stories: Tensor, own: Tensor, stills: Tensor | None
+        self, choice: BatchChoice, stories: Tensor, own: Tensor, stills: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Context [B, K, C, h, w], the shot of each of its frames [B, K] and that of its caption.
 
@@ -232,12 +232,10 @@ class NextShots:
         return torch.cat(parts, dim=1), shot_of, caption_of
 
     def _remembered(self, shots: Tensor, budget: int) -> tuple[Tensor, Tensor]:
-        """Which earlier shot, and which of its P positions, each context frame of shots [B] is [B, budget]."""
+        """Earlier shot, and number of the position in it, of each context frame of shots [B]: [B, budget]."""
         ruled = {shot: select_frames([self.shot_frames] * shot, budget) for shot in set(shots.tolist())}
-        chosen = [ruled[shot] for shot in shots.tolist()]
-        return (
-            torch.tensor([[shot for shot, _ in row] for row in chosen], dtype=torch.long),
-            torch.tensor(
-                [[self.positions.index(frame) for _, frame in row] for row in chosen], dtype=torch.long
-            ),
-        )
+        numbers = [
+            [(shot, self.positions.index(frame)) for shot, frame in ruled[shot]] for shot in shots.tolist()
+        ]
+        chosen = torch.tensor(numbers, dtype=torch.long).view(len(shots), budget, 2)
+        return chosen[..., 0], chosen[..., 1]

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from shotstream.world.judge import NOBODY, QUESTIONS, STANDS, Questions, can_answer, true_answers
 from shotstream.world.vocabulary import NONE
 
-TOLD, KEPT = "told", "kept"
+TOLD, KEPT, FIGURES = "told", "kept", "figures"
 TOLD_OF_THE_SHOT = ("place", "time", "weather", "framing", "action", "feeling", "prop")
 TOLD_OF_WHOM = ("kind", "colour", "accessory")
 KEPT_BY_THE_PLACE = ("landmark", "side")
@@ -55,9 +55,9 @@ def mark_film(
 
     Returns:
         Marks of every shot: "headcount", "character" (kind and colour, both right) and "accessory" of every
-        visible character, those of `TOLD_OF_THE_SHOT`; in later shots also "kept_accessory_colour",
-        "kept_pattern", "kept_landmark" and "kept_side", of what was seen before. Reading nobody where a
-        character was asked for is never right, twice nobody neither.
+        visible character, those of `TOLD_OF_THE_SHOT`, and "figures", which are to be clean. In later shots
+        also "kept_accessory_colour", "kept_pattern", "kept_landmark" and "kept_side", of what was seen
+        before. Reading nobody where a character was asked for is never right, twice nobody neither.
 
     Raises:
         ValueError: If there are more or fewer answers than shots.
@@ -88,7 +88,8 @@ def shares(marks: Sequence[Sequence[Mark]]) -> dict[str, float]:
     counted: dict[str, list[bool]] = defaultdict(list)
     for shot in marks:
         for mark in shot:
-            for name in (mark.name, KEPT if mark.name.startswith(KEPT) else TOLD):
+            group = KEPT if mark.name.startswith(KEPT) else TOLD
+            for name in {mark.name, FIGURES if mark.name == FIGURES else group}:
                 counted[name].append(mark.right)
     return {name: sum(right) / len(right) for name, right in counted.items()}
 
@@ -102,7 +103,8 @@ def _told(told: Answers, read: Answers, characters: int) -> list[Mark]:
             marks.append(_mark("character", stand, _looks(told, stand), _looks(read, stand)))
         if accessory in told:
             marks.append(_mark("accessory", stand, told[accessory], read[accessory]))
-    return marks + [_mark(name, "", told[name], read[name]) for name in TOLD_OF_THE_SHOT if name in told]
+    shown = (*TOLD_OF_THE_SHOT, FIGURES)
+    return marks + [_mark(name, "", told[name], read[name]) for name in shown if name in told]
 
 
 def _kept(

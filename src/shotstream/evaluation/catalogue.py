@@ -24,6 +24,7 @@ _ACROSS = "first, middle and last frames of shots against each other"
 _MOVING = "a shot of two frames"
 _WORLD = "a story of the story world, and its judge"
 _LATER = f"{_WORLD}, and something seen a second time"
+_DRAWN = "a story of the story world as it is now"
 _CLOCK = "a film that was generated here, or a story.json that tells its speed"
 _KEPT = "as in the first shot of that {}, by the judge; no caption tells it"
 
@@ -40,6 +41,16 @@ METRICS: Mapping[str, Metric] = {
     "aesthetic": Metric("Aesthetic", "LAION's predictor over 10, frames of a shot, then shots", "aesthetic"),
     "dynamic_degree": Metric("Dynamic degree", "share of shots in which much moves", needs=_MOVING),
     "saturation": Metric("Saturation", "mean of HSV's S over pixels; falls when pictures wash out"),
+    "sharpness": Metric(
+        "Sharpness", "differences of neighbouring pixels, against the drawn story", needs=_DRAWN, share=False
+    ),
+    "chunk_jump": Metric(
+        "Jump between chunks",
+        "change of pictures there, against that inside chunks; 1 is best",
+        needs="shots of several chunks that were generated here",
+        share=False,
+    ),
+    "adherence.figures": Metric("Clean figures", "whole and sharp, per shot, by the judge", needs=_WORLD),
     "adherence.told": Metric(
         "What captions tell", "right, of all that follows up to the thing in the hand", needs=_WORLD
     ),

@@ -42,6 +42,8 @@ class Film:
     """From the start of generating until the first frames can be shown."""
     generating_seconds: float | None = None
     """From the start of generating until the last frame."""
+    chunk_starts: list[list[int]] | None = None
+    """Of every shot, the frames with which its chunks begin; None where nobody knows."""
 
     def __post_init__(self) -> None:
         if not self.shots:
@@ -105,12 +107,10 @@ def tell(
     for chunk in telling(pipeline, story):
         arrivals.append(time.perf_counter() - started)
         chunks.append(chunk)
-    shots = [
-        np.concatenate([chunk.frames for chunk in shot])
-        for _, shot in groupby(chunks, key=lambda chunk: chunk.shot)
-    ]
+    by_shot = [list(shot) for _, shot in groupby(chunks, key=lambda chunk: chunk.shot)]
     return Film(
-        shots=shots,
+        shots=[np.concatenate([chunk.frames for chunk in shot]) for shot in by_shot],
+        chunk_starts=[[chunk.first_frame for chunk in shot] for shot in by_shot],
         fps=chunks[0].fps,
         prompts=[shot.prompt for shot in story.shots],
         setting=story.setting,

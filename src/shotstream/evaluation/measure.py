@@ -10,6 +10,7 @@ from torch import Tensor
 
 from shotstream.evaluation.adherence import Mark, mark_film, shares
 from shotstream.evaluation.catalogue import METRICS
+from shotstream.evaluation.crispness import chunk_jump, sharpness
 from shotstream.evaluation.cuts import detect_cuts
 from shotstream.evaluation.extractors import Extractors
 from shotstream.evaluation.film import Film
@@ -62,6 +63,12 @@ def examine(film: Film, extractors: Extractors, judge: Judge | None = None) -> E
     if speeds:
         values["dynamic_degree"] = dynamic_degree(speeds)
     values["saturation"] = saturation(film.shots)
+    crisp = sharpness(film)
+    if crisp is not None:
+        values["sharpness"] = crisp
+    jump = chunk_jump(film.shots, film.chunk_starts) if film.chunk_starts else None
+    if jump is not None:
+        values["chunk_jump"] = jump
     marks: list[list[Mark]] = [[] for _ in film.shots]
     if judge is not None and film.attributes is not None:
         marks = mark_film(film.attributes, read_shots(judge, film.shots), judge.questions)

@@ -97,7 +97,7 @@ def _bfloat16_gain() -> float:
         runs = []
         for _ in range(4):
             began = time.perf_counter()
-            matrix @ matrix
+            torch.mm(matrix, matrix)
             runs.append(time.perf_counter() - began)
         seconds[dtype] = min(runs)
     return seconds[torch.float32] / seconds[torch.bfloat16]

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+import torch.nn.functional as functional
 from diffusers.models.attention import AttentionModuleMixin
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor, nn
@@ -30,6 +31,15 @@ class SharedAttentionChoice(AttentionChoice):
     _parallel_config: Any = None
 
 
+class RMSNorm(nn.RMSNorm):
+    """RMS norm that the fused kernel serves in mixed precision too: its weight follows the input's dtype."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last dimension."""
+        assert self.weight is not None
+        return functional.rms_norm(x, self.normalized_shape, self.weight.type_as(x), self.eps)
+
+
 class Attention(nn.Module, AttentionModuleMixin):
     """Projections with RMS-normed queries and keys (over the full width), in diffusers' Wan names."""
 
@@ -41,15 +51,16 @@ class Attention(nn.Module, AttentionModuleMixin):
         self.to_k = nn.Linear(width, width)
         self.to_v = nn.Linear(width, width)
         self.to_out = nn.ModuleList([nn.Linear(width, width)])
-        self.norm_q = nn.RMSNorm(width, eps=eps)
-        self.norm_k = nn.RMSNorm(width, eps=eps)
+        self.norm_q = RMSNorm(width, eps=eps)
+        self.norm_k = RMSNorm(width, eps=eps)
         self.processor = AttentionChoice()
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1))
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        if query.requires_grad and query.device.type == "cpu" and self.processor._attention_backend is None:
+        slow = query.requires_grad or query.dtype == torch.bfloat16  # where torch's own is, on a CPU
+        if slow and query.device.type == "cpu" and self.processor._attention_backend is None:
             return attend_with_products(query, key.type_as(query), value.type_as(query))
         return dispatch_attention_fn(
             query,
@@ -132,7 +143,9 @@ class CrossAttention(Attention):
 
 
 def attend_with_products(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention as two matrix products and a softmax: with its gradient up to three times as fast on a CPU.
+    """Attention as two matrix products and a softmax.
+
+    On a CPU it is up to three times as fast as torch's own with its gradient, and twice in bfloat16.
 
     Args:
         query: [B, tokens, H, d].

@@ -114,6 +114,9 @@ class TinyWanDecoder(ModelMixin, ConfigMixin):
 
     def open_decoder(self) -> TinyDecoderSession:
         """Open a streaming decoder for one shot."""
+        for values in self.decoder.parameters():  # loading leaves them to be converted at every call
+            if values.ndim == 4 and not values.is_contiguous(memory_format=torch.channels_last):
+                values.data = values.data.contiguous(memory_format=torch.channels_last)
         return TinyDecoderSession(self)
 
 

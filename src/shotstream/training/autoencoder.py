@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
 from shotstream.data.drawn import cut_clips
 from shotstream.data.shards import Shards
-from shotstream.data.share import WHOLE, Share
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.training.networks import make_light_autoencoder
 from shotstream.training.pictures import picture_grid
-from shotstream.training.settings import AutoencoderStage, DecoderStage
+from shotstream.training.settings import AutoencoderSettings, DecoderSettings
 from shotstream.training.stage import Role, step_generator
 
 
@@ -48,7 +48,7 @@ def halve(frames: Tensor) -> Tensor:
     return F.avg_pool2d(frames.flatten(0, 1), 2).unflatten(0, frames.shape[:2])
 
 
-def new_autoencoder(settings: AutoencoderStage, drawn: Shards) -> TinyVideoAutoencoder:
+def new_autoencoder(settings: AutoencoderSettings, drawn: Shards) -> TinyVideoAutoencoder:
     """Build an autoencoder; a linear patch path starts from the principal components of drawn frames."""
     autoencoder = make_light_autoencoder(settings)
     if autoencoder.patches is None:
@@ -58,7 +58,7 @@ def new_autoencoder(settings: AutoencoderStage, drawn: Shards) -> TinyVideoAutoe
     return autoencoder
 
 
-class LearnAutoencoder:
+class AutoencoderStage:
     """Reconstruct clips, with noise on the latents so that the decoder forgives small errors in them.
 
     In the decoder stage the encoder stays as it is, so that latents made with it go on being valid.
@@ -66,7 +66,7 @@ class LearnAutoencoder:
 
     def __init__(
         self,
-        settings: DecoderStage,
+        settings: DecoderSettings,
         autoencoder: TinyVideoAutoencoder,
         drawn: Shards,
         validation: Shards,
@@ -74,7 +74,7 @@ class LearnAutoencoder:
         self.settings, self.loop = settings, settings.loop
         self._drawn, self._validation, self._device = drawn, validation, autoencoder.device
         self.autoencoder = autoencoder
-        self._whole = isinstance(settings, AutoencoderStage)
+        self._whole = isinstance(settings, AutoencoderSettings)
         self.name = "autoencoder" if self._whole else "decoder"
         module = self.autoencoder if self._whole else self.autoencoder.decoder
         self.roles = {self.name: Role(module, settings.optimiser)}
@@ -88,18 +88,18 @@ class LearnAutoencoder:
         return frames[:, self.autoencoder.temporal_ratio - 1 :].float()
 
     def loss(
-        self, step: int, generator: torch.Generator, share: Share = WHOLE
+        self, step: int, generator: torch.Generator, batch_slice: BatchSlice = WHOLE_BATCH
     ) -> tuple[Tensor, dict[str, float]]:
-        """Reconstruction loss of random clips; the noise goes by the deviation of the share's latents."""
+        """Reconstruction loss of random clips; the noise goes by the deviation of the slice's latents."""
         settings = self.settings
         clips = cut_clips(self._drawn, self.loop.batch, settings.clip_frames, generator, settings.crop)
-        clips = share.of(clips).to(self._device)
+        clips = batch_slice.of(clips).to(self._device)
         with torch.set_grad_enabled(self._whole):
             latents = self.autoencoder.encode_clip(clips)
-        strength = share.of(torch.rand(self.loop.batch, 1, 1, 1, 1, generator=generator))
+        strength = batch_slice.of(torch.rand(self.loop.batch, 1, 1, 1, 1, generator=generator))
         spread = latents.float().std(dim=(0, 1, 3, 4), keepdim=True)  # of each channel
         deviation = spread.detach()
-        noise = settings.latent_noise * strength * share.randn(latents.shape, generator)
+        noise = settings.latent_noise * strength * batch_slice.randn(latents.shape, generator)
         latents = latents + deviation * noise.to(latents.device)
         halved = bool(torch.rand((), generator=generator) < settings.half_size_probability)
         if halved:

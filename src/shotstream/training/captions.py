@@ -15,17 +15,17 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from shotstream.data.share import WHOLE, Share
+from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
 from shotstream.models.text import CaptionEncoder
-from shotstream.training.settings import CaptionsStage
+from shotstream.training.settings import CaptionsSettings
 from shotstream.training.stage import Role
 from shotstream.world import vocabulary
 from shotstream.world.judge import QUESTIONS, true_answers
 from shotstream.world.sampler import WorldStory, sample_story
 from shotstream.world.word_labels import WordLabel, word_labels
 
-HIDDEN = ("landmark", "side", "accessory_colour", "pattern")
-"""What captions never tell."""
+HIDDEN = ("landmark", "side", "accessory_colour", "pattern", "figures")
+"""Ends of the names of questions about what captions never tell."""
 WHOLE_CAPTION: Mapping[str, tuple[str, ...]] = {
     name: answers for name, answers in QUESTIONS.items() if not name.endswith(HIDDEN)
 }
@@ -40,12 +40,12 @@ NOT_ASKED = -100
 """Stands where a word is about nobody, or cannot know yet."""
 
 
-class LearnCaptions:
-    """Cross entropy of what captions tell: at their end about the shot, at single words about whom they name."""
+class CaptionsStage:
+    """Cross entropy of what captions tell: at the end about the shot, at words about whom they name."""
 
     name = "captions"
 
-    def __init__(self, settings: CaptionsStage, text: CaptionEncoder):
+    def __init__(self, settings: CaptionsSettings, text: CaptionEncoder):
         self.settings, self.loop, self._text = settings, settings.loop, text
         width = text.text_encoder.config.hidden_size
         self._end, self._word = (
@@ -61,12 +61,12 @@ class LearnCaptions:
         return self.name
 
     def loss(
-        self, step: int, generator: torch.Generator, share: Share = WHOLE
+        self, step: int, generator: torch.Generator, batch_slice: BatchSlice = WHOLE_BATCH
     ) -> tuple[Tensor, dict[str, float]]:
-        """Mean cross entropy over questions, on stories that were never seen before; and how many are right."""
+        """Mean cross entropy over questions, on stories never seen before; and how many are right."""
         seeds = torch.randint(2**62, (self.loop.batch,), generator=generator)
         shots = torch.randint(self.settings.shots, (self.loop.batch,), generator=generator)
-        drawn = zip(share.of(seeds).tolist(), share.of(shots).tolist(), strict=True)
+        drawn = zip(batch_slice.of(seeds).tolist(), batch_slice.of(shots).tolist(), strict=True)
         return self._ask([(sample_story(seed, shots=shot + 1, frames=1), shot) for seed, shot in drawn])
 
     @torch.no_grad()
@@ -111,6 +111,8 @@ class LearnCaptions:
 def _cross_entropy(logits: Tensor, right: Tensor) -> tuple[Tensor, float]:
     """Cross entropy of logits [n, answers], and how many of those asked are right, in [0, 1]."""
     asked = right != NOT_ASKED
+    if not asked.any():
+        return logits.sum() * 0.0, 1.0
     correct = (logits.argmax(dim=1) == right)[asked].float().mean()
     return functional.cross_entropy(logits.float(), right, ignore_index=NOT_ASKED), float(correct)
 

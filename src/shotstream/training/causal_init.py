@@ -12,15 +12,15 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from shotstream.data.next_shot import Choice, NextShots
+from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
+from shotstream.data.next_shot import BatchChoice, NextShots
 from shotstream.data.shards import Shards, ShardWriter
-from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.losses import regression_loss
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.loading.hashes import hash_parameters
 from shotstream.models.autoencoder import VideoAutoencoder
-from shotstream.training.generator import Generator, told_sheet
-from shotstream.training.settings import CausalInitStage
+from shotstream.training.denoiser import Denoiser, told_sheet
+from shotstream.training.settings import CausalInitSettings
 from shotstream.training.stage import Role, step_generator
 
 
@@ -30,7 +30,7 @@ def student_entries(schedule: FlowSchedule, ode_steps: int) -> tuple[int, ...]:
     return tuple(int((timesteps - step).abs().argmin()) for step in schedule.student_steps())
 
 
-def record_pairs(folder: Path, teacher: Generator, data: NextShots, settings: CausalInitStage) -> Shards:
+def record_pairs(folder: Path, teacher: Denoiser, data: NextShots, settings: CausalInitSettings) -> Shards:
     """Follow the teacher's ODE for `settings.pairs` shots and keep the states the student starts from.
 
     A record says which shots a batch is made of; its tensor `states [B, 5, F, C, h, w]` holds them, float16.
@@ -61,7 +61,7 @@ def record_pairs(folder: Path, teacher: Generator, data: NextShots, settings: Ca
     return Shards(folder)
 
 
-class LearnCausally:
+class CausalInitStage:
     """Regression of x0 under the block-causal mask, every chunk at a step of its own.
 
     Some chunks are shown clean at timestep 0, as they stand in the local cache when a story is told; those
@@ -72,8 +72,8 @@ class LearnCausally:
 
     def __init__(
         self,
-        settings: CausalInitStage,
-        student: Generator,
+        settings: CausalInitSettings,
+        student: Denoiser,
         pairs: Shards,
         data: NextShots,
         validation: NextShots,
@@ -91,19 +91,19 @@ class LearnCausally:
         return self.name
 
     def loss(
-        self, step: int, generator: torch.Generator, share: Share = WHOLE
+        self, step: int, generator: torch.Generator, batch_slice: BatchSlice = WHOLE_BATCH
     ) -> tuple[Tensor, dict[str, float]]:
         """Regression loss of a recorded batch, the mean over all frames of the batch that learn."""
         number = int(torch.randint(len(self._pairs), (), generator=generator))
-        record = {name: self._pairs.records[number][name] for name in Choice.__dataclass_fields__}
-        choice = Choice(**record)
-        rows = share.rows(len(choice.stories))
+        record = {name: self._pairs.records[number][name] for name in BatchChoice.__dataclass_fields__}
+        choice = BatchChoice(**record)
+        rows = batch_slice.rows(len(choice.stories))
         shot = self._data.make(choice.rows(rows)).to(self._device)
         states = self._pairs.part(number, "states", rows.start, rows.stop)  # [B, steps + 1, F, C, h, w]
         states = states.float().to(self._device)
         _, count, frames = states.shape[:3]
         entries = self._draw_entries(len(choice.stories), count, frames, generator).to(self._device)
-        entry, learnt = share.of(entries), entries < count - 1  # [B, F], `learnt` of the whole batch
+        entry, learnt = batch_slice.of(entries), entries < count - 1  # [B, F], `learnt` of the whole batch
         noisy = states.gather(1, entry[:, None, :, None, None, None].expand_as(states[:, :1]))[:, 0]
         steps = torch.cat([self._student.schedule.student_steps(), torch.zeros(1)]).to(self._device)
         timestep = steps[entry]
@@ -113,7 +113,7 @@ class LearnCausally:
         all_timesteps = torch.cat([context_timestep, timestep], dim=1)
         flow = self._student.flow(noisy, all_timesteps, shot, captions, causal=True)
         x0 = self._student.schedule.to_x0(noisy, flow.float(), timestep)
-        own = share.of(learnt)
+        own = batch_slice.of(learnt)
         weight = own.float().mean() / learnt.float().mean()  # parts differ in how many frames learn
         return weight * regression_loss(x0, states[:, -1], own), {}
 
@@ -126,7 +126,7 @@ class LearnCausally:
         chunk_frames = self._student.transformer.config["chunk_frames"]
         chunks = -(-frames // chunk_frames)
         entry = torch.randint(entries - 1, (batch, chunks), generator=generator)
-        clean = torch.rand(batch, chunks, generator=generator) < self.settings.clean_share
+        clean = torch.rand(batch, chunks, generator=generator) < self.settings.clean_fraction
         clean[:, -1] = False
         return entry.masked_fill(clean, entries - 1).repeat_interleave(chunk_frames, dim=1)[:, :frames]
 

@@ -1,8 +1,8 @@
 """Training on many devices: one process each, started by torchrun; networks in shards (`fully_shard`).
 
-Everything else is as with one process: every process runs the same loop, takes its share of each batch
-(`shotstream.data.share`), and holds its shard of weights, gradients, optimiser state and averages. Only the
-first one writes.
+Everything else is as with one process. Every process runs the same loop, takes its slice of each batch
+(`shotstream.data.batch_slice`), and holds its shard of weights, gradients, optimiser state and averages.
+Only the first one writes.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
-from shotstream.data.share import Share
+from shotstream.data.batch_slice import BatchSlice
 from shotstream.media.files import MediaError
 from shotstream.models.transformer import CausalWanTransformer3DModel
 
 
 @dataclass(frozen=True)
-class World:
+class ProcessGroup:
     """The processes that train together, as one of them sees it; by default it is alone."""
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -41,7 +41,7 @@ class World:
     size: int = 1
     mesh: Any = None
     """The devices that networks are sharded over; None if alone."""
-    meeting: Any = None
+    cpu_group: Any = None
     """A patient process group on the CPU: to wait for one another, and for a few numbers."""
 
     @property
@@ -49,16 +49,16 @@ class World:
         """Whether this process writes files."""
         return self.rank == 0
 
-    def shares(self, accumulate: int) -> list[Share]:
+    def slices(self, accumulate: int) -> list[BatchSlice]:
         """Return this process's parts of a batch, one for each of its accumulated passes."""
         first = self.rank * accumulate
-        return [Share(first + number, self.size * accumulate) for number in range(accumulate)]
+        return [BatchSlice(first + number, self.size * accumulate) for number in range(accumulate)]
 
     def mean(self, figures: Sequence[dict[str, float]]) -> dict[str, float]:
         """Average figures of the same names over the passes given, and over all processes."""
         values = torch.tensor([list(part.values()) for part in figures], dtype=torch.float64).mean(0)
         if self.size > 1:
-            dist.all_reduce(values, group=self.meeting)
+            dist.all_reduce(values, group=self.cpu_group)
             values /= self.size
         return dict(zip(figures[0], values.tolist(), strict=True))
 
@@ -69,7 +69,7 @@ class World:
     def wait(self) -> None:
         """Wait until all processes are here, for days if need be."""
         if self.size > 1:
-            dist.barrier(group=self.meeting)
+            dist.barrier(group=self.cpu_group)
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
@@ -81,7 +81,7 @@ class World:
             self.wait()
 
     def shard(self, module: nn.Module) -> None:
-        """Share the weights of a network out, as the first process has them; alone it stays as it is."""
+        """Spread the weights of a network, as the first process has them; alone it stays as it is."""
         if self.size == 1:
             return
         for values in module.state_dict().values():
@@ -129,7 +129,7 @@ class World:
         """
         writer = dcp.HuggingFaceStorageWriter(str(folder), save_distributed=True)
         try:
-            dcp.save(state, storage_writer=writer, process_group=self.meeting)
+            dcp.save(state, storage_writer=writer, process_group=self.cpu_group)
         except (CheckpointException, OSError) as error:
             raise MediaError(
                 f"Could not write {folder}: {error}. Is the disk full? The checkpoint before it is whole; "
@@ -139,10 +139,10 @@ class World:
     def load(self, folder: Path, state: dict[str, Any]) -> None:
         """Read what `save` wrote into tensors of the same names, however many processes wrote it."""
         reader = dcp.HuggingFaceStorageReader(str(folder))
-        dcp.load(state, storage_reader=reader, process_group=self.meeting)
+        dcp.load(state, storage_reader=reader, process_group=self.cpu_group)
 
 
-ALONE = World()
+SINGLE_PROCESS = ProcessGroup()
 """One process on the CPU: as far as files and shares of a batch go, any single process."""
 
 
@@ -152,7 +152,7 @@ def own_part(values: Tensor) -> Tensor:
 
 
 @contextmanager
-def join(device: torch.device) -> Iterator[World]:
+def join(device: torch.device) -> Iterator[ProcessGroup]:
     """Meet the other processes that torchrun has started; without torchrun this one is alone.
 
     Args:
@@ -163,7 +163,7 @@ def join(device: torch.device) -> Iterator[World]:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield World(device)
+        yield ProcessGroup(device)
         return
     rank, local = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     if device.type not in ("cpu", "cuda"):
@@ -178,8 +178,8 @@ def join(device: torch.device) -> Iterator[World]:
         torch.cuda.set_device(device)
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")  # none is written to
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    meeting = dist.new_group(backend="gloo", timeout=timedelta(days=7))
+    cpu_group = dist.new_group(backend="gloo", timeout=timedelta(days=7))
     if rank:
         rich.reconfigure(quiet=True)  # one progress bar is enough
-    yield World(device, rank, size, init_device_mesh(device.type, (size,)), meeting)
+    yield ProcessGroup(device, rank, size, init_device_mesh(device.type, (size,)), cpu_group)
     dist.destroy_process_group()

@@ -10,11 +10,11 @@ import torch
 
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.training.autoencoder import LearnAutoencoder
-from shotstream.training.captions import LearnCaptions
-from shotstream.training.causal_init import LearnCausally
-from shotstream.training.generator import Generator
-from shotstream.training.judge import LearnToJudge
+from shotstream.training.autoencoder import AutoencoderStage
+from shotstream.training.captions import CaptionsStage
+from shotstream.training.causal_init import CausalInitStage
+from shotstream.training.denoiser import Denoiser
+from shotstream.training.judge import JudgeStage
 from shotstream.training.loop import check_parts
 from shotstream.training.networks import (
     make_autoencoder,
@@ -24,10 +24,10 @@ from shotstream.training.networks import (
     make_transformer,
     transformers_in,
 )
-from shotstream.training.self_forcing import LearnFromOwnShots
+from shotstream.training.self_forcing import SelfForcingStage
 from shotstream.training.settings import Recipe, StageSettings
 from shotstream.training.stage import Role, Stage
-from shotstream.training.teacher import LearnNextShot
+from shotstream.training.teacher import TeacherStage
 from shotstream.world.judge import Judge
 
 GIGABYTE = 1e9
@@ -135,7 +135,7 @@ def _passes(
     else:
         activations = layers * per_block
     memory = {"activations, roughly": float(activations)}
-    if isinstance(stage, LearnFromOwnShots):
+    if isinstance(stage, SelfForcingStage):
         cached = config["context_frames"] + config["window_chunks"] * config["chunk_frames"]
         memory["cache of the rollout"] = float(2 * layers * samples * cached * tokens * width * FLOAT)
     return memory
@@ -145,30 +145,32 @@ def _blueprint(recipe: Recipe, stage: str) -> Stage:
     """Make a stage with the networks it trains and nothing else."""
     autoencoder = make_autoencoder(recipe)
 
-    def generator() -> Generator:
+    def denoiser() -> Denoiser:
         captions = make_captions(recipe)
         captions.text_encoder.requires_grad_(False)
-        return Generator(make_transformer(recipe, autoencoder), captions, make_schedule(recipe))
+        return Denoiser(make_transformer(recipe, autoencoder), captions, make_schedule(recipe))
 
     def self_forcing() -> Stage:
-        settings, roles = _settings(recipe, stage), (generator(), generator(), generator())
-        return LearnFromOwnShots(stage, cast(Any, settings), *roles, NOTHING, NOTHING, NOTHING)
+        settings, roles = _settings(recipe, stage), (denoiser(), denoiser(), denoiser())
+        return SelfForcingStage(stage, cast(Any, settings), *roles, NOTHING, NOTHING, NOTHING)
 
     def light(settings: Any) -> Stage:
-        return LearnAutoencoder(settings, make_light_autoencoder(recipe.autoencoder), NOTHING, NOTHING)
+        return AutoencoderStage(settings, make_light_autoencoder(recipe.autoencoder), NOTHING, NOTHING)
 
     def judge() -> Stage:
-        settings, world = recipe.judge, recipe.world
-        network = Judge(world.height, world.width, settings.frame_step, settings.widths, settings.features)
-        return LearnToJudge(settings, network, NOTHING, NOTHING, NOTHING)
+        settings = recipe.judge
+        network = Judge(
+            settings.height, settings.width, settings.frame_step, settings.widths, settings.features
+        )
+        return JudgeStage(settings, network, NOTHING, NOTHING, NOTHING)
 
     nothing = (NOTHING, NOTHING, NOTHING)
     stages: dict[str, Callable[[], Stage]] = {
-        "captions": lambda: LearnCaptions(recipe.captions, make_captions(recipe)),
+        "captions": lambda: CaptionsStage(recipe.captions, make_captions(recipe)),
         "autoencoder": lambda: light(recipe.autoencoder),
         "decoder": lambda: light(recipe.decoder),
-        "teacher": lambda: LearnNextShot(recipe.teacher, generator(), *nothing),
-        "causal-init": lambda: LearnCausally(recipe.causal_init, generator(), NOTHING, *nothing),
+        "teacher": lambda: TeacherStage(recipe.teacher, denoiser(), *nothing),
+        "causal-init": lambda: CausalInitStage(recipe.causal_init, denoiser(), NOTHING, *nothing),
         "intra-shot": self_forcing,
         "inter-shot": self_forcing,
         "judge": judge,

@@ -10,25 +10,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
 from shotstream.data.shards import Shards
-from shotstream.data.share import WHOLE, Share
 from shotstream.media.files import write_text
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.streaming.chunk import to_pixels
 from shotstream.training.pictures import picture_grid
-from shotstream.training.settings import JudgeStage
+from shotstream.training.settings import JudgeSettings
+from shotstream.training.spoiling import spoil
 from shotstream.training.stage import Role
 from shotstream.world.judge import Judge, can_answer, judge_loss, true_answers
 
 
-class LearnToJudge:
+class JudgeStage:
     """Cross entropy on whole shots, moved by a few pixels so that it does not learn them by heart."""
 
     name = "judge"
 
     def __init__(
         self,
-        settings: JudgeStage,
+        settings: JudgeSettings,
         judge: Judge,
         drawn: Shards,
         held_out: Shards,
@@ -44,18 +45,34 @@ class LearnToJudge:
         return self.name
 
     def loss(
-        self, step: int, generator: torch.Generator, share: Share = WHOLE
+        self, step: int, generator: torch.Generator, batch_slice: BatchSlice = WHOLE_BATCH
     ) -> tuple[Tensor, dict[str, float]]:
-        """Mean cross entropy of all questions about a batch of shots; its first ones are autoencoded."""
-        batch = self.loop.batch
-        chosen, rows = [self._draw(generator) for _ in range(batch)], share.rows(batch)
-        most = self.settings.shift_pixels
-        shifts = share.of(torch.randint(-most, most + 1, (batch, 2), generator=generator))
+        """Mean cross entropy of all questions about a batch of shots.
+
+        Its first ones are autoencoded, some are spoilt, and now and then all are single frames, in which
+        nobody can tell an action.
+        """
+        settings, batch = self.settings, self.loop.batch
+        chosen, rows = [self._draw(generator) for _ in range(batch)], batch_slice.rows(batch)
+        most = settings.shift_pixels
+        shifts = batch_slice.of(torch.randint(-most, most + 1, (batch, 2), generator=generator))
         frames, truth = self._look(self._drawn, chosen[rows])
-        again = round(self.settings.autoencoded_share * batch) - rows.start
+        again = round(settings.autoencoded_fraction * batch) - rows.start
         if again > 0:
             frames = torch.cat([autoencode(self._autoencoder, frames[:again]), frames[again:]])
-        return judge_loss(self._judge(shift(frames, shifts)), truth, self._judge.questions), {}
+        frames = self._judge.prepare(shift(frames, shifts))
+        single, moment = torch.rand(2, generator=generator).tolist()
+        if single < settings.still_probability:
+            frames = frames[:, int(moment * frames.shape[1]), None]
+            truth = [{name: true for name, true in answers.items() if name != "action"} for answers in truth]
+        spoils = batch_slice.of(torch.rand(batch, generator=generator) < settings.spoilt_probability)
+        chosen_rows = spoils.nonzero()[:, 0].tolist()
+        if chosen_rows:
+            spoilt, answers = spoil(frames[chosen_rows], [truth[row] for row in chosen_rows], generator)
+            frames = frames.index_copy(0, torch.tensor(chosen_rows, device=frames.device), spoilt)
+            for row, answer in zip(chosen_rows, answers, strict=True):
+                truth[row] = answer
+        return judge_loss(self._judge.read(frames), truth, self._judge.questions), {}
 
     def _draw(self, generator: torch.Generator) -> tuple[int, int]:
         story = int(torch.randint(len(self._drawn), (), generator=generator))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from shotstream.training.distributed import ALONE, World, own_part
+from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup, own_part
 from shotstream.training.optimiser import build_optimisers, lr_factor
 from shotstream.training.stage import Role
 
@@ -19,7 +19,7 @@ from shotstream.training.stage import Role
 class Learner:
     """A role with its optimisers and the moving average of its weights."""
 
-    def __init__(self, role: Role, decay: float, steps: int, world: World = ALONE):
+    def __init__(self, role: Role, decay: float, steps: int, world: ProcessGroup = SINGLE_PROCESS):
         """Set up the learning of a role.
 
         Args:

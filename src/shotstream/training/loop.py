@@ -23,10 +23,10 @@ from rich.progress import (
 from shotstream.machine.device import choose_training_dtype
 from shotstream.media.files import whole_folder
 from shotstream.media.pictures import write_png
-from shotstream.training.distributed import World
+from shotstream.training.distributed import ProcessGroup
 from shotstream.training.learner import Learner
+from shotstream.training.lesson_timer import LessonTimer
 from shotstream.training.networks import transformers_in
-from shotstream.training.pace import Pace
 from shotstream.training.run import RunFolder
 from shotstream.training.settings import StageSettings
 from shotstream.training.stage import Stage, step_generator
@@ -51,13 +51,13 @@ def _progress() -> Progress:
 def _step(
     stage: Stage, learners: dict[str, Learner], step: int, position: float, dtype: torch.dtype
 ) -> dict[str, float]:
-    """Make one optimiser step: the passes over this process's shares of the batch, then the update."""
+    """Make one optimiser step: the passes over this process's slices of the batch, then the update."""
     learner, loop = learners[stage.role(step)], stage.loop
     passes = []
-    for share in learner.world.shares(loop.accumulate):
+    for batch_slice in learner.world.slices(loop.accumulate):
         device = next(learner.role.module.parameters()).device.type
         with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):
-            loss, figures = stage.loss(step, step_generator(loop.seed, step), share)
+            loss, figures = stage.loss(step, step_generator(loop.seed, step), batch_slice)
         (loss / loop.accumulate).backward()
         passes.append({"loss": float(loss.detach()), **figures})
     figures = learner.world.mean(passes) | {"gradient_norm": learner.update(step, position)}
@@ -99,8 +99,8 @@ def check_parts(stage: str, settings: StageSettings, processes: int) -> None:
             )
 
 
-def _prepare(stage: Stage, world: World) -> dict[str, Learner]:
-    """Share the networks out over the processes, and set up those that learn.
+def _prepare(stage: Stage, world: ProcessGroup) -> dict[str, Learner]:
+    """Spread the networks over the processes, and set up those that learn.
 
     Raises:
         TrainingError: If the batch has no equal parts, or there is nothing to checkpoint.
@@ -136,19 +136,19 @@ def train(stage: Stage, run: RunFolder) -> None:
     start = run.resume(learners)
     with contextlib.closing(run), _progress() as bar, _stop_requests() as requests:
         task = bar.add_task(stage.name, total=loop.steps, completed=start, figures="")
-        began, pace, dtype = time.monotonic(), Pace(stage.settings.limits), _precision(stage, world)
+        began, timer, dtype = time.monotonic(), LessonTimer(stage.settings.limits), _precision(stage, world)
         prefix = {name: f"{name}_" if len(learners) > 1 else "" for name in learners}
         newest: dict[str, float] = {}  # figures since the last entry, of every role that learnt
         done, made = start, 0
         while done < loop.steps:
             step = done
-            figures = _step(stage, learners, step, pace.position(step), dtype)
-            done, made = pace.after(step), made + 1
+            figures = _step(stage, learners, step, timer.position(step), dtype)
+            done, made = timer.after(step), made + 1
             bar.update(task, completed=done, figures=f"loss {figures['loss']:.4f}")
             newest |= {prefix[stage.role(step)] + name: value for name, value in figures.items()}
             passed_over = done > step + 1
             if done % loop.log_every == 0 or passed_over:
-                newest |= {"steps_per_second": made / (time.monotonic() - began), "steps_made": made}
+                newest["steps_per_second"] = made / (time.monotonic() - began)
                 run.log(done, newest)
                 newest = {}
             stopping = world.any(bool(requests))
@@ -169,7 +169,7 @@ def train(stage: Stage, run: RunFolder) -> None:
     world.wait()
 
 
-def _precision(stage: Stage, world: World) -> torch.dtype:
+def _precision(stage: Stage, world: ProcessGroup) -> torch.dtype:
     """Choose the number format of passes; processes that train together must choose the same."""
     module = next(iter(stage.roles.values())).module
     device = next(module.parameters()).device

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Coefficients a, b, c of a step ``x -> a x + b x^3 + c x^5`` that brings singular values near 1."""
@@ -29,7 +29,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[nn.Parameter],
+        parameters: Iterable[Tensor],
         lr: float = 2e-3,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
@@ -41,7 +41,7 @@ class Muon(torch.optim.Optimizer):
         """Apply the gradients."""
         assert closure is None, "Muon takes no closure"
         for group in self.param_groups:
-            by_shape: dict[tuple[int, int], list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
+            by_shape: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     update = self._averaged(parameter, group["momentum"]).flatten(1)
@@ -53,7 +53,7 @@ class Muon(torch.optim.Optimizer):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
                     parameter.add_(update.view(parameter.shape), alpha=-size)
 
-    def _averaged(self, parameter: nn.Parameter, momentum: float) -> Tensor:
+    def _averaged(self, parameter: Tensor, momentum: float) -> Tensor:
         """Take the gradient into the average, and return Nesterov's mixture of the two."""
         state, gradient = self.state[parameter], parameter.grad
         assert gradient is not None

@@ -14,7 +14,7 @@ from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.models.autoencoder_wan import as_video_autoencoder
 from shotstream.models.text import CaptionEncoder, make_text_encoder, make_tokenizer
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.training.settings import AutoencoderStage, Recipe
+from shotstream.training.settings import AutoencoderSettings, Recipe
 from shotstream.world.vocabulary import words
 
 
@@ -39,7 +39,7 @@ def make_autoencoder(recipe: Recipe) -> VideoAutoencoder:
     return make_light_autoencoder(recipe.autoencoder)
 
 
-def make_light_autoencoder(settings: AutoencoderStage) -> TinyVideoAutoencoder:
+def make_light_autoencoder(settings: AutoencoderSettings) -> TinyVideoAutoencoder:
     """Make the light autoencoder."""
     return TinyVideoAutoencoder(
         latent_channels=settings.latent_channels,

@@ -23,7 +23,7 @@ def build_optimisers(module: nn.Module, settings: Optimiser) -> list[torch.optim
         ValueError: If Muon is asked for and there are neither.
     """
     parameters = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-    matrices: list[nn.Parameter] = []
+    matrices: list[torch.Tensor] = []
     if settings.name == "muon":
         matrices = [p for name, p in parameters if p.ndim == 2 and _BLOCK.match(name)]
         if not matrices:
@@ -48,8 +48,8 @@ def build_optimisers(module: nn.Module, settings: Optimiser) -> list[torch.optim
 
 
 def lr_factor(step: float, steps: int, settings: Optimiser) -> float:
-    """Share of the learning rate at a step: a linear warm-up, a plateau, a linear fall to a twentieth."""
+    """Factor of the learning rate at a step: a linear warm-up, a plateau, a linear fall to a twentieth."""
     warm = min(1.0, (step + 1) / max(settings.warmup_steps, 1))
-    falling = settings.decay_share * steps
+    falling = settings.decay_fraction * steps
     left = (steps - step) / falling if falling else 1.0
     return warm * max(0.05, min(1.0, left))

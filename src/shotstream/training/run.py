@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from shotstream.data.shards import whole_lines
 from shotstream.media.files import MediaError, atomic_path, write_text
-from shotstream.training.distributed import ALONE, World
+from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup
 from shotstream.training.learner import Learner
 
 
@@ -25,7 +25,7 @@ class RunFolder:
     the shards of each. A kill at any moment leaves the old one or the new one.
     """
 
-    def __init__(self, path: Path, settings: BaseModel, world: World = ALONE):
+    def __init__(self, path: Path, settings: BaseModel, world: ProcessGroup = SINGLE_PROCESS):
         self.path, self.world, self._board = path, world, None
         if world.writes:
             (path / "samples").mkdir(parents=True, exist_ok=True)

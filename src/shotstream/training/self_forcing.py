@@ -14,35 +14,37 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shotstream.data.next_shot import Choice, NextShot, NextShots
-from shotstream.data.share import WHOLE, Share
+from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
+from shotstream.data.next_shot import BatchChoice, NextShot, NextShots
 from shotstream.diffusion.losses import distribution_matching_loss, flow_matching_loss
 from shotstream.diffusion.samplers import guided, rescaled
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.streaming.chunk import to_pictures, to_pixels
-from shotstream.training.generator import Generator, told_sheet
-from shotstream.training.settings import SelfForcingStage
+from shotstream.training.denoiser import Denoiser, told_sheet
+from shotstream.training.settings import SelfForcingSettings
 from shotstream.training.stage import Role, step_generator
 
 
 class History(Protocol):
     """Draws a batch of shots to make, with what is remembered when they are made."""
 
-    def __call__(self, step: int, generator: torch.Generator, share: Share = WHOLE) -> NextShot:
+    def __call__(
+        self, step: int, generator: torch.Generator, batch_slice: BatchSlice = WHOLE_BATCH
+    ) -> NextShot:
         """Return a part of the batch of a step, whose random numbers `generator` has."""
         ...
 
 
-def true_history(data: NextShots, settings: SelfForcingStage) -> History:
+def true_history(data: NextShots, settings: SelfForcingSettings) -> History:
     """Stage 3: earlier shots are the true ones."""
     batch, mixture = settings.loop.batch, settings.mixture
-    return lambda step, generator, share=WHOLE: data.draw(batch, generator, mixture, share)
+    return lambda step, generator, batch_slice=WHOLE_BATCH: data.draw(batch, generator, mixture, batch_slice)
 
 
 def own_history(
     data: NextShots,
-    settings: SelfForcingStage,
-    student: Generator,
+    settings: SelfForcingSettings,
+    student: Denoiser,
     autoencoder: VideoAutoencoder,
 ) -> History:
     """Stage 4: the student tells stories up to a random shot; earlier shots are its own, decoded.
@@ -51,25 +53,25 @@ def own_history(
     return critic and student see the same memories. It depends on nothing but the student, the seed and the
     number of the batch, so that a run that was stopped tells it again.
     """
-    told: dict[tuple[int, Share], NextShot] = {}
+    told: dict[tuple[int, BatchSlice], NextShot] = {}
 
-    def recall(step: int, generator: torch.Generator, share: Share = WHOLE) -> NextShot:
+    def recall(step: int, generator: torch.Generator, batch_slice: BatchSlice = WHOLE_BATCH) -> NextShot:
         number = step // (settings.critic_updates + 1)
-        if (number, share) not in told:
+        if (number, batch_slice) not in told:
             for former in [key for key in told if key[0] != number]:
                 del told[former]
-            told[number, share] = tell(step_generator(settings.loop.seed, -1 - number), share)
-        return told[number, share]
+            told[number, batch_slice] = tell(step_generator(settings.loop.seed, -1 - number), batch_slice)
+        return told[number, batch_slice]
 
     @torch.no_grad()
-    def tell(generator: torch.Generator, share: Share) -> NextShot:
+    def tell(generator: torch.Generator, batch_slice: BatchSlice) -> NextShot:
         drawn = torch.randint(len(data.records), (settings.loop.batch,), generator=generator)
-        stories = share.of(drawn).tolist()
+        stories = batch_slice.of(drawn).tolist()
         newest = int(torch.randint(data.shots, (), generator=generator))
         stills = torch.zeros(len(stories), *data.stills.shape)
         for shot in range(newest):
             earlier = data.make(_told(stories, shot), stills).to(student.transformer.device)
-            latents = student.roll_out(earlier, generator, share=share)
+            latents = student.roll_out(earlier, generator, batch_slice=batch_slice)
             frames = autoencoder.open_decoder().decode(latents)
             seen = to_pixels(to_pictures(frames[:, data.positions].flatten(0, 1)))
             seen = seen.unflatten(0, (len(stories), -1)).to(frames.device)
@@ -79,21 +81,21 @@ def own_history(
     return recall
 
 
-def _told(stories: list[int], shot: int) -> Choice:
+def _told(stories: list[int], shot: int) -> BatchChoice:
     """The same shot of several stories, with all that is remembered."""
-    return Choice(stories, [shot] * len(stories), remembered=shot > 0)
+    return BatchChoice(stories, [shot] * len(stories), remembered=shot > 0)
 
 
-class LearnFromOwnShots:
+class SelfForcingStage:
     """Distribution matching distillation: `critic_updates` steps of the critic for each of the student's."""
 
     def __init__(
         self,
         name: str,
-        settings: SelfForcingStage,
-        student: Generator,
-        teacher: Generator,
-        critic: Generator,
+        settings: SelfForcingSettings,
+        student: Denoiser,
+        teacher: Denoiser,
+        critic: Denoiser,
         history: History,
         validation: NextShots,
         autoencoder: VideoAutoencoder,
@@ -117,17 +119,17 @@ class LearnFromOwnShots:
         return "student" if (step + 1) % (self.settings.critic_updates + 1) == 0 else "critic"
 
     def loss(
-        self, step: int, generator: torch.Generator, share: Share = WHOLE
+        self, step: int, generator: torch.Generator, batch_slice: BatchSlice = WHOLE_BATCH
     ) -> tuple[Tensor, dict[str, float]]:
         """Distribution matching loss of the student, or flow-matching loss of the critic, on new rollouts."""
         learning = self.role(step)
-        shot = self._history(step, generator, share).to(self._device)
+        shot = self._history(step, generator, batch_slice).to(self._device)
         count = len(self._student.schedule.student_steps())
         steps = 1 + int(torch.randint(count, (), generator=generator))
         with torch.set_grad_enabled(learning == "student"):
-            rollout = self._student.roll_out(shot, generator, steps, share)
-        noise = share.randn(rollout.shape, generator).to(rollout)
-        timestep = share.of(self._draw_timestep(generator))
+            rollout = self._student.roll_out(shot, generator, steps, batch_slice)
+        noise = batch_slice.randn(rollout.shape, generator).to(rollout)
+        timestep = batch_slice.of(self._draw_timestep(generator))
         noisy = self._student.schedule.add_noise(rollout.detach(), noise, timestep)
         if learning == "student":
             return self._student_loss(shot, rollout, noisy, timestep)
@@ -146,8 +148,8 @@ class LearnFromOwnShots:
         schedule, settings = self._student.schedule, self.settings
         with torch.no_grad():
             flows = self._teacher.flows(shot)(noisy, timestep)
-            told, untold = (schedule.to_x0(noisy, flow.float(), timestep) for flow in flows)
-            real = rescaled(guided(told, untold, settings.guidance), told, settings.guidance_rescale)
+            cond, uncond = (schedule.to_x0(noisy, flow.float(), timestep) for flow in flows)
+            real = rescaled(guided(cond, uncond, settings.guidance), cond, settings.guidance_rescale)
             captions = self._critic.captions(shot.ids, shot.mask)
             fake_flow = self._critic.flow(noisy, timestep, shot, captions)
             fake = schedule.to_x0(noisy, fake_flow.float(), timestep)

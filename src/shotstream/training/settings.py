@@ -28,13 +28,13 @@ class RecipeError(ValueError):
     """A recipe or an override that cannot be used; the message names every mistake."""
 
 
-class Settings(BaseModel):
+class Section(BaseModel):
     """Base of all settings: frozen, no unknown names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class WorldData(Settings):
+class WorldData(Section):
     """What is drawn for training."""
 
     height: PositiveInt = 64
@@ -54,7 +54,7 @@ class WorldData(Settings):
     """The memory budget across shots (paper: 6)."""
 
 
-class Optimiser(Settings):
+class Optimiser(Section):
     """AdamW, or Muon for the matrices of the transformer's blocks, or for the kernels of a network of
     convolutions, with AdamW for the rest.
 
@@ -69,11 +69,11 @@ class Optimiser(Settings):
     weight_decay: float = 0.01
     gradient_clip: PositiveFloat = 1.0
     warmup_steps: int = 100
-    decay_share: float = Field(default=0.25, ge=0, le=1)
-    """Last share of the steps over which the learning rate falls (linearly, to a twentieth)."""
+    decay_fraction: float = Field(default=0.25, ge=0, le=1)
+    """Last fraction of the steps, over which the learning rate falls (linearly, to a twentieth)."""
 
 
-class Loop(Settings):
+class Loop(Section):
     """How long, how much at a time, how often something is written."""
 
     steps: PositiveInt = 1000
@@ -100,7 +100,7 @@ class Loop(Settings):
     sample_every: PositiveInt = 500
 
 
-class StageSettings(Settings):
+class StageSettings(Section):
     """What every stage has."""
 
     optimiser: Optimiser = Optimiser()
@@ -117,20 +117,20 @@ class StageSettings(Settings):
         return ((self.loop.steps, self.loop.seconds),)
 
 
-class DecoderStage(StageSettings):
+class DecoderSettings(StageSettings):
     """The decoder goes on learning while the encoder, and so all latents, stay as they are."""
 
     clip_frames: PositiveInt = 17
     """1 + 4k frames of a training clip."""
     latent_noise: float = 0.2
-    """The decoder learns on latents with noise up to this share of their deviation."""
+    """The decoder learns on latents with noise up to this fraction of their deviation."""
     edge_weight: float = 0.5
     """Weight of the difference of neighbouring pixels in the loss."""
     motion_weight: float = 0.0
     """Weight of the difference of a picture and the next in the loss."""
     spread_weight: float = 0.0
-    """Weight of how far the deviations of the latents' channels are from 1: nothing else holds their size, and
-    Muon's steps, whose size is fixed, let it grow without end."""
+    """Weight of how far the deviations of the latents' channels are from 1. Nothing else holds their size,
+    and Muon's steps, whose size is fixed, let it grow without end."""
     crop: tuple[int, int] | None = None
     """Height and width of the part of the pictures that is learnt from, multiples of 16; None for all."""
     half_size_probability: float = Field(default=0.0, ge=0, le=1)
@@ -138,7 +138,7 @@ class DecoderStage(StageSettings):
     are easier to generate (EQ-VAE, arXiv 2502.09509)."""
 
 
-class AutoencoderStage(DecoderStage):
+class AutoencoderSettings(DecoderSettings):
     """Stage 0: the light autoencoder, both halves."""
 
     layout: Literal["convolutions", "shuffles"] = "convolutions"
@@ -149,16 +149,16 @@ class AutoencoderStage(DecoderStage):
     decoder_blocks: PositiveInt = 2
 
 
-class CaptionsStage(StageSettings):
+class CaptionsSettings(StageSettings):
     """The caption encoder learns who wears what; its sizes are `teacher.network`'s."""
 
     shots: PositiveInt = 5
     """Of a story; captions of later shots are worded otherwise than the first one's."""
-    optimiser: Optimiser = Optimiser(lr=1e-3, decay_share=0.5)
+    optimiser: Optimiser = Optimiser(lr=1e-3, decay_fraction=0.5)
     loop: Loop = Loop(steps=1500, batch=64, ema=0.99)
 
 
-class Network(Settings):
+class Network(Section):
     """Sizes of the transformer, and of the caption encoder that is trained before it."""
 
     layers: PositiveInt = 6
@@ -176,7 +176,7 @@ class Network(Settings):
     """Whether a shot without memory has zero frames as context, as the released weights were trained."""
 
 
-class Lesson(Settings):
+class Lesson(Section):
     """A part of the teacher's run, with batches of its own."""
 
     steps: PositiveInt
@@ -186,7 +186,7 @@ class Lesson(Settings):
     mixture: Mixture = Mixture()
 
 
-class TeacherStage(StageSettings):
+class TeacherSettings(StageSettings):
     """Stage 1: bidirectional next-shot generator (paper section 3.2)."""
 
     network: Network = Network()
@@ -221,22 +221,22 @@ class TeacherStage(StageSettings):
         return tuple((lesson.steps, lesson.seconds) for lesson in self.lessons)
 
 
-class CausalInitStage(StageSettings):
+class CausalInitSettings(StageSettings):
     """Stage 2: the student learns x0 from states of the teacher's ODE under the block-causal mask."""
 
     pairs: PositiveInt = 1000
     """ODE trajectories of the teacher that are recorded first."""
     ode_steps: PositiveInt = 16
     guidance: float = 3.0
-    clean_share: float = 0.3
-    """Share of the chunks, the last apart, that are shown clean, as in the local cache."""
+    clean_fraction: float = 0.3
+    """Fraction of the chunks, the last apart, that are shown clean, as in the local cache."""
     mixture: Mixture = Mixture()
     """What is recorded."""
     optimiser: Optimiser = Optimiser(lr=3e-4)
     loop: Loop = Loop(steps=600)
 
 
-class SelfForcingStage(StageSettings):
+class SelfForcingSettings(StageSettings):
     """Stages 3 and 4: distribution matching on the student's own rollouts (paper section 3.3)."""
 
     guidance: float = 3.0
@@ -255,27 +255,34 @@ class SelfForcingStage(StageSettings):
     loop: Loop = Loop(steps=1200)
 
 
-class InterShotStage(SelfForcingStage):
+class InterShotSettings(SelfForcingSettings):
     """Stage 4."""
 
     start: Literal["causal-init", "intra-shot"] = "intra-shot"
     """The stage whose student it starts from."""
 
 
-class JudgeStage(StageSettings):
+class JudgeSettings(StageSettings):
     """The judge that reads attributes back from frames."""
 
+    height: PositiveInt = 96
+    width: PositiveInt = 144
+    """Pixels that it looks at; pictures of another size are resized."""
     frame_step: PositiveInt = 2
-    """It looks at every so manyth frame."""
+    """It looks at one frame of so many."""
     widths: tuple[int, int, int, int] = (32, 64, 128, 128)
     features: PositiveInt = 256
-    autoencoded_share: float = Field(default=0.5, ge=0, le=1)
-    """Share of a batch that goes through the autoencoder first."""
+    autoencoded_fraction: float = Field(default=0.5, ge=0, le=1)
+    """Fraction of a batch that goes through the autoencoder first."""
     shift_pixels: int = Field(default=3, ge=0)
     """Shots are moved by up to so many pixels in each direction."""
+    still_probability: float = Field(default=0.3, ge=0, le=1)
+    """How often a batch is of single frames."""
+    spoilt_probability: float = Field(default=0.3, ge=0, le=1)
+    """How often a shot is spoilt: melted, blurred, mixed with another, cut off."""
 
 
-class Recipe(Settings):
+class Recipe(Section):
     """A whole training life. `name` is also the name of the run folder."""
 
     name: str
@@ -294,14 +301,14 @@ class Recipe(Settings):
     """A model (shipped name, folder or "owner/name" on the hub) from whose transformer training starts; its
     autoencoder and text encoder stay as they are. None: everything is made from nothing."""
     world: WorldData = WorldData()
-    captions: CaptionsStage = CaptionsStage()
-    autoencoder: AutoencoderStage = AutoencoderStage()
-    decoder: DecoderStage = DecoderStage()
-    teacher: TeacherStage = TeacherStage()
-    causal_init: CausalInitStage = CausalInitStage()
-    intra_shot: SelfForcingStage = SelfForcingStage()
-    inter_shot: InterShotStage = InterShotStage()
-    judge: JudgeStage = JudgeStage()
+    captions: CaptionsSettings = CaptionsSettings()
+    autoencoder: AutoencoderSettings = AutoencoderSettings()
+    decoder: DecoderSettings = DecoderSettings()
+    teacher: TeacherSettings = TeacherSettings()
+    causal_init: CausalInitSettings = CausalInitSettings()
+    intra_shot: SelfForcingSettings = SelfForcingSettings()
+    inter_shot: InterShotSettings = InterShotSettings()
+    judge: JudgeSettings = JudgeSettings()
 
     @model_validator(mode="after")
     def _rolls_out_shots(self) -> Self:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shotstream.data.share import WHOLE, Share
+from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
 from shotstream.training.settings import Loop, Optimiser, StageSettings
 
 
@@ -58,7 +58,7 @@ class Stage(Protocol):
         ...
 
     def loss(
-        self, step: int, generator: torch.Generator, share: Share = WHOLE
+        self, step: int, generator: torch.Generator, batch_slice: BatchSlice = WHOLE_BATCH
     ) -> tuple[Tensor, dict[str, float]]:
         """Loss of the role of this step (a scalar with gradient), and figures worth logging.
 
@@ -67,7 +67,7 @@ class Stage(Protocol):
         ...
 
     def sample(self) -> np.ndarray | None:
-        """Draw a picture `uint8 [H, W, 3]` of what has been learnt, from the averaged weights, if any can be."""
+        """Draw a picture `uint8 [H, W, 3]` of what the averaged weights make; None: there is none."""
         ...
 
     def export(self, folder: Path) -> None:

@@ -8,37 +8,37 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
 from shotstream.data.next_shot import NextShot, NextShots
-from shotstream.data.share import WHOLE, Share
 from shotstream.diffusion.losses import flow_matching_loss, stratified
 from shotstream.models.autoencoder import VideoAutoencoder
-from shotstream.training.generator import Generator, sample_sheet
+from shotstream.training.denoiser import Denoiser, sample_sheet
 from shotstream.training.networks import train_self_attention_only
-from shotstream.training.settings import Lesson, TeacherStage
+from shotstream.training.settings import Lesson, TeacherSettings
 from shotstream.training.stage import Role, step_generator
 
 
-class LearnNextShot:
+class TeacherStage:
     """Flow matching on [context, noisy shot], one timestep for all frames, loss on the shot only."""
 
     name = "teacher"
 
     def __init__(
         self,
-        settings: TeacherStage,
-        generator: Generator,
+        settings: TeacherSettings,
+        denoiser: Denoiser,
         data: NextShots,
         validation: NextShots,
         autoencoder: VideoAutoencoder,
     ):
         steps, batch = sum(lesson.steps for lesson in settings.lessons), max(settings.batches)
         self.settings, self.loop = settings, settings.loop.model_copy(update={"steps": steps, "batch": batch})
-        self._generator, self._data, self._validation = generator, data, validation
+        self._denoiser, self._data, self._validation = denoiser, data, validation
         self._autoencoder = autoencoder
         if settings.trained == "self-attention":
-            train_self_attention_only(generator.transformer)
-        self.roles = {self.name: Role(generator.transformer, settings.optimiser)}
-        self._device = generator.transformer.device
+            train_self_attention_only(denoiser.transformer)
+        self.roles = {self.name: Role(denoiser.transformer, settings.optimiser)}
+        self._device = denoiser.transformer.device
 
     def role(self, step: int) -> str:
         """There is one role."""
@@ -53,24 +53,24 @@ class LearnNextShot:
         return self.settings.lessons[-1]
 
     def loss(
-        self, step: int, generator: torch.Generator, share: Share = WHOLE
+        self, step: int, generator: torch.Generator, batch_slice: BatchSlice = WHOLE_BATCH
     ) -> tuple[Tensor, dict[str, float]]:
         """Weighted flow-matching loss; captions are dropped now and then, for guidance."""
-        settings, schedule, device = self.settings, self._generator.schedule, self._device
+        settings, schedule, device = self.settings, self._denoiser.schedule, self._device
         lesson = self.lesson(step)
         batch = lesson.batch
-        shot = self._data.draw(batch, generator, lesson.mixture, share)
-        silent = share.of(torch.rand(batch, 1, 1, generator=generator)) < settings.drop_text
-        empty_ids, empty_mask = self._generator.no_text(shot.ids)
+        shot = self._data.draw(batch, generator, lesson.mixture, batch_slice)
+        silent = batch_slice.of(torch.rand(batch, 1, 1, generator=generator)) < settings.drop_text
+        empty_ids, empty_mask = self._denoiser.no_text(shot.ids)
         ids = torch.where(silent, empty_ids, shot.ids)
         mask = torch.where(silent, empty_mask, shot.mask)
-        entry = share.of((stratified(batch, generator) * len(schedule.timesteps)).long())
+        entry = batch_slice.of((stratified(batch, generator) * len(schedule.timesteps)).long())
         timestep = schedule.timesteps[entry]
-        noise = share.randn(shot.target.shape, generator)
+        noise = batch_slice.randn(shot.target.shape, generator)
         noisy = schedule.add_noise(shot.target, noise, timestep)
 
-        captions = self._generator.captions(ids.to(device), mask.to(device))
-        flow = self._generator.flow(noisy.to(device), timestep.to(device), shot.to(device), captions)
+        captions = self._denoiser.captions(ids.to(device), mask.to(device))
+        flow = self._denoiser.flow(noisy.to(device), timestep.to(device), shot.to(device), captions)
         weight = schedule.training_weight[entry].to(device) if settings.weight_timesteps else None
         return flow_matching_loss(flow, shot.target.to(device), noise.to(device), weight), {}
 
@@ -79,10 +79,10 @@ class LearnNextShot:
 
         def make(shot: NextShot, number: int) -> Tensor:
             noise = torch.randn(shot.target.shape, generator=step_generator(2, number))
-            return self._generator.sample(shot, noise.to(self._device), steps=20, guidance=3.0)[0]
+            return self._denoiser.sample(shot, noise.to(self._device), steps=20, guidance=3.0)[0]
 
         return sample_sheet(self._validation, self._autoencoder, make, self._device)
 
     def export(self, folder: Path) -> None:
         """Save the transformer."""
-        self._generator.transformer.save_pretrained(folder / "transformer")
+        self._denoiser.transformer.save_pretrained(folder / "transformer")

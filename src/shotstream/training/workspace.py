@@ -22,19 +22,19 @@ from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.models.text import CaptionEncoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.pipeline import ShotStreamPipeline
-from shotstream.training.autoencoder import LearnAutoencoder, new_autoencoder
-from shotstream.training.captions import LearnCaptions
-from shotstream.training.causal_init import LearnCausally, record_pairs
-from shotstream.training.distributed import ALONE, World
-from shotstream.training.generator import Generator
-from shotstream.training.judge import LearnToJudge
+from shotstream.training.autoencoder import AutoencoderStage, new_autoencoder
+from shotstream.training.captions import CaptionsStage
+from shotstream.training.causal_init import CausalInitStage, record_pairs
+from shotstream.training.denoiser import Denoiser
+from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup
+from shotstream.training.judge import JudgeStage
 from shotstream.training.loop import train
 from shotstream.training.networks import check_base, make_captions, make_schedule, make_transformer
 from shotstream.training.run import RunFolder
-from shotstream.training.self_forcing import LearnFromOwnShots, own_history, true_history
+from shotstream.training.self_forcing import SelfForcingStage, own_history, true_history
 from shotstream.training.settings import Recipe, StageSettings
 from shotstream.training.stage import Stage
-from shotstream.training.teacher import LearnNextShot
+from shotstream.training.teacher import TeacherStage
 from shotstream.world.judge import Judge
 from shotstream.world.sampler import Split
 
@@ -67,8 +67,11 @@ class MissingStageError(ValueError):
 class Workspace:
     """A recipe and its run folder; `run` trains a stage, `save_pipeline` puts the parts together."""
 
-    def __init__(self, recipe: Recipe, folder: Path, device: torch.device, world: World = ALONE):
+    def __init__(
+        self, recipe: Recipe, folder: Path, device: torch.device, world: ProcessGroup = SINGLE_PROCESS
+    ):
         self.recipe, self.folder, self.device, self.world = recipe, folder, device, world
+        self._opened: dict[Split, NextShots] = {}
 
     def run(self, name: str) -> Path:
         """Train a stage (or go on with it) and return where its networks were exported."""
@@ -117,50 +120,52 @@ class Workspace:
     def _learn_captions(self) -> Stage:
         text = make_captions(self.recipe)
         self._placed(text.text_encoder)
-        return LearnCaptions(self.recipe.captions, text)
+        return CaptionsStage(self.recipe.captions, text)
 
     def _learn_autoencoder(self) -> Stage:
         settings, drawn = self.recipe.autoencoder, self.drawn("train")
         network = self._placed(new_autoencoder(settings, drawn))
-        return LearnAutoencoder(settings, network, drawn, self.drawn("held-out"))
+        return AutoencoderStage(settings, network, drawn, self.drawn("held-out"))
 
     def _learn_decoder(self) -> Stage:
         network = self._autoencoder("autoencoder")
-        return LearnAutoencoder(self.recipe.decoder, network, self.drawn("train"), self.drawn("held-out"))
+        return AutoencoderStage(self.recipe.decoder, network, self.drawn("train"), self.drawn("held-out"))
 
     def _learn_next_shot(self) -> Stage:
-        generator = self._new_generator()
-        data, validation = (self.next_shots(split, generator.text) for split in SPLITS)
-        return LearnNextShot(self.recipe.teacher, generator, data, validation, self.autoencoder)
+        denoiser = self._new_denoiser()
+        data, validation = (self.next_shots(split, denoiser.text) for split in SPLITS)
+        return TeacherStage(self.recipe.teacher, denoiser, data, validation, self.autoencoder)
 
     def _learn_causally(self) -> Stage:
-        teacher = self.generator("teacher")
-        student = self.generator("teacher", teacher.text)
+        teacher = self.denoiser("teacher")
+        student = self.denoiser("teacher", teacher.text)
         data, validation = (self.next_shots(split, teacher.text) for split in SPLITS)
         settings = self.recipe.causal_init
         with self.world.in_turn():
             pairs = record_pairs(self._place("pairs"), teacher, data, settings)
-        return LearnCausally(settings, student, pairs, data, validation, self.autoencoder)
+        return CausalInitStage(settings, student, pairs, data, validation, self.autoencoder)
 
     def _learn_from_own_shots(self) -> Stage:
         settings = self.recipe.intra_shot
         roles = self._roles("causal-init")
         data, validation = (self.next_shots(split, roles[0].text) for split in SPLITS)
         history = true_history(data, settings)
-        return LearnFromOwnShots("intra-shot", settings, *roles, history, validation, self.autoencoder)
+        return SelfForcingStage("intra-shot", settings, *roles, history, validation, self.autoencoder)
 
     def _learn_from_own_stories(self) -> Stage:
         settings, autoencoder = self.recipe.inter_shot, self.autoencoder
         roles = self._roles(settings.start)
         data, validation = (self.next_shots(split, roles[0].text) for split in SPLITS)
         history = own_history(data, settings, roles[0], autoencoder)
-        return LearnFromOwnShots("inter-shot", settings, *roles, history, validation, autoencoder)
+        return SelfForcingStage("inter-shot", settings, *roles, history, validation, autoencoder)
 
     def _learn_to_judge(self) -> Stage:
-        settings, world = self.recipe.judge, self.recipe.world
-        judge = Judge(world.height, world.width, settings.frame_step, settings.widths, settings.features)
+        settings = self.recipe.judge
+        judge = Judge(
+            settings.height, settings.width, settings.frame_step, settings.widths, settings.features
+        )
         drawn, held_out = (self.drawn(split) for split in SPLITS)
-        return LearnToJudge(settings, self._placed(judge), drawn, held_out, self.autoencoder)
+        return JudgeStage(settings, self._placed(judge), drawn, held_out, self.autoencoder)
 
     def drawn(self, split: Split) -> Shards:
         """Drawn frames of a split, from which the autoencoder learns."""
@@ -169,7 +174,15 @@ class Workspace:
         return write_frames(self._place(f"drawn-{split}"), few)
 
     def next_shots(self, split: Split, text: CaptionEncoder) -> NextShots:
-        """Encoded stories of a split, from which the generator learns, their captions in tokens of `text`."""
+        """Encoded stories of a split, from which the generator learns, their captions in tokens of `text`.
+
+        They are opened once: on a GPU that takes seconds.
+        """
+        if split not in self._opened:
+            self._opened[split] = self._open_stories(split, text)
+        return self._opened[split]
+
+    def _open_stories(self, split: Split, text: CaptionEncoder) -> NextShots:
         budget = self.recipe.world.context_frames
         folder, autoencoder = self._place(f"latents-{split}"), self.autoencoder
         with self.world.in_turn():
@@ -200,28 +213,32 @@ class Workspace:
                     "encoded; give a base with the light one, such as a model that a mini recipe exported."
                 )
             return self._placed(vae).eval().requires_grad_(False)
-        finished = (self._place("decoder") / "export").exists()
-        return self._autoencoder("decoder" if finished else "autoencoder").eval().requires_grad_(False)
+        last = "decoder" if self.finished("decoder") else "autoencoder"
+        return self._autoencoder(last).eval().requires_grad_(False)
 
     def _autoencoder(self, stage: str) -> TinyVideoAutoencoder:
         return self._placed(TinyVideoAutoencoder.from_pretrained(self._exported(stage)))
 
-    def _roles(self, student: str) -> tuple[Generator, Generator, Generator]:
+    def _roles(self, student: str) -> tuple[Denoiser, Denoiser, Denoiser]:
         """Student, teacher and critic of self-forcing; their frozen caption encoder is one."""
-        teacher = self.generator("teacher")
-        return self.generator(student, teacher.text), teacher, self.generator("teacher", teacher.text)
+        teacher = self.denoiser("teacher")
+        return self.denoiser(student, teacher.text), teacher, self.denoiser("teacher", teacher.text)
 
-    def generator(self, name: str, text: CaptionEncoder | None = None) -> Generator:
+    def denoiser(self, name: str, text: CaptionEncoder | None = None) -> Denoiser:
         """The trained generator of a stage; its caption encoder is `text`, or the teacher's loaded anew."""
         folder = self._exported(name) / "transformer"
         transformer = self._placed(CausalWanTransformer3DModel.from_pretrained(folder))
         schedule, negative_prompt = make_schedule(self.recipe), self.recipe.negative_prompt
-        return Generator(transformer, text or self._trained_text(), schedule, negative_prompt)
+        return Denoiser(transformer, text or self._trained_text(), schedule, negative_prompt)
 
     def _place(self, name: str) -> Path:
         """Where a stage or data are: in this run's folder, or where only an earlier run has them, there."""
         own, earlier = self.folder / name, self.recipe.earlier
         return own if own.exists() or earlier is None or not (earlier / name).exists() else earlier / name
+
+    def finished(self, name: str) -> bool:
+        """Whether a stage has been trained to its end, here or in the earlier run."""
+        return (self._place(name) / "export").exists()
 
     def _exported(self, name: str) -> Path:
         folder = self._place(name) / "export"
@@ -242,7 +259,7 @@ class Workspace:
         return network
 
     def _trained_text(self) -> CaptionEncoder:
-        """The caption encoder, frozen, with the vocabulary that it was trained with; the base's if there is one."""
+        """The frozen caption encoder with the vocabulary it was trained with: trained here, or the base's."""
         length, base = self.recipe.teacher.network.text_length, self._base
         if base is not None:
             return CaptionEncoder(base.tokenizer, base.text_encoder.requires_grad_(False), length)
@@ -251,8 +268,8 @@ class Workspace:
         encoder = load_text_encoder(folder / "text_encoder").eval().requires_grad_(False)
         return CaptionEncoder(tokenizer, self._placed(encoder), length)
 
-    def _new_generator(self) -> Generator:
-        """What the teacher starts from: the recipe's base or a fresh transformer; its text encoder is frozen."""
+    def _new_denoiser(self) -> Denoiser:
+        """What the teacher starts from: the base's transformer or a fresh one; text encoders are frozen."""
         recipe, base, text = self.recipe, self._base, self._trained_text()
         if base is None:
             transformer = make_transformer(recipe, self.autoencoder)
@@ -261,17 +278,17 @@ class Workspace:
             check_base(recipe, transformer, self.autoencoder)
         self._placed(transformer)
         self._placed(text.text_encoder)
-        return Generator(transformer, text, make_schedule(recipe), recipe.negative_prompt)
+        return Denoiser(transformer, text, make_schedule(recipe), recipe.negative_prompt)
 
     @cached_property
     def _base(self) -> ShotStreamPipeline | None:
         return None if self.recipe.base is None else ShotStreamPipeline.from_pretrained(self.recipe.base)
 
     @property
-    def student(self) -> Generator:
+    def student(self) -> Denoiser:
         """The student of the last finished stage."""
-        made = [name for name in STUDENT_STAGES if (self._place(name) / "export").exists()]
-        return self.generator(made[-1] if made else STUDENT_STAGES[0])
+        made = [name for name in STUDENT_STAGES if self.finished(name)]
+        return self.denoiser(made[-1] if made else STUDENT_STAGES[0])
 
     def save_pipeline(self) -> Path:
         """Put the finished parts together in float16 as a model folder, and return it."""

@@ -21,9 +21,13 @@ from torch import Tensor, nn
 from shotstream.world import vocabulary
 
 NOBODY = "nobody"
+UNCLEAR = "unclear"
+"""The answer where nothing can be said: a melted face, two shots laid over one another."""
+CLEAN, SPOILT = "clean", "spoilt"
+"""Whether figures are whole and sharp."""
 STANDS = ("first", "second")
 """A shot shows one or two characters; alone, a character is the first, together the first is the left one."""
-_OF_THE_SHOT: Mapping[str, tuple[str, ...]] = {
+OF_THE_SHOT: Mapping[str, tuple[str, ...]] = {
     "place": tuple(vocabulary.PLACES),
     "time": tuple(vocabulary.TIMES),
     "landmark": tuple(name for pair in vocabulary.LANDMARKS.values() for name in pair),
@@ -34,22 +38,25 @@ _OF_THE_SHOT: Mapping[str, tuple[str, ...]] = {
     "feeling": tuple(vocabulary.FEELINGS),
     "prop": tuple(vocabulary.PROPS),
 }
-_OF_A_CHARACTER: Mapping[str, tuple[str, ...]] = {
+"""Questions about a shot, with the answers that are right of a drawn one."""
+OF_A_CHARACTER: Mapping[str, tuple[str, ...]] = {
     "kind": tuple(vocabulary.KINDS),
     "colour": tuple(vocabulary.COLOURS),
     "accessory": tuple(vocabulary.ACCESSORIES),
     "accessory_colour": (*vocabulary.ACCESSORY_COLOURS, vocabulary.NONE),
     "pattern": vocabulary.PATTERNS,
 }
+"""Questions about each character, likewise."""
 Questions = Mapping[str, tuple[str, ...]]
 """Question -> possible answers."""
 QUESTIONS: Questions = {
-    **_OF_THE_SHOT,
+    **{name: (*answers, UNCLEAR) for name, answers in OF_THE_SHOT.items()},
     **{
-        f"{stand} {name}": (*answers, NOBODY) if stand == "second" else answers
+        f"{stand} {name}": (*answers, *((NOBODY,) if stand == "second" else ()), UNCLEAR)
         for stand in STANDS
-        for name, answers in _OF_A_CHARACTER.items()
+        for name, answers in OF_A_CHARACTER.items()
     },
+    "figures": (CLEAN, SPOILT),
 }
 """All that can be asked about the world of today."""
 
@@ -70,10 +77,11 @@ def true_answers(attributes: dict[str, Any], shot: int) -> dict[str, str]:
         "action": told["action"],
         "feeling": told.get("feeling", vocabulary.CALM),
         "prop": told.get("prop", vocabulary.NONE),
+        "figures": CLEAN,
     }
     for order, stand in enumerate(STANDS):
         seen = told["subjects"][order : order + 1]
-        facts = {name: NOBODY for name in _OF_A_CHARACTER}
+        facts = {name: NOBODY for name in OF_A_CHARACTER}
         for character in (story["cast"][index] for index in seen):
             facts = {k: v for k, v in character.items() if k != "hidden"} | character["hidden"]
         answers |= {f"{stand} {name}": value for name, value in facts.items()}
@@ -124,11 +132,18 @@ class Judge(ModelMixin, ConfigMixin):
 
     def frame_features(self, frames: Tensor) -> Tensor:
         """What single frames look like: `[B, T, 3, H, W]` in [-1, 1] to `[B, T, D]`."""
+        return self.look(self._fit(frames).flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+    def prepare(self, frames: Tensor) -> Tensor:
+        """Pick the frames it looks at, in its size: `[B, T, 3, H, W]` to `[B, T / frame_step, 3, h, w]`."""
+        return self._fit(frames[:, :: self.config["frame_step"]])
+
+    def _fit(self, frames: Tensor) -> Tensor:
         size = (self.config["height"], self.config["width"])
-        pictures = frames.flatten(0, 1)
-        if pictures.shape[-2:] != size:
-            pictures = functional.interpolate(pictures, size, mode="bilinear", antialias=True)
-        return self.look(pictures).unflatten(0, frames.shape[:2])
+        if frames.shape[-2:] == size:
+            return frames
+        pictures = functional.interpolate(frames.flatten(0, 1), size, mode="bilinear", antialias=True)
+        return pictures.unflatten(0, frames.shape[:2])
 
     def forward(self, frames: Tensor) -> dict[str, Tensor]:
         """Read shots.
@@ -139,7 +154,11 @@ class Judge(ModelMixin, ConfigMixin):
         Returns:
             Logits `[B, answers]` of every question.
         """
-        x = self.frame_features(frames[:, :: self.config["frame_step"]]).transpose(1, 2)  # [B, D, T]
+        return self.read(self.prepare(frames))
+
+    def read(self, prepared: Tensor) -> dict[str, Tensor]:
+        """Read shots that `prepare` has made; a single frame will do. Returns what `forward` does."""
+        x = self.frame_features(prepared).transpose(1, 2)  # [B, D, T]
         for follow in self.follow:
             x = x + follow(functional.silu(x))
         seen = torch.cat([x.mean(dim=-1), x.amax(dim=-1)], dim=1)  # [B, 2 D]

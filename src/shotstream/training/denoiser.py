@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from shotstream.data.next_shot import Choice, NextShot, NextShots
-from shotstream.data.share import WHOLE, Share
+from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
+from shotstream.data.next_shot import BatchChoice, NextShot, NextShots
 from shotstream.diffusion.samplers import guided, sample_ode
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.models.autoencoder import VideoAutoencoder
@@ -25,7 +25,7 @@ from shotstream.training.pictures import picture_grid
 from shotstream.training.stage import step_generator
 
 
-class Generator:
+class Denoiser:
     """A transformer with its captions and schedule, asked for the flow of a `NextShot`.
 
     The teacher uses it bidirectionally, the student's stages block-causally.
@@ -94,7 +94,11 @@ class Generator:
         return sample_ode(lambda x, t: guided(*flows(x, t), guidance), noise, self.schedule, steps, keep)
 
     def roll_out(
-        self, shot: NextShot, generator: torch.Generator, steps: int | None = None, share: Share = WHOLE
+        self,
+        shot: NextShot,
+        generator: torch.Generator,
+        steps: int | None = None,
+        batch_slice: BatchSlice = WHOLE_BATCH,
     ) -> Tensor:
         """Tell shots chunk by chunk through the cache, as users are served.
 
@@ -103,7 +107,7 @@ class Generator:
             generator: Of the noise, on the CPU.
             steps: How many of the student's steps to execute for every chunk; None for all. Gradients, if
                 autograd is on, flow through the last of them only (self-forcing).
-            share: Which part of a batch the shots are.
+            batch_slice: Which part of a batch the shots are.
 
         Returns:
             Clean latents [B, F, C, h, w].
@@ -138,7 +142,7 @@ class Generator:
                 rollout.commit(made[-1])
 
             def noise_at(_: int, like: Tensor = chunk) -> Tensor:
-                return share.randn(like.shape, generator).to(like)
+                return batch_slice.randn(like.shape, generator).to(like)
 
             made.append(rollout.denoise(noise_at, steps))
         return torch.cat(made, dim=1)
@@ -154,7 +158,7 @@ def sample_sheet(
     rows = []
     stories = list(range(min(len(data.records), 4)))
     for number in (0, data.shots - 1):
-        choice = Choice(stories, [number] * len(stories), remembered=number > 0)
+        choice = BatchChoice(stories, [number] * len(stories), remembered=number > 0)
         shot = data.make(choice).to(device)
         for pair in zip(shot.target, make(shot, number), strict=True):
             true, own = autoencoder.open_decoder().decode(torch.stack(pair))
@@ -163,7 +167,7 @@ def sample_sheet(
     return picture_grid(rows)
 
 
-def told_sheet(student: Generator, data: NextShots, autoencoder: VideoAutoencoder) -> np.ndarray:
+def told_sheet(student: Denoiser, data: NextShots, autoencoder: VideoAutoencoder) -> np.ndarray:
     """Lay out held-out shots as `sample_sheet` does, told by a student through the cache."""
 
     def make(shot: NextShot, number: int) -> Tensor:

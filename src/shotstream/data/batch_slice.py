@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Share:
+class BatchSlice:
     """One of several equal parts of a batch.
 
-    Whoever takes a share draws the random numbers of the *whole* batch, in the same order, and keeps its own
+    Whoever takes a slice draws the random numbers of the *whole* batch, in the same order, and keeps its own
     rows. So the parts together are exactly the batch that one process would have had at once.
     """
 
@@ -41,5 +41,5 @@ class Share:
         return self.of(torch.randn(shape[0] * self.parts, *shape[1:], generator=generator))
 
 
-WHOLE = Share()
+WHOLE_BATCH = BatchSlice()
 """All of a batch at once."""

@@ -9,7 +9,7 @@ Limit = tuple[int, float | None]
 """Steps of a lesson, and its most seconds; None: only steps count."""
 
 
-class Pace:
+class LessonTimer:
     """Counts the steps of a run whose lessons end by steps or by the clock, whichever comes first.
 
     When a lesson's time is over, the rest of its steps is passed over: the run goes on with the first step of
