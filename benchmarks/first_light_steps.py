@@ -148,7 +148,7 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
 def machine(place: Place) -> None:
     """What the card is, and what it can do at most: copies, products in bfloat16 and in 8 bits."""
     from shotstream.benchmark.machine import gpu_driver
-    from shotstream.evaluation import origin
+    from shotstream.machine import provenance as origin
 
     facts = {"hardware": origin.hardware(place.device), "torch": torch.__version__, "commit": origin.commit()}
     answer(machine={**facts, "driver": gpu_driver(), "cudnn": torch.backends.cudnn.version()})

@@ -18,7 +18,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 
 from shotstream.benchmark.random_models import make_random_pipeline
 from shotstream.models.text import make_tokenizer
-from shotstream.streaming.memory_sizes import UMT5_XXL
+from shotstream.streaming.vram_sizes import UMT5_XXL
 
 STORIES = Path(__file__).parents[1] / "stories"
 

@@ -20,7 +20,7 @@ from shotstream import CausalWanTransformer3DModel, ShotStreamPipeline
 from shotstream.media.pictures import write_png
 from shotstream.media.sheet import contact_sheet
 from shotstream.models.text import make_text_encoder
-from shotstream.streaming.memory import select_frames
+from shotstream.streaming.context_frames import select_frames
 from shotstream.world.sampler import sample_story
 from shotstream.world.scene import draw_shot
 

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from shotstream import CausalWanTransformer3DModel, ShotStreamPipeline, Story
 from shotstream.cli.main import app
-from shotstream.loading.hub import SHOTSTREAM, TINY_DECODER, WAN, look_up
+from shotstream.loading.hub import SHOTSTREAM, TINY_DECODER, WAN, check_status
 from shotstream.loading.weight_names import to_original
 from shotstream.machine.free_space import NotEnoughSpaceError, check_disk, check_memory
 from shotstream.models.autoencoder_taew import TinyWanDecoder
@@ -272,8 +272,8 @@ def test_a_pinned_part_that_is_here_needs_no_hub(offline, repositories, monkeypa
     fill_cache(offline, repositories)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")  # nobody answers
-    assert not look_up(WAN).missing
-    assert look_up(SHOTSTREAM).commit == NEWEST  # what the branch was when it was fetched
+    assert not check_status(WAN).missing
+    assert check_status(SHOTSTREAM).commit == NEWEST  # what the branch was when it was fetched
 
 
 def test_a_full_disk_is_told_before(tmp_path):

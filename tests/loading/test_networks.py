@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 
 from shotstream.loading.networks import (
     load_autoencoder,
-    load_text_encoder_file,
     load_tiny_decoder,
     load_transformer,
+    load_umt5,
     read_sizes,
 )
 from shotstream.loading.weight_files import CheckpointError, WeightFile, read_weights
@@ -107,7 +107,7 @@ def test_umt5_from_wans_file_and_transformers_folder(tmp_path):
     encoder.save_pretrained(tmp_path / "text_encoder")
     ids = torch.arange(6).unsqueeze(0)
     for path in (write(tmp_path / "models_t5.pth", original), tmp_path / "text_encoder"):
-        loaded = load_text_encoder_file(path)
+        loaded = load_umt5(path)
         with torch.no_grad():
             assert torch.equal(loaded(ids).last_hidden_state, encoder(ids).last_hidden_state)
 
@@ -243,7 +243,7 @@ BIAS = "blocks.0.pos_embedding.embedding.weight"
 )
 def test_bad_umt5_files_are_refused_in_a_sentence(tmp_path, change, message):
     with pytest.raises(CheckpointError, match=message):
-        load_text_encoder_file(write(tmp_path / "t5.pth", original_umt5()[1] | change))
+        load_umt5(write(tmp_path / "t5.pth", original_umt5()[1] | change))
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from shotstream.loading.text_source import load_text_encoder
 from shotstream.models.text import (
     CaptionEncoder,
     clean_caption,
-    load_text_encoder,
     make_text_encoder,
     make_tokenizer,
 )

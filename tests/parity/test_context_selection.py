@@ -6,7 +6,7 @@ from itertools import accumulate
 
 import pytest
 
-from shotstream.streaming.memory import select_frames
+from shotstream.streaming.context_frames import select_frames
 
 from .conftest import Golden
 

@@ -42,10 +42,10 @@ def pin(frame: int) -> Step:
     """Pin a frame that is remembered, in place of one that was pinned before."""
 
     def step(session: StorySession) -> None:
-        for pinned in list(session.memory.pins)[2:]:
+        for pinned in list(session.context.pins)[2:]:
             session.unpin(*pinned.key)
-        if session.memory.frames:
-            session.pin(*session.memory.frames[frame % len(session.memory.frames)].key)
+        if session.context.frames:
+            session.pin(*session.context.frames[frame % len(session.context.frames)].key)
 
     return step
 
@@ -75,7 +75,7 @@ def tell(session: StorySession, steps: list[Step], patient: bool = False) -> lis
         if step is make and result is not None:
             seen.append((result.shot, result.take, result.index, result.prompt, result.frames.tobytes()))
         if patient:
-            session._stage.stills.wait()
+            session._generator.stills.wait()
     return seen
 
 
@@ -90,7 +90,7 @@ def test_the_same_calls_give_the_same_bytes_however_long_one_waits(pipeline, ste
 @given(tellings)
 def test_when_clean_passes_are_made_changes_nothing(pipeline, steps: list[Step]) -> None:
     late, early = pipeline.open("a fox", seed=1), pipeline.open("a fox", seed=1)
-    early._stage.commits_early = not late._stage.commits_early
+    early._generator.commits_early = not late._generator.commits_early
     assert tell(late, steps) == tell(early, steps)
 
 
@@ -139,11 +139,11 @@ def test_a_retake_changes_one_shot_alone(pipeline, shots: int, data) -> None:
     for number in range(shots):
         list(session.shoot(PROMPTS[number % 3], chunks=1 + number % 2))
     shot = data.draw(st.integers(0, shots - 1))
-    kept = {frame.key: frame for frame in session.memory.frames}
+    kept = {frame.key: frame for frame in session.context.frames}
     script = [(record.take, record.prompts) for record in session.script]
     list(session.retake(shot, prompt=data.draw(st.sampled_from([None, "night"]))))
-    assert {frame.key for frame in session.memory.frames} == set(kept)
-    for frame in session.memory.frames:
+    assert {frame.key for frame in session.context.frames} == set(kept)
+    for frame in session.context.frames:
         same = np.array_equal(frame.pixels, kept[frame.key].pixels)
         assert same == (frame.shot != shot)
     for record, (take, prompts) in zip(session.script, script, strict=True):

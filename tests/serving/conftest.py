@@ -24,7 +24,7 @@ from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import MadeWith, StoredChunk
 from shotstream.serving.telling import Telling
 from shotstream.streaming.chunk import Chunk
-from shotstream.streaming.memory import RememberedFrame
+from shotstream.streaming.context_frames import ContextFrame
 
 MADE_WITH = MadeWith("tiny", 16, 16, 8.0)
 FOX = "159ecc12ddcecdf4c52b63f728453586"
@@ -104,7 +104,7 @@ class Studio:
             self.order.append(story)
             self.viewers.setdefault(story, Viewer()).chunks.append(chunk)
 
-    def _keep(self, story: str, frames: Sequence[RememberedFrame]) -> None:
+    def _keep(self, story: str, frames: Sequence[ContextFrame]) -> None:
         for frame in frames:
             self.store.keep_still(story, frame)
 

@@ -137,8 +137,7 @@ def until(done) -> None:
 
 
 def test_an_error_with_one_storys_chunk_costs_no_other_its_own(studio: Studio, monkeypatch) -> None:
-    """They share passes; the one that failed tells again what it could not save."""
-    studio.engine._most_together = lambda: 2
+    """The one that failed tells again what it could not save."""
     one, other = studio.begin(), studio.begin()
     for telling in (one, other):
         studio.send(telling, type="shoot", prompt="runs", chunks=3)

@@ -13,7 +13,7 @@ import torch
 from shotstream import Chunk, ShotStreamPipeline, Story, StorySession, TinyWanDecoder
 from shotstream.loading.folders import ModelError
 from shotstream.streaming.chunk import FullFramesError
-from shotstream.streaming.decoding import BackgroundDecoder, Moment
+from shotstream.streaming.decoding import BackgroundDecoder, StreamEvent
 
 pytestmark = pytest.mark.cpu
 
@@ -72,23 +72,23 @@ def test_streams_beside_one_another_change_nothing(make_pipeline, decoder: str) 
     pipeline.register_modules(live_decoder=TinyWanDecoder(latent_channels=4, widths=(8, 8, 8, 8)).eval())
     pipeline.to("cuda")
     late, early = pipeline.open("a fox"), pipeline.open("a fox", decoder=decoder)
-    assert early._stage.commits_early
-    late._stage.commits_early = False
+    assert early._generator.commits_early
+    late._generator.commits_early = False
     assert same(telling(late), telling(early))
 
 
 @pytest.mark.parametrize("decoder", ["full", "tiny"])
 def test_an_early_clean_pass_changes_nothing(live, decoder: str) -> None:
     late, early = live.open("a fox", decoder=decoder), live.open("a fox", decoder=decoder)
-    assert not late._stage.commits_early, "on a CPU it would only delay the frames"
-    early._stage.commits_early = True
+    assert not late._generator.commits_early, "on a CPU it would only delay the frames"
+    early._generator.commits_early = True
     assert same(telling(late), telling(early))
 
 
 @pytest.mark.parametrize("early", [False, True])
 def test_a_snapshot_mid_shot_goes_on_bit_for_bit(live, early: bool) -> None:
     session, other = (live.open("a fox", decoder="tiny") for _ in range(2))
-    session._stage.commits_early = early
+    session._generator.commits_early = early
     list(session.shoot("runs"))
     session.cut("sleeps", chunks=6)
     for _ in range(4):
@@ -121,7 +121,7 @@ def test_the_background_decoder_keeps_order_and_goes_on_beside(live) -> None:
     plain = decoder.decode
     decoder.decode = lambda latents: (thread.append(threading.get_ident()), plain(latents))[1]
     background = BackgroundDecoder(torch.device("cpu"), torch.float32)
-    made = Moment(torch.device("cpu"))
+    made = StreamEvent(torch.device("cpu"))
     promised = [background.submit(decoder, piece, made) for piece in clip.split(2, dim=1)]
     frames = np.concatenate([future.result() for future in promised])
     whole = live.autoencoder.open_decoder().decode(clip)[0].clamp(-1, 1)
@@ -237,8 +237,8 @@ def test_a_closed_session_waits_for_nothing_and_can_be_gone_on_from(live, chunks
     with pytest.raises(ValueError, match="this session is closed; open another"):
         session.cut("sleeps")
     assert session.next_chunk() is None
-    assert session.memory.shot_frames == [5, 29]
-    pictures = {frame.key: frame.pixels for frame in session.memory.frames}
+    assert session.context.shot_frames == [5, 29]
+    pictures = {frame.key: frame.pixels for frame in session.context.frames}
     assert np.array_equal(pictures[1, 0], told[0].full_frames()[0])
     assert np.array_equal(pictures[1, 28], told[3].frames[-1]), "as it was shown"
     go_on.set()
@@ -258,7 +258,7 @@ def test_full_frames_that_are_cancelled_stop_no_story(live) -> None:
     with pytest.raises(FullFramesError, match="was stopped before it had made chunk 3"):
         session.cut("sleeps")
     session.cut("sleeps")
-    assert session.memory.shot_frames == [5, 29]
+    assert session.context.shot_frames == [5, 29]
 
 
 @pytest.mark.parametrize("decoder", ["full", "tiny"])

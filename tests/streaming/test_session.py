@@ -66,7 +66,7 @@ def test_a_cut_inside_the_loop_goes_on_with_the_next_shot(session: StorySession)
         if seen == [(0, 0, False), (0, 1, False)]:
             session.cut("sleeps", chunks=1)
     assert seen == [(0, 0, False), (0, 1, False), (1, 0, True)]
-    assert session.memory.shot_frames == [13, 5]
+    assert session.context.shot_frames == [13, 5]
 
 
 def test_a_shot_cut_before_its_first_chunk_leaves_no_trace(pipeline, session) -> None:
@@ -96,6 +96,33 @@ def test_extending_is_as_asking_for_the_longer_shot(pipeline, session) -> None:
     assert np.array_equal(tell(session, "sleeps")[0], tell(whole, "sleeps")[0])
 
 
+@pytest.mark.parametrize("failing", [1, 2, 3])
+@pytest.mark.parametrize("redirected", [True, False])
+def test_a_chunk_that_failed_can_be_made_again(pipeline, session, redirected: bool, failing: int) -> None:
+    """Whichever pass fails: one over the window under another prompt, the clean one, a denoising step."""
+    alone, passes = pipeline.open("a red fox", seed=5), []
+    for story in (session, alone):
+        story.cut("runs", chunks=4)
+        story.next_chunk()
+        story.next_chunk()
+        if redirected:
+            story.redirect("sleeps")
+
+    def fail(*_: object) -> None:
+        passes.append(None)
+        if len(passes) == failing:
+            raise torch.OutOfMemoryError
+
+    handle = pipeline.transformer.register_forward_pre_hook(fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        session.next_chunk()
+    handle.remove()
+    for _ in range(2):
+        made, expected = session.next_chunk(), alone.next_chunk()
+        assert made.latents.equal(expected.latents)
+        assert np.array_equal(made.frames, expected.frames)
+
+
 def test_redirecting_keeps_what_was_shown_and_changes_what_follows(pipeline, session) -> None:
     straight = list(session.shoot("runs", chunks=5))
     other = pipeline.open("a red fox", seed=5)
@@ -107,7 +134,7 @@ def test_redirecting_keeps_what_was_shown_and_changes_what_follows(pipeline, ses
     assert [chunk.prompt for chunk in turned] == ["runs"] * 2 + ["sleeps in the snow"] * 3
     same = [np.array_equal(a.frames, b.frames) for a, b in zip(straight, turned, strict=True)]
     assert same == [True, True, False, False, False]
-    assert {frame.prompt for frame in other.memory.frames} == {"runs", "sleeps in the snow"}
+    assert {frame.prompt for frame in other.context.frames} == {"runs", "sleeps in the snow"}
 
 
 def test_redirecting_to_the_same_prompt_changes_nothing(pipeline, session) -> None:
@@ -136,9 +163,9 @@ def test_a_retake_touches_one_shot_and_later_ones_remember_it(pipeline, session)
         ("snow", 1),
         ("cat", 0),
     ]
-    remembered = zip(session.memory.choose(3), plain.memory.choose(3), strict=True)
+    remembered = zip(session.context.choose(3), plain.context.choose(3), strict=True)
     assert [now is before for now, before in remembered] == [True, True, False, False, True, True]
-    assert np.array_equal(session.memory.choose(3)[2].pixels, chunks[0].frames[0])
+    assert np.array_equal(session.context.choose(3)[2].pixels, chunks[0].frames[0])
     assert not np.array_equal(tell(session, "night")[0], tell(plain, "night")[0])
 
 
@@ -162,11 +189,11 @@ def test_a_retake_of_the_running_shot_has_its_whole_length(session: StorySession
 
 def test_an_abandoned_retake_leaves_the_former_take(session: StorySession) -> None:
     tell(session, "runs", "sleeps")
-    before = [frame.pixels for frame in session.memory.frames]
+    before = [frame.pixels for frame in session.context.frames]
     session.retake(0)
     session.cut("cat")
     assert [record.take for record in session.script] == [0, 0]
-    assert all(a is b.pixels for a, b in zip(before, session.memory.frames, strict=True))
+    assert all(a is b.pixels for a, b in zip(before, session.context.frames, strict=True))
 
 
 def test_a_branch_goes_its_own_way(session: StorySession) -> None:
@@ -176,7 +203,7 @@ def test_a_branch_goes_its_own_way(session: StorySession) -> None:
     tell(branch, "snow", "night")
     assert [record.prompt for record in session.script] == ["runs", "sleeps", "cat"]
     assert [record.prompt for record in branch.script] == ["runs", "sleeps", "cat", "snow", "night"]
-    assert session.memory.shot_frames == [21, 21, 21]
+    assert session.context.shot_frames == [21, 21, 21]
 
 
 def test_pins_and_references_change_later_shots_only(pipeline, session) -> None:
@@ -190,7 +217,7 @@ def test_pins_and_references_change_later_shots_only(pipeline, session) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     reference = session.reference(picture, "a cat")
     assert reference.key == (0, -1)
-    assert [frame.key for frame in session.memory.choose(1)] == [
+    assert [frame.key for frame in session.context.choose(1)] == [
         (0, -1),
         (0, 0),
         (0, 3),
@@ -203,8 +230,8 @@ def test_pins_and_references_change_later_shots_only(pipeline, session) -> None:
     session.unpin(0, 3)
     session.unpin(*reference.key)
     session.retake(1)
-    assert [frame.key for frame in session.memory.choose(1)] == [
-        frame.key for frame in plain.memory.choose(1)
+    assert [frame.key for frame in session.context.choose(1)] == [
+        frame.key for frame in plain.context.choose(1)
     ]
 
 
@@ -260,8 +287,8 @@ def test_memory_is_flat_from_shot_2_to_shot_40(pipeline) -> None:
     session, tensor_bytes, pictures = pipeline.open("a fox", history_shots=4), {}, []
     for shot in range(41):
         film(session.shoot(f"runs {shot % 10}", chunks=2))
-        session._stage.stills.wait()
-        pictures.append(len(session.memory.frames))
+        session._generator.stills.wait()
+        pictures.append(len(session.context.frames))
         if shot in (2, 20, 40):
             tensor_bytes[shot] = living_tensor_bytes()
     assert tensor_bytes[40] == tensor_bytes[20] < 1.05 * tensor_bytes[2]
@@ -346,10 +373,10 @@ def test_a_take_that_cannot_be_found_changes_nothing(pipeline) -> None:
     def lost(frame: int) -> np.ndarray:
         raise OSError("gone")
 
-    memory = [frame.pixels.tobytes() for frame in session.memory.frames]
+    memory = [frame.pixels.tobytes() for frame in session.context.frames]
     with pytest.raises(OSError, match="gone"):
         session.choose(record, lost)
     assert session.script[0].take == 1
-    assert [frame.pixels.tobytes() for frame in session.memory.frames] == memory
+    assert [frame.pixels.tobytes() for frame in session.context.frames] == memory
     session.extend(chunks=1)
     assert session.next_chunk() is not None

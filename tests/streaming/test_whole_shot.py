@@ -39,8 +39,8 @@ def test_its_shots_are_those_of_the_teacher_in_training(teacher):
     """Second shot, from the first one's remembered frames, as `Denoiser.sample` makes it."""
     session = teacher.open(STORY.setting, STORY.seed)
     list(session.shoot(STORY.shots[0].prompt))
-    remembered = session.memory.choose(1)
-    stills = session._stage.stills.latents(remembered)
+    remembered = session.context.choose(1)
+    stills = session._generator.stills.latents(remembered)
     (chunk,) = session.shoot(STORY.shots[1].prompt)
 
     text = CaptionEncoder(teacher.tokenizer, teacher.text_encoder, teacher.transformer.config["text_length"])

@@ -65,7 +65,7 @@ def _text(transformer: CausalWanTransformer3DModel, shot: int) -> Tensor:
 
 
 class ChunkLoop:
-    """Rolls shots out one after the other, as `streaming.stage.Stage` does, without caption and pixels.
+    """Rolls shots out one after the other, as `ShotGenerator` does, without caption and pixels.
 
     Args:
         transformer: The network.

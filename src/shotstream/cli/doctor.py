@@ -17,7 +17,7 @@ from shotstream import __version__
 app = typer.Typer(add_completion=False)
 
 if TYPE_CHECKING:
-    from shotstream.streaming.memory_plan import Sizes
+    from shotstream.streaming.vram_plan import VramSizes
 
 _BUDGETS_GIB = (8, 12, 16, 24)
 """Of graphics cards; what is sold as 8 GB has 8 GiB."""
@@ -147,7 +147,7 @@ def show_plan(model: str, height: int | None, width: int | None) -> None:
     Raises:
         ValueError: If the model is not here, or cannot make pictures of that size.
     """
-    from shotstream.streaming.memory_sizes import measure
+    from shotstream.streaming.vram_sizes import measure
 
     console = Console(highlight=False)
     with console.status("working it out"):
@@ -156,17 +156,17 @@ def show_plan(model: str, height: int | None, width: int | None) -> None:
     for name, size in vars(sizes).items():
         parts.add_row(name.replace("_", " "), f"{size / 2**30:.2f}")
     console.print(parts)
-    console.print(ways_table(sizes))
+    console.print(plans_table(sizes))
     for budget in _BUDGETS_GIB:
         console.print(f"{budget} GB: {advise(sizes, model, height, width, budget)}", soft_wrap=True)
 
 
-def ways_table(sizes: Sizes) -> Table:
+def plans_table(sizes: VramSizes) -> Table:
     """Ways to run a model: what each takes, and whether that fits."""
     import torch
 
     from shotstream.machine.free_space import GIB, all_memory
-    from shotstream.streaming.memory_plan import RESERVED_BYTES, WAYS
+    from shotstream.streaming.vram_plan import RESERVED_BYTES, VRAM_PLANS
 
     gpu = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
     here = gpu or all_memory() or 0
@@ -174,38 +174,38 @@ def ways_table(sizes: Sizes) -> Table:
     budgets = [f"{budget} GB" for budget in _BUDGETS_GIB]
     found = f"here: {'GPU' if gpu else 'no GPU'}, {here / GIB:.0f}"
     table = Table("options of generate", "GPU", "and machine", *budgets, found, title=title)
-    for way in WAYS:
-        if way.decoder == "tiny" and not sizes.live_decoder:
+    for plan in VRAM_PLANS:
+        if plan.decoder == "tiny" and not sizes.live_decoder:
             continue
-        device, host = sizes.device_bytes(way), sizes.host_bytes(way)
+        device, host = sizes.device_bytes(plan), sizes.host_bytes(plan)
         answers = [yes_or_no(device, budget * GIB) for budget in _BUDGETS_GIB]
         if gpu:
             answers.append(yes_or_no(device, gpu))
         else:
-            answers.append("-" if way.offload else yes_or_no(sizes.machine_bytes(way), here))
-        table.add_row(str(way), f"{device / GIB:.2f}", f"{host / GIB:.2f}", *answers)
+            answers.append("-" if plan.offload else yes_or_no(sizes.machine_bytes(plan), here))
+        table.add_row(str(plan), f"{device / GIB:.2f}", f"{host / GIB:.2f}", *answers)
     return table
 
 
-def advise(sizes: Sizes, model: str, height: int, width: int, budget_gib: int) -> str:
+def advise(sizes: VramSizes, model: str, height: int, width: int, budget_gib: int) -> str:
     """Tell how to run a model on a GPU of so many GiB."""
     from shotstream.machine.free_space import GIB
-    from shotstream.streaming.memory_plan import WAYS, recommend, shrink
+    from shotstream.streaming.vram_plan import VRAM_PLANS, recommend, shrink
 
-    way, size = recommend(sizes, budget_gib * GIB), ""
-    if way is None:
+    plan, size = recommend(sizes, budget_gib * GIB), ""
+    if plan is None:
         smaller = shrink(sizes, height, width, budget_gib * GIB)
         if smaller is None:
             return "not even the weights fit"
-        way, size = WAYS[-1], f" and pipe.stream(story, height={smaller[0]}, width={smaller[1]})"
-    if way.offload:
-        return f"in Python, with what {way.options()} stand for, pipe.enable_model_cpu_offload(){size}"
-    return f"shotstream generate STORY --model {'DIR' if model == 'wan-1.3b' else model} {way.options()}"
+        plan, size = VRAM_PLANS[-1], f" and pipe.stream(story, height={smaller[0]}, width={smaller[1]})"
+    if plan.offload:
+        return f"in Python, with what {plan.options()} stand for, pipe.enable_model_cpu_offload(){size}"
+    return f"shotstream generate STORY --model {'DIR' if model == 'wan-1.3b' else model} {plan.options()}"
 
 
 def yes_or_no(taken_bytes: int, offered_bytes: int) -> str:
     """A cell of the table."""
-    from shotstream.streaming.memory_plan import RESERVED_BYTES
+    from shotstream.streaming.vram_plan import RESERVED_BYTES
 
     return "[green]yes[/green]" if taken_bytes + RESERVED_BYTES <= offered_bytes else "no"
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from shotstream.cli.convert import check_output, parse_dtype, save
 
 if TYPE_CHECKING:
-    from shotstream.loading.hub import Part, Standing
+    from shotstream.loading.hub import HubPart, PartStatus
 
 app = typer.Typer(add_completion=False)
 console = Console(highlight=False, soft_wrap=True)
@@ -37,7 +37,7 @@ def download(
     """Fetch a published model from the hub and put it together; files that are here are not fetched again."""
     from huggingface_hub import constants
 
-    from shotstream.loading.hub import fetch, locate_parts, look_up, record
+    from shotstream.loading.hub import check_status, describe_source, fetch, locate_parts
     from shotstream.loading.wan import assemble
     from shotstream.machine.free_space import check_disk, check_memory
     from shotstream.streaming.pipeline import ShotStreamPipeline
@@ -45,19 +45,19 @@ def download(
     number_format, cache = parse_dtype(dtype), Path(constants.HF_HUB_CACHE)
     check_output(output, [cache])
     with console.status("asking the hub"):
-        standings = [look_up(part) for part in choose_parts(name, revision, decoder)]
-    show(standings)
+        statuses = [check_status(part) for part in choose_parts(name, revision, decoder)]
+    show(statuses)
     check_disk(
         {
-            cache: sum(standing.missing_bytes for standing in standings),
-            output: written_bytes(standings, dtype),
+            cache: sum(status.missing_bytes for status in statuses),
+            output: written_bytes(statuses, dtype),
         }
     )
-    check_memory(converting_bytes(standings, dtype))
+    check_memory(converting_bytes(statuses, dtype))
     if not yes and not agreed():
         raise typer.Exit(1)
     try:
-        folders = [fetch(standing) for standing in standings]
+        folders = [fetch(status) for status in statuses]
     except KeyboardInterrupt as stop:
         console.print(
             f"[yellow]Stopped.[/yellow] Files that were fetched whole are kept in {cache}; "
@@ -67,10 +67,10 @@ def download(
     with console.status("reading the weights"):
         parts, tiny_decoder = locate_parts(*folders)
         pipeline = ShotStreamPipeline(**assemble(parts, tiny_decoder=tiny_decoder, dtype=number_format))
-    save(pipeline, output, json.dumps([record(standing) for standing in standings], indent=2) + "\n")
+    save(pipeline, output, json.dumps([describe_source(status) for status in statuses], indent=2) + "\n")
 
 
-def choose_parts(name: str, revision: str | None, decoder: bool) -> list[Part]:
+def choose_parts(name: str, revision: str | None, decoder: bool) -> list[HubPart]:
     """Name the parts of a model.
 
     Raises:
@@ -89,15 +89,15 @@ def choose_parts(name: str, revision: str | None, decoder: bool) -> list[Part]:
     return [*parts, TINY_DECODER] if decoder else parts
 
 
-def show(standings: Sequence[Standing]) -> None:
+def show(statuses: Sequence[PartStatus]) -> None:
     """Print what will be fetched, under which licence."""
     table = Table("part", "repository", "revision", "licence", "size", "still to fetch")
-    for standing in standings:
-        part, size = standing.part, sum(standing.sizes.values())
-        revision = standing.commit or part.revision
+    for status in statuses:
+        part, size = status.part, sum(status.sizes.values())
+        revision = status.commit or part.revision
         if part.revision != revision:
             revision += f" ({part.revision})"
-        missing = gibibytes(standing.missing_bytes) if standing.missing else "nothing"
+        missing = gibibytes(status.missing_bytes) if status.missing else "nothing"
         table.add_row(part.title, part.repository, revision, part.licence, gibibytes(size), missing)
     console.print(table)
 
@@ -113,14 +113,14 @@ def agreed() -> bool:
     return typer.confirm("Fetch them, under these licences?")
 
 
-def written_bytes(standings: Sequence[Standing], dtype: str) -> int:
+def written_bytes(statuses: Sequence[PartStatus], dtype: str) -> int:
     """Bytes of the new folder, at most: the text encoder is published in bfloat16, the rest in float32."""
-    return sum(sum(standing.sizes.values()) for standing in standings) * (2 if dtype == "float32" else 1)
+    return sum(sum(status.sizes.values()) for status in statuses) * (2 if dtype == "float32" else 1)
 
 
-def converting_bytes(standings: Sequence[Standing], dtype: str) -> int:
+def converting_bytes(statuses: Sequence[PartStatus], dtype: str) -> int:
     """Memory for weights whose number format changes; others stay in their files until they are written."""
-    wan, student = (sum(standing.sizes.values()) for standing in standings[:2])
+    wan, student = (sum(status.sizes.values()) for status in statuses[:2])
     return 2 * wan if dtype == "float32" else student // 2
 
 

@@ -57,9 +57,6 @@ def studio(
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
     ] = "auto",
-    together: Annotated[
-        int, typer.Option(min=1, max=16, help="Stories that may share passes, where that changes no bit.")
-    ] = 4,
     log_level: Annotated[
         str, typer.Option(help="warning, info (requests) or debug (may name prompts).")
     ] = "warning",
@@ -80,7 +77,7 @@ def studio(
     if host not in LOOPBACK and not token:
         token = secrets.token_urlsafe(24)
     with _listen(host, port) as listener, Store(library, database) as store:
-        served = _served(model, device, decoder, dtype, text, mode, kv_cache, together)
+        served = _served(model, device, decoder, dtype, text, mode, kv_cache)
         limits = Limits(lookahead_seconds=lookahead, open_stories=stories)
         config = uvicorn.Config(
             create_app(Studio(store, served, limits), Access(token)),
@@ -121,18 +118,16 @@ def _greet(host: str, port: int, token: str | None, library: Path) -> None:
 
 
 def _served(
-    model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str, together: int
+    model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str
 ) -> ServedModel:
     from shotstream.loading.hashes import hash_weights
     from shotstream.serving.served import ServedModel
-    from shotstream.streaming.speed import MODES, choose_mode
 
     pipeline, _ = load(model, device, dtype, text)
     make_fast(pipeline, mode, kv_cache)
-    compiled = MODES[choose_mode(mode, pipeline._execution_device).value].compile
     with console.status("reading the weights' hash"):
         weights = hash_weights(pipeline.fetch(model))
     number = str(pipeline.transformer.dtype).removeprefix("torch.")
     differs = {number: number != "float32", mode: mode == "fast", kv_cache: kv_cache != "auto"}
     name = " ".join([Path(model).name, *(how for how, is_so in differs.items() if is_so)])
-    return ServedModel(pipeline, name, weights, decoder, 1 if compiled else together)
+    return ServedModel(pipeline, name, weights, decoder)

@@ -20,7 +20,7 @@ from shotstream.data.shards import Shards, ShardWriter
 from shotstream.loading.hashes import hash_parameters
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.streaming.chunk import to_pixels
-from shotstream.streaming.memory import select_frames
+from shotstream.streaming.context_frames import select_frames
 from shotstream.world.portrait import GROUNDS, draw_portrait
 from shotstream.world.sampler import Split, sample_story
 from shotstream.world.scene import draw_shot

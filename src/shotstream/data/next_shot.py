@@ -17,7 +17,7 @@ from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
 from shotstream.data.drawn import captions_of
 from shotstream.data.mixture import Mixture
 from shotstream.data.shards import Shards
-from shotstream.streaming.memory import select_frames
+from shotstream.streaming.context_frames import select_frames
 
 Tokenize = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
 MOST_PORTRAITS = 2

@@ -20,7 +20,7 @@ from shotstream.loading.folders import ModelError, align_weights, check_weights,
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.story import Story
 from shotstream.streaming.chunk import Chunk
-from shotstream.streaming.memory import Selection
+from shotstream.streaming.context_frames import Selection
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.streaming.whole_shot import WholeShotPipeline
 
@@ -61,7 +61,7 @@ def one_caption(pipeline: ShotStreamPipeline, story: Story) -> Iterator[Chunk]:
     """Let remembered frames attend to the caption of the shot that is made, not to their own."""
     session = pipeline.open(story.setting, story.seed)
     for shot in story.shots:
-        for frame in session.memory.frames:
+        for frame in session.context.frames:
             frame.prompt = None
         yield from session.shoot(shot.prompt, shot.seconds, chunks=shot.chunks, seed=shot.seed)
 

@@ -1,4 +1,4 @@
-"""Where published models are, under which licence, and how they get here."""
+"""Published models on the hub: where they are, under which licence, and how they are fetched."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from shotstream.loading.folders import ModelError, shorten
-from shotstream.loading.wan import Parts
+from shotstream.loading.wan import PartPaths
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Part:
+class HubPart:
     """Files of one repository on the hub, at one revision."""
 
     title: str
     repository: str
     revision: str
-    """A commit, or a branch where no commit is known: what that is when it is fetched is written down."""
+    """A commit, or a branch where no commit is known; `describe_source` tells the commit that was fetched."""
     licence: str
     files: Sequence[str]
 
 
-WAN = Part(
+WAN = HubPart(
     "Wan 2.1 T2V 1.3B: autoencoder, text encoder",
     "Wan-AI/Wan2.1-T2V-1.3B",
     "37ec512624d61f7aa208f7ea8140a131f93afc9a",
@@ -45,10 +45,10 @@ WAN = Part(
     ),
 )
 """Its transformer is not needed: ShotStream's weights stand in its place."""
-SHOTSTREAM = Part(
+SHOTSTREAM = HubPart(
     "ShotStream: the causal student", "KlingTeam/ShotStream", "main", "Apache-2.0", ("shotstream_merged.pt",)
 )
-TINY_DECODER = Part(
+TINY_DECODER = HubPart(
     "TAEW 2.1: tiny decoder",
     "Kijai/WanVideo_comfy",
     "main",
@@ -56,15 +56,15 @@ TINY_DECODER = Part(
     ("taew2_1.safetensors",),
 )
 
-PUBLISHED: Mapping[str, tuple[Part, ...]] = {"wan-1.3b": (WAN, SHOTSTREAM)}
+PUBLISHED: Mapping[str, tuple[HubPart, ...]] = {"wan-1.3b": (WAN, SHOTSTREAM)}
 """Models by name, and the parts that each is put together from."""
 
 
 @dataclass(frozen=True)
-class Standing:
+class PartStatus:
     """How much of a part is here."""
 
-    part: Part
+    part: HubPart
     commit: str | None
     """The revision as a commit; None if the hub was not asked and nothing of it is here."""
     sizes: Mapping[str, int]
@@ -78,15 +78,15 @@ class Standing:
         return sum(self.sizes.get(name, 0) for name in self.missing)
 
 
-def look_up(part: Part) -> Standing:
-    """Find out how much of a part is here and how much must be fetched.
+def check_status(part: HubPart) -> PartStatus:
+    """Check how much of a part is here and how much must be fetched.
 
     The hub is not asked where a commit is here as a whole, or where HF_HUB_OFFLINE is set.
 
     Raises:
         ModelError: If files are missing and the hub cannot be asked.
     """
-    here = _look_here(part)
+    here = _status_here(part)
     offline = bool(constants.HF_HUB_OFFLINE)
     if not here.missing and (offline or _COMMIT.fullmatch(part.revision)):
         return here
@@ -105,7 +105,7 @@ def look_up(part: Part) -> Standing:
             f"{part.repository} at {part.revision} has no {', '.join(absent)}; give another --revision, or "
             "fetch the files elsewhere and use shotstream convert"
         )
-    return Standing(
+    return PartStatus(
         part,
         found[0].commit_hash,
         {file.filename: file.file_size or 0 for file in found},
@@ -113,7 +113,7 @@ def look_up(part: Part) -> Standing:
     )
 
 
-def fetch(standing: Standing) -> Path:
+def fetch(status: PartStatus) -> Path:
     """Fetch what is missing of a part.
 
     A broken connection is taken up again where it broke. Of an interrupted call whole files are kept (the
@@ -126,48 +126,50 @@ def fetch(standing: Standing) -> Path:
     Raises:
         ModelError: If that fails.
     """
-    part, revision = standing.part, standing.commit or standing.part.revision
+    part, revision = status.part, status.commit or status.part.revision
     try:
-        for name in sorted(standing.missing):
+        for name in sorted(status.missing):
             huggingface_hub.hf_hub_download(part.repository, name, revision=revision)
     except Exception as error:  # as above, and what a disk can say
-        raise ModelError(_explain(part, standing.missing, error)) from error
+        raise ModelError(_explain(part, status.missing, error)) from error
     first = part.files[0]
     return _snapshot(_cached(replace(part, revision=revision))[first], first)
 
 
-def record(standing: Standing) -> dict[str, object]:
-    """Tell where a fetched part comes from: for the folder of the model that is made from it.
+def describe_source(status: PartStatus) -> dict[str, object]:
+    """Describe where a fetched part comes from, for the folder of the model that is made from it.
 
-    Hashes are those under which the hub keeps large files; small ones have none.
+    Hashes are those under which the hub keeps large files; small files have none.
     """
-    part = standing.part
-    files = _cached(replace(part, revision=standing.commit or part.revision))
+    part = status.part
+    files = _cached(replace(part, revision=status.commit or part.revision))
     blobs = {name: path.resolve().name for name, path in files.items()}
     return {
         "part": part.title,
         "repository": part.repository,
-        "revision": standing.commit,
+        "revision": status.commit,
         "licence": part.licence,
         "sha256": {name: blob if _SHA256.fullmatch(blob) else None for name, blob in blobs.items()},
     }
 
 
-def locate_parts(wan: Path, shotstream: Path, tiny_decoder: Path | None = None) -> tuple[Parts, Path | None]:
+def locate_parts(
+    wan: Path, shotstream: Path, tiny_decoder: Path | None = None
+) -> tuple[PartPaths, Path | None]:
     """Name what `assemble` needs in the folders that `WAN`, `SHOTSTREAM` and `TINY_DECODER` were fetched to.
 
     Returns:
         The parts, and the file of the tiny decoder if there is one.
     """
     vae, text_encoder = (wan / name for name in WAN.files[:2])
-    parts = Parts(shotstream / SHOTSTREAM.files[0], vae, text_encoder, wan / "google/umt5-xxl")
+    parts = PartPaths(shotstream / SHOTSTREAM.files[0], vae, text_encoder, wan / "google/umt5-xxl")
     return parts, tiny_decoder and tiny_decoder / TINY_DECODER.files[0]
 
 
-def _look_here(part: Part) -> Standing:
+def _status_here(part: HubPart) -> PartStatus:
     files = _cached(part)
     folders = {_snapshot(path, name) for name, path in files.items()}
-    return Standing(
+    return PartStatus(
         part,
         folders.pop().name if folders else None,
         {name: path.stat().st_size for name, path in files.items()},
@@ -175,7 +177,7 @@ def _look_here(part: Part) -> Standing:
     )
 
 
-def _cached(part: Part) -> dict[str, Path]:
+def _cached(part: HubPart) -> dict[str, Path]:
     """Where the hub's cache has files of a part."""
     found = {
         name: huggingface_hub.try_to_load_from_cache(
@@ -191,7 +193,7 @@ def _snapshot(path: Path, name: str) -> Path:
     return path.parents[len(Path(name).parts) - 1]
 
 
-def _explain(part: Part, missing: frozenset[str], error: Exception) -> str:
+def _explain(part: HubPart, missing: frozenset[str], error: Exception) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
     names = ", ".join(sorted(missing))
     elsewhere = "or fetch them elsewhere and use shotstream convert"

@@ -94,7 +94,7 @@ def cast_weights(network: Network, dtype: torch.dtype, kept: Sequence[str] | Non
     return network
 
 
-def load_text_encoder_file(path: Path) -> UMT5EncoderModel:
+def load_umt5(path: Path) -> UMT5EncoderModel:
     """Load umT5 from Wan's own file, or from transformers' folder.
 
     Raises:

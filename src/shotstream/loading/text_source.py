@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+import transformers
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedModel
 
@@ -16,7 +17,7 @@ from shotstream.loading.folders import align_weights, check_weights, load_errors
 from shotstream.loading.hashes import sample_weights, weight_files
 from shotstream.machine.device import Choice
 from shotstream.machine.free_space import GIB, free_memory
-from shotstream.models.text import CaptionEncoder, CaptionTokenizer, clean_caption, load_text_encoder
+from shotstream.models.text import CaptionEncoder, CaptionTokenizer, clean_caption
 
 TextPlace = Literal["resident", "cpu", "int8", "release"]
 """Where a text encoder lives: with the other parts, on the CPU, with them in 8 bits, or on the disk."""
@@ -172,3 +173,15 @@ def check_text_place(name: str) -> TextPlace:
     if name not in TEXT_PLACES:
         raise ValueError(f"A text encoder cannot live in {name!r}; give one of {', '.join(TEXT_PLACES)}.")
     return name
+
+
+def load_text_encoder(folder: Path, **settings: Any) -> PreTrainedModel:
+    """Load a saved text encoder of whichever class it is: umT5, or one from `make_text_encoder`.
+
+    Args:
+        folder: Where it was saved.
+        **settings: As for any transformers model (``dtype``, ``variant``, ...).
+    """
+    architectures = AutoConfig.from_pretrained(folder).architectures
+    assert architectures, f"{folder} was not written by save_pretrained"
+    return getattr(transformers, architectures[0]).from_pretrained(folder, **settings)

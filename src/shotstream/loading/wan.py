@@ -16,17 +16,17 @@ from shotstream.loading.lora import Lora, merge_adapter, read_lora
 from shotstream.loading.networks import (
     cast_weights,
     load_autoencoder,
-    load_text_encoder_file,
     load_tiny_decoder,
     load_transformer,
+    load_umt5,
 )
 from shotstream.loading.weight_files import CheckpointError
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
 
 
-class Parts(NamedTuple):
-    """Where the parts of a published model are: files, or folders of safetensors."""
+class PartPaths(NamedTuple):
+    """Paths of the parts of a published model: files, or folders of safetensors."""
 
     transformer: Path
     vae: Path
@@ -34,18 +34,18 @@ class Parts(NamedTuple):
     tokenizer: Path
 
 
-ORIGINAL = Parts(
+ORIGINAL = PartPaths(
     Path("diffusion_pytorch_model.safetensors"),
     Path("Wan2.1_VAE.pth"),
     Path("models_t5_umt5-xxl-enc-bf16.pth"),
     Path("google/umt5-xxl"),
 )
 """Names in the folder that Wan's authors publish."""
-DIFFUSERS = Parts(Path("transformer"), Path("vae"), Path("text_encoder"), Path("tokenizer"))
+DIFFUSERS = PartPaths(Path("transformer"), Path("vae"), Path("text_encoder"), Path("tokenizer"))
 """Names in the folder in diffusers' layout."""
 
 
-def find_parts(folder: Path) -> Parts:
+def find_parts(folder: Path) -> PartPaths:
     """Find the parts of Wan 2.1 in a folder of either layout.
 
     Raises:
@@ -54,7 +54,7 @@ def find_parts(folder: Path) -> Parts:
     if not folder.is_dir():
         raise CheckpointError(f"there is no folder {folder}; give the folder of Wan 2.1 T2V 1.3B")
     layout = DIFFUSERS if (folder / "model_index.json").is_file() else ORIGINAL
-    parts = Parts(*(folder / name for name in layout))
+    parts = PartPaths(*(folder / name for name in layout))
     missing = [str(name) for name, part in zip(layout, parts, strict=True) if not part.exists()]
     if missing:
         raise CheckpointError(
@@ -76,7 +76,7 @@ class Components(TypedDict):
 
 
 def assemble(
-    parts: Parts,
+    parts: PartPaths,
     checkpoint: Path | None = None,
     *,
     wrapper: str | None = None,
@@ -107,7 +107,7 @@ def assemble(
     return Components(
         transformer=cast_weights(network, dtype, network._keep_in_fp32_modules),
         vae=load_autoencoder(parts.vae),
-        text_encoder=cast_weights(load_text_encoder_file(parts.text_encoder), text_dtype),
+        text_encoder=cast_weights(load_umt5(parts.text_encoder), text_dtype),
         tokenizer=_load_tokenizer(parts.tokenizer),
         scheduler=FlowSchedule(),
         live_decoder=cast_weights(load_tiny_decoder(tiny_decoder), dtype) if tiny_decoder else None,

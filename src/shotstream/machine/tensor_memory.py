@@ -1,4 +1,4 @@
-"""Counting what tensors take while they live, on any device and on fake tensors, which take nothing."""
+"""Counts the memory of tensors while they live, on any device and on fake tensors, which take none."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class LiveBytes(TorchDispatchMode):
-    """Inside its ``with`` block: bytes of the tensors that were made there and still live.
+class TensorMemoryTracker(TorchDispatchMode):
+    """Counts the bytes of tensors that are made inside its ``with`` block and still live.
 
-    What operations take for themselves while they run, and what allocators round up, is not seen.
+    It does not see the workspace of operations while they run, nor what allocators round up.
     """
 
     def __init__(self) -> None:
@@ -50,14 +50,14 @@ class LiveBytes(TorchDispatchMode):
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
-    """Most bytes that live at a time while `work` runs without gradients, beside what was there before."""
-    with torch.no_grad(), LiveBytes() as counted:
+    """Return the most bytes that live at a time while `work` runs without gradients, new tensors only."""
+    with torch.no_grad(), TensorMemoryTracker() as counted:
         work()
     return counted.peak
 
 
 def storage_bytes(tensors: Iterable[Any]) -> int:
-    """Bytes of all tensors among `tensors`."""
+    """Return the bytes of all tensors among `tensors`."""
     return sum(tensor.nbytes for tensor in tensors if isinstance(tensor, Tensor))
 
 

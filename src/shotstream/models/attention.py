@@ -15,7 +15,7 @@ from diffusers.models.attention import AttentionModuleMixin
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor, nn
 
-from shotstream.models.cache_layout import CacheSlot, SlotRows
+from shotstream.models.cache_layout import CacheSlot
 from shotstream.models.rope import rotate
 
 
@@ -83,7 +83,7 @@ class SelfAttention(Attention):
         x: Tensor,
         rotary: Tensor,
         stops: tuple[int, ...] | None = None,
-        slot: CacheSlot | SlotRows | None = None,
+        slot: CacheSlot | None = None,
     ) -> Tensor:
         """Attend.
 
@@ -93,7 +93,7 @@ class SelfAttention(Attention):
             stops: For the block-causal form: where each block of tokens ends. Tokens of a block see
                 everything up to their block's end; that is one attention over a prefix per block, which needs
                 no mask, runs on every back end and skips the work a mask would throw away.
-            slot: For the cached form: this layer's place in the cache, or in those of the rows.
+            slot: For the cached form: this layer's place in the cache.
 
         Returns:
             [B, F, N, D].
@@ -102,7 +102,7 @@ class SelfAttention(Attention):
         query = rotate(self._split(self.norm_q(self.to_q(x))), rotary).flatten(1, 2)
         value = self._split(self.to_v(x).flatten(1, 2))
         if slot is not None:
-            out = self._attend_through(slot, query, key, value)
+            out = self._attend(query, *slot.extend(key, value))
         elif stops is None:
             out = self._attend(query, key, value)
         else:
@@ -112,15 +112,6 @@ class SelfAttention(Attention):
             ]
             out = torch.cat(blocks, 1)
         return self.to_out[0](out.flatten(2).type_as(x)).view_as(x)
-
-    def _attend_through(
-        self, slot: CacheSlot | SlotRows, query: Tensor, key: Tensor, value: Tensor
-    ) -> Tensor:
-        """Put a pass's own keys and values in, and attend to all there is; row by row in several caches."""
-        if isinstance(slot, SlotRows):
-            rows = zip(slot.rows, query.split(1), key.split(1), value.split(1), strict=True)
-            return torch.cat([self._attend_through(*row) for row in rows])
-        return self._attend(query, *slot.extend(key, value))
 
 
 class CrossAttention(Attention):

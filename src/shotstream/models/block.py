@@ -14,7 +14,7 @@ from diffusers.models.normalization import FP32LayerNorm
 from torch import Tensor, nn
 
 from shotstream.models.attention import CrossAttention, SelfAttention
-from shotstream.models.cache_layout import CacheSlot, SlotRows
+from shotstream.models.cache_layout import CacheSlot
 
 
 def modulate(norm: nn.Module, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class CausalWanBlock(nn.Module):
         caption_rows: Tensor | None,
         rotary: Tensor,
         stops: tuple[int, ...] | None = None,
-        slot: CacheSlot | SlotRows | None = None,
+        slot: CacheSlot | None = None,
     ) -> Tensor:
         """Run the block.
 

@@ -42,12 +42,6 @@ class CacheSlot(NamedTuple):
         return torch.cat([stored[:, : self.start], own, stored[:, self.stop : self.end]], 1)
 
 
-class SlotRows(NamedTuple):
-    """One layer's places in several caches, a row of the pass each; they may hold different lengths."""
-
-    rows: tuple[CacheSlot, ...]
-
-
 def in_range(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Bring numbers into the range of an 8-bit format, beyond which there are none."""
     largest = torch.finfo(dtype).max

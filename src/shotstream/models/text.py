@@ -9,15 +9,12 @@ import html
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, cast
 
 import torch
-import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
 from transformers import (
-    AutoConfig,
     CLIPTextConfig,
     CLIPTextModel,
     PreTrainedModel,
@@ -212,15 +209,3 @@ def make_text_encoder(
     for table in (encoder.embeddings.token_embedding, encoder.embeddings.position_embedding):
         nn.init.normal_(table.weight, std=0.7)
     return encoder
-
-
-def load_text_encoder(folder: Path, **settings: Any) -> PreTrainedModel:
-    """Load a saved text encoder of whichever class it is: umT5, or one from `make_text_encoder`.
-
-    Args:
-        folder: Where it was saved.
-        **settings: As for any transformers model (``dtype``, ``variant``, ...).
-    """
-    architectures = AutoConfig.from_pretrained(folder).architectures
-    assert architectures, f"{folder} was not written by save_pretrained"
-    return getattr(transformers, architectures[0]).from_pretrained(folder, **settings)

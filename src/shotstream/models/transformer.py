@@ -6,7 +6,6 @@ L caption length in tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -22,7 +21,6 @@ from torch import Tensor, nn
 
 from shotstream.models.block import CausalWanBlock, PatchEmbedding, TimeTextEmbedding, modulate
 from shotstream.models.cache import DualCache
-from shotstream.models.cache_rows import CacheRows
 from shotstream.models.captions import Captions
 from shotstream.models.rope import rotary_table, space_turns, time_turns
 
@@ -206,11 +204,11 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         timestep: Tensor,
         captions: Tensor | Captions,
         *,
-        shot_index: Tensor | int | Sequence[int] | None = None,
+        shot_index: Tensor | int | None = None,
         caption_index: Tensor | None = None,
         first_frame: int | None = None,
         context_frames: int | None = None,
-        cache: DualCache | CacheRows | None = None,
+        cache: DualCache | None = None,
         return_dict: bool = True,
     ) -> Transformer2DModelOutput | tuple[Tensor]:
         """Predict the flow of latent frames.
@@ -223,12 +221,11 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             timestep: Timestep of all frames [1 or B] or of each [B, F], in 0..1000.
             captions: Caption embeddings [B, S, L, text_dim], or what ``encode_captions`` made of them.
             shot_index: Shot of the frames, for the rotary shift: one for all, [F] or [B, F]; None for none.
-                With the caches of several stories: a number for each.
             caption_index: Which of the S captions each frame attends to, [F] or [B, F]; not needed if S is 1.
             first_frame: Position of the first frame in time; None for 0, or what the cache says.
             context_frames: Block-causal form: so many first frames see one another only; those after them
                 form chunks of ``chunk_frames``, which see the context, earlier chunks and themselves.
-            cache: Keys and values of the running story, or of several that share this pass.
+            cache: Keys and values of the running story.
             return_dict: Whether to return diffusers' output object or a tuple.
 
         Returns:
@@ -280,19 +277,16 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
 
     def _rotary(
         self,
-        first_frame: int | tuple[int, ...],
+        first_frame: int,
         frames: int,
         grid: tuple[int, int],
         device: torch.device,
-        shot_index: Tensor | int | Sequence[int] | None,
+        shot_index: Tensor | int | None,
     ) -> Tensor:
-        if isinstance(first_frame, tuple):  # each row is at a place of its own
-            rows = zip(first_frame, cast(Sequence[int], shot_index), strict=True)
-            return torch.cat([self._rotary(first, frames, grid, device, shot) for first, shot in rows])
         head_dim, base = self.config["attention_head_dim"], self.config["rope_theta"]
         time = time_turns(head_dim, base, first_frame, frames, device)
         space = space_turns(head_dim, base, *grid, device)
-        return rotary_table(time, space, cast(Tensor | int | None, shot_index), self.config["shot_theta"])
+        return rotary_table(time, space, shot_index, self.config["shot_theta"])
 
     def _stops(self, context_frames: int, frames: int, grid: tuple[int, int]) -> tuple[int, ...]:
         """Return where, in tokens, the context and each chunk end."""
@@ -309,7 +303,7 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         timestep: Tensor,
         captions: Captions,
         caption_index: Tensor | None,
-        cache: DualCache | CacheRows | None,
+        cache: DualCache | None,
     ) -> None:
         _, rows, columns = self.config["patch_size"]
         channels = self.config["in_channels"]

@@ -38,9 +38,9 @@ from shotstream.serving.refusal import Refusal
 from shotstream.serving.states import Machine, State
 from shotstream.serving.storage.stored import StoredChunk
 from shotstream.streaming.chunk import Chunk
-from shotstream.streaming.memory import RememberedFrame
+from shotstream.streaming.context_frames import ContextFrame
 from shotstream.streaming.session import PromptWarning, StorySession
-from shotstream.streaming.take import Snapshot, TakeRecord
+from shotstream.streaming.take import SessionSnapshot, TakeRecord
 
 FindPicture = Callable[[str], np.ndarray]
 FindTake = Callable[[int, int], Callable[[int], np.ndarray]]
@@ -67,7 +67,7 @@ class LiveShot:
 class _Before:
     """A story as it was before a shot was deleted."""
 
-    session: Snapshot
+    session: SessionSnapshot
     edits: dict[int, str]
     stale: set[int]
 
@@ -129,9 +129,9 @@ class DirectedStory:
         return branch
 
     @property
-    def remembered(self) -> list[RememberedFrame]:
+    def remembered(self) -> list[ContextFrame]:
         """The remembered frames that are of its own takes."""
-        memory = self.session.memory
+        memory = self.session.context
         frames = [frame for frame in (*memory.frames, *memory.pins) if not frame.is_reference]
         return [frame for frame in frames if (frame.shot, frame.take) not in self._shared]
 
@@ -205,7 +205,7 @@ class DirectedStory:
         return Effect()
 
     def _reshoot(self, command: Reshoot) -> Effect:
-        stale = self.stale - self.session.memory.left_out
+        stale = self.stale - self.session.context.left_out
         shots = sorted(shot for shot in stale if shot >= command.from_shot)
         if not shots:
             raise Refusal("not_now", f"no shot from {command.from_shot + 1} on is stale")
@@ -253,7 +253,7 @@ class DirectedStory:
         return self._from_next_shot()
 
     def _unpin(self, command: Unpin) -> Effect:
-        if (command.shot, command.frame) not in [pin.key for pin in self.session.memory.pins]:
+        if (command.shot, command.frame) not in [pin.key for pin in self.session.context.pins]:
             raise Refusal("not_found", f"frame {command.frame} of shot {command.shot + 1} is not pinned")
         self.session.unpin(command.shot, command.frame)
         return self._from_next_shot()
@@ -283,13 +283,13 @@ class DirectedStory:
         self._check_shot(command.shot)
         shot, script = command.shot, self.session.script
         self._check_kept(shot)
-        if shot in self.session.memory.left_out:
+        if shot in self.session.context.left_out:
             raise Refusal("not_now", f"shot {shot + 1} is deleted already; choose a take to bring it back")
         self._end_shot()
         before = _Before(self.session.snapshot(), dict(self.edits), set(self.stale))
         kept = before.session
         if shot == len(script) - 1:
-            self.session.restore(replace(kept, script=kept.script[:shot], memory=kept.memory.branch(shot)))
+            self.session.restore(replace(kept, script=kept.script[:shot], context=kept.context.branch(shot)))
         else:  # its number stays taken: later shots have theirs
             self.session.leave_out(shot)
         self._renew(shot)
@@ -468,7 +468,7 @@ class DirectedStory:
             raise Refusal("not_found", f"there is no shot {shot + 1}; the story has {count}")
 
     def _check_kept(self, shot: int) -> None:
-        if shot < self.session.memory.oldest_retake:
+        if shot < self.session.context.oldest_retake:
             raise Refusal("not_found", f"shot {shot + 1} is too far back: what it was made from is not kept")
 
 

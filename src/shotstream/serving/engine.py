@@ -30,7 +30,6 @@ from shotstream.serving.telling import (
     keep_nothing,
     show_nobody,
 )
-from shotstream.streaming.together import next_chunks
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +52,6 @@ class Engine:
         open_session: Opens a session of the model for a setting and a seed.
         made_with: What the model is.
         limits: What is refused.
-        most_together: Says how many stories may share the passes that denoise their chunks; asked once, when
-            two stories are told at the same time.
         show: Is given every chunk that is made, once it is on the disk; of stories that are told again those
             of the newest take, and all that have no clip.
         keep: Is given the frames that stories begin to remember.
@@ -70,13 +67,11 @@ class Engine:
         *,
         show: Show = show_nobody,
         keep: Keep = keep_nothing,
-        most_together: Callable[[], int] = lambda: 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits or Limits()
         self._store, self._open_session, self._made_with = store, open_session, made_with
         self._show, self._keep, self._clock = show, keep, clock
-        self._most_together, self._together = most_together, 0
         self._tellings: dict[str, Telling] = {}
         self._turns: deque[str] = deque()
         self._jobs: Queue[Iterator[None]] = Queue(_MOST_JOBS)
@@ -144,30 +139,24 @@ class Engine:
     # ---- the engine's thread ----
 
     def turn(self) -> bool:
-        """Do what was asked, answer commands, make chunks; return whether there was anything to do."""
+        """Do what was asked, answer commands, make a chunk; return whether there was anything to do."""
         worked = self._do_job()
         for telling in list(self._tellings.values()):
             worked |= telling.attend()
-        return self._make_chunks() or worked
+        return self._make_chunk() or worked
 
-    def _make_chunks(self) -> bool:
-        """Give those whose turn it is a chunk each; they come last then."""
-        ready = [story for story in self._turns if self._tellings[story].may_work]
-        if len(ready) > 1:
-            self._together = self._together or self._most_together()
-            ready = ready[: self._together]
-        tellings = [self._tellings[story] for story in ready]
-        for story in ready:
-            self._turns.remove(story)
-            self._turns.append(story)
-        prepared = [(telling, telling.prepare_chunk()) for telling in tellings]
-        sessions = {session: telling for telling, session in prepared if session}
-        for telling, chunk in zip(sessions.values(), next_chunks(list(sessions)), strict=True):
-            try:
-                telling.take_in(chunk)
-            except Exception as error:  # of a viewer's callback: the chunk is kept, and the others' are to be
-                _log_cut_short(error)
-        return bool(ready)
+    def _make_chunk(self) -> bool:
+        """Let the story whose turn it is make a chunk; its next turn comes last."""
+        story = next((story for story in self._turns if self._tellings[story].may_work), None)
+        if story is None:
+            return False
+        self._turns.remove(story)
+        self._turns.append(story)
+        try:
+            self._tellings[story].make_chunk()
+        except Exception as error:  # of a viewer's callback: the chunk is kept
+            _log_cut_short(error)
+        return True
 
     def _run(self) -> None:
         while not self._closing:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from shotstream.serving.storage.stored import MadeWith
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.streaming.session import StorySession
-from shotstream.streaming.together import keeps_bits
 from shotstream.world import vocabulary
 from shotstream.world.sampler import sample_story
 
@@ -25,14 +24,12 @@ class ServedModel:
         name: What people call it, such as ``mini`` or a folder's name, and what changes its numbers.
         weights: Hash of its weights; stories go on with the same ones only.
         decoder: ``full``, or ``tiny`` to see frames sooner.
-        together: How many stories may share passes; of compiled models none should.
     """
 
     pipeline: ShotStreamPipeline
     name: str
     weights: str
     decoder: str = "full"
-    together: int = 1
 
     def open(self, setting: str, seed: int) -> StorySession:
         """Open a session."""
@@ -51,11 +48,6 @@ class ServedModel:
         """How long a chunk is that is not the first of its shot."""
         tempo = self.pipeline.tempo
         return (tempo.frames(2) - tempo.frames(1)) / tempo.fps
-
-    def most_together(self) -> int:
-        """How many stories may share passes: as many as asked for, if each gets the bits it gets alone."""
-        fits = self.together > 1 and keeps_bits(self.pipeline, self.together)
-        return self.together if fits else 1
 
     def warm_up(self) -> None:
         """Make a chunk for nobody, so that what is compiled or measured first is done."""

@@ -18,7 +18,7 @@ from shotstream.serving.events import (
     Snapshot,
     StateChanged,
 )
-from shotstream.streaming.memory import RememberedFrame
+from shotstream.streaming.context_frames import ContextFrame
 from shotstream.streaming.take import TakeRecord
 
 
@@ -101,7 +101,7 @@ def _state(story: DirectedStory, shot: int) -> Literal["queued", "live", "done",
         return "live" if live.made else "queued"
     if any(not isinstance(command, Shoot) and command.shot == shot for command in story.waiting):
         return "queued"
-    if shot in story.session.memory.left_out:
+    if shot in story.session.context.left_out:
         return "deleted"
     return "stale" if shot in story.stale else "done"
 
@@ -111,9 +111,9 @@ def _memory(story: DirectedStory) -> Memory:
     config = story.session.pipeline.transformer.config
     session, live = story.session, story.live
     shot = live.record.shot if live and story.machine.running else len(session.script)
-    remembered = session.memory.choose(shot)
+    remembered = session.context.choose(shot)
     chosen = {frame.key for frame in remembered}
-    pinned = [pin for pin in session.memory.pins if pin.key not in chosen]  # from the next shot on
+    pinned = [pin for pin in session.context.pins if pin.key not in chosen]  # from the next shot on
     made = min(live.made, config["window_chunks"]) if live else 0
     return Memory(
         frames=[_frame(story, frame) for frame in [*remembered, *pinned]],
@@ -124,10 +124,10 @@ def _memory(story: DirectedStory) -> Memory:
     )
 
 
-def _frame(story: DirectedStory, frame: RememberedFrame) -> MemoryFrame:
+def _frame(story: DirectedStory, frame: ContextFrame) -> MemoryFrame:
     if frame.is_reference:
         upload = story.uploads.get(frame.key)
         return MemoryFrame(shot=frame.shot, take=0, frame=frame.frame, source="reference", upload=upload)
-    pins = [pin.key for pin in story.session.memory.pins]
+    pins = [pin.key for pin in story.session.context.pins]
     source = "pin" if frame.key in pins else "rule"
     return MemoryFrame(shot=frame.shot, take=frame.take, frame=frame.frame, source=source)

@@ -25,7 +25,7 @@ from shotstream.serving.storage.stored import MadeWith, NoStory, StoredChunk, St
 from shotstream.serving.telling import Telling
 from shotstream.serving.viewers import Viewer
 from shotstream.streaming.chunk import Chunk
-from shotstream.streaming.memory import RememberedFrame
+from shotstream.streaming.context_frames import ContextFrame
 from shotstream.streaming.session import PromptWarning
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,6 @@ class Studio:
             self.limits,
             show=self._show,
             keep=self._keep,
-            most_together=model.most_together,
         )
         self._recorder = Recorder(self._send)
         self._channels: dict[str, Channel] = {}
@@ -353,11 +352,11 @@ class Studio:
             self.metrics.chunk_seconds.observe(chunk.seconds["total"])
         self._recorder.show(story, stored, chunk, again=again)
 
-    def _keep(self, story: str, frames: Sequence[RememberedFrame]) -> None:
+    def _keep(self, story: str, frames: Sequence[ContextFrame]) -> None:
         if self._to_keep.acquire(blocking=False):
             self._keeper.submit(self._keep_stills, story, frames)
 
-    def _keep_stills(self, story: str, frames: Sequence[RememberedFrame]) -> None:
+    def _keep_stills(self, story: str, frames: Sequence[ContextFrame]) -> None:
         try:
             for frame in frames:
                 self.store.keep_still(story, frame)

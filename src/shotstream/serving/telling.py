@@ -42,8 +42,7 @@ from shotstream.serving.storage.stored import (
     new_id,
 )
 from shotstream.streaming.chunk import Chunk
-from shotstream.streaming.memory import RememberedFrame
-from shotstream.streaming.session import StorySession
+from shotstream.streaming.context_frames import ContextFrame
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +71,11 @@ def show_nobody(story: str, stored: StoredChunk, chunk: Chunk, *, again: bool) -
     """Let a chunk go by."""
 
 
-Keep = Callable[[str, Sequence[RememberedFrame]], None]
+Keep = Callable[[str, Sequence[ContextFrame]], None]
 """Takes the frames of its own takes that a story begins to remember, on the engine's thread."""
 
 
-def keep_nothing(story: str, frames: Sequence[RememberedFrame]) -> None:
+def keep_nothing(story: str, frames: Sequence[ContextFrame]) -> None:
     """Let frames go by: they are made anew when the story is told again."""
 
 
@@ -255,18 +254,17 @@ class Telling:
         self._publish_figures()
         return attended
 
-    def prepare_chunk(self) -> StorySession | None:
-        """Get ready for the next chunk; return the session that is to make it, or None: it stands still."""
+    def make_chunk(self) -> None:
+        """Make the next chunk, write it down and show it; the story stands still if one of these fails."""
         try:
             self.directed.prepare_chunk(self._most_chunks)
         except Exception as error:
             return self._fail("the shot cannot go on", error)
-        return self.directed.session
-
-    def take_in(self, chunk: Chunk | Exception | None) -> None:
-        """Write down the chunk that was made, and show it; or stand still, if there is none."""
-        if not isinstance(chunk, Chunk):
-            error = chunk or RuntimeError("nothing was made")
+        try:
+            chunk = self.directed.session.next_chunk()
+            if chunk is None:
+                raise RuntimeError("nothing was made")
+        except Exception as error:
             return self._fail("the model could not make the next chunk", error)
         try:
             self.directed.made(chunk)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 
@@ -40,10 +39,7 @@ class Chunk:
     latents: Tensor = field(repr=False)
     """The clean latents ``[1, F, C, h, w]`` behind the frames, on the CPU."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Time spent: ``denoise`` (with the context or clean pass due before it), ``decode`` and ``total``.
-
-    Of what was done for several stories together, an equal share.
-    """
+    """Time spent: ``denoise`` (with the context or clean pass due before it), ``decode`` and ``total``."""
     full: Future[np.ndarray] | None = field(default=None, repr=False)
     """Where a quicker decoder is shown live: the same frames by the full one, once they are made."""
 
@@ -72,16 +68,6 @@ class Chunk:
             f"the full decoder {why} before it had made chunk {self.index + 1} of shot {self.shot + 1}; from "
             "there on the shot has only the frames that the tiny decoder showed; retake it to have all anew"
         ) from failure
-
-
-def share_seconds(chunks: Sequence[Chunk], passed: float) -> None:
-    """Note what chunks took that were made in `passed` seconds.
-
-    Each took what its decoding did, and an equal share of the rest.
-    """
-    denoise = (passed - sum(chunk.seconds["decode"] for chunk in chunks)) / max(len(chunks), 1)
-    for chunk in chunks:
-        chunk.seconds.update(denoise=denoise, total=denoise + chunk.seconds["decode"])
 
 
 def to_pictures(pixels: Tensor) -> np.ndarray:

@@ -17,7 +17,7 @@ from shotstream.streaming.chunk import to_pictures
 
 WITH_STREAMS = ("cuda", "xpu")
 """Devices that work on several streams at once; on others all is done in the order of the calls."""
-SOON = -1
+HIGH_PRIORITY = -1
 """Priority of a stream whose results somebody waits for (0 for others)."""
 
 
@@ -26,7 +26,7 @@ class SideStream:
 
     Args:
         device: Where it runs.
-        priority: `SOON` or 0.
+        priority: `HIGH_PRIORITY` or 0.
     """
 
     def __init__(self, device: torch.device, priority: int = 0) -> None:
@@ -37,7 +37,7 @@ class SideStream:
         )
 
     @contextmanager
-    def after(self, moment: Moment, *read: Tensor) -> Iterator[None]:
+    def after(self, moment: StreamEvent, *read: Tensor) -> Iterator[None]:
         """Work in the block begins after `moment`, and reads tensors that were made on the main stream."""
         with self.inside():
             if self._real:
@@ -52,7 +52,7 @@ class SideStream:
         return self._streams.stream(self._stream)
 
 
-class Moment:
+class StreamEvent:
     """What was issued so far on the current stream of a device: to wait for, and to measure from.
 
     Taking a moment stops nothing. On a device without streams it is simply now.
@@ -66,7 +66,7 @@ class Moment:
             self.event.record(streams.current_stream(device))
         self._seconds = time.perf_counter()
 
-    def seconds_until(self, later: Moment) -> float:
+    def seconds_until(self, later: StreamEvent) -> float:
         """Wait for `later` and say how long after this it was."""
         if self.event is None:
             return later._seconds - self._seconds
@@ -92,7 +92,7 @@ class BackgroundDecoder:
         self,
         decoder: StreamingDecoder,
         latents: Tensor,
-        made: Moment,
+        made: StreamEvent,
         former: Future[np.ndarray] | None = None,
     ) -> Future[np.ndarray]:
         """Begin to decode a shot's next chunk.
@@ -115,7 +115,7 @@ class BackgroundDecoder:
 
     @torch.no_grad()
     def _decode(
-        self, decoder: StreamingDecoder, latents: Tensor, made: Moment, former: Future[np.ndarray] | None
+        self, decoder: StreamingDecoder, latents: Tensor, made: StreamEvent, former: Future[np.ndarray] | None
     ) -> np.ndarray:
         if former and (former.cancelled() or former.exception()):
             raise RuntimeError("the chunk before it was not made")

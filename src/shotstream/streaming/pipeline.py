@@ -13,7 +13,7 @@ from shotstream.loading.folders import align_weights, check_weights, load_errors
 from shotstream.loading.text_source import TextSource, check_text_place
 from shotstream.story import Story
 from shotstream.streaming.chunk import Chunk
-from shotstream.streaming.memory import Selection, select_frames
+from shotstream.streaming.context_frames import Selection, select_frames
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.output import StoryOutput, gather
 from shotstream.streaming.session import StorySession
@@ -52,7 +52,7 @@ class ShotStreamPipeline(StoryModel):
         The last and ``cpu`` encode on the CPU. On the same device all but ``int8`` make the same embeddings.
 
         Embeddings are kept in a cache folder if the text encoder is big or released (see
-        `shotstream.loading.embedding_cache`). Weights that are changed in place later do not count there.
+        `shotstream.loading.embedding_cache`). The cache does not notice weights that are changed in place.
 
         Args:
             name: "mini" (the model that comes with the package), a folder, or a name on the hub.

@@ -6,7 +6,6 @@ Legend: B batch, F latent frames, C channels, h and w latent height and width, S
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -137,20 +136,3 @@ class ShotRollout:
             return_dict=False,
         )
         return output[0].to(latents.dtype)
-
-
-@dataclass(frozen=True)
-class NextChunk:
-    """A chunk that is to be made from noise."""
-
-    rollout: ShotRollout
-    """Of its shot, ready for it."""
-    noise_at: Callable[[int], Tensor]
-    """Gives the noise of every step."""
-    shape: tuple[int, ...]
-    """Shape of its latents, ``(1, F, C, h, w)``."""
-
-    @torch.no_grad()
-    def denoise(self) -> Tensor:
-        """Make its clean latents, alone."""
-        return self.rollout.denoise(self.noise_at)

@@ -12,12 +12,17 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from shotstream.streaming.chunk import Chunk, FullFramesError, share_seconds
-from shotstream.streaming.memory import Memory, RememberedFrame, Selection, fit_picture, select_frames
+from shotstream.streaming.chunk import Chunk, FullFramesError
+from shotstream.streaming.context_frames import (
+    ContextFrame,
+    ContextFrames,
+    Selection,
+    fit_picture,
+    select_frames,
+)
 from shotstream.streaming.model import StoryModel
-from shotstream.streaming.rollout import NextChunk
-from shotstream.streaming.stage import Stage
-from shotstream.streaming.take import Snapshot, Take, TakeRecord, TakeState
+from shotstream.streaming.shot_generator import ShotGenerator
+from shotstream.streaming.take import SessionSnapshot, Take, TakeRecord, TakeState
 
 MOST_PICTURE_BYTES = 4 * 2**30
 """A running shot keeps its frames until the cut; this bounds them (2 minutes at 480x832, 16 fps: 2.3e9)."""
@@ -48,10 +53,10 @@ class StorySession:
         width: Picture width in pixels.
         history_shots: How many of the newest shots can be retaken or branched from.
         select: The rule by which remembered frames are chosen; pins come before it.
-        decoder: "full", or "tiny" to show what the model's tiny decoder makes. Memory is fed by the full one
-            all the same, in the background; what needs its frames (a cut, a pin, a branch, a snapshot) waits.
-            Should it fail, the first of these to ask raises `FullFramesError` and does nothing else; asked
-            again, it goes on with what was shown in place of the rest of the shot.
+        decoder: "full", or "tiny" to show what the model's tiny decoder makes. Context frames come from the
+            full decoder either way: it works in the background, and calls that need its frames (a cut, a pin,
+            a branch, a snapshot) wait. If it fails, the first such call raises `FullFramesError` and changes
+            nothing; the next one goes on with the frames that were shown instead.
     """
 
     def __init__(
@@ -74,8 +79,8 @@ class StorySession:
         self.decoder = decoder
         self.script: list[TakeRecord] = []
         """The shots so far, each as the take that stands for it: the newest, or one that was chosen."""
-        self.memory = Memory(pipeline.transformer.config["context_frames"], history_shots, select)
-        self._stage = Stage(pipeline, height, width, decoder)
+        self.context = ContextFrames(pipeline.transformer.config["context_frames"], history_shots, select)
+        self._generator = ShotGenerator(pipeline, height, width, decoder)
         self._take: Take | None = None
         self._report_unknown_words("the setting", setting)
 
@@ -116,7 +121,7 @@ class StorySession:
         length = self.length_chunks(seconds, chunks)
         self._close_take()
         seed = self.seed if seed is None else seed
-        self._take = self._stage.open(TakeRecord(len(self.script), 0, seed, [(0, prompt)]), length)
+        self._take = self._generator.open(TakeRecord(len(self.script), 0, seed, [(0, prompt)]), length)
 
     def check_shot(
         self, prompt: str, seconds: float | None = None, chunks: int | None = None, *, shot: int | None = None
@@ -141,6 +146,8 @@ class StorySession:
     def next_chunk(self, known: Tensor | None = None) -> Chunk | None:
         """Make the next chunk of the open take; None if it is complete or there is none.
 
+        A chunk that failed can be asked for again.
+
         Args:
             known: Its clean latents ``[1, F, C, h, w]``, if it was made before. Nothing is denoised then, and
                 all else goes as it went: a session that is told the same again, with the latents of its
@@ -150,23 +157,35 @@ class StorySession:
             ValueError: If latents are of another shape than this model makes.
         """
         started = time.perf_counter()
-        if known is not None and known.shape != self._stage.chunk_shape:
+        if known is not None and known.shape != self._generator.chunk_shape:
             raise ValueError(
                 f"latents of shape {tuple(known.shape)} are no chunk of this story, whose chunks have "
-                f"{self._stage.chunk_shape}; give those that this model made at this picture size"
+                f"{self._generator.chunk_shape}; give those that this model made at this picture size"
             )
-        begun = self.begin_chunk()
-        if begun is None:
+        take = self._take
+        if take is None:
             return None
-        chunk = self.end_chunk(begun.denoise() if known is None else known)
-        share_seconds([chunk], time.perf_counter() - started)
+        if take.complete:
+            self._look_ahead()
+            return None
+        assert take.recalled is None, "a take that was over goes on"
+        self._generator.prepare(
+            take, self.setting, [] if take.rollout else self.context.choose(take.record.shot)
+        )
+        chunk = self._generator.show(take, self._generator.denoise(take) if known is None else known)
+        take.add(chunk)
+        self.script[chunk.shot : chunk.shot + 1] = [take.record]
+        if chunk.last and not take.pending:
+            self._look_ahead()
+        seconds = time.perf_counter() - started
+        chunk.seconds.update(denoise=seconds - chunk.seconds["decode"], total=seconds)
         return chunk
 
     def recall_chunk(self, picture: Callable[[int], np.ndarray]) -> None:
         """Take in the next chunk of the open take as it was made before, without making anything.
 
-        That is enough for a take that is over: all that later shots need of it are the frames that memory
-        asks for. So all of its chunks are taken in this way, or none.
+        That is enough for a take that is over: all that later shots need of it are its context
+        frames. So all of its chunks are taken in this way, or none.
 
         Args:
             picture: Gives any frame of the take by its number, uint8 ``[H, W, 3]``, in full quality; see
@@ -188,33 +207,7 @@ class StorySession:
         Returns:
             The frames in full quality, uint8 ``[H, W, 3]`` each.
         """
-        return self._stage.decode(latents)
-
-    def begin_chunk(self) -> NextChunk | None:
-        """Prepare the next chunk of the open take; None if it is complete or there is none.
-
-        `next_chunk` is this, denoising and `end_chunk`, so that several stories can denoise together (see
-        `shotstream.streaming.together`). A chunk that was begun in vain can be begun again.
-        """
-        take = self._take
-        if take is None:
-            return None
-        if take.complete:
-            self._look_ahead()
-            return None
-        assert take.recalled is None, "a take that was over goes on"
-        remembered = [] if take.rollout else self.memory.choose(take.record.shot)
-        return self._stage.prepare(take, self.setting, remembered)
-
-    def end_chunk(self, x0: Tensor) -> Chunk:
-        """Take in the clean latents of the chunk that `begin_chunk` prepared, and show it."""
-        take = self._running_take()
-        chunk = self._stage.show(take, x0)
-        take.add(chunk)
-        self.script[chunk.shot : chunk.shot + 1] = [take.record]
-        if chunk.last and not take.pending:
-            self._look_ahead()
-        return chunk
+        return self._generator.decode(latents)
 
     def redirect(self, prompt: str) -> None:
         """Give the running shot another prompt from its next chunk on; frames already shown stay.
@@ -251,7 +244,7 @@ class StorySession:
         """
         if prompt is not None:
             self._check_prompt(prompt, shot)
-        self.memory.check_kept(shot, len(self.script))
+        self.context.check_kept(shot, len(self.script))
         former = self.script[shot]
         running = self._take if self._take and self._take.record is former else None
         length = running.length_chunks if running else former.chunks
@@ -262,7 +255,7 @@ class StorySession:
             former.seed if seed is None else seed,
             list(former.prompts) if prompt is None else [(0, prompt)],
         )
-        self._take = self._stage.open(record, length)
+        self._take = self._generator.open(record, length)
         return iter(self.next_chunk, None)
 
     def choose(self, record: TakeRecord, picture: Callable[[int], np.ndarray]) -> None:
@@ -275,13 +268,13 @@ class StorySession:
         Raises:
             ValueError: If there is no such shot, or its context is no longer kept.
         """
-        self.memory.check_kept(record.shot, len(self.script))
-        memory, chunks = self.memory.copy(), range(record.chunks)
+        self.context.check_kept(record.shot, len(self.script))
+        context, chunks = self.context.copy(), range(record.chunks)
         prompts = [prompt for chunk in chunks for prompt in self._frame_prompts(record, chunk)]
-        memory.remember(record.shot, record.take, prompts, picture)
+        context.remember(record.shot, record.take, prompts, picture)
         if self._take and self._take.record is self.script[record.shot]:
             self._take = None
-        self.memory = memory
+        self.context = context
         self.script[record.shot] = deepcopy(record)
 
     def leave_out(self, shot: int) -> None:
@@ -290,14 +283,14 @@ class StorySession:
         Raises:
             ValueError: If there is no such shot, or its context is no longer kept.
         """
-        self.memory.check_kept(shot, len(self.script))
+        self.context.check_kept(shot, len(self.script))
         if self._take and self._take.record is self.script[shot]:
             self._close_take()
-        self.memory.leave_out(shot)
+        self.context.leave_out(shot)
 
-    # ---- memory ----
+    # ---- context frames ----
 
-    def pin(self, shot: int, frame: int) -> RememberedFrame:
+    def pin(self, shot: int, frame: int) -> ContextFrame:
         """Make every later shot from this frame too: any of the running shot, or a remembered one.
 
         Args:
@@ -310,17 +303,17 @@ class StorySession:
         take = self._take
         if take and take.record.shot == shot and 0 <= frame < len(take.prompts):
             number, prompt = take.record.take, take.prompts[frame]
-            pinned = RememberedFrame(take.picture(frame).copy(), shot, number, frame, prompt)
+            pinned = ContextFrame(take.picture(frame).copy(), shot, number, frame, prompt)
         else:
-            pinned = self.memory.find(shot, frame)
-        self.memory.pin(pinned)
+            pinned = self.context.find(shot, frame)
+        self.context.pin(pinned)
         return pinned
 
     def unpin(self, shot: int, frame: int) -> None:
         """Leave a pinned frame, or a reference by its own numbers, to the rule again."""
-        self.memory.unpin((shot, frame))
+        self.context.unpin((shot, frame))
 
-    def reference(self, image: Image.Image | np.ndarray, prompt: str | None = None) -> RememberedFrame:
+    def reference(self, image: Image.Image | np.ndarray, prompt: str | None = None) -> ContextFrame:
         """Make every later shot from a picture that the user brings.
 
         It is scaled and cropped to the picture size and pinned as if the story had opened with it: it carries
@@ -333,9 +326,9 @@ class StorySession:
         Raises:
             ValueError: If the picture cannot be used, or all places are pinned.
         """
-        number = min([0, *(pin.frame for pin in self.memory.pins)]) - 1
-        reference = RememberedFrame(fit_picture(image, self.height, self.width), 0, 0, number, prompt)
-        self.memory.pin(reference)
+        number = min([0, *(pin.frame for pin in self.context.pins)]) - 1
+        reference = ContextFrame(fit_picture(image, self.height, self.width), 0, 0, number, prompt)
+        self.context.pin(reference)
         return reference
 
     # ---- other tellings ----
@@ -348,10 +341,10 @@ class StorySession:
             seed: Seed of the other telling; the same if None, so that equal prompts give equal frames.
 
         Raises:
-            ValueError: If there is no such shot, or its memory is no longer kept.
+            ValueError: If there is no such shot, or its context is no longer kept.
         """
         at = len(self.script) - 1 if at is None else at
-        self.memory.check_kept(at, len(self.script))
+        self.context.check_kept(at, len(self.script))
         if self._take and self._take.record.shot <= at:
             self._remember_take()
         branch = StorySession(
@@ -362,23 +355,23 @@ class StorySession:
             width=self.width,
             decoder=self.decoder,
         )
-        branch.memory = self.memory.branch(at + 1)
+        branch.context = self.context.branch(at + 1)
         branch.script = deepcopy(self.script[: at + 1])
         return branch
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> SessionSnapshot:
         """Copy the state of the story, mid-shot too. It stays valid however the story goes on."""
-        return Snapshot(
+        return SessionSnapshot(
             (self.height, self.width),
             self.decoder,
             self.setting,
             self.seed,
             deepcopy(self.script),
-            self.memory.copy(),
+            self.context.copy(),
             TakeState.of(self._take) if self._take else None,
         )
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: SessionSnapshot) -> None:
         """Go on bit for bit from a snapshot of this session, or of one of the same model and size.
 
         Raises:
@@ -386,10 +379,10 @@ class StorySession:
         """
         snapshot.check_fits((self.height, self.width), self.decoder)
         self._drop_take()
-        take = self._stage.restore(snapshot.take, snapshot.setting) if snapshot.take else None
+        take = self._generator.restore(snapshot.take, snapshot.setting) if snapshot.take else None
         self.setting, self.seed = snapshot.setting, snapshot.seed
         self.script = deepcopy(snapshot.script)
-        self.memory = snapshot.memory.copy()
+        self.context = snapshot.context.copy()
         self._take = take
         if take and take.record.chunks:
             self.script[take.record.shot] = take.record
@@ -401,7 +394,7 @@ class StorySession:
         and snapshots can still be taken, but no shots be made. A session that is merely let go of makes the
         full frames of the chunks it handed out, and then ends by itself.
         """
-        self._stage.close()
+        self._generator.close()
         if self._take:
             self._take.keep_shown()
         self._close_take()
@@ -420,16 +413,16 @@ class StorySession:
         self._close_take()
 
     def _remember_take(self) -> None:
-        """Let memory have what the open take has made."""
+        """Take the context frames that the open take has made so far."""
         take = self._take
         if take and len(take.prompts) > take.remembered_frames:
-            self.memory.remember(take.record.shot, take.record.take, take.prompts, take.picture)
+            self.context.remember(take.record.shot, take.record.take, take.prompts, take.picture)
             take.remembered_frames = len(take.prompts)
 
     def _look_ahead(self) -> None:
         """Begin to encode what the next shot will ask for, while the caller still watches this one."""
         self._remember_take()
-        self._stage.stills.request(self.memory.choose(len(self.script)))
+        self._generator.stills.request(self.context.choose(len(self.script)))
 
     def _frame_prompts(self, record: TakeRecord, chunk: int) -> list[str]:
         """The prompt of every frame of a chunk."""

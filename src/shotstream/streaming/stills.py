@@ -10,7 +10,7 @@ from torch import Tensor
 
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.streaming.chunk import to_pixels
-from shotstream.streaming.memory import RememberedFrame
+from shotstream.streaming.context_frames import ContextFrame
 
 
 class StillEncoder:
@@ -32,7 +32,7 @@ class StillEncoder:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="shotstream-stills")
         self._pending: Future[None] | None = None
 
-    def request(self, frames: Sequence[RememberedFrame]) -> None:
+    def request(self, frames: Sequence[ContextFrame]) -> None:
         """Begin to encode what has no latent yet, and return at once."""
         self.wait()
         missing = [frame for frame in frames if frame.latent is None]
@@ -45,7 +45,7 @@ class StillEncoder:
         if pending is not None:
             pending.result()
 
-    def latents(self, frames: Sequence[RememberedFrame]) -> Tensor:
+    def latents(self, frames: Sequence[ContextFrame]) -> Tensor:
         """The stills of `frames`, float32 ``[1, F, C, h, w]``."""
         self.request(frames)
         self.wait()
@@ -57,7 +57,7 @@ class StillEncoder:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     @torch.no_grad()
-    def _encode(self, frames: Sequence[RememberedFrame]) -> None:
+    def _encode(self, frames: Sequence[ContextFrame]) -> None:
         for frame in frames:
             pixels = to_pixels(frame.pixels[None]).to(self._device, self._dtype)
             frame.latent = self._autoencoder.encode_stills(pixels.unsqueeze(0))[0, 0].float()

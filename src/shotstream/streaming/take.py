@@ -12,7 +12,7 @@ from torch import Tensor
 
 from shotstream.models.autoencoder import StreamingDecoder
 from shotstream.streaming.chunk import Chunk, FullFramesError
-from shotstream.streaming.memory import Memory
+from shotstream.streaming.context_frames import ContextFrames
 from shotstream.streaming.rollout import ShotRollout
 
 
@@ -71,7 +71,7 @@ class Take:
     prompts: list[str] = field(default_factory=list)
     """The prompt of every frame."""
     remembered_frames: int = 0
-    """How many frames it had when memory last took it in."""
+    """How many frames it had when context frames were last taken from it."""
 
     def add(self, chunk: Chunk) -> None:
         """Take in the next chunk."""
@@ -170,7 +170,7 @@ class TakeState:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class SessionSnapshot:
     """A story at one moment, mid-shot too; see `StorySession.snapshot`."""
 
     size: tuple[int, int]
@@ -178,15 +178,15 @@ class Snapshot:
     setting: str
     seed: int
     script: list[TakeRecord]
-    memory: Memory
+    context: ContextFrames
     take: TakeState | None
 
-    def closed(self) -> Snapshot:
+    def closed(self) -> SessionSnapshot:
         """The same story after the end of its running shot."""
-        memory, take = self.memory.copy(), self.take
+        context, take = self.context.copy(), self.take
         if take and take.prompts:
-            memory.remember(take.record.shot, take.record.take, take.prompts, take.picture)
-        return replace(self, memory=memory, take=None)
+            context.remember(take.record.shot, take.record.take, take.prompts, take.picture)
+        return replace(self, context=context, take=None)
 
     def check_fits(self, size: tuple[int, int], decoder: str) -> None:
         """Complain if a session of pictures of `size`, shown by `decoder`, cannot go on from here.

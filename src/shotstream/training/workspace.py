@@ -16,9 +16,10 @@ from transformers import PreTrainedTokenizerFast
 from shotstream.data.drawn import DrawnStories, write_frames, write_latents
 from shotstream.data.next_shot import NextShots
 from shotstream.data.shards import Shards
+from shotstream.loading.text_source import load_text_encoder
 from shotstream.media.files import whole_folder
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
-from shotstream.models.text import CaptionEncoder, load_text_encoder
+from shotstream.models.text import CaptionEncoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.training.autoencoder import AutoencoderStage, new_autoencoder

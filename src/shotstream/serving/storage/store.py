@@ -35,7 +35,7 @@ from shotstream.serving.storage.stored import (
     new_id,
 )
 from shotstream.streaming.chunk import Chunk
-from shotstream.streaming.memory import RememberedFrame
+from shotstream.streaming.context_frames import ContextFrame
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -338,7 +338,7 @@ class Store:
 
     # ---- remembered frames ----
 
-    def keep_still(self, story: str, frame: RememberedFrame) -> None:
+    def keep_still(self, story: str, frame: ContextFrame) -> None:
         """Keep a frame that a story remembers, see `StoredChunk.still`; done once, it does nothing.
 
         It can be made again from the latents of its take: keeping it only saves that.

@@ -11,12 +11,12 @@ from torch._C._profiler import _EventType
 from torch.profiler import ProfilerActivity, profile
 from transformers import UMT5Config, UMT5EncoderModel
 
-from shotstream.machine.tensor_memory import LiveBytes, peak_bytes
+from shotstream.machine.tensor_memory import TensorMemoryTracker, peak_bytes
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.autoencoder_wan import WanVideoAutoencoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.streaming.memory_plan import RESERVED_BYTES, WAYS, Way, recommend, shrink
-from shotstream.streaming.memory_sizes import Networks, fake_tensors, measure, measure_networks
+from shotstream.streaming.vram_plan import RESERVED_BYTES, VRAM_PLANS, VramPlan, recommend, shrink
+from shotstream.streaming.vram_sizes import Networks, fake_tensors, measure, measure_networks
 
 pytestmark = pytest.mark.cpu
 
@@ -69,9 +69,9 @@ def allocated_peak(work) -> int:
     return max(accumulate(change for _, change in sorted(changes)))
 
 
-def test_live_bytes_counts_what_lives():
+def test_the_tracker_counts_what_lives():
     kept = torch.zeros(100)
-    with LiveBytes() as counted:
+    with TensorMemoryTracker() as counted:
         made = kept + 1  # 400 bytes
         assert counted.live == 400
         view = made[10:].unflatten(0, (-1, 10))  # no bytes of its own
@@ -118,7 +118,7 @@ def test_what_is_counted_is_what_is_allocated():
 
 
 def test_wan_s_weights_take_what_its_files_take(wan):
-    """Sizes of the published files, two of them in float32; a kilobyte per tensor is names."""
+    """VramSizes of the published files, two of them in float32; a kilobyte per tensor is names."""
     vae_file, text_file = 507_609_880, 11_361_920_418
     assert 2 * wan.vae == pytest.approx(vae_file, rel=1e-3)
     assert wan.text_encoder == pytest.approx(text_file, rel=1e-3)
@@ -133,19 +133,19 @@ def test_wan_s_cache_is_what_27_frames_take(wan):
 
 
 def test_ways_are_ordered_and_recommended_by_what_fits(wan):
-    peaks = [wan.device_bytes(way) for way in WAYS if way.decoder == "full"]
+    peaks = [wan.device_bytes(way) for way in VRAM_PLANS if way.decoder == "full"]
     assert peaks[0] == max(peaks)
     assert peaks[-1] == min(peaks)
-    for way in WAYS:
+    for way in VRAM_PLANS:
         chosen = recommend(wan, wan.device_bytes(way) + RESERVED_BYTES)
         assert chosen is not None
-        assert WAYS.index(chosen) <= WAYS.index(way)
+        assert VRAM_PLANS.index(chosen) <= VRAM_PLANS.index(way)
     assert recommend(wan, min(peaks) + RESERVED_BYTES - 1) is None
-    assert Way("release", kv_cache="float8").options() == "--text release --kv-cache float8"
+    assert VramPlan("release", kv_cache="float8").options() == "--text release --kv-cache float8"
 
 
 def test_pictures_are_shrunk_until_they_fit():
-    thriftiest = WAYS[-1]
+    thriftiest = VRAM_PLANS[-1]
     sizes, height, width = measure("mini", 256, 384)
     budget = RESERVED_BYTES + sizes.device_bytes(thriftiest) // 2
     smaller = shrink(sizes, height, width, budget)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from shotstream.streaming.memory import Memory, RememberedFrame, fit_picture, select_frames
+from shotstream.streaming.context_frames import ContextFrame, ContextFrames, fit_picture, select_frames
 
 pytestmark = pytest.mark.cpu
 
@@ -20,7 +20,7 @@ def film(shot: int, frames: int) -> np.ndarray:
     return pictures
 
 
-def remember(memory: Memory, shot: int, frames: int) -> None:
+def remember(memory: ContextFrames, shot: int, frames: int) -> None:
     memory.remember(shot, 0, [f"shot {shot}"] * frames, film(shot, frames).__getitem__)
 
 
@@ -38,7 +38,7 @@ def test_selection_spends_the_budget_in_story_order(shot_frames: list[int], budg
 @given(st.lists(lengths, min_size=1, max_size=14), st.integers(1, 6), st.integers(0, 5), st.data())
 def test_memory_has_what_the_rule_asks_for(shot_frames, budget, history, data) -> None:
     """Dropping frames never shows: every choice is what it would be had all frames been kept."""
-    memory = Memory(budget, history)
+    memory = ContextFrames(budget, history)
     for shot, frames in enumerate(shot_frames):
         remember(memory, shot, frames)
         asked = data.draw(st.integers(memory.oldest_retake, shot + 1))
@@ -52,7 +52,7 @@ def test_memory_has_what_the_rule_asks_for(shot_frames, budget, history, data) -
 @settings(deadline=None, max_examples=40)
 @given(st.lists(lengths, min_size=1, max_size=14), st.integers(1, 6), st.integers(1, 5), st.data())
 def test_shots_that_are_left_out_are_passed_over(shot_frames, budget, history, data) -> None:
-    memory = Memory(budget, history)
+    memory = ContextFrames(budget, history)
     for shot, frames in enumerate(shot_frames):
         remember(memory, shot, frames)
     shots = range(len(shot_frames))
@@ -73,7 +73,7 @@ def test_shots_that_are_left_out_are_passed_over(shot_frames, budget, history, d
 
 
 def test_memory_is_flat_however_long_the_story() -> None:
-    memory, kept = Memory(6, history_shots=4), []
+    memory, kept = ContextFrames(6, history_shots=4), []
     for shot in range(40):
         remember(memory, shot, 81)
         kept.append(len(memory.frames))
@@ -83,7 +83,7 @@ def test_memory_is_flat_however_long_the_story() -> None:
 
 
 def test_a_new_take_replaces_the_frames_of_its_shot_only() -> None:
-    memory = Memory(6)
+    memory = ContextFrames(6)
     for shot in range(3):
         remember(memory, shot, 33)
     before = memory.choose(3)
@@ -96,7 +96,7 @@ def test_a_new_take_replaces_the_frames_of_its_shot_only() -> None:
 
 
 def test_pins_come_first_and_the_rule_gets_the_rest() -> None:
-    memory = Memory(3)
+    memory = ContextFrames(3)
     for shot in range(3):
         remember(memory, shot, 33)
     memory.pin(memory.find(0, 32))
@@ -109,18 +109,18 @@ def test_pins_come_first_and_the_rule_gets_the_rest() -> None:
 
 
 def test_references_serve_the_first_shot_too_and_fill_at_most_the_budget() -> None:
-    memory = Memory(2)
+    memory = ContextFrames(2)
     for number in (1, 2):
-        memory.pin(RememberedFrame(film(0, 1)[0], 0, 0, -number, None))
+        memory.pin(ContextFrame(film(0, 1)[0], 0, 0, -number, None))
     assert [frame.key for frame in memory.choose(0)] == [(0, -2), (0, -1)]
     with pytest.raises(ValueError, match="all 2 remembered frames are pinned already"):
-        memory.pin(RememberedFrame(film(0, 1)[0], 0, 0, -3, None))
+        memory.pin(ContextFrame(film(0, 1)[0], 0, 0, -3, None))
     with pytest.raises(ValueError, match="frame 4 of shot 0 is not remembered; nothing of that shot is"):
         memory.find(0, 4)
 
 
 def test_a_branch_and_its_origin_do_not_disturb_one_another() -> None:
-    memory = Memory(6)
+    memory = ContextFrames(6)
     for shot in range(4):
         remember(memory, shot, 33)
     branch = memory.branch(2)
@@ -132,7 +132,7 @@ def test_a_branch_and_its_origin_do_not_disturb_one_another() -> None:
 
 
 def test_any_selection_slots_in() -> None:
-    memory = Memory(2, select=lambda shot_frames, budget: [(0, 0)][:budget] if shot_frames else [])
+    memory = ContextFrames(2, select=lambda shot_frames, budget: [(0, 0)][:budget] if shot_frames else [])
     for shot in range(12):
         remember(memory, shot, 9)
     assert [frame.key for frame in memory.choose(12)] == [(0, 0)]

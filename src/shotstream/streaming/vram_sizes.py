@@ -2,7 +2,7 @@
 
 Nothing is loaded and nothing is tabled: the networks that serve users are built on fake tensors, from their
 configs, and do a context pass, the chunk passes of a shot and a decode at the asked size, while the bytes
-that they allocate are counted (`live_bytes`).
+that they allocate are counted (`machine/tensor_memory.py`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.autoencoder_wan import as_video_autoencoder
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
-from shotstream.streaming.memory_plan import Sizes
+from shotstream.streaming.vram_plan import VramSizes
 
 UMT5_XXL = {
     "vocab_size": 256384,
@@ -57,7 +57,7 @@ class Networks:
     width: int
 
 
-def measure(model: str, height: int | None = None, width: int | None = None) -> tuple[Sizes, int, int]:
+def measure(model: str, height: int | None = None, width: int | None = None) -> tuple[VramSizes, int, int]:
     """Measure a model in bfloat16, as GPUs run it.
 
     Args:
@@ -125,7 +125,7 @@ def build(model: str, height: int | None = None, width: int | None = None) -> Ne
     return networks
 
 
-def measure_networks(networks: Networks) -> Sizes:
+def measure_networks(networks: Networks) -> VramSizes:
     """Measure networks by letting them work, on fake tensors or real ones.
 
     Args:
@@ -141,7 +141,7 @@ def measure_networks(networks: Networks) -> Sizes:
     decoding, state = _measure_decoder(networks, autoencoder)
     live_decoding, live_state = _measure_decoder(networks, live) if live else (0, 0)
     seen = transformer.config["context_frames"] + 1
-    return Sizes(
+    return VramSizes(
         transformer=_weights(transformer),
         vae=_weights(vae),
         live_decoder=_weights(live) if live else 0,

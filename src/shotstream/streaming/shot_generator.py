@@ -1,4 +1,4 @@
-"""Where takes are made: the networks at one picture size, with the working memory of one session."""
+"""Makes takes: the networks at one picture size, with the caches and decoders of one session."""
 
 from __future__ import annotations
 
@@ -13,28 +13,34 @@ from torch import Tensor
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.captions import Captions
 from shotstream.streaming.chunk import Chunk, to_pictures
-from shotstream.streaming.decoding import SOON, WITH_STREAMS, BackgroundDecoder, Moment, SideStream
-from shotstream.streaming.memory import RememberedFrame
+from shotstream.streaming.context_frames import ContextFrame
+from shotstream.streaming.decoding import (
+    HIGH_PRIORITY,
+    WITH_STREAMS,
+    BackgroundDecoder,
+    SideStream,
+    StreamEvent,
+)
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.noise import noise
-from shotstream.streaming.rollout import NextChunk, ShotRollout
+from shotstream.streaming.rollout import ShotRollout
 from shotstream.streaming.stills import StillEncoder
 from shotstream.streaming.take import Take, TakeRecord, TakeState
 
 
-class Stage:
+class ShotGenerator:
     """Makes the chunks of one take at a time.
 
     Where a device works on several streams at once, a chunk is decoded on one of its own, beside the clean
     pass over it on the main one. On a CPU that would only delay the frames, so there the pass is made when
-    another chunk is asked for (`commits_early`); what is told is the same.
+    another chunk is asked for (`commits_early`); the frames are the same.
 
     Args:
         pipeline: The networks.
         height: Picture height in pixels.
         width: Picture width in pixels.
         decoder: "full", or "tiny": frames are shown as the tiny decoder makes them, and made in full quality,
-            as memory needs them, in the background.
+            as later shots need them, in the background.
 
     Raises:
         ValueError: If there is no such decoder.
@@ -49,7 +55,7 @@ class Stage:
         self.stills = StillEncoder(self._autoencoder, pipeline.vae.dtype, self.device)
         self._live = _live_network(pipeline, decoder)
         self._shown = self._live or pipeline.vae
-        self._beside = SideStream(self.device, SOON)
+        self._beside = SideStream(self.device, HIGH_PRIORITY)
         self._background = BackgroundDecoder(self.device, pipeline.vae.dtype)
         self._in_turns = hasattr(pipeline.vae, "_hf_hook")
         """Offloaded networks take turns on the device, so nothing may go on beside something else."""
@@ -67,7 +73,7 @@ class Stage:
         """Open a take; nothing is computed before its first chunk.
 
         Raises:
-            ValueError: If the stage is closed.
+            ValueError: If the generator is closed.
         """
         if self._closed:
             raise ValueError(
@@ -83,22 +89,29 @@ class Stage:
         self.stills.close()
 
     @torch.no_grad()
-    def prepare(self, take: Take, setting: str, remembered: list[RememberedFrame]) -> NextChunk:
+    def prepare(self, take: Take, setting: str, remembered: list[ContextFrame]) -> None:
         """Do what is due before the take's next chunk: the context, a redirection, the clean pass.
 
         Args:
             take: The open take.
             setting: Who and where.
             remembered: The frames that the shot is made from.
-
-        Returns:
-            What is to be denoised.
         """
         self.stills.wait()
         if self._in_turns:
             take.wait()
-        rollout = self._prepare(take, setting, remembered)
-        return NextChunk(rollout, partial(self._noise, take.record), self.chunk_shape)
+        if take.rollout is None:
+            rollout = self._new_rollout(take.record, setting, 0)
+            self._fill_context(rollout, take.record, setting, remembered)
+            take.rollout = rollout
+        else:
+            self._bring_up_to_date(take, take.rollout, setting)
+
+    @torch.no_grad()
+    def denoise(self, take: Take) -> Tensor:
+        """Make the clean latents ``(1, F, C, h, w)`` of a prepared take's next chunk."""
+        assert take.rollout is not None
+        return take.rollout.denoise(partial(self._noise, take.record))
 
     @torch.no_grad()
     def show(self, take: Take, x0: Tensor) -> Chunk:
@@ -112,7 +125,7 @@ class Stage:
             The chunk, which the take is still to be given; see `Take.add`.
         """
         x0 = x0.to(self.device)
-        denoised = Moment(self.device)
+        denoised = StreamEvent(self.device)
         with self._beside.after(denoised, x0):
             pixels = take.decoder.decode(x0.to(self._shown.dtype))[0]
         take.newest, take.window_before = x0, None
@@ -120,7 +133,7 @@ class Stage:
             self._commit(take)
         with self._beside.inside():
             latents, pictures = x0.cpu(), to_pictures(pixels)
-            decoding = denoised.seconds_until(Moment(self.device))
+            decoding = denoised.seconds_until(StreamEvent(self.device))
         full = None
         if take.full_decoder is not take.decoder:
             former = take.pending[-1].full if take.pending else None
@@ -158,7 +171,7 @@ class Stage:
             take.full_decoder = take.decoder
         streams = (self._beside, self._background.stream)
         for decoder, stream, tensors in zip(take.decoders, streams, state.decoders, strict=False):
-            with stream.after(Moment(self.device), *tensors):
+            with stream.after(StreamEvent(self.device), *tensors):
                 decoder.restore(tensors)
         take.newest, take.window_before = state.newest, state.window_before
         take.made, take.recalled, take.prompts = list(state.made), state.recalled, list(state.prompts)
@@ -168,35 +181,30 @@ class Stage:
             self._cache.load_state_dict(state.cache)
         return take
 
-    def _prepare(self, take: Take, setting: str, remembered: list[RememberedFrame]) -> ShotRollout:
+    def _bring_up_to_date(self, take: Take, rollout: ShotRollout, setting: str) -> None:
+        """Redirect the rollout if the prompt changes here, and make the clean pass that is due."""
         record = take.record
-        if take.rollout is None:
-            rollout = self._new_rollout(record, setting, 0)
-            self._fill_context(rollout, record, setting, remembered)
-            take.rollout = rollout
-            return rollout
-        rollout = take.rollout
         if any(first == record.chunks for first, _ in record.prompts):
             if take.window_before is not None:  # the newest chunk was passed under the former prompt
                 rollout.window, take.window_before = list(take.window_before), None
             rollout.redirect(self._caption_of(record, setting, record.chunks))
         if take.newest is not None and take.window_before is None:
             self._commit(take)
-        return rollout
 
     def _commit(self, take: Take) -> None:
         """Make the clean pass over the newest chunk."""
         assert take.rollout is not None
         assert take.newest is not None
-        take.window_before = list(take.rollout.window)
+        before = list(take.rollout.window)
         take.rollout.commit(take.newest)
+        take.window_before = before  # only now: a pass that failed is still due
 
     def _new_rollout(self, record: TakeRecord, setting: str, chunk: int) -> ShotRollout:
         captions = self._caption_of(record, setting, chunk)
         return self.pipeline.new_rollout(self._cache, captions, max(record.shot, 1))
 
     def _fill_context(
-        self, rollout: ShotRollout, record: TakeRecord, setting: str, remembered: list[RememberedFrame]
+        self, rollout: ShotRollout, record: TakeRecord, setting: str, remembered: list[ContextFrame]
     ) -> None:
         """Make the global cache from the remembered frames.
 

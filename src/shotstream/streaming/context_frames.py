@@ -1,4 +1,4 @@
-"""Which frames of a story are remembered, and which of them the next shot is made from."""
+"""Context frames: which frames of a story are kept, and which of them the next shot is made from."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def select_frames(shot_frames: Sequence[int], budget: int) -> list[tuple[int, in
 
 
 @dataclass(eq=False)
-class RememberedFrame:
+class ContextFrame:
     """A picture that a later shot may be made from."""
 
     pixels: np.ndarray
@@ -53,7 +53,7 @@ class RememberedFrame:
     frame: int
     """Its number in the shot; negative for a picture that the user brought."""
     prompt: str | None
-    """What its shot was told when it was made; None: it goes by the prompt of the shot that it serves."""
+    """The prompt that its shot had at this frame; None takes the prompt of the shot that it serves."""
     latent: Tensor | None = None
     """The picture as a still, ``[C, h, w]``, once it has been encoded."""
 
@@ -68,12 +68,12 @@ class RememberedFrame:
         return self.frame < 0
 
 
-class Memory:
-    """The remembered frames of a story: those that selection can still ask for, and the pinned ones.
+class ContextFrames:
+    """The frames that a story keeps: every frame that selection can still ask for, and the pinned ones.
 
-    Selection is asked when a shot is opened, and again when one of the last `history_shots` is taken anew.
-    What it could ask for then, for any number of future shots and pins, is kept; all else is dropped. So the
-    memory stays small however long the story.
+    Selection runs when a shot is opened, and again when one of the last `history_shots` is taken anew. A
+    frame is kept if selection could ask for it then, for any number of future shots and pins; all others are
+    dropped. So the number of frames is bounded, however long the story is.
 
     Args:
         budget: Most frames that a shot is made from.
@@ -91,9 +91,9 @@ class Memory:
         """Shots that the rule passes over; see `leave_out`."""
         self.oldest_retake = 0
         """The first shot whose context is still at hand."""
-        self.frames: list[RememberedFrame] = []
+        self.frames: list[ContextFrame] = []
         """What selection can still ask for, in story order."""
-        self.pins: list[RememberedFrame] = []
+        self.pins: list[ContextFrame] = []
         """What every later shot is made from, in story order; references come first."""
 
     def remember(
@@ -113,12 +113,12 @@ class Memory:
         asked = self._may_be_asked_for()
         others = [frame for frame in self.frames if frame.shot != shot and frame.key in asked]
         own = [
-            RememberedFrame(picture(frame).copy(), shot, take, frame, prompts[frame])
+            ContextFrame(picture(frame).copy(), shot, take, frame, prompts[frame])
             for frame in sorted(frame for number, frame in asked if number == shot)
         ]
         self.frames = sorted(others + own, key=_story_order)
 
-    def choose(self, shot: int) -> list[RememberedFrame]:
+    def choose(self, shot: int) -> list[ContextFrame]:
         """The frames that `shot` is made from, in story order: pins first, then the rule, `budget` in all."""
         pins = {pin.key: pin for pin in self.pins if pin.is_reference or pin.shot < shot}
         chosen = self._select(self.shot_frames[:shot], self.budget - len(pins))
@@ -147,7 +147,7 @@ class Memory:
                 f"retakes and branches (history_shots={self.history_shots})"
             )
 
-    def pin(self, frame: RememberedFrame) -> None:
+    def pin(self, frame: ContextFrame) -> None:
         """Let every later shot see `frame`, at the cost of one that the rule would choose.
 
         Raises:
@@ -162,7 +162,7 @@ class Memory:
         """Leave the pinned frame `key` to the rule again; nothing happens if it is not pinned."""
         self.pins = [pin for pin in self.pins if pin.key != key]
 
-    def find(self, shot: int, frame: int) -> RememberedFrame:
+    def find(self, shot: int, frame: int) -> ContextFrame:
         """The remembered or pinned frame of this number.
 
         Raises:
@@ -177,15 +177,15 @@ class Memory:
             + (f"of that shot these are: {known}" if known else "nothing of that shot is")
         )
 
-    def copy(self) -> Memory:
-        """A memory that goes its own way; the pictures are shared."""
+    def copy(self) -> ContextFrames:
+        """Return a copy that changes independently; the pictures are shared."""
         twin = copy(self)
         twin.shot_frames, twin.left_out = list(self.shot_frames), set(self.left_out)
         twin.frames, twin.pins = list(self.frames), list(self.pins)
         return twin
 
-    def branch(self, shots: int) -> Memory:
-        """The memory of a story that ended after `shots` shots."""
+    def branch(self, shots: int) -> ContextFrames:
+        """Return the frames of a story that ended after `shots` shots."""
         branch = self.copy()
         branch.shot_frames = self.shot_frames[:shots]
         branch.left_out = {shot for shot in self.left_out if shot < shots}
@@ -211,7 +211,7 @@ class Memory:
         chosen = self.select([shot_frames[shot] for shot in shots], budget)
         return [(shots[place], frame) for place, frame in chosen]
 
-    def _nearest(self, shot: int, frame: int) -> RememberedFrame | None:
+    def _nearest(self, shot: int, frame: int) -> ContextFrame | None:
         """The kept frame of `shot` nearest to `frame`: itself, unless halves round anew or a shot is out."""
         kept = (kept for kept in self.frames if kept.shot == shot)
         return min(kept, key=lambda kept: abs(kept.frame - frame), default=None)
@@ -232,5 +232,5 @@ def fit_picture(picture: Image.Image | np.ndarray, height: int, width: int) -> n
     return np.array(ImageOps.fit(picture.convert("RGB"), (width, height), Image.Resampling.LANCZOS))
 
 
-def _story_order(frame: RememberedFrame) -> tuple[int, int]:
+def _story_order(frame: ContextFrame) -> tuple[int, int]:
     return frame.key

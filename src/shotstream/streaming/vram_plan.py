@@ -1,4 +1,4 @@
-"""Ways to tell stories with a model, what each takes of a device's memory, and which fit."""
+"""Plans to run a model in a device's memory: what each takes, and which fits."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _GROWING = (
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to tell stories: options of `shotstream generate`, and whether networks take turns on a GPU."""
+class VramPlan:
+    """Options of `shotstream generate`, and whether networks take turns on a GPU."""
 
     text: str = "resident"
     decoder: str = "full"
@@ -40,22 +40,22 @@ class Way:
         return self.options() + (" + offload" if self.offload else "")
 
 
-WAYS = (
-    Way(),
-    Way(decoder="tiny"),
-    Way("int8"),
-    Way("cpu"),
-    Way("release"),
-    Way("release", decoder="tiny"),
-    Way("release", kv_cache="float8"),
-    Way("release", offload=True),
-    Way("release", kv_cache="float8", offload=True),
+VRAM_PLANS = (
+    VramPlan(),
+    VramPlan(decoder="tiny"),
+    VramPlan("int8"),
+    VramPlan("cpu"),
+    VramPlan("release"),
+    VramPlan("release", decoder="tiny"),
+    VramPlan("release", kv_cache="float8"),
+    VramPlan("release", offload=True),
+    VramPlan("release", kv_cache="float8", offload=True),
 )
 """From the quickest to the thriftiest; the tiny decoder makes the first frames quicker and takes memory."""
 
 
 @dataclass(frozen=True)
-class Sizes:
+class VramSizes:
     """Bytes that the parts of a model take, and the most that their work takes beside what stays."""
 
     transformer: int
@@ -79,48 +79,50 @@ class Sizes:
     live_decoding: int
     """A chunk through the tiny decoder, its state included."""
 
-    def device_bytes(self, way: Way) -> int:
-        """Most bytes that a way takes on a GPU.
+    def device_bytes(self, plan: VramPlan) -> int:
+        """Most bytes that a plan takes on a GPU.
 
         Work that overlaps is added up: decoding goes on beside the next pass, in memory of its own. With
         offload nothing overlaps, and only the transformer leaves while others work.
         """
-        text = {"resident": self.text_encoder, "int8": self.text_encoder_int8}.get(way.text, 0)
-        passes = max(self._passes(way), self.encoding if text else 0)
-        if way.offload:
-            return self._kept(way) + max(text, self.transformer + passes, self.decoding)
-        return self._kept(way) + text + self.transformer + passes + self.decoding
+        text = {"resident": self.text_encoder, "int8": self.text_encoder_int8}.get(plan.text, 0)
+        passes = max(self._passes(plan), self.encoding if text else 0)
+        if plan.offload:
+            return self._kept(plan) + max(text, self.transformer + passes, self.decoding)
+        return self._kept(plan) + text + self.transformer + passes + self.decoding
 
-    def host_bytes(self, way: Way) -> int:
-        """Most bytes that a way takes of the machine's memory beside a GPU."""
-        text = self.text_encoder + self.encoding if way.text in ("cpu", "release") else 0
-        return text + (self.transformer if way.offload else 0)
+    def host_bytes(self, plan: VramPlan) -> int:
+        """Most bytes that a plan takes of the machine's memory beside a GPU."""
+        text = self.text_encoder + self.encoding if plan.text in ("cpu", "release") else 0
+        return text + (self.transformer if plan.offload else 0)
 
-    def machine_bytes(self, way: Way) -> int:
-        """Most bytes that a way takes without a GPU, where one thing is done after the other."""
-        text = self.text_encoder_int8 if way.text == "int8" else self.text_encoder
-        work = max(self._passes(way), self.decoding)
-        if way.text == "release":
-            return self._kept(way) + self.transformer + max(work, text + self.encoding)
-        return self._kept(way) + self.transformer + text + max(work, self.encoding)
+    def machine_bytes(self, plan: VramPlan) -> int:
+        """Most bytes that a plan takes without a GPU, where one thing is done after the other."""
+        text = self.text_encoder_int8 if plan.text == "int8" else self.text_encoder
+        work = max(self._passes(plan), self.decoding)
+        if plan.text == "release":
+            return self._kept(plan) + self.transformer + max(work, text + self.encoding)
+        return self._kept(plan) + self.transformer + text + max(work, self.encoding)
 
-    def _passes(self, way: Way) -> int:
-        return self.passes_float8 if way.kv_cache == "float8" else self.passes
+    def _passes(self, plan: VramPlan) -> int:
+        return self.passes_float8 if plan.kv_cache == "float8" else self.passes
 
-    def _kept(self, way: Way) -> int:
+    def _kept(self, plan: VramPlan) -> int:
         """What stays all the time but for the text encoder and the transformer."""
-        cache = self.kv_cache_float8 if way.kv_cache == "float8" else self.kv_cache
-        live = self.live_decoder + self.live_decoding if way.decoder == "tiny" else 0
+        cache = self.kv_cache_float8 if plan.kv_cache == "float8" else self.kv_cache
+        live = self.live_decoder + self.live_decoding if plan.decoder == "tiny" else 0
         return cache + self.captions + self.vae + self.decoder_state + live
 
 
-def recommend(sizes: Sizes, budget_bytes: int) -> Way | None:
-    """The first of `WAYS` that fits a GPU; None if none does."""
-    return next((way for way in WAYS if sizes.device_bytes(way) + RESERVED_BYTES <= budget_bytes), None)
+def recommend(sizes: VramSizes, budget_bytes: int) -> VramPlan | None:
+    """The first of `VRAM_PLANS` that fits a GPU; None if none does."""
+    return next(
+        (plan for plan in VRAM_PLANS if sizes.device_bytes(plan) + RESERVED_BYTES <= budget_bytes), None
+    )
 
 
-def shrink(sizes: Sizes, height: int, width: int, budget_bytes: int) -> tuple[int, int] | None:
-    """Find the largest pictures, of about the same shape, with which the thriftiest way fits a GPU.
+def shrink(sizes: VramSizes, height: int, width: int, budget_bytes: int) -> tuple[int, int] | None:
+    """Find the largest pictures, of about the same shape, with which the thriftiest plan fits a GPU.
 
     All but weights and captions grows with the area, or with parts of it less; so the answer is on the safe
     side.
@@ -128,9 +130,9 @@ def shrink(sizes: Sizes, height: int, width: int, budget_bytes: int) -> tuple[in
     Returns:
         Height and width, multiples of 16; None if the weights alone are too much.
     """
-    way, nothing = WAYS[-1], dict.fromkeys(_GROWING, 0)
-    fixed = replace(sizes, **nothing).device_bytes(way)
-    share = (budget_bytes - RESERVED_BYTES - fixed) / (sizes.device_bytes(way) - fixed)
+    plan, nothing = VRAM_PLANS[-1], dict.fromkeys(_GROWING, 0)
+    fixed = replace(sizes, **nothing).device_bytes(plan)
+    share = (budget_bytes - RESERVED_BYTES - fixed) / (sizes.device_bytes(plan) - fixed)
     if share <= 0:
         return None
     small_height, small_width = (int(side * share**0.5) // 16 * 16 for side in (height, width))
