@@ -83,7 +83,8 @@ def machine() -> list[Finding]:
     from shotstream.machine.free_space import all_memory
     from shotstream.machine.threads import waiting_threads
 
-    threads = f"torch uses {torch.get_num_threads()} threads; OMP_NUM_THREADS sets another number; {waiting_threads()}"
+    count = f"torch uses {torch.get_num_threads()} threads; OMP_NUM_THREADS sets another number"
+    threads = f"{count}; {waiting_threads()}"
     findings = [Finding("cores", str(os.cpu_count()), threads)]
     memory = all_memory()
     if memory is not None:

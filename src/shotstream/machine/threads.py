@@ -1,7 +1,7 @@
 """Threads of a CPU that share it with others: how long they spin while they wait for one another.
 
-torch's build for CPUs computes with GNU's OpenMP, whose waiting threads spin, by default for a long time. Where
-something else wants the same cores, a thread that computes is put off by those that only wait, and everything
+torch's build for CPUs computes with GNU's OpenMP. Its waiting threads spin, by default for a long time. Where
+something else wants the same cores, a thread that computes is put off by those that only wait: everything
 runs several times slower than with one thread. Spinning a short while keeps the gain of several threads.
 """
 
