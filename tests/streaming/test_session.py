@@ -238,13 +238,13 @@ def test_pins_and_references_change_later_shots_only(pipeline, session) -> None:
 def test_without_padding_context_is_what_there_is_to_remember(make_pipeline) -> None:
     session = make_pipeline(pad_context=False).open("a fox in the snow")
     list(session.shoot("the fox runs", chunks=1))
-    assert session._stage._cache.context_frames == 0
+    assert session._generator._cache.context_frames == 0
     list(session.shoot("the fox sleeps", chunks=1))
-    assert session._stage._cache.context_frames == 6
+    assert session._generator._cache.context_frames == 6
     brought = make_pipeline(pad_context=False).open("a fox in the snow")
     brought.reference(Image.new("RGB", (64, 64), "red"))
     list(brought.shoot("the fox runs", chunks=1))
-    assert brought._stage._cache.context_frames == 1  # once, not six times over
+    assert brought._generator._cache.context_frames == 1  # once, not six times over
 
 
 def test_a_reference_serves_the_first_shot(pipeline, session) -> None:

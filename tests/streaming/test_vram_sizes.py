@@ -94,7 +94,11 @@ def test_fake_tensors_take_as_many_bytes_as_real_ones():
 
 
 def test_what_is_counted_is_what_is_allocated():
-    """Of a pass to 1 %, of decoding to 30 %: here convolutions copy what they read; at Wan's width 6 %."""
+    """Of a pass to 1 %, of decoding to 30 %: here convolutions copy what they read; at Wan's width 6 %.
+
+    Without AVX-512 torch's 3D convolutions unfold all they read, which nobody counts: there decoding only has
+    to take no less than was counted.
+    """
     networks = small_networks()
     counted, transformer = measure_networks(networks), networks.transformer.float()
     cache = transformer.new_cache(batch=1, tokens_per_frame=6)
@@ -113,8 +117,10 @@ def test_what_is_counted_is_what_is_allocated():
             decoder.decode(latents[:, :3].bfloat16())
 
     assert peak_bytes(context_pass) == pytest.approx(allocated_peak(context_pass), rel=0.01)
-    allocated = allocated_peak(decode)
-    assert allocated / 1.3 <= counted.decoding + counted.decoder_state <= allocated
+    allocated, expected = allocated_peak(decode), counted.decoding + counted.decoder_state
+    assert expected <= allocated
+    if torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        assert allocated / 1.3 <= expected
 
 
 def test_wan_s_weights_take_what_its_files_take(wan):

@@ -137,6 +137,7 @@ def cut_clips(
     frames: int,
     generator: torch.Generator,
     crop: tuple[int, int] | None = None,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
     """Cut random clips out of random drawn shots: `[batch, frames, 3, H, W]` in [-1, 1].
 
@@ -147,6 +148,7 @@ def cut_clips(
         generator: On the CPU.
         crop: Height and width of a part of the picture, most often near its middle, where the cast stands;
             None for whole pictures.
+        device: Where they go, as bytes, to become numbers there.
     """
 
     def below(limit: int) -> int:
@@ -155,18 +157,18 @@ def cut_clips(
     def one() -> Tensor:
         number = below(len(drawn))
         shot = str(below(len(drawn.records[number]["prompts"])))
-        length, height, width, _ = drawn.shape(number, shot)
+        clip = drawn.tensor(number, shot)
+        length, height, width, _ = clip.shape
         start = below(length - frames + 1)
         if crop is None:
-            return drawn.part(number, shot, start, start + frames)
+            return clip[start : start + frames]
         top = below(height - crop[0] + 1)
         middle = (width - crop[1]) / 2
         left = middle + float(torch.randn((), generator=generator)) * width / 8
         left = round(min(max(left, 0), 2 * middle))
-        inside = (slice(top, top + crop[0]), slice(left, left + crop[1]))
-        return drawn.part(number, shot, start, start + frames, *inside)
+        return clip[start : start + frames, top : top + crop[0], left : left + crop[1]]
 
-    return to_pixels(torch.stack([one() for _ in range(batch)]))
+    return to_pixels(torch.stack([one() for _ in range(batch)]).to(device))
 
 
 def captions_of(record: dict[str, Any], template: str) -> Sequence[str]:

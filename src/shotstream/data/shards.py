@@ -99,15 +99,5 @@ class Shards:
         return json.loads((self.folder / _MADE_WITH).read_text())
 
     def tensor(self, number: int, name: str) -> Tensor:
-        """Return a whole tensor of a record."""
+        """Return a tensor of a record: a view of the mapped file, of which only what is used is read."""
         return _open(self.folder / self.records[number]["shard"]).get_tensor(f"{number}.{name}")
-
-    def shape(self, number: int, name: str) -> tuple[int, ...]:
-        """Return the shape of a tensor of a record, reading none of it."""
-        slices = _open(self.folder / self.records[number]["shard"]).get_slice(f"{number}.{name}")
-        return tuple(slices.get_shape())
-
-    def part(self, number: int, name: str, start: int, stop: int, *within: slice) -> Tensor:
-        """Return rows `start:stop` of a tensor of a record, and slices `within` them, reading only those."""
-        whole = _open(self.folder / self.records[number]["shard"]).get_slice(f"{number}.{name}")
-        return whole[(slice(start, stop), *within)]

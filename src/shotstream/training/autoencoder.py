@@ -83,6 +83,11 @@ class AutoencoderStage:
         """There is one role."""
         return self.name
 
+    def _clips(
+        self, drawn: Shards, count: int, generator: torch.Generator, crop: tuple[int, int] | None = None
+    ) -> Tensor:
+        return cut_clips(drawn, count, self.settings.clip_frames, generator, crop, self._device)
+
     def _decode(self, latents: Tensor) -> Tensor:
         frames, _ = self.autoencoder.decode(latents)
         return frames[:, self.autoencoder.temporal_ratio - 1 :].float()
@@ -92,8 +97,7 @@ class AutoencoderStage:
     ) -> tuple[Tensor, dict[str, float]]:
         """Reconstruction loss of random clips; the noise goes by the deviation of the slice's latents."""
         settings = self.settings
-        clips = cut_clips(self._drawn, self.loop.batch, settings.clip_frames, generator, settings.crop)
-        clips = batch_slice.of(clips).to(self._device)
+        clips = batch_slice.of(self._clips(self._drawn, self.loop.batch, generator, settings.crop))
         with torch.set_grad_enabled(self._whole):
             latents = self.autoencoder.encode_clip(clips)
         strength = batch_slice.of(torch.rand(self.loop.batch, 1, 1, 1, 1, generator=generator))
@@ -112,9 +116,7 @@ class AutoencoderStage:
 
     def sample(self) -> np.ndarray:
         """First, middle and last frame of held-out clips above what became of them."""
-        clips = cut_clips(self._validation, 8, self.settings.clip_frames, step_generator(1, 0)).to(
-            self._device
-        )
+        clips = self._clips(self._validation, 8, step_generator(1, 0))
         frames = self._decode(self.autoencoder.encode_clip(clips)).clamp(-1, 1)
         picked = [0, self.settings.clip_frames // 2, self.settings.clip_frames - 1]
         return picture_grid(
@@ -126,8 +128,8 @@ class AutoencoderStage:
         if self._whole:
             generator = step_generator(self.loop.seed, 0)
             with torch.no_grad():
-                clips = (cut_clips(self._drawn, 16, self.settings.clip_frames, generator) for _ in range(16))
-                latents = torch.cat([self.autoencoder.encode_clip(clip.to(self._device)) for clip in clips])
+                clips = (self._clips(self._drawn, 16, generator) for _ in range(16))
+                latents = torch.cat([self.autoencoder.encode_clip(clip) for clip in clips])
             mean, std = latents.mean((0, 1, 3, 4)).tolist(), latents.std((0, 1, 3, 4)).tolist()
             self.autoencoder.register_to_config(latents_mean=mean, latents_std=std)
         self.autoencoder.save_pretrained(folder)

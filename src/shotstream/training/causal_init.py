@@ -99,7 +99,7 @@ class CausalInitStage:
         choice = BatchChoice(**record)
         rows = batch_slice.rows(len(choice.stories))
         shot = self._data.make(choice.rows(rows)).to(self._device)
-        states = self._pairs.part(number, "states", rows.start, rows.stop)  # [B, steps + 1, F, C, h, w]
+        states = self._pairs.tensor(number, "states")[rows]  # [B, steps + 1, F, C, h, w]
         states = states.float().to(self._device)
         _, count, frames = states.shape[:3]
         entries = self._draw_entries(len(choice.stories), count, frames, generator).to(self._device)
