@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -247,7 +248,11 @@ def hub(repositories, tmp_path, monkeypatch):
 def test_what_is_broken_off_or_interrupted_goes_on(hub, repositories, tmp_path):
     vae, student = WAN.files[0], SHOTSTREAM.files[0]
     Hub.mishaps |= {vae: lambda: None, student: _thread.interrupt_main}  # the line breaks; Ctrl-C
-    stopped = run("wan-1.3b", "-o", tmp_path / "model", "--yes")
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    try:
+        stopped = run("wan-1.3b", "-o", tmp_path / "model", "--yes")
+    finally:
+        signal.signal(signal.SIGINT, former)
     assert stopped.exit_code == 130
     assert f"fetched whole are kept in {tmp_path / 'cache'}" in stopped.output
     starts = [start for name, start in Hub.served if name == vae]

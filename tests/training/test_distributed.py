@@ -163,6 +163,7 @@ def test_the_parts_of_a_batch_are_the_batch():
 def test_settings_that_do_not_fit_are_refused(finished, tmp_path, loop, words):
     learner = finished.stage("judge")
     learner.loop = learner.loop.model_copy(update=loop)
+    learner.settings = learner.settings.model_copy(update={"loop": learner.loop})
     with pytest.raises(TrainingError, match=words):
         train(learner, RunFolder(tmp_path, learner.settings))
 

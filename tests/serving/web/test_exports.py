@@ -176,6 +176,7 @@ def test_who_leaves_a_growing_film_is_forgotten(server: Server, client: httpx.Cl
         viewer.direct("shoot", prompt="a fox runs", chunks=6)
         while not viewer.newest(0):
             viewer.hear()
+        viewer.direct("pause")  # or the film may have grown to its end before anybody looks
         channel = server.studio._channels[viewer.story]
         path = f"/api/stories/{viewer.story}/live.mp4"
         with client.stream("GET", path, params={"shot": 0, "take": 0}) as growing:

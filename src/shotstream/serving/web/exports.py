@@ -88,12 +88,11 @@ async def live(
     For browsers without WebCodecs. Every frame has the time that it has in the shot. It ends with the take,
     and where something had to be left out because it was fetched too slowly: ask again from there.
     """
-    chunks = await asyncio.to_thread(studio.store.take_chunks, story, shot, take)
-    chunks = [chunk for chunk in chunks if chunk.first_frame + chunk.frames > frame]
-    if not chunks:
+    made = partial(_chunks_from, studio.store, story, shot, take, frame)
+    if not await asyncio.to_thread(made):
         raise HTTPException(404, f"there is no frame {frame} of take {take + 1} of shot {shot + 1} yet")
     studio.check_viewers()
-    return StreamingResponse(_growing(studio, story, chunks), media_type="video/mp4")
+    return StreamingResponse(_growing(studio, story, made), media_type="video/mp4")
 
 
 @router.get("/stories/{story}/timeline.otio", response_class=Response, responses=gives("application/json"))
@@ -170,12 +169,21 @@ async def _film(studio: Studio, story: str) -> Film:
     return film
 
 
-async def _growing(studio: Studio, story: str, chunks: list[StoredChunk]) -> AsyncIterator[bytes]:
-    frame = chunks[0].first_frame
-    film, viewer = FragmentedFilm((await studio.made_with(story)).fps, frame), Viewer()
+def _chunks_from(store: Store, story: str, shot: int, take: int, frame: int) -> list[StoredChunk]:
+    """The chunks of a take from the one that has `frame` on."""
+    chunks = store.take_chunks(story, shot, take)
+    return [chunk for chunk in chunks if chunk.first_frame + chunk.frames > frame]
+
+
+async def _growing(studio: Studio, story: str, made: Callable[[], list[StoredChunk]]) -> AsyncIterator[bytes]:
+    """The film of a take from what is `made` by now on; asked once the viewer gets what comes after."""
+    fps, viewer = (await studio.made_with(story)).fps, Viewer()
     await studio.join(story, viewer)
-    viewer.replay(chunks)
     try:
+        chunks = await asyncio.to_thread(made)
+        frame = chunks[0].first_frame
+        film = FragmentedFilm(fps, frame)
+        viewer.replay(chunks)
         while (clip := await _next_clip(studio, story, viewer, chunks[0])) is not None:
             first, last = VideoHeader.unpack(clip[0]), VideoHeader.unpack(clip[-1])
             if (first.shot, first.take, first.frame) != (chunks[0].shot, chunks[0].take, frame):
