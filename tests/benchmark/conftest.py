@@ -51,7 +51,7 @@ def make_settings() -> Callable[..., Settings]:
 def make_record(make_settings: Callable[..., Settings]) -> Callable[..., Record]:
     """A record whose every time is `seconds`; `loop` are its counts, `settings` changes of the settings."""
     from shotstream.benchmark.measure import TimedChunk, pace
-    from shotstream.benchmark.record import Figures, LoopCounts, Machine, Record
+    from shotstream.benchmark.record import LoopCounts, MachineFacts, Measurements, Record
 
     def make(seconds: float = 1.0, loop: dict[str, Any] | None = None, **settings: Any) -> Record:
         told = [[TimedChunk(12, seconds, {"denoise": seconds / 2})] * 3] * 2
@@ -66,9 +66,9 @@ def make_record(make_settings: Callable[..., Settings]) -> Callable[..., Record]
         return Record(
             date="2026-11-23T12:00:00+00:00",
             commit=None,
-            machine=Machine(hardware="a machine", driver=None, torch="2.13.0+cpu"),
+            machine=MachineFacts(hardware="a machine", driver=None, torch="2.13.0+cpu"),
             settings=make_settings(**settings),
-            figures=Figures(
+            figures=Measurements(
                 **pace(told, 8.0),
                 prepare_seconds=0.0,
                 first_frame_cold_seconds=seconds,

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import cast
+from typing import NamedTuple, cast
 
 import pytest
 import torch
 from torch import Tensor
 
-from shotstream.benchmark.cache_ways import CloningCache
 from shotstream.benchmark.chunk_loop import ChunkLoop, Opening, make_opening
 from shotstream.benchmark.random_models import make_random_pipeline
 from shotstream.benchmark.record import LoopCounts
@@ -18,6 +17,62 @@ pytestmark = pytest.mark.cpu
 
 CELL = (4, 4, 6)
 TRAINED, SLIDING = 4, 6
+
+
+class CloningSlot(NamedTuple):
+    """One layer's part of a pass."""
+
+    stored: list[Tensor]
+    """Keys and values of the passes before, each [B, tokens, H, d]; empty at first."""
+    passed: list[Tensor]
+    """Where this pass leaves them together with its own."""
+
+    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return all that the pass attends to."""
+        before = [tensor.clone() for tensor in self.stored] or [key[:, :0], value[:, :0]]
+        self.passed[:] = torch.cat([before[0], key], 1), torch.cat([before[1], value], 1)
+        return self.passed[0], self.passed[1]
+
+
+class CloningCache:
+    """A cache as one would write it first, with the part of `DualCache`'s interface that a shot needs.
+
+    Each pass clones what is stored and concatenates its own keys and values to it.
+    """
+
+    def __init__(self, layers: int, tokens_per_frame: int, chunk_frames: int, window_chunks: int) -> None:
+        self.batch, self.tokens_per_frame = 1, tokens_per_frame
+        self.chunk_frames, self.window_frames = chunk_frames, chunk_frames * window_chunks
+        self.sink_chunks = 0
+        self.layers = layers
+        self.open_shot()
+
+    def open_shot(self) -> None:
+        """Forget everything."""
+        self.stored: list[list[Tensor]] = [[] for _ in range(self.layers)]
+        self.passed: list[list[Tensor]] = [[] for _ in range(self.layers)]
+        self.first_frame = self.frames = 0
+
+    def fill_context(self, frames: int) -> None:
+        """Announce the context pass; what it leaves is kept when the first chunk begins."""
+        self.open_shot()
+        self.frames = frames
+
+    def begin_chunk(self, frames: int) -> None:
+        """Announce a pass over the running chunk."""
+        if self.first_frame == 0:
+            self.first_frame, self.stored = self.frames, self.passed
+        self.frames = frames
+
+    def commit(self) -> None:
+        """Keep what the last pass read and wrote."""
+        self.stored = self.passed
+        self.first_frame += self.frames
+
+    def slots(self) -> list[CloningSlot]:
+        """Every layer's slot for the pass about to run."""
+        self.passed = [[] for _ in range(self.layers)]
+        return [CloningSlot(*layer) for layer in zip(self.stored, self.passed, strict=True)]
 
 
 def make_loop(pipeline, kind: type[ChunkLoop] = ChunkLoop) -> ChunkLoop:

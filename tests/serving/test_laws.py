@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from shotstream.serving.events import Receipt, Refused, StateChanged
-from shotstream.serving.states import TRANSITIONS, Machine, State
+from shotstream.serving.states import TRANSITIONS, State, StateMachine
 from shotstream.serving.telling import Telling
 from tests.serving.conftest import FOX, Studio, studios
 
@@ -160,7 +160,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.machine = Machine()
+        self.machine = StateMachine()
 
     @precondition(lambda self: self.machine.state is not State.FAILED)
     @rule(happening=st.sampled_from(sorted(TRANSITIONS)))
@@ -169,7 +169,7 @@ class AnyOrder(RuleBasedStateMachine):
         before, expected = machine.beneath, TRANSITIONS[happening].get(machine.beneath)
         assert machine.allows(happening) == (expected is not None)
         if expected is not None:
-            machine.take(happening)
+            machine.fire(happening)
             assert machine.beneath is expected
             assert before is expected or happening not in ("pause", "resume")
 
@@ -182,7 +182,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def resume(self) -> None:
         beneath = self.machine.beneath
-        self.machine.take("resume")
+        self.machine.fire("resume")
         assert self.machine.state is beneath
 
     @invariant()

@@ -14,7 +14,7 @@ from shotstream.serving.events import (
     Shown,
     StateChanged,
 )
-from shotstream.serving.film import Film
+from shotstream.serving.film import StoryFilm
 from shotstream.serving.states import State
 from shotstream.streaming.rollout import ShotRollout
 from tests.serving.conftest import FOX, Studio
@@ -205,7 +205,7 @@ def test_a_shot_in_the_middle_is_left_out_and_comes_back(studio: Studio, make_st
     assert [card.state for card in without.shots] == ["done", "deleted", "stale"]
     assert {frame.shot for frame in without.memory.frames} == {0, 2}
     assert len(without.memory.frames) == len(before.memory.frames)
-    assert [shot.card.number for shot in Film.of(studio.store, telling.story).shots] == [0, 2]
+    assert [shot.card.number for shot in StoryFilm.of(studio.store, telling.story).shots] == [0, 2]
     assert make_studio(studio.store.copy()).open(telling.story).snapshot == without
     assert studio.send(telling, type="delete", shot=1).type == "refused"
     studio.send(telling, type="reshoot", from_shot=0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shotstream.benchmark.record import Figures, LoopCounts, Record, RecordError
+from shotstream.benchmark.record import LoopCounts, Measurements, Record, RecordError
 
 HIGHER_IS_BETTER = {"frames_per_second", "times_film_pace"}
 COMPILED = ("graph_breaks", "recompilations")
@@ -97,8 +97,8 @@ def _circumstances(record: Record, counts_only: bool) -> dict[str, Any]:
     return record.settings.model_dump() | {"computing": record.computing} | machine
 
 
-def _figures(old: Figures, new: Figures, allowed: float) -> Iterator[Row]:
-    for name in Figures.model_fields:
+def _figures(old: Measurements, new: Measurements, allowed: float) -> Iterator[Row]:
+    for name in Measurements.model_fields:
         before, now = getattr(old, name), getattr(new, name)
         if name in NOT_TIMES or before is None or now is None:
             continue

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from shotstream.benchmark.chunk_loop import ChunkLoop, make_opening
-from shotstream.benchmark.record import Figures, Settings
+from shotstream.benchmark.record import Measurements, Settings
 from shotstream.benchmark.story import SETTING, prompt
 from shotstream.benchmark.watch import compilations
 from shotstream.streaming.pipeline import ShotStreamPipeline
@@ -35,8 +35,8 @@ def measure(
     pipeline: ShotStreamPipeline,
     settings: Settings,
     prepare_seconds: float = 0.0,
-    keep: Callable[[Figures], object] = lambda figures: None,
-) -> Figures:
+    keep: Callable[[Measurements], object] = lambda figures: None,
+) -> Measurements:
     """Tell two stories: a short one that warms up, and the one that counts.
 
     The warm-up is a whole shot and two of a single chunk, so that cuts to one and to several remembered shots
@@ -58,9 +58,9 @@ def measure(
         torch.cuda.reset_peak_memory_stats(device)
     allocations, compiled = _device_allocations(device), compilations()
 
-    def figures() -> Figures:
+    def figures() -> Measurements:
         later_allocations, later = _device_allocations(device), compilations()
-        return Figures(
+        return Measurements(
             prepare_seconds=prepare_seconds,
             first_frame_cold_seconds=prepare_seconds + cold[0][0].seconds,
             **pace(told, settings.film_fps),

@@ -19,7 +19,7 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
-class Machine(Part):
+class MachineFacts(Part):
     """What computed."""
 
     hardware: str
@@ -83,7 +83,7 @@ RANDOM_WEIGHTS = "random weights"
 RANDOM_TEXT_ENCODER = "a small random text encoder, not umT5"
 
 
-class Figures(Part):
+class Measurements(Part):
     """How fast it went. Everything but `first_frame_cold_seconds` is taken after the warm-up."""
 
     frames_per_second: float
@@ -139,7 +139,7 @@ class Record(Part):
     date: str
     """When it was run, ISO 8601."""
     commit: str | None
-    machine: Machine
+    machine: MachineFacts
     settings: Settings
     labels: list[str] = Field(default_factory=list)
     computing: dict[str, str] = Field(default_factory=dict)
@@ -148,7 +148,7 @@ class Record(Part):
     """Why, e.g. what was measured, or what failed."""
     unfinished: str | None = None
     """What had been done when this was written, if the benchmark had not ended; its figures are of that."""
-    figures: Figures | None = None
+    figures: Measurements | None = None
     """None before the first shot that counts is told."""
     loop: LoopCounts | None = None
     """Only where the loop was watched."""
@@ -158,7 +158,7 @@ class Record(Part):
         with atomic_path(path) as part:
             part.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
-    def whole_figures(self) -> Figures:
+    def whole_figures(self) -> Measurements:
         """Return the figures of a benchmark that has ended.
 
         Raises:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shotstream.benchmark.compare import Row
-from shotstream.benchmark.record import Figures, LoopCounts, Record, Settings
+from shotstream.benchmark.record import LoopCounts, Measurements, Record, Settings
 
 
 class Goal(NamedTuple):
@@ -67,7 +67,7 @@ def record_table(record: Record) -> Table:
     return table
 
 
-def shares(figures: Figures) -> dict[str, float]:
+def shares(figures: Measurements) -> dict[str, float]:
     """What part of the story's time each stage took."""
     total = sum(map(sum, figures.chunk_seconds))
     return {stage: seconds / total for stage, seconds in figures.stage_seconds.items()}
@@ -82,7 +82,7 @@ def comparison_table(rows: list[Row]) -> Table:
     return table
 
 
-def _figures(figures: Figures) -> Iterator[tuple[str, float]]:
+def _figures(figures: Measurements) -> Iterator[tuple[str, float]]:
     for name, value in figures:
         if isinstance(value, (int, float)):
             yield name, value

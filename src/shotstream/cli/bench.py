@@ -12,7 +12,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     import torch
 
-    from shotstream.benchmark.record import Figures, Record, Settings
+    from shotstream.benchmark.record import Measurements, Record, Settings
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
 app = typer.Typer(add_completion=False)
@@ -74,34 +74,6 @@ def bench(
     record = _run(pipeline, settings, watch, output)
     console.print(record_table(record))
     if output:
-        console.print(f"Wrote {output}")
-
-
-@app.command()
-def cache(
-    chunks: Annotated[int, typer.Option(min=3, help="Longest shot, in chunks.")] = 21,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of every way.")] = 3,
-    layers: Annotated[int, typer.Option(min=1, help="Of the network, which is 256 wide.")] = 2,
-    tokens: Annotated[int, typer.Option(min=10, help="Of a latent frame, about.")] = 60,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="JSON.")] = None,
-) -> None:
-    """Compare the cached chunk loop with no cache and with a cache that clones and concatenates."""
-    from shotstream.benchmark.cache_timing import compare_ways, ways_table
-    from shotstream.machine import provenance as origin
-
-    record = compare_ways(
-        chunks=chunks,
-        repeats=repeats,
-        layers=layers,
-        tokens=tokens,
-        date=origin.now(),
-        commit=origin.commit(),
-        hardware=origin.hardware("cpu"),
-    )
-    console.print(ways_table(record))
-    if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
         console.print(f"Wrote {output}")
 
 
@@ -174,7 +146,7 @@ def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool, output: 
     from shotstream.benchmark.chunk_loop import ChunkLoop
     from shotstream.benchmark.machine import gpu_driver
     from shotstream.benchmark.measure import measure
-    from shotstream.benchmark.record import Machine, Record
+    from shotstream.benchmark.record import MachineFacts, Record
     from shotstream.benchmark.watch import watch_loop
     from shotstream.machine import provenance as origin
     from shotstream.streaming.speed import MODES, prepare
@@ -188,7 +160,7 @@ def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool, output: 
     record = Record(
         date=origin.now(),
         commit=origin.commit(),
-        machine=Machine(
+        machine=MachineFacts(
             hardware=origin.hardware(device),
             driver=gpu_driver() if device.type == "cuda" else None,
             torch=torch.__version__,
@@ -203,7 +175,7 @@ def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool, output: 
         if output:
             record.write(output)
 
-    def keep_shot(figures: Figures) -> None:
+    def keep_shot(figures: Measurements) -> None:
         keep(figures=figures, unfinished=f"told {len(figures.chunk_seconds)} of {settings.shots} shots")
 
     started = time.perf_counter()

@@ -35,7 +35,7 @@ from shotstream.serving.commands import (
     Unpin,
 )
 from shotstream.serving.refusal import Refusal
-from shotstream.serving.states import Machine, State
+from shotstream.serving.states import State, StateMachine
 from shotstream.serving.storage.stored import StoredChunk
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
@@ -95,7 +95,7 @@ class DirectedStory:
     def __init__(self, session: StorySession, find_picture: FindPicture) -> None:
         self.session = session
         self.tempo = session.pipeline.tempo
-        self.machine = Machine()
+        self.machine = StateMachine()
         self.live: LiveShot | None = None
         self.edits: dict[int, str] = {}
         """Texts that their shots are not told yet."""
@@ -153,7 +153,7 @@ class DirectedStory:
                 raise
             except ValueError as error:
                 raise Refusal("invalid", str(error)) from error
-        self.machine.take(happening)
+        self.machine.fire(happening)
         if command.type == "cut":
             self._begin_next()
         if command.type not in _UNDO_SURVIVES:
@@ -375,7 +375,7 @@ class DirectedStory:
         self._takes.setdefault(shot, {})[take] = record
         if chunk == 0:
             self._renew(shot)
-        self.machine.take("shot ended" if last else "chunk made")
+        self.machine.fire("shot ended" if last else "chunk made")
         if last:
             self._begin_next()
 
@@ -390,7 +390,7 @@ class DirectedStory:
         while self.waiting and not self.machine.running:
             with suppress(ValueError), _prompt_warnings():  # a stale shot may be too far back by now
                 self._begin(self.waiting.pop(0))
-                self.machine.take("next shot")
+                self.machine.fire("next shot")
 
     def _begin(self, command: Shoot | Retake) -> Effect:
         """Cut to a new shot or to another take of a former one."""

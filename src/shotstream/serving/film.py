@@ -67,7 +67,7 @@ class FilmShot:
 
 
 @dataclass(frozen=True)
-class Film:
+class StoryFilm:
     """A story as it stands in the library, with all that was made of it."""
 
     title: str
@@ -77,7 +77,7 @@ class Film:
     shots: Sequence[FilmShot]
 
     @classmethod
-    def of(cls, store: Store, story: str) -> Film:
+    def of(cls, store: Store, story: str) -> StoryFilm:
         """Read a story.
 
         Raises:

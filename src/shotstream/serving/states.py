@@ -47,7 +47,7 @@ TRANSITIONS: dict[str, dict[State, State]] = {
 """What happens -> state before -> state after; what is not here is not possible now."""
 
 
-class Machine:
+class StateMachine:
     """The state of one telling.
 
     Idle, shooting, holding and cutting follow `TRANSITIONS`. Paused and failed lie over them: ``pause`` and
@@ -79,8 +79,8 @@ class Machine:
             return happening == "resume"
         return self.beneath in TRANSITIONS[happening]
 
-    def take(self, happening: str) -> None:
-        """Let it happen; it must be allowed."""
+    def fire(self, happening: str) -> None:
+        """Go to the state that follows; the event must be allowed."""
         assert self.allows(happening), f"{happening} while {self.state}"
         self.beneath = TRANSITIONS[happening][self.beneath]
         if happening in ("pause", "resume"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shotstream.serving.storage.stored import NewBranch, Parent, new_id
+from shotstream.serving.storage.stored import NewBranch, StoredParent, new_id
 from tests.serving.storage.telling import begin, chunk, command
 
 pytestmark = pytest.mark.cpu
@@ -17,7 +17,7 @@ def test_a_branch_knows_where_in_its_parent_it_began(store):
     branch = begin(store, parent=(parent, 0))
     store.append_command(parent, command("b"))
     told = store.load(branch)
-    assert told.parent == Parent(parent, 0, 2)
+    assert told.parent == StoredParent(parent, 0, 2)
     assert told.entries == []
     assert len(store.load(parent).entries) == 3
 

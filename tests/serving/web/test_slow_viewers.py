@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from shotstream.serving.events import ErrorMessage
-from shotstream.serving.film import Film
+from shotstream.serving.film import StoryFilm
 from shotstream.serving.viewers import MOST_CLIPS, MOST_EVENTS
 from tests.serving.web.conftest import Direct, eventually, run_app
 
@@ -111,8 +111,8 @@ def test_silent_flooding_and_vanishing_viewers_hold_up_nobody(library, model) ->
 
 def test_exports_that_take_long_hold_up_no_viewer(library, model, monkeypatch) -> None:
     going_on = threading.Event()
-    of = Film.of
-    monkeypatch.setattr(Film, "of", lambda *arguments: going_on.wait(20) and of(*arguments))
+    of = StoryFilm.of
+    monkeypatch.setattr(StoryFilm, "of", lambda *arguments: going_on.wait(20) and of(*arguments))
 
     async def watch(app: FastAPI) -> None:
         first, story = await begin(app)

@@ -16,9 +16,9 @@ from shotstream.serving.storage.stored import (
     MadeWith,
     NewBranch,
     NoStory,
-    Parent,
     StoredChunk,
     StoredCommand,
+    StoredParent,
     StoredStory,
     StoreError,
     StorySummary,
@@ -207,11 +207,11 @@ def _rows(connection: Connection, table: Table, story: str) -> Sequence[Row]:
     return connection.execute(select(table).where(table.c.story == story).order_by(*table.primary_key)).all()
 
 
-def parent(row: Row) -> Parent | None:
+def parent(row: Row) -> StoredParent | None:
     """Where a story branched off, if it did."""
     if row.parent_story is None:
         return None
-    return Parent(row.parent_story, row.parent_shot, row.parent_entries)
+    return StoredParent(row.parent_story, row.parent_shot, row.parent_entries)
 
 
 def _summary(row: Row) -> dict[str, Any]:

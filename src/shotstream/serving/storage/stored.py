@@ -27,7 +27,7 @@ class NoStory(StoreError, LookupError):
     """There is no such story."""
 
 
-class Parent(NamedTuple):
+class StoredParent(NamedTuple):
     """Where a story branched off another one."""
 
     story: str
@@ -137,7 +137,7 @@ class StorySummary:
     state: str
     reason: str | None
     """Why it failed, a sentence."""
-    parent: Parent | None
+    parent: StoredParent | None
     created_seconds: float
     """When, in seconds since 1970; the next two likewise."""
     changed_seconds: float

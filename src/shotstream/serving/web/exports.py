@@ -20,7 +20,7 @@ from shotstream.media.films import FragmentedFilm
 from shotstream.media.live import decode_chunk
 from shotstream.media.pictures import decode_picture, encode_jpeg
 from shotstream.serving.clips import LAST_OF_SHOT, access_units, read_clip
-from shotstream.serving.film import Film, file_name, write_take
+from shotstream.serving.film import StoryFilm, file_name, write_take
 from shotstream.serving.protocol import VideoHeader
 from shotstream.serving.storage.store import MOST_UPLOAD_PIXELS, Store
 from shotstream.serving.storage.stored import StoredChunk, StoreError
@@ -162,9 +162,9 @@ async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
     return FileResponse(file, media_type="image/png", headers=_FOR_EVER)
 
 
-async def _film(studio: Studio, story: str) -> Film:
+async def _film(studio: Studio, story: str) -> StoryFilm:
     """What is made of a story by now, all its clips kept."""
-    film = await studio.aside(Film.of, studio.store, story)
+    film = await studio.aside(StoryFilm.of, studio.store, story)
     await studio.recorded()
     return film
 
@@ -228,7 +228,7 @@ def _still(store: Store, story: str, shot: int, take: int, frame: int) -> bytes 
 
 
 async def _send_text(studio: Studio, story: str, what: str, suffix: str, media_type: str) -> Response:
-    film = await studio.aside(Film.of, studio.store, story)
+    film = await studio.aside(StoryFilm.of, studio.store, story)
     text = await studio.aside(getattr, film, what)
     headers = attachment(f"{await _name(studio, story)}.{suffix}")
     return Response(text, media_type=media_type, headers=headers)
