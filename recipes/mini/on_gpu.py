@@ -3,9 +3,9 @@
     python recipes/mini/on_gpu.py [--wheels FOLDER] [--out FOLDER] [--budget 560] [SETTING=VALUE ...]
     python recipes/mini/on_gpu.py --join FOLDER --run runs/mini-gpu
 
-Each stage's weights are packed in half precision as soon as it ends, so that a run that is cut off leaves
-those before: `OUT/STAGE.tar.00`, `OUT/STAGE.tar.01`, ... of at most 15 MiB. `--join` puts them back. A stage
-begins only if the budget has room for it; a run folder goes on from there on any machine.
+The weights made so far are packed in half precision when a stage ends, so that a run that is cut off leaves
+those before: `OUT/weights.tar.00`, `OUT/weights.tar.01`, ... of at most 15 MiB. `--join` puts them back.
+A stage begins only if the budget has room for it; a run folder goes on from there on any machine.
 """
 
 from __future__ import annotations
@@ -42,14 +42,19 @@ def install(wheels: Path) -> None:
     sys.path.insert(0, site)
 
 
-def pack(export: Path, out: Path, name: str) -> list[Path]:
-    """Write a folder of weights as a tar file in pieces, its safetensors in half precision."""
+def pack(exports: dict[str, Path], out: Path) -> list[Path]:
+    """Write the weights of stages as one tar file in pieces, safetensors in half precision."""
     import torch
     from safetensors.torch import load_file, save
 
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        for path in sorted(path for path in export.rglob("*") if path.is_file()):
+        files = [
+            (name, export, path) for name, export in exports.items() for path in sorted(export.rglob("*"))
+        ]
+        for name, export, path in files:  # a later stage leaves the pieces before it as they are
+            if not path.is_file():
+                continue
             content = path.read_bytes()
             if path.suffix == ".safetensors":
                 tensors = load_file(path)
@@ -60,19 +65,17 @@ def pack(export: Path, out: Path, name: str) -> list[Path]:
             tar.addfile(entry, io.BytesIO(content))
     data, pieces = archive.getvalue(), []
     for number, start in enumerate(range(0, len(data), PIECE_BYTES)):
-        pieces.append(out / f"{name}.tar.{number:02d}")
+        pieces.append(out / f"weights.tar.{number:02d}")
         pieces[-1].write_bytes(data[start : start + PIECE_BYTES])
     return pieces
 
 
 def join(folder: Path, run: Path) -> list[str]:
-    """Unpack all that came back into a run folder; return the names of its stages."""
-    names = sorted({path.name.split(".tar.")[0] for path in folder.glob("*.tar.*")})
-    for name in names:
-        data = b"".join(path.read_bytes() for path in sorted(folder.glob(f"{name}.tar.*")))
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-            tar.extractall(run, filter="data")
-    return names
+    """Unpack what came back into a run folder; return the names of its stages."""
+    data = b"".join(path.read_bytes() for path in sorted(folder.glob("weights.tar.*")))
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        tar.extractall(run, filter="data")
+        return sorted({name.split("/")[0] for name in tar.getnames()})
 
 
 def train(given: argparse.Namespace) -> int:
@@ -93,7 +96,7 @@ def train(given: argparse.Namespace) -> int:
     report: dict[str, object] = {"torch": torch.__version__, "recipe": recipe.model_dump(mode="json")}
     if torch.cuda.is_available():
         report["card"] = torch.cuda.get_device_name(0)
-    stages, failed = {}, 0
+    stages, exports, failed = {}, {}, 0
     report["stages"] = stages
     for name in ORDER:
         left = given.budget - (time.monotonic() - began)
@@ -108,8 +111,10 @@ def train(given: argparse.Namespace) -> int:
         started = time.monotonic()
         try:
             export = workspace.run(name)
-            pieces = pack(export, given.out, name) if name in SENT else []
-            stages[name] = {"state": "done", "pieces": [piece.name for piece in pieces]}
+            if name in SENT:
+                exports[name] = export
+                pack(exports, given.out)
+            stages[name] = {"state": "done"}
         except Exception:
             stages[name] = {"state": "failed", "why": traceback.format_exc()}
             failed += 1

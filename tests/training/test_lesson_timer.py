@@ -11,7 +11,7 @@ class Clock:
 
 
 def test_without_seconds_only_steps_count():
-    timer = LessonTimer([(3, None), (2, None)])
+    timer = LessonTimer([(3, None), (2, None)], Clock())
     assert [timer.after(step) for step in range(5)] == [1, 2, 3, 4, 5]
     assert [timer.position(step) for step in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="beyond the 5 steps"):

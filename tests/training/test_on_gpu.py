@@ -29,10 +29,10 @@ def test_weights_come_back_in_half_precision_from_several_pieces(on_gpu, tmp_pat
     save_file(weights, export / "transformer" / "model.safetensors")
     (export / "transformer" / "config.json").write_text("{}")
     monkeypatch.setitem(on_gpu.pack.__globals__, "PIECE_BYTES", 3000)
-    pieces = on_gpu.pack(export, tmp_path, "teacher")
+    pieces = on_gpu.pack({"teacher": export, "judge": export}, tmp_path)
     assert len(pieces) > 3
     assert all(piece.stat().st_size <= 3000 for piece in pieces)
-    assert on_gpu.join(tmp_path, tmp_path / "run") == ["teacher"]
+    assert on_gpu.join(tmp_path, tmp_path / "run") == ["judge", "teacher"]
     again = load_file(tmp_path / "run" / "teacher" / "export" / "transformer" / "model.safetensors")
     assert torch.equal(again["a"], weights["a"].half())
     assert torch.equal(again["count"], weights["count"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +11,12 @@ import typer
 
 if TYPE_CHECKING:
     from shotstream.training.settings import Recipe
+    from shotstream.training.workspace import Workspace
 
 app = typer.Typer(add_completion=False)
+
+MEASURED_STORIES = 4
+"""Held-out stories by which an autoencoder is measured."""
 
 
 @app.command()
@@ -92,9 +97,29 @@ def _run(settings: Recipe, stages: tuple[str, ...], folder: Path, device: str) -
         for name in stages:
             if name != "export":
                 made = workspace.run(name)
+                if name in ("autoencoder", "decoder") and world.writes:
+                    _measure(workspace, made)
             elif world.writes:
                 made = workspace.save_pipeline()
             else:
                 continue
             if world.writes:
                 typer.echo(f"{'model' if name == 'export' else name}: {made}")
+
+
+def _measure(workspace: Workspace, folder: Path) -> None:
+    """Write beside an autoencoder how well it gives held-out stories back."""
+    from shotstream.evaluation.reconstruction import measure_reconstruction
+    from shotstream.media.files import write_text
+    from shotstream.world.sampler import sample_story
+
+    world = workspace.recipe.world
+    stories = [
+        sample_story(seed, split="held-out", shots=world.shots, frames=world.shot_frames)
+        for seed in range(min(MEASURED_STORIES, world.validation_stories))
+    ]
+    size = {"height": world.height, "width": world.width, "fps": world.fps, "device": workspace.device}
+    measured = measure_reconstruction(workspace.autoencoder, stories, **size)
+    figures = {name: round(value, 3) for name, value in measured.items()}
+    write_text(folder / "reconstruction.json", json.dumps(figures, indent=2) + "\n")
+    typer.echo(", ".join(f"{name} {value}" for name, value in figures.items()))

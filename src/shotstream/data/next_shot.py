@@ -7,8 +7,7 @@ P positions in a shot whose frames can be remembered.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -26,7 +25,7 @@ MOST_PORTRAITS = 2
 
 @dataclass(frozen=True)
 class BatchChoice:
-    """Which shots a batch is made of; JSON-able by `record`."""
+    """Which shots a batch is made of, in values that JSON takes."""
 
     stories: list[int]
     shots: list[int]
@@ -42,10 +41,6 @@ class BatchChoice:
         """Choose a part of the batch."""
         frames = None if self.frames is None else self.frames[rows]
         return BatchChoice(self.stories[rows], self.shots[rows], frames, self.remembered, self.portraits)
-
-    def record(self) -> dict[str, Any]:
-        """All of it, as JSON takes it; ``BatchChoice(**record)`` gives it back."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -151,7 +146,7 @@ class NextShots:
             return torch.randint(low, high, (batch,), generator=generator).tolist()
 
         remembers, pictured = torch.rand(2, generator=generator).tolist()
-        portraits = int(torch.randint(1, MOST_PORTRAITS + 1, (), generator=generator))
+        portraits = int(torch.randint(1, min(MOST_PORTRAITS, self.budget) + 1, (), generator=generator))
         with_context = remembers < mixture.remembered
         alone = pictured < mixture.portraits / 2
         remembered = with_context and not alone

@@ -29,6 +29,7 @@ def measure_reconstruction(
     width: int,
     fps: float = 12,
     chunk_frames: int = 3,
+    device: torch.device | str = "cpu",
 ) -> dict[str, float]:
     """Encode and decode the shots of drawn stories.
 
@@ -39,6 +40,7 @@ def measure_reconstruction(
         width: Pixels.
         fps: Frames per second.
         chunk_frames: Latent frames of a chunk, for the jump between chunks.
+        device: Where the autoencoder is.
 
     Returns:
         Peak signal-to-noise ratios in dB, of clips (`psnr`, `psnr_figures`, `psnr_background`) and of stills
@@ -51,8 +53,8 @@ def measure_reconstruction(
             size = {"height": height, "width": width, "fps": fps}
             drawn = draw_shot(story, number, **size)  # [T, H, W, 3]
             figures = (drawn != draw_shot(story, number, **size, cast=False)).any(axis=-1)  # [T, H, W]
-            clip = _back(autoencoder, autoencoder.encode_clip(to_pixels(drawn)[None]))
-            stills = to_pixels(drawn[::STILLS_EVERY])[None]  # [1, F, 3, H, W]
+            clip = _back(autoencoder, autoencoder.encode_clip(to_pixels(drawn)[None].to(device)))
+            stills = to_pixels(drawn[::STILLS_EVERY])[None].to(device)  # [1, F, 3, H, W]
             encoded = autoencoder.encode_stills(stills)[0]  # [F, C, h, w]
             single = np.concatenate([_back(autoencoder, still[None, None]) for still in encoded])
             error = np.square(clip.astype(np.float32) - drawn).mean(axis=-1)

@@ -5,6 +5,7 @@ Legend: B batch, F latent frames of a shot, states: before each student step, th
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from shotstream.diffusion.losses import regression_loss
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.loading.hashes import hash_parameters
 from shotstream.models.autoencoder import VideoAutoencoder
-from shotstream.training.denoiser import Denoiser, told_sheet
+from shotstream.training.denoiser import Denoiser, rollout_sheet
 from shotstream.training.settings import CausalInitSettings
 from shotstream.training.stage import Role, step_generator
 
@@ -56,7 +57,7 @@ def record_pairs(folder: Path, teacher: Denoiser, data: NextShots, settings: Cau
         shot = data.make(choice).to(device)
         noise = torch.randn(shot.target.shape, generator=generator).to(device)
         end, states = teacher.sample(shot, noise, settings.ode_steps, settings.guidance, keep)
-        writer.add(choice.record(), {"states": torch.stack([*states, end], dim=1).half().cpu()})
+        writer.add({"choice": asdict(choice)}, {"states": torch.stack([*states, end], dim=1).half().cpu()})
     writer.flush()
     return Shards(folder)
 
@@ -95,8 +96,7 @@ class CausalInitStage:
     ) -> tuple[Tensor, dict[str, float]]:
         """Regression loss of a recorded batch, the mean over all frames of the batch that learn."""
         number = int(torch.randint(len(self._pairs), (), generator=generator))
-        record = {name: self._pairs.records[number][name] for name in BatchChoice.__dataclass_fields__}
-        choice = BatchChoice(**record)
+        choice = BatchChoice(**self._pairs.records[number]["choice"])
         rows = batch_slice.rows(len(choice.stories))
         shot = self._data.make(choice.rows(rows)).to(self._device)
         states = self._pairs.tensor(number, "states")[rows]  # [B, steps + 1, F, C, h, w]
@@ -132,7 +132,7 @@ class CausalInitStage:
 
     def sample(self) -> np.ndarray:
         """First and last shots of held-out stories told through the cache, the true ones beside them."""
-        return told_sheet(self._student, self._validation, self._autoencoder)
+        return rollout_sheet(self._student, self._validation, self._autoencoder)
 
     def export(self, folder: Path) -> None:
         """Save the student's transformer."""

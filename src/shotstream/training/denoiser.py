@@ -167,7 +167,7 @@ def sample_sheet(
     return picture_grid(rows)
 
 
-def told_sheet(student: Denoiser, data: NextShots, autoencoder: VideoAutoencoder) -> np.ndarray:
+def rollout_sheet(student: Denoiser, data: NextShots, autoencoder: VideoAutoencoder) -> np.ndarray:
     """Lay out held-out shots as `sample_sheet` does, told by a student through the cache."""
 
     def make(shot: NextShot, number: int) -> Tensor:

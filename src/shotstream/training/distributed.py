@@ -8,6 +8,7 @@ Only the first one writes.
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -61,6 +62,10 @@ class ProcessGroup:
             dist.all_reduce(values, group=self.cpu_group)
             values /= self.size
         return dict(zip(figures[0], values.tolist(), strict=True))
+
+    def clock(self) -> float:
+        """Seconds that all processes agree on, so that a lesson ends for all of them at the same step."""
+        return self.mean([{"seconds": time.monotonic()}])["seconds"]
 
     def any(self, flag: bool) -> bool:
         """Whether it is true in any process."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 Limit = tuple[int, float | None]
@@ -17,10 +16,10 @@ class LessonTimer:
 
     Args:
         limits: Of the lessons, in their order.
-        clock: Gives seconds.
+        clock: Gives seconds, the same ones in all processes that train together.
     """
 
-    def __init__(self, limits: Sequence[Limit], clock: Callable[[], float] = time.monotonic):
+    def __init__(self, limits: Sequence[Limit], clock: Callable[[], float]):
         self._limits, self._clock = limits, clock
         self._began = clock()
 

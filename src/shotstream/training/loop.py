@@ -136,7 +136,8 @@ def train(stage: Stage, run: RunFolder) -> None:
     start = run.resume(learners)
     with contextlib.closing(run), _progress() as bar, _stop_requests() as requests:
         task = bar.add_task(stage.name, total=loop.steps, completed=start, figures="")
-        began, timer, dtype = time.monotonic(), LessonTimer(stage.settings.limits), _precision(stage, world)
+        timer, dtype = LessonTimer(stage.settings.limits, world.clock), _precision(stage, world)
+        began = time.monotonic()
         prefix = {name: f"{name}_" if len(learners) > 1 else "" for name in learners}
         newest: dict[str, float] = {}  # figures since the last entry, of every role that learnt
         done, made = start, 0

@@ -20,7 +20,7 @@ from shotstream.diffusion.losses import distribution_matching_loss, flow_matchin
 from shotstream.diffusion.samplers import guided, rescaled
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.streaming.chunk import to_pictures, to_pixels
-from shotstream.training.denoiser import Denoiser, told_sheet
+from shotstream.training.denoiser import Denoiser, rollout_sheet
 from shotstream.training.settings import SelfForcingSettings
 from shotstream.training.stage import Role, step_generator
 
@@ -70,18 +70,18 @@ def own_history(
         newest = int(torch.randint(data.shots, (), generator=generator))
         stills = torch.zeros(len(stories), *data.stills.shape)
         for shot in range(newest):
-            earlier = data.make(_told(stories, shot), stills).to(student.transformer.device)
+            earlier = data.make(_same_shot(stories, shot), stills).to(student.transformer.device)
             latents = student.roll_out(earlier, generator, batch_slice=batch_slice)
             frames = autoencoder.open_decoder().decode(latents)
             seen = to_pixels(to_pictures(frames[:, data.positions].flatten(0, 1)))
             seen = seen.unflatten(0, (len(stories), -1)).to(frames.device)
             stills[:, shot] = autoencoder.encode_stills(seen).to(stills)
-        return data.make(_told(stories, newest), stills)
+        return data.make(_same_shot(stories, newest), stills)
 
     return recall
 
 
-def _told(stories: list[int], shot: int) -> BatchChoice:
+def _same_shot(stories: list[int], shot: int) -> BatchChoice:
     """The same shot of several stories, with all that is remembered."""
     return BatchChoice(stories, [shot] * len(stories), remembered=shot > 0)
 
@@ -158,7 +158,7 @@ class SelfForcingStage:
 
     def sample(self) -> np.ndarray:
         """First and last shots of held-out stories told through the cache, the true ones beside them."""
-        return told_sheet(self._student, self._validation, self._autoencoder)
+        return rollout_sheet(self._student, self._validation, self._autoencoder)
 
     def export(self, folder: Path) -> None:
         """Save the student's transformer, its adapter merged."""
