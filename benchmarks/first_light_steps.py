@@ -373,10 +373,11 @@ def float8(place: Place) -> None:
 
 
 def vae(place: Place) -> None:
-    """Wan's decoder as it is, with weights channels last, and compiled; stills; the tiny decoder."""
+    """Wan's decoder as it is and compiled, stills, the tiny decoder; 3D convolutions, and as 2D ones."""
     from diffusers import AutoencoderKLWan
 
     from shotstream.models.autoencoder_taew import TinyWanDecoder
+    from shotstream.models.autoencoder_wan import WanVideoAutoencoder
 
     cell = (16, 4, 6) if place.tiny else (16, 60, 104)
     before = torch.get_default_dtype()
@@ -385,50 +386,68 @@ def vae(place: Place) -> None:
         network = AutoencoderKLWan(**({"base_dim": 8} if place.tiny else {})).eval()
         tiny = TinyWanDecoder(**({"widths": (8, 8, 8, 8)} if place.tiny else {})).eval()
     torch.set_default_dtype(before)
-    chunk = place.random(1, 3, *cell)
+    chunk, autoencoder = place.random(1, 3, *cell), WanVideoAutoencoder(network)
+    still = place.random(1, 1, 3, 8 * cell[1], 8 * cell[2]).clamp(-1, 1)
     with torch.no_grad():
         decoder = tiny.open_decoder()
         decoder.decode(chunk)
         attempt("tiny_ms", lambda: place.milliseconds(lambda: decoder.decode(chunk)))
-        _measure_wan(place, network, "eager", chunk)
-        for module in network.modules():
-            if isinstance(module, (nn.Conv2d, nn.Conv3d)):
-                last = torch.channels_last if module.weight.ndim == 4 else torch.channels_last_3d
-                module.weight.data = module.weight.data.contiguous(memory_format=last)
-        _measure_wan(place, network, "channels_last", chunk)
-        # not as a full graph: torch 2.11 cannot trace diffusers' comparison of a tensor with a string
-        network.decoder.compile(backend="eager" if place.tiny else "inductor")
+        for shape in [(8, 1, 4, 4)] if place.tiny else _CONVOLUTIONS:
+            attempt("convolution_" + "x".join(map(str, shape)), partial(_convolution_ways, place, *shape))
+        eager = _measure_wan(place, autoencoder, "eager", chunk)
+        attempt("eager_still_ms", lambda: place.milliseconds(lambda: autoencoder.encode_stills(still), 3, 1))
         started = time.perf_counter()
-        _measure_wan(place, network, "compiled", chunk)
-        answer(compiled_whole_seconds=round(time.perf_counter() - started, 1))
+        autoencoder.compile_decoder(backend="eager" if place.tiny else "inductor")
+        compiled = _measure_wan(place, autoencoder, "compiled", chunk)
+        answer(compiled_seconds=round(time.perf_counter() - started, 1))
+        answer(compiled_against_eager=relative_error(compiled, eager))
+        attempt("still_ms", lambda: place.milliseconds(lambda: autoencoder.encode_stills(still), 3, 1))
 
 
-def _measure_wan(place: Place, network: Any, name: str, chunk: Tensor) -> None:
-    """Times of decoding a chunk's latents one by one and all at once, and of a still; the memory it took."""
-    from shotstream.models.autoencoder_wan import WanVideoAutoencoder, latent_statistics
+_CONVOLUTIONS = [(96, 12, 480, 832), (192, 12, 240, 416), (384, 6, 120, 208), (384, 3, 60, 104)]
+"""Channels, frames, height and width of the decoder's levels."""
 
-    autoencoder = WanVideoAutoencoder(network)
-    still = place.random(1, 1, 3, 8 * chunk.shape[3], 8 * chunk.shape[4]).clamp(-1, 1)
-    one, other = autoencoder.open_decoder(), autoencoder.open_decoder()
 
-    def decode_at_once(decoder: Any) -> Tensor:
-        mean, deviation = latent_statistics(network, chunk)
-        z = network.post_quant_conv(chunk.transpose(1, 2).to(network.dtype) * deviation + mean)
-        pixels = network.decoder(z, feat_cache=decoder._cache, feat_idx=[0])
-        return pixels.clamp(-1, 1).transpose(1, 2)
+def _convolution_ways(place: Place, channels: int, frames: int, height: int, width: int) -> dict[str, float]:
+    """Milliseconds of a causal convolution of 3x3x3, and of one of 3x3 over three frames as channels."""
+    from torch.nn.functional import conv2d, conv3d
 
-    def differs() -> float:
-        return (one.decode(chunk) - decode_at_once(other)).abs().max().item()
+    last, flat = torch.channels_last_3d, torch.channels_last
+    joined = place.random(1, channels, frames + 2, height, width).contiguous(memory_format=last)
+    weight = place.random(channels, channels, 3, 3, 3).contiguous(memory_format=last)
+    stacked = weight.transpose(1, 2).flatten(1, 2).contiguous(memory_format=flat)
 
-    for decoder in (one, other):
-        decoder.decode(chunk)
-    attempt(f"{name}_at_once_differs", differs)
-    attempt(f"{name}_ms", lambda: place.milliseconds(lambda: one.decode(chunk), 3, 1))
-    attempt(f"{name}_at_once_ms", lambda: place.milliseconds(lambda: decode_at_once(other), 3, 1))
-    attempt(f"{name}_still_ms", lambda: place.milliseconds(lambda: autoencoder.encode_stills(still), 3, 1))
+    def side_by_side() -> Tensor:
+        seen = torch.cat([joined[:, :, at : at + frames] for at in range(3)], dim=1)
+        return seen.transpose(1, 2).flatten(0, 1).contiguous(memory_format=flat)
+
+    read, found = side_by_side(), {}
+    for benchmark in (False, True):
+        torch.backends.cudnn.benchmark = benchmark
+        name = "tried_" if benchmark else ""
+        found[name + "3d"] = place.milliseconds(lambda: conv3d(joined, weight, padding=(0, 1, 1)), 5)
+        found[name + "2d"] = place.milliseconds(lambda: conv2d(read, stacked, padding=1), 5)
+    torch.backends.cudnn.benchmark = False
+    found["side_by_side"] = place.milliseconds(side_by_side, 5)
+    return found
+
+
+def _measure_wan(place: Place, autoencoder: Any, name: str, chunk: Tensor) -> Tensor:
+    """Times of decoding a shot's first chunk and a later one, and the memory; return a later one's pixels."""
+
+    def first() -> Tensor:
+        return autoencoder.open_decoder().decode(chunk)
+
+    if not place.tiny:
+        torch.cuda.reset_peak_memory_stats()
+    decoder = autoencoder.open_decoder()
+    decoder.decode(chunk)
+    pixels = decoder.decode(chunk)
+    attempt(f"{name}_ms", lambda: place.milliseconds(lambda: decoder.decode(chunk), 3, 1))
+    attempt(f"{name}_first_ms", lambda: place.milliseconds(first, 3, 1))
     if not place.tiny:
         answer(**{f"{name}_peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2)})
-        torch.cuda.reset_peak_memory_stats()
+    return pixels
 
 
 def graphs(place: Place) -> None:

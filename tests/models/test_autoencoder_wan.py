@@ -9,7 +9,7 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from shotstream.models.autoencoder import StreamingDecoder, VideoAutoencoder
-from shotstream.models.autoencoder_wan import as_video_autoencoder
+from shotstream.models.autoencoder_wan import WanVideoAutoencoder, as_video_autoencoder
 
 pytestmark = pytest.mark.cpu
 
@@ -94,19 +94,36 @@ def test_stills_do_not_see_one_another(wrapped: VideoAutoencoder) -> None:
     assert torch.allclose(stills[1, 2], wrapped.encode_clip(frames[1:, 2:])[0, 0], atol=1e-9)
 
 
-@pytest.mark.slow
+@torch.no_grad()
+def test_wan_2_2_s_autoencoder_is_refused() -> None:
+    sizes = {"base_dim": 4, "decoder_base_dim": 4, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1, "z_dim": 4}
+    with pytest.raises(ValueError, match=r"Wan 2\.2"):
+        as_video_autoencoder(AutoencoderKLWan(is_residual=True, patch_size=2, **sizes))
+
+
 @torch.no_grad()
 def test_its_decoder_compiles_whole_and_once_for_all_shots() -> None:
-    """In three graphs (a shot's first frame, its second, all others) and no more after that."""
+    """In three graphs (a shot's first frame, the rest of its first chunk, other chunks), no more later."""
     torch.manual_seed(0)
     sizes = {"dim_mult": [1, 1], "num_res_blocks": 0, "temperal_downsample": [True]}
     vae = AutoencoderKLWan(base_dim=4, z_dim=4, latents_mean=[0.0] * 4, latents_std=[1.0] * 4, **sizes).eval()
-    wrapped, latents = as_video_autoencoder(vae), torch.randn(1, 5, 4, 2, 3)
+    wrapped, latents = WanVideoAutoencoder(vae), torch.randn(1, 6, 4, 2, 3)
     plain = wrapped.open_decoder().decode(latents)
     torch._dynamo.reset()
     counters.clear()
-    vae.decoder.compile(fullgraph=True, backend="eager")
-    wrapped.open_decoder().decode(latents)
+    wrapped.compile_decoder(backend="aot_eager")
+
+    def stream(decoder: StreamingDecoder) -> torch.Tensor:
+        return torch.cat([decoder.decode(chunk) for chunk in latents.split(3, dim=1)], dim=1)
+
+    compiled = stream(wrapped.open_decoder())
+    assert torch.allclose(compiled, plain, atol=1e-5)
     assert counters["stats"]["unique_graphs"] == 3
+    assert not counters["graph_break"]
+    decoder, again = wrapped.open_decoder(), wrapped.open_decoder()
     with torch._dynamo.config.patch(error_on_recompile=True):
-        assert torch.allclose(wrapped.open_decoder().decode(latents), plain, atol=1e-5)
+        first = decoder.decode(latents[:, :3])
+        again.restore([past.contiguous() for past in decoder.state()])  # as files give it back
+        assert torch.equal(torch.cat([first, again.decode(latents[:, 3:])], dim=1), compiled)
+    wrapped.undo_compile()
+    assert torch.allclose(wrapped.open_decoder().decode(latents), plain, atol=1e-5)

@@ -1,16 +1,16 @@
-"""diffusers' Wan autoencoder, driven one latent frame at a time with a state that outlives the call."""
+"""diffusers' Wan autoencoder, driven a few latent frames at a time with a state that outlives the call."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
 from shotstream.models.autoencoder import VideoAutoencoder, per_channel
-
-_FIRST_FRAME_MARK = (
-    "Rep"  # what diffusers' temporal upsampling keeps instead of features after the first frame
-)
+from shotstream.models.wan_decoder import LAYOUT, WanDecoder
 
 
 class WanVideoAutoencoder:
@@ -19,10 +19,18 @@ class WanVideoAutoencoder:
     `AutoencoderKLWan.decode` empties its feature cache at every call. Here the encoder and decoder are called
     with a cache that belongs to the caller, so that decoding can go on where it stopped, and encoding a still
     in another thread cannot disturb it.
+
+    Args:
+        vae: The network.
+
+    Raises:
+        ValueError: If it is not of Wan 2.1's form.
     """
 
     def __init__(self, vae: AutoencoderKLWan) -> None:
         self.vae = vae
+        self._decoder = WanDecoder(vae)
+        self._compiled = False
         self.spatial_ratio: int = vae.config["scale_factor_spatial"]
         self.temporal_ratio: int = vae.config["scale_factor_temporal"]
         self.latent_channels: int = vae.config["z_dim"]
@@ -58,39 +66,70 @@ class WanVideoAutoencoder:
 
     def open_decoder(self) -> WanStreamingDecoder:
         """Open a decoder for one shot."""
-        return WanStreamingDecoder(self.vae)
+        return WanStreamingDecoder(self.vae, self._decoder, at_once=self._compiled)
+
+    def compile_decoder(self, **how: Any) -> None:
+        """Compile the decoder; decoders opened later decode the frames of a call at once.
+
+        Args:
+            how: For ``torch.compile``.
+        """
+        for layer in self.vae.modules():
+            if isinstance(
+                layer, nn.Conv2d | nn.Conv3d
+            ):  # laid out as the fastest convolutions of a GPU read it
+                last = torch.channels_last if layer.weight.ndim == 4 else torch.channels_last_3d
+                layer.weight.data = layer.weight.data.contiguous(memory_format=last)
+        self._decoder.compile(fullgraph=True, dynamic=False, **how)
+        self._compiled = True
+
+    def undo_compile(self) -> None:
+        """Run the decoder as it is again."""
+        self._decoder._compiled_call_impl = None
+        self._compiled = False
 
 
 class WanStreamingDecoder:
-    """Decodes one shot, carrying the causal convolutions' last frames from call to call."""
+    """Decodes one shot, carrying the causal convolutions' last frames from call to call.
 
-    def __init__(self, vae: AutoencoderKLWan) -> None:
+    Args:
+        vae: Its autoencoder.
+        network: Its decoder.
+        at_once: Whether a call's latent frames are decoded together, which takes more memory and less time.
+    """
+
+    def __init__(self, vae: AutoencoderKLWan, network: WanDecoder, at_once: bool) -> None:
         self._vae = vae
-        self._cache = _empty_cache(vae, "decoder")
-        self._begun = False
+        self._network = network
+        self._at_once = at_once
+        self._pasts: list[Tensor] = []
 
     def decode(self, latents: Tensor) -> Tensor:
         """Decode the shot's next frames: ``[B, F, C, h, w]`` -> ``[B, T, 3, H, W]`` in [-1, 1]."""
         _bring_to_device(self._vae)
         mean, deviation = latent_statistics(self._vae, latents)
         z = latents.transpose(1, 2).to(self._vae.dtype) * deviation + mean  # [B, C, F, h, w]
-        pixels = [self._decode_frame(frame) for frame in self._vae.post_quant_conv(z).split(1, dim=2)]
-        return torch.cat(pixels, dim=2).clamp(-1, 1).transpose(1, 2)
+        pixels = []
+        for frames in self._groups(z):
+            made, self._pasts = self._network(frames.clone(memory_format=LAYOUT), self._pasts)
+            pixels.append(made)
+        return torch.cat(pixels, dim=2).transpose(1, 2)
 
     def state(self) -> list[Tensor]:
-        """The carried features, in order; the mark of a first frame is an empty tensor."""
-        used = [entry for entry in self._cache if entry is not None]
-        return [entry if isinstance(entry, Tensor) else torch.empty(0) for entry in used]
+        """What the convolutions remember, in order."""
+        return list(self._pasts)
 
     def restore(self, state: list[Tensor]) -> None:
         """Go on exactly from where `state` was taken."""
-        self._begun = bool(state)
-        self._cache = _empty_cache(self._vae, "decoder")
-        self._cache[: len(state)] = [entry.clone() if entry.numel() else _FIRST_FRAME_MARK for entry in state]
+        self._pasts = [past.clone(memory_format=LAYOUT) for past in state]
 
-    def _decode_frame(self, frame: Tensor) -> Tensor:
-        first, self._begun = not self._begun, True
-        return self._vae.decoder(frame, feat_cache=self._cache, feat_idx=[0], first_chunk=first)
+    def _groups(self, z: Tensor) -> Sequence[Tensor]:
+        """Split latents by what is decoded together; a shot's first frame is always alone."""
+        if not self._at_once:
+            return z.split(1, dim=2)
+        if self._pasts or z.shape[2] == 1:
+            return [z]
+        return z.split([1, z.shape[2] - 1], dim=2)
 
 
 def as_video_autoencoder(vae: nn.Module) -> VideoAutoencoder:

@@ -72,6 +72,7 @@ class StoryModel(CaptionedPipeline):
         self.compiled_for: tuple[int, int, torch.dtype | None] | None = None
         """What `speed.prepare` compiled blocks for: picture height and width, format of keys and values."""
         self._warned_of: set[tuple[int, int, torch.dtype | None]] = set()
+        self._wrapped: tuple[nn.Module, VideoAutoencoder] | None = None
         self._check_parts()
 
     def register_modules(self, **components: Any) -> None:
@@ -86,8 +87,10 @@ class StoryModel(CaptionedPipeline):
 
     @property
     def autoencoder(self) -> VideoAutoencoder:
-        """The vae behind the project's interface."""
-        return as_video_autoencoder(self.vae)
+        """The vae behind the project's interface, always the same object for one vae."""
+        if self._wrapped is None or self._wrapped[0] is not self.vae:
+            self._wrapped = (self.vae, as_video_autoencoder(self.vae))
+        return self._wrapped[1]
 
     @property
     def tempo(self) -> Tempo:

@@ -10,6 +10,7 @@ import torch
 
 from shotstream.machine.attention_choice import fastest_attention, use_attention
 from shotstream.machine.device import Choice
+from shotstream.models.autoencoder_wan import WanVideoAutoencoder
 from shotstream.models.captions import Captions
 from shotstream.models.float8 import linear_layers, restore_layers, use_float8
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 COMPILED = "compiled"
 """What was chosen for the blocks if they are."""
+AS_THEY_ARE = "as they are"
+"""What was chosen for parts of a network that are left alone."""
 LEAST_GAIN = 1.03
 """With 8-bit layers a shot's passes must be so many times as fast as without, or they are not used."""
 
@@ -88,6 +91,7 @@ def prepare(
         use_attention(transformer, chosen["attention"].value)
     if speed.compile:
         chosen |= _compile(pipeline, size, chosen.get("attention"))
+        chosen["decoder"] = _compile_decoder(pipeline, size)
     compiled = speed.compile and chosen["blocks"].value == COMPILED
     if speed.float8:
         chosen["linear layers"] = _try_float8(pipeline, size)
@@ -173,7 +177,7 @@ def _compile(
             use_attention(pipeline.transformer, attention.value)
             others = {}
     if failed:
-        return {"blocks": Choice("as they are", f"they cannot be compiled here: {failed}")}
+        return {"blocks": Choice(AS_THEY_ARE, f"they cannot be compiled here: {failed}")}
     return {"blocks": Choice(COMPILED, f"in {time.perf_counter() - started:.0f} s"), **others}
 
 
@@ -192,11 +196,33 @@ def _compile_blocks(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> str 
 
 
 @torch.no_grad()
+def _compile_decoder(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Choice[str]:
+    """Compile what decodes chunks and run it over two; undo it if that fails, and say why."""
+    autoencoder, device = pipeline.autoencoder, pipeline._execution_device
+    if not isinstance(autoencoder, WanVideoAutoencoder):
+        return Choice(AS_THEY_ARE, "only Wan's decoder is compiled")
+    if device.type == "cpu":
+        return Choice(AS_THEY_ARE, "without a GPU compiling takes longer than it saves")
+    started = time.perf_counter()
+    shape = (1, pipeline.tempo.chunk_frames, *pipeline.latent_shape(*size))
+    latents = torch.zeros(shape, device=device, dtype=pipeline.vae.dtype)
+    try:
+        autoencoder.compile_decoder()
+        decoder = autoencoder.open_decoder()
+        for _ in range(2):
+            decoder.decode(latents)
+    except Exception as error:  # of every layer of the compiler
+        autoencoder.undo_compile()
+        return Choice(AS_THEY_ARE, f"it cannot be compiled here: {_reason(error)}")
+    return Choice(COMPILED, f"in {time.perf_counter() - started:.0f} s")
+
+
+@torch.no_grad()
 def _try_float8(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Choice[str]:
     """Use 8-bit layers if passes are faster with them, timed as they are to run: compiled, if blocks are."""
     transformer = pipeline.transformer
     if transformer.dtype != torch.bfloat16:
-        return Choice("as they are", "8-bit layers need a model in bfloat16")
+        return Choice(AS_THEY_ARE, "8-bit layers need a model in bfloat16")
     layers = linear_layers(transformer)
     try:
         rehearsal = _Rehearsal(pipeline, size)
@@ -206,10 +232,10 @@ def _try_float8(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Choice[s
         gain = before / rehearsal.seconds()
     except Exception as error:  # no such product on this device, or none that can be compiled
         restore_layers(transformer, layers)
-        return Choice("as they are", f"in 8 bits they do not run here: {_reason(error)}")
+        return Choice(AS_THEY_ARE, f"in 8 bits they do not run here: {_reason(error)}")
     if gain < LEAST_GAIN:
         restore_layers(transformer, layers)
-    name = "float8" if gain >= LEAST_GAIN else "as they are"
+    name = "float8" if gain >= LEAST_GAIN else AS_THEY_ARE
     return Choice(name, f"in 8 bits passes are {gain:.2f} times as fast as in bfloat16")
 
 
