@@ -29,7 +29,7 @@ ORDER = ("captions", "autoencoder", "teacher", "causal-init", "intra-shot", "int
 """What the student needs first."""
 SENT = ("captions", "autoencoder", "decoder", "teacher", "inter-shot", "judge")
 """Stages whose weights are sent back; those between teacher and student can be made again from these."""
-OVERHEAD_SECONDS = 25
+OVERHEAD_SECONDS = 8
 """What a stage takes beside its steps: opening data, samples, packing."""
 
 

@@ -151,7 +151,7 @@ def test_a_rollout_that_slides_cannot_be_run_again(finished, data):
 
 def test_the_parts_of_a_batch_are_the_batch():
     parts = [BatchSlice(part, 3) for part in range(3)]
-    noise = [part.randn((2, 5), step_generator(0, 0)) for part in parts]
+    noise = [part.randn((2, 5), step_generator(0, 0), torch.device("cpu")) for part in parts]
     assert torch.equal(torch.cat(noise), torch.randn(6, 5, generator=step_generator(0, 0)))
     assert ProcessGroup(rank=1, size=3).slices(2) == [BatchSlice(2, 6), BatchSlice(3, 6)]
 

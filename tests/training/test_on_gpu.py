@@ -41,7 +41,7 @@ def test_weights_come_back_in_half_precision_from_several_pieces(on_gpu, tmp_pat
 
 def test_stages_without_room_are_left_out_and_named(on_gpu, tmp_path):
     given = argparse.Namespace(
-        wheels=None, out=tmp_path / "out", run=tmp_path / "runs", budget=30, device="cpu", settings=[]
+        wheels=None, out=tmp_path / "out", run=tmp_path / "runs", budget=5, device="cpu", settings=[]
     )
     assert on_gpu.train(given) == 0
     report = json.loads((tmp_path / "out" / "train.json").read_text())

@@ -31,14 +31,23 @@ class BatchSlice:
         """Return this part of something drawn for the whole batch [B, ...]: [B / parts, ...]."""
         return whole[self.rows(len(whole))]
 
-    def randn(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    def randn(self, shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
         """Draw standard normal noise for the whole batch and return this part of it.
+
+        On a GPU it is drawn there, with a seed that `generator` gives: for batches of hundreds a CPU takes
+        longer to draw noise than the GPU takes to learn from it.
 
         Args:
             shape: Of this part [B / parts, ...].
             generator: On the CPU.
+            device: Where the noise is drawn.
         """
-        return self.of(torch.randn(shape[0] * self.parts, *shape[1:], generator=generator))
+        whole = (shape[0] * self.parts, *shape[1:])
+        if device.type == "cpu":
+            return self.of(torch.randn(whole, generator=generator))
+        there = torch.Generator(device)
+        there.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        return self.of(torch.randn(whole, generator=there, device=device))
 
 
 WHOLE_BATCH = BatchSlice()

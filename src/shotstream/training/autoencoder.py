@@ -100,11 +100,11 @@ class AutoencoderStage:
         clips = batch_slice.of(self._clips(self._drawn, self.loop.batch, generator, settings.crop))
         with torch.set_grad_enabled(self._whole):
             latents = self.autoencoder.encode_clip(clips)
-        strength = batch_slice.of(torch.rand(self.loop.batch, 1, 1, 1, 1, generator=generator))
+        strength = batch_slice.of(torch.rand(self.loop.batch, 1, 1, 1, 1, generator=generator)).to(clips)
         spread = latents.float().std(dim=(0, 1, 3, 4), keepdim=True)  # of each channel
         deviation = spread.detach()
-        noise = settings.latent_noise * strength * batch_slice.randn(latents.shape, generator)
-        latents = latents + deviation * noise.to(latents.device)
+        noise = batch_slice.randn(latents.shape, generator, clips.device)
+        latents = latents + deviation * settings.latent_noise * strength * noise
         halved = bool(torch.rand((), generator=generator) < settings.half_size_probability)
         if halved:
             latents, clips = halve(latents), halve(clips)

@@ -142,7 +142,7 @@ class Denoiser:
                 rollout.commit(made[-1])
 
             def noise_at(_: int, like: Tensor = chunk) -> Tensor:
-                return batch_slice.randn(like.shape, generator).to(like)
+                return batch_slice.randn(like.shape, generator, like.device)
 
             made.append(rollout.denoise(noise_at, steps))
         return torch.cat(made, dim=1)

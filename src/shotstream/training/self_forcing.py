@@ -128,7 +128,7 @@ class SelfForcingStage:
         steps = 1 + int(torch.randint(count, (), generator=generator))
         with torch.set_grad_enabled(learning == "student"):
             rollout = self._student.roll_out(shot, generator, steps, batch_slice)
-        noise = batch_slice.randn(rollout.shape, generator).to(rollout)
+        noise = batch_slice.randn(rollout.shape, generator, rollout.device)
         timestep = batch_slice.of(self._draw_timestep(generator))
         noisy = self._student.schedule.add_noise(rollout.detach(), noise, timestep)
         if learning == "student":

@@ -59,20 +59,22 @@ class TeacherStage:
         settings, schedule, device = self.settings, self._denoiser.schedule, self._device
         lesson = self.lesson(step)
         batch = lesson.batch
-        shot = self._data.draw(batch, generator, lesson.mixture, batch_slice)
-        silent = batch_slice.of(torch.rand(batch, 1, 1, generator=generator)) < settings.drop_text
+        shot = self._data.draw(batch, generator, lesson.mixture, batch_slice).to(device)
+        silent = (batch_slice.of(torch.rand(batch, 1, 1, generator=generator)) < settings.drop_text).to(
+            device
+        )
         empty_ids, empty_mask = self._denoiser.no_text(shot.ids)
         ids = torch.where(silent, empty_ids, shot.ids)
         mask = torch.where(silent, empty_mask, shot.mask)
         entry = batch_slice.of((stratified(batch, generator) * len(schedule.timesteps)).long())
-        timestep = schedule.timesteps[entry]
-        noise = batch_slice.randn(shot.target.shape, generator)
+        timestep = schedule.timesteps[entry].to(device)
+        noise = batch_slice.randn(shot.target.shape, generator, device)
         noisy = schedule.add_noise(shot.target, noise, timestep)
 
-        captions = self._denoiser.captions(ids.to(device), mask.to(device))
-        flow = self._denoiser.flow(noisy.to(device), timestep.to(device), shot.to(device), captions)
+        captions = self._denoiser.captions(ids, mask)
+        flow = self._denoiser.flow(noisy, timestep, shot, captions)
         weight = schedule.training_weight[entry].to(device) if settings.weight_timesteps else None
-        return flow_matching_loss(flow, shot.target.to(device), noise.to(device), weight), {}
+        return flow_matching_loss(flow, shot.target, noise, weight), {}
 
     def sample(self) -> np.ndarray:
         """First and last shots of held-out stories, the true ones beside the teacher's."""

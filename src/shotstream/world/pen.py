@@ -11,8 +11,13 @@ import numpy as np
 
 try:
     import skia
-except ImportError as error:
+except ModuleNotFoundError as error:
     raise ImportError('The story world needs skia: pip install "shotstream[world]"') from error
+except ImportError as error:  # a library of the system that it needs
+    raise ImportError(
+        f"skia is installed and cannot be loaded: {error}. On Linux without a desktop it needs libraries of "
+        "OpenGL: apt-get install libegl1 libgl1"
+    ) from error
 
 Colour = tuple[int, int, int]
 Light = tuple[float, float, float]
