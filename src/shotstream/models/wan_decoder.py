@@ -11,16 +11,11 @@ t are channels and frames inside the network.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as functional
 from diffusers import AutoencoderKLWan
-from diffusers.models.autoencoders.autoencoder_kl_wan import (
-    WanCausalConv3d,
-    WanResample,
-    WanResidualBlock,
-    WanUpBlock,
-)
 from torch import Tensor, nn
 
 REMEMBERED = 2
@@ -100,20 +95,22 @@ class WanDecoder(nn.Module):
         return x.clamp(-1, 1), memory.left
 
 
-def _convolve(layer: WanCausalConv3d, x: Tensor, memory: _Memory) -> Tensor:
+def _convolve(layer: nn.Conv3d, x: Tensor, memory: _Memory) -> Tensor:
     """Apply a causal convolution, three frames deep, to ``x [B, c, t, h, w]``."""
     _, rows, columns = layer.kernel_size
     padding = (0, rows // 2, columns // 2)
     return functional.conv3d(memory.extend(x), layer.weight, layer.bias, padding=padding)
 
 
-def _run_block(block: WanResidualBlock, x: Tensor, memory: _Memory) -> Tensor:
+def _run_block(block: Any, x: Tensor, memory: _Memory) -> Tensor:
+    """Run a ``WanResidualBlock``."""
     hidden = _convolve(block.conv1, block.nonlinearity(block.norm1(x)), memory)
     hidden = _convolve(block.conv2, block.nonlinearity(block.norm2(hidden)), memory)
     return hidden + block.conv_shortcut(x)
 
 
-def _run_level(level: WanUpBlock, x: Tensor, memory: _Memory, first: bool) -> Tensor:
+def _run_level(level: Any, x: Tensor, memory: _Memory, first: bool) -> Tensor:
+    """Run a ``WanUpBlock``."""
     for block in level.resnets:
         x = _run_block(block, x, memory)
     for upsampler in level.upsamplers or ():
@@ -121,8 +118,8 @@ def _run_level(level: WanUpBlock, x: Tensor, memory: _Memory, first: bool) -> Te
     return x
 
 
-def _enlarge(upsampler: WanResample, x: Tensor, memory: _Memory, first: bool) -> Tensor:
-    """Make two frames of each, where this level does so and it is not a shot's first; then twice the size."""
+def _enlarge(upsampler: Any, x: Tensor, memory: _Memory, first: bool) -> Tensor:
+    """Run a ``WanResample``: make two frames of each, where this level does so and it is not a shot's first; then twice the size."""
     if upsampler.mode == "upsample3d":
         if first:
             memory.begin(x)
