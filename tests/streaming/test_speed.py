@@ -14,6 +14,7 @@ from shotstream.machine import attention_choice
 from shotstream.machine.attention_choice import fastest_attention, use_attention
 from shotstream.machine.device import Choice
 from shotstream.models import attention
+from shotstream.models.block import WanFeedForward
 from shotstream.models.float8 import Float8Linear
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming import speed
@@ -127,6 +128,68 @@ def test_eight_bit_layers_are_left_out_of_other_formats(make_pipeline):
     assert "bfloat16" in choice.reason
 
 
+def test_projections_are_fused_and_gelu_is_not_without_a_gpu(make_pipeline):
+    pipeline = make_pipeline()
+    chosen = dict(prepare(pipeline, Speed(fuse=True)))
+    assert chosen["projections"] == Choice("fused", "queries, keys and values are one product")
+    assert chosen["GELU"].value == "by itself"
+    assert "only products on a GPU" in chosen["GELU"].reason
+    torch.testing.assert_close(tell(pipeline), tell(make_pipeline()), atol=1e-4, rtol=1e-4)
+
+
+def test_projections_with_adapters_are_computed_one_by_one(make_pipeline):
+    pipeline = make_pipeline()
+    for block in pipeline.transformer.blocks:
+        block.attn1.to_q.register_forward_hook(lambda layer, arguments, result: result)
+    chosen = dict(prepare(pipeline, Speed(fuse=True)))
+    assert chosen["projections"].value == "one by one"
+    assert "hooks" in chosen["projections"].reason
+    assert torch.equal(tell(pipeline), tell(make_pipeline()))
+
+
+def test_projections_that_cannot_be_moved_are_computed_one_by_one(make_pipeline, monkeypatch):
+    def refuse(*_):
+        raise torch.OutOfMemoryError("no memory")
+
+    pipeline = make_pipeline()
+    monkeypatch.setattr(attention, "lay_together", refuse)
+    chosen = dict(prepare(pipeline, Speed(fuse=True)))
+    assert chosen["projections"] == Choice("one by one", "OutOfMemoryError: no memory")
+    assert torch.equal(tell(pipeline), tell(make_pipeline()))
+
+
+def test_gelu_is_computed_in_the_product_where_that_is_the_same(make_pipeline, monkeypatch):
+    monkeypatch.setattr(WanFeedForward, "gelu_devices", ("cpu",))
+    pipeline = make_pipeline()
+    assert dict(prepare(pipeline, Speed(fuse=True)))["GELU"].value == "in the product"
+    told, usual = tell(pipeline), tell(make_pipeline())
+    assert not torch.equal(told, usual)
+    torch.testing.assert_close(told, usual, atol=1e-2, rtol=1e-2)  # on a CPU by erf
+
+
+def _refuse(*_, **__):
+    raise RuntimeError("cublasLt has no such product")
+
+
+@pytest.mark.parametrize(
+    ("product", "reason"),
+    [
+        (_refuse, "cannot compute it here: RuntimeError: cublasLt has no such product"),
+        (lambda bias, *_, **__: torch.full((256, len(bias)), nan), "something else here: nan"),
+        (lambda bias, rows, weight, **_: torch.addmm(bias, rows, weight), "something else here"),
+    ],
+)
+def test_gelu_in_a_product_that_is_wrong_is_not_taken(make_pipeline, monkeypatch, product, reason):
+    monkeypatch.setattr(WanFeedForward, "gelu_devices", ("cpu",))
+    monkeypatch.setattr(torch, "_addmm_activation", product)
+    pipeline, plain = make_pipeline(), make_pipeline()
+    choice = dict(prepare(pipeline, Speed(fuse=True)))["GELU"]
+    assert choice.value == "by itself"
+    assert reason in choice.reason
+    assert not any(block.ffn.gelu_in_product for block in pipeline.transformer.blocks)
+    torch.testing.assert_close(tell(pipeline), tell(plain), atol=1e-4, rtol=1e-4)
+
+
 @pytest.fixture
 def compiling(monkeypatch):
     """Has blocks compiled as one graph by a back end, which gives its graphs and the back end's name."""
@@ -179,6 +242,26 @@ def test_an_attention_that_cannot_be_compiled_is_given_up_before_compiling_is(
     assert chosen["blocks"].value == "compiled"
 
 
+def test_gelu_in_a_product_that_cannot_be_compiled_is_given_up_before_compiling_is(
+    make_pipeline, compiling, monkeypatch
+):
+    monkeypatch.setattr(WanFeedForward, "gelu_devices", ("cpu",))
+    pipeline = make_pipeline()
+
+    def refuse_products(graph, _):
+        if any(node.target is torch._addmm_activation for node in graph.graph.nodes):
+            raise NotImplementedError("such a product")
+        return graph
+
+    compiling(refuse_products)
+    chosen = dict(prepare(pipeline, Speed(fuse=True, compile=True)))
+    assert chosen["blocks"].value == "compiled"
+    assert chosen["GELU"].value == "by itself"
+    assert "in the product cannot be compiled" in chosen["GELU"].reason
+    assert "such a product" in chosen["GELU"].reason
+    assert not any(block.ffn.gelu_in_product for block in pipeline.transformer.blocks)
+
+
 @pytest.mark.parametrize("faster", [True, False])
 def test_eight_bit_layers_are_tried_compiled(make_pipeline, compiling, monkeypatch, faster):
     if not can_multiply_float8():
@@ -196,6 +279,8 @@ def test_eight_bit_layers_are_tried_compiled(make_pipeline, compiling, monkeypat
     chosen = dict(prepare(pipeline, MODES["fast"]))
     assert [kind for kind, _ in seen] == [torch.nn.Linear, Float8Linear]
     assert 0 < seen[0][1] < seen[1][1]
+    with torch.no_grad():
+        assert pipeline.transformer.blocks[0].attn1.joint_projections() is not None
     assert chosen["linear layers"].value == ("float8" if faster else "as they are")
     before = graphs()
     with torch.compiler.set_stance("fail_on_recompile"):
@@ -206,7 +291,7 @@ def test_eight_bit_layers_are_tried_compiled(make_pipeline, compiling, monkeypat
 def test_nothing_is_compiled_in_a_whole_storys_life(make_pipeline, compiling):
     compiling("aot_eager")
     pipeline = make_pipeline()
-    prepare(pipeline, Speed(compile=True))
+    prepare(pipeline, Speed(fuse=True, compile=True))
     with torch.compiler.set_stance("fail_on_recompile"):
         session = pipeline.open("a red fox", seed=1)
         for number in range(7):  # contexts of one to six captions
@@ -247,7 +332,7 @@ def test_compiled_blocks_give_the_same_and_are_compiled_once(make_pipeline):
     pipeline, compiled = make_pipeline(), make_pipeline()
     try:
         counters.clear()
-        chosen = dict(prepare(compiled, Speed(attention=True, compile=True)))
+        chosen = dict(prepare(compiled, MODES["exact"]))
         assert chosen["blocks"].value == "compiled"
         assert not counters["graph_break"]
         assert counters["stats"]["unique_graphs"]

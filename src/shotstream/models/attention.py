@@ -16,6 +16,7 @@ from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor, nn
 
 from shotstream.models.cache_layout import CacheSlot
+from shotstream.models.joint import Joint, joint_of, lay_together
 from shotstream.models.rope import rotate
 
 
@@ -78,12 +79,21 @@ class SelfAttention(Attention):
         super().__init__(heads, head_dim, eps)
         self.processor = SharedAttentionChoice()
 
+    def join_projections(self) -> bool:
+        """Have queries, keys and values computed as one product from now on, if these layers can be."""
+        return lay_together((self.to_q, self.to_k, self.to_v))
+
+    def joint_projections(self) -> Joint | None:
+        """What computes queries, keys and values [..., 3 D] as one product, if they are joined now."""
+        return joint_of((self.to_q, self.to_k, self.to_v))
+
     def forward(
         self,
         x: Tensor,
         rotary: Tensor,
         stops: tuple[int, ...] | None = None,
         slot: CacheSlot | None = None,
+        joint: Joint | None = None,
     ) -> Tensor:
         """Attend.
 
@@ -94,13 +104,18 @@ class SelfAttention(Attention):
                 everything up to their block's end; that is one attention over a prefix per block, which needs
                 no mask, runs on every back end and skips the work a mask would throw away.
             slot: For the cached form: this layer's place in the cache.
+            joint: From :meth:`joint_projections`; None for one layer after the other.
 
         Returns:
             [B, F, N, D].
         """
-        key = rotate(self._split(self.norm_k(self.to_k(x))), rotary).flatten(1, 2)  # [B, F * N, H, d]
-        query = rotate(self._split(self.norm_q(self.to_q(x))), rotary).flatten(1, 2)
-        value = self._split(self.to_v(x).flatten(1, 2))
+        if joint is None:
+            query, key, value = self.to_q(x), self.to_k(x), self.to_v(x)
+        else:
+            query, key, value = joint.multiply(x).chunk(3, -1)
+        key = rotate(self._split(self.norm_k(key)), rotary).flatten(1, 2)  # [B, F * N, H, d]
+        query = rotate(self._split(self.norm_q(query)), rotary).flatten(1, 2)
+        value = self._split(value.flatten(1, 2))
         if slot is not None:
             out = self._attend(query, *slot.extend(key, value))
         elif stops is None:

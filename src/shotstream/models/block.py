@@ -6,6 +6,8 @@ S captions, L caption length in tokens.
 
 from __future__ import annotations
 
+from typing import ClassVar, cast
+
 import torch
 import torch.nn.functional as functional
 from diffusers.models.attention import FeedForward
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 
 from shotstream.models.attention import CrossAttention, SelfAttention
 from shotstream.models.cache_layout import CacheSlot
+from shotstream.models.joint import Joint, is_hooked
 
 
 def modulate(norm: nn.Module, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -88,6 +91,37 @@ class TimeTextEmbedding(nn.Module):
         return embedding.float().unsqueeze(2), modulation.float().unflatten(-1, (6, -1))
 
 
+class WanFeedForward(FeedForward):
+    """Two linear layers with GELU (by tanh) between them, which cuBLAS can compute within the first product.
+
+    Args:
+        width: D.
+        hidden: Channels between the layers.
+    """
+
+    gelu_devices: ClassVar[tuple[str, ...]] = ("cuda",)
+    """Where products compute GELU by tanh; on a CPU they take it by erf."""
+    gelu_in_product: bool = False
+    """Whether the product is to compute it, where it can."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__(width, inner_dim=hidden, activation_fn="gelu-approximate")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute [..., D] from [..., D]."""
+        if not (self.gelu_in_product and self.can_compute_gelu(x)):
+            return super().forward(x)
+        first = cast(nn.Linear, self.net[0].proj)
+        rows = torch._addmm_activation(first.bias, x.flatten(0, -2), first.weight.T, use_gelu=True)
+        return self.net[2](rows.unflatten(0, x.shape[:-1]))
+
+    def can_compute_gelu(self, x: Tensor) -> bool:
+        """Whether the first product can compute it: of a layer as it was made, and without a gradient."""
+        first = self.net[0].proj
+        plain = type(first) is nn.Linear and not is_hooked(first)
+        return plain and x.device.type in self.gelu_devices and not torch.is_grad_enabled()
+
+
 class CausalWanBlock(nn.Module):
     """Self-attention, cross-attention to the caption, feed-forward; modulated per latent frame."""
 
@@ -98,7 +132,7 @@ class CausalWanBlock(nn.Module):
         self.attn1 = SelfAttention(heads, head_dim, eps)
         self.attn2 = CrossAttention(heads, head_dim, eps)
         self.norm2 = FP32LayerNorm(width, eps, elementwise_affine=True) if cross_attn_norm else nn.Identity()
-        self.ffn = FeedForward(width, inner_dim=ffn_dim, activation_fn="gelu-approximate")
+        self.ffn = WanFeedForward(width, ffn_dim)
         self.norm3 = FP32LayerNorm(width, eps, elementwise_affine=False)
         self.scale_shift_table = nn.Parameter(torch.randn(1, 6, width) / width**0.5)
 
@@ -111,6 +145,7 @@ class CausalWanBlock(nn.Module):
         rotary: Tensor,
         stops: tuple[int, ...] | None = None,
         slot: CacheSlot | None = None,
+        joint: Joint | None = None,
     ) -> Tensor:
         """Run the block.
 
@@ -119,15 +154,16 @@ class CausalWanBlock(nn.Module):
             modulation: Of each frame, float32 [B, 1 or F, 6, D].
             caption: This layer's keys and values of the captions.
             caption_rows: See ``CrossAttention.forward``.
-            rotary: See ``SelfAttention.forward``, as are ``stops`` and ``slot``.
+            rotary: See ``SelfAttention.forward``, as are ``stops``, ``slot`` and ``joint``.
             stops: Ends of the blocks of tokens in the block-causal form.
             slot: This layer's place in the cache in the cached form.
+            joint: This layer's projections as one, if they are to be.
 
         Returns:
             Tokens [B, F, N, D].
         """
         table = self.scale_shift_table.float() + modulation
         shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = table.chunk(6, dim=2)  # each [B, 1 or F, 1, D]
-        x = add_gated(x, self.attn1(modulate(self.norm1, x, shift, scale), rotary, stops, slot), gate)
+        x = add_gated(x, self.attn1(modulate(self.norm1, x, shift, scale), rotary, stops, slot, joint), gate)
         x = x + self.attn2(self.norm2(x.float()).type_as(x), caption, caption_rows)
         return add_gated(x, self.ffn(modulate(self.norm3, x, ffn_shift, ffn_scale)), ffn_gate)

@@ -34,27 +34,41 @@ class Float8Linear(nn.Module):
         super().__init__()
         weight, scale = to_float8(linear.weight.detach())
         self.register_buffer("weight", weight)
-        self.register_buffer("weight_scale", scale.T.contiguous())
+        self.register_buffer("weight_scale", scale)
         self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().bfloat16())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply to the last dimension of `x`.
+        """Apply to the last dimension of `x`; see `multiply_float8`."""
+        return multiply_float8(x, self.weight, self.weight_scale, self.bias)
 
-        Raises:
-            RuntimeError: If this device or this torch has no such product (a CPU before torch 2.13, say).
-        """
-        rows, scale = to_float8(x.flatten(0, -2))
-        # not functional.scaled_mm: torch 2.11 cannot trace it, and a block is compiled as one graph
-        out = torch._scaled_mm(
-            rows,
-            self.weight.T,
-            scale_a=scale,
-            scale_b=self.weight_scale,
-            bias=self.bias,
-            out_dtype=torch.bfloat16,
-            use_fast_accum=x.is_cuda,
-        )
-        return out.unflatten(0, x.shape[:-1]).type_as(x)
+
+def multiply_float8(x: Tensor, weight: Tensor, weight_scale: Tensor, bias: Tensor | None) -> Tensor:
+    """Multiply in `FORMAT` and bfloat16, and give back in the dtype of ``x``.
+
+    Args:
+        x: [..., inputs].
+        weight: `FORMAT` [outputs, inputs].
+        weight_scale: float32 [outputs, 1].
+        bias: bfloat16 [outputs].
+
+    Returns:
+        [..., outputs].
+
+    Raises:
+        RuntimeError: If this device or this torch has no such product (a CPU before torch 2.13, say).
+    """
+    rows, scale = to_float8(x.flatten(0, -2))
+    # not functional.scaled_mm: torch 2.11 cannot trace it, and a block is compiled as one graph
+    out = torch._scaled_mm(
+        rows,
+        weight.T,
+        scale_a=scale,
+        scale_b=weight_scale.T,
+        bias=bias,
+        out_dtype=torch.bfloat16,
+        use_fast_accum=x.is_cuda,
+    )
+    return out.unflatten(0, x.shape[:-1]).type_as(x)
 
 
 def to_float8(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -249,7 +249,8 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         stops = None if context_frames is None else self._stops(context_frames, frames, grid)
         slots = cache.slots() if cache is not None else [None] * len(self.blocks)
         for block, caption, slot in zip(self.blocks, captions.layers, slots, strict=True):
-            arguments = (x, modulation, caption, rows, rotary, stops, slot)
+            joint = cast(CausalWanBlock, block).attn1.joint_projections()
+            arguments = (x, modulation, caption, rows, rotary, stops, slot, joint)
             if self.gradient_checkpointing and torch.is_grad_enabled():
                 x = self._gradient_checkpointing_func(block, *arguments)  # pyright: ignore[reportOptionalCall]
             else:

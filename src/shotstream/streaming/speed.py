@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from shotstream.machine.attention_choice import fastest_attention, use_attention
 from shotstream.machine.device import Choice
 from shotstream.models.autoencoder_wan import WanVideoAutoencoder
+from shotstream.models.block import CausalWanBlock
 from shotstream.models.captions import Captions
 from shotstream.models.float8 import linear_layers, restore_layers, use_float8
 
 if TYPE_CHECKING:
+    from shotstream.models.transformer import CausalWanTransformer3DModel
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
 COMPILED = "compiled"
 """What was chosen for the blocks if they are."""
 AS_THEY_ARE = "as they are"
 """What was chosen for parts of a network that are left alone."""
+IN_PRODUCT = "in the product"
+"""What was chosen for GELU if the product in front of it computes it."""
+BY_ITSELF = "by itself"
+"""What was chosen for GELU if it is computed after the product."""
+LARGEST_GELU_ERROR = 0.02
+"""Relative to the largest value; more would be another computation, not other rounding."""
 LEAST_GAIN = 1.03
 """With 8-bit layers a shot's passes must be so many times as fast as without, or they are not used."""
 
@@ -31,6 +40,8 @@ class Speed:
 
     attention: bool = False
     """Take the fastest attention back end that runs here."""
+    fuse: bool = False
+    """Compute queries, keys and values as one product, and GELU within the product in front of it."""
     compile: bool = False
     """Compile the blocks; costs time at the start, most of it only once on a machine."""
     float8: bool = False
@@ -39,8 +50,8 @@ class Speed:
 
 MODES = {
     "plain": Speed(),
-    "exact": Speed(attention=True, compile=True),
-    "fast": Speed(attention=True, compile=True, float8=True),
+    "exact": Speed(attention=True, fuse=True, compile=True),
+    "fast": Speed(attention=True, fuse=True, compile=True, float8=True),
 }
 """``plain`` does nothing; ``exact`` differs by rounding only; ``fast`` computes in fewer bits, too."""
 
@@ -69,8 +80,9 @@ def prepare(
 ) -> list[tuple[str, Choice[str]]]:
     """Make a pipeline fast for pictures of one size, and run it once so that no user waits for that.
 
-    What does not work here is left out, with the reason: 8-bit layers, the attention back end, compiling.
-    After compiling, nothing is compiled any more in this process: what comes in other shapes runs as it is.
+    What does not work here is left out, with the reason: 8-bit layers, the attention back end, GELU in a
+    product, compiling. After compiling, nothing is compiled any more in this process: what comes in other
+    shapes runs as it is.
 
     Args:
         pipeline: Where it is to run, in its number format.
@@ -89,12 +101,17 @@ def prepare(
     if speed.attention:
         chosen["attention"] = _choose_attention(pipeline, size)
         use_attention(transformer, chosen["attention"].value)
+    if speed.fuse:
+        chosen |= {"projections": _join_projections(transformer), "GELU": _choose_gelu(pipeline)}
+        _use_gelu(transformer, chosen["GELU"].value)
     if speed.compile:
-        chosen |= _compile(pipeline, size, chosen.get("attention"))
+        chosen |= _compile(pipeline, size, chosen)
         chosen["decoder"] = _compile_decoder(pipeline, size)
     compiled = speed.compile and chosen["blocks"].value == COMPILED
     if speed.float8:
-        chosen["linear layers"] = _try_float8(pipeline, size)
+        chosen["linear layers"] = _try_float8(pipeline, size, speed.fuse)
+        if chosen["linear layers"].value == "float8" and "GELU" in chosen:
+            chosen["GELU"] = Choice(BY_ITSELF, "8-bit products cannot compute it")
     if compiled:
         torch.compiler.set_stance("eager_on_recompile")
         pipeline.compiled_for = (*size, pipeline.cache_dtype)
@@ -158,23 +175,68 @@ def _choose_attention(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Ch
     return fastest_attention(chunk, seen, heads, head_size, transformer.dtype, pipeline._execution_device)
 
 
+def _blocks(transformer: CausalWanTransformer3DModel) -> list[CausalWanBlock]:
+    return [cast(CausalWanBlock, block) for block in transformer.blocks]
+
+
+def _join_projections(transformer: CausalWanTransformer3DModel) -> Choice[str]:
+    """Have every self-attention compute queries, keys and values as one product, where its layers can."""
+    try:
+        joined = [block.attn1.join_projections() for block in _blocks(transformer)]
+    except Exception as error:  # no memory, or weights of a kind of their own
+        return Choice("one by one", _reason(error))
+    if all(joined):
+        return Choice("fused", "queries, keys and values are one product")
+    if any(joined):
+        return Choice("fused", f"in {sum(joined)} of {len(joined)} blocks; others have adapters or hooks")
+    return Choice("one by one", "their layers have adapters or hooks, or are of kinds of their own")
+
+
+@torch.no_grad()
+def _choose_gelu(pipeline: ShotStreamPipeline) -> Choice[str]:
+    """Choose whether products compute GELU: where that runs and gives the same but for rounding."""
+    transformer, device = pipeline.transformer, pipeline._execution_device
+    layers, width = _blocks(transformer)[0].ffn, transformer.scale_shift_table.shape[-1]
+    generator = torch.Generator(device).manual_seed(0)
+    x = torch.randn(256, width, device=device, dtype=transformer.dtype, generator=generator)
+    if not layers.can_compute_gelu(x):
+        return Choice(BY_ITSELF, "only products on a GPU can compute it, of layers as they were made")
+    expected = layers(x)
+    try:
+        _use_gelu(transformer, IN_PRODUCT)
+        error = (layers(x) - expected).abs().max() / expected.abs().max()
+    except Exception as refused:  # no such product on this device, or not in this format
+        return Choice(BY_ITSELF, f"the product cannot compute it here: {_reason(refused)}")
+    if not error <= LARGEST_GELU_ERROR:  # no number, too
+        return Choice(BY_ITSELF, f"the product computes something else here: {error:.3f} from it")
+    return Choice(IN_PRODUCT, f"the same but for rounding, {error:.4f}")
+
+
+def _use_gelu(transformer: CausalWanTransformer3DModel, place: str) -> None:
+    """Have GELU computed `IN_PRODUCT` or `BY_ITSELF`."""
+    for block in _blocks(transformer):
+        block.ffn.gelu_in_product = place == IN_PRODUCT
+
+
 def _compile(
-    pipeline: ShotStreamPipeline, size: tuple[int, int], attention: Choice[str] | None
+    pipeline: ShotStreamPipeline, size: tuple[int, int], chosen: Mapping[str, Choice[str]]
 ) -> dict[str, Choice[str]]:
-    """Compile the blocks; if that fails, with torch's own attention, and if that fails too, not at all.
+    """Compile the blocks; if that fails, without one of the other choices, and if that fails too, not at all.
 
     Returns:
-        What was chosen for the blocks and, if it is another now, for the attention.
+        What was chosen for the blocks and, if it is another now, for the attention or GELU.
     """
     started = time.perf_counter()
     failed = _compile_blocks(pipeline, size)
     others: dict[str, Choice[str]] = {}
-    if failed and attention is not None and attention.value != "native":
-        use_attention(pipeline.transformer, "native")
-        others["attention"] = Choice("native", f"{attention.value} cannot be compiled: {failed}")
+    for what, use, usual in (("attention", use_attention, "native"), ("GELU", _use_gelu, BY_ITSELF)):
+        if not failed or what not in chosen or chosen[what].value == usual:
+            continue
+        use(pipeline.transformer, usual)
+        others = {what: Choice(usual, f"{chosen[what].value} cannot be compiled: {failed}")}
         failed = _compile_blocks(pipeline, size)
-        if failed:  # not the back end's fault
-            use_attention(pipeline.transformer, attention.value)
+        if failed:  # not the fault of this choice
+            use(pipeline.transformer, chosen[what].value)
             others = {}
     if failed:
         return {"blocks": Choice(AS_THEY_ARE, f"they cannot be compiled here: {failed}")}
@@ -218,7 +280,7 @@ def _compile_decoder(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Cho
 
 
 @torch.no_grad()
-def _try_float8(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Choice[str]:
+def _try_float8(pipeline: ShotStreamPipeline, size: tuple[int, int], fuse: bool) -> Choice[str]:
     """Use 8-bit layers if passes are faster with them, timed as they are to run: compiled, if blocks are."""
     transformer = pipeline.transformer
     if transformer.dtype != torch.bfloat16:
@@ -228,6 +290,8 @@ def _try_float8(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Choice[s
         rehearsal = _Rehearsal(pipeline, size)
         before = rehearsal.seconds()
         use_float8(transformer)
+        if fuse:
+            _join_projections(transformer)
         rehearsal.warm_up()
         gain = before / rehearsal.seconds()
     except Exception as error:  # no such product on this device, or none that can be compiled
