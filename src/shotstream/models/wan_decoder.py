@@ -119,7 +119,7 @@ def _run_level(level: Any, x: Tensor, memory: _Memory, first: bool) -> Tensor:
 
 
 def _enlarge(upsampler: Any, x: Tensor, memory: _Memory, first: bool) -> Tensor:
-    """Run a ``WanResample``: make two frames of each, where this level does so and it is not a shot's first; then twice the size."""
+    """Run a ``WanResample``: two frames of each where the level does so, but of a shot's first; then its size."""
     if upsampler.mode == "upsample3d":
         if first:
             memory.begin(x)
