@@ -119,7 +119,7 @@ def _run_level(level: Any, x: Tensor, memory: _Memory, first: bool) -> Tensor:
 
 
 def _enlarge(upsampler: Any, x: Tensor, memory: _Memory, first: bool) -> Tensor:
-    """Run a ``WanResample``: two frames of each where the level does so, but of a shot's first; then its size."""
+    """Run a ``WanResample``: two frames of each, if the level does so, but of the first; then its size."""
     if upsampler.mode == "upsample3d":
         if first:
             memory.begin(x)
