@@ -109,6 +109,7 @@ def _exchange(network):
 
 
 def _add_adapter(network):
+    pytest.importorskip("peft")
     torch.manual_seed(3)
     network.add_adapter(lora_config(2))
     for name, parameter in network.named_parameters():
