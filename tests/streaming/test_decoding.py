@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_the_background_decoder_keeps_order_and_goes_on_beside(live) -> None:
     decoder, thread = live.autoencoder.open_decoder(), []
     plain = decoder.decode
     decoder.decode = lambda latents: (thread.append(threading.get_ident()), plain(latents))[1]
-    background = BackgroundDecoder(torch.device("cpu"), torch.float32)
+    background = BackgroundDecoder(torch.device("cpu"), torch.float32, ThreadPoolExecutor(1))
     made = StreamEvent(torch.device("cpu"))
     promised = [background.submit(decoder, piece, made) for piece in clip.split(2, dim=1)]
     frames = np.concatenate([future.result() for future in promised])
@@ -220,13 +221,8 @@ def held_up(live, chunks: int) -> tuple[StorySession, list[Chunk], threading.Eve
     return session, [*told, *(session.next_chunk() for _ in range(3))], go_on
 
 
-def workers() -> set[threading.Thread]:
-    return {thread for thread in threading.enumerate() if thread.name.startswith("shotstream")}
-
-
 @pytest.mark.parametrize("chunks", [4, 5], ids=["complete", "mid-shot"])
 def test_a_closed_session_waits_for_nothing_and_can_be_gone_on_from(live, chunks: int) -> None:
-    before = workers()
     session, told, go_on = held_up(live, chunks)
     session.close()
     session.close()
@@ -243,9 +239,6 @@ def test_a_closed_session_waits_for_nothing_and_can_be_gone_on_from(live, chunks
     assert np.array_equal(pictures[1, 28], told[3].frames[-1]), "as it was shown"
     go_on.set()
     assert told[1].full_frames().shape == told[1].frames.shape
-    for worker in workers() - before:
-        worker.join(10)
-    assert workers() <= before
     other = live.open("a fox", decoder="tiny")
     other.restore(session.snapshot())
     assert same(list(other.shoot("sleeps")), list(session.branch().shoot("sleeps")))
@@ -263,8 +256,7 @@ def test_full_frames_that_are_cancelled_stop_no_story(live) -> None:
 
 @pytest.mark.parametrize("decoder", ["full", "tiny"])
 def test_a_story_that_is_dropped_half_way_leaves_nothing_behind(live, decoder: str) -> None:
-    """Neither the session nor its threads; a chunk that is kept still gets its full frames."""
-    before = workers()
+    """A chunk that is kept still gets its full frames."""
     story = Story.model_validate(
         {"setting": "a fox", "shots": [{"prompt": "runs", "chunks": 2}, {"prompt": "cat", "chunks": 6}]}
     )
@@ -275,9 +267,41 @@ def test_a_story_that_is_dropped_half_way_leaves_nothing_behind(live, decoder: s
     gc.collect()
     assert session() is None
     assert kept.full_frames().shape == kept.frames.shape
-    for worker in workers() - before:
-        worker.join(10)
-    assert workers() <= before
+
+
+def test_a_closed_session_leaves_the_work_of_others_alone(live) -> None:
+    closed, _, go_on = held_up(live, chunks=5)
+    other = live.open("a fox", decoder="tiny")
+    other.cut("cat", chunks=2)
+    waiting = [other.next_chunk() for _ in range(2)]
+    closed.close()
+    assert not any(chunk.ready for chunk in waiting), "they wait for the thread"
+    go_on.set()
+    alone = list(live.open("a fox").shoot("cat", chunks=2))
+    assert same(waiting, alone)
+
+
+def test_sessions_share_two_threads_which_end_with_the_pipeline(make_pipeline) -> None:
+    before = set(threading.enumerate())
+
+    def workers() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread not in before]
+
+    pipeline = make_pipeline()
+    pipeline.register_modules(live_decoder=TinyWanDecoder(latent_channels=4, widths=(8, 8, 8, 8)).eval())
+    sessions = [pipeline.open("a fox", decoder="tiny") for _ in range(2)]
+    assert not workers(), "none is begun before there is work"
+    for session in sessions:
+        list(session.shoot("runs", chunks=1))
+        list(session.shoot("sleeps", chunks=1))
+        session.close()
+    threads = workers()
+    assert sorted(thread.name for thread in threads) == ["shotstream-decode_0", "shotstream-stills_0"]
+    del pipeline, sessions, session
+    gc.collect()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("way", ["pin", "full_frames"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from shotstream.models.autoencoder import StreamingDecoder
+from shotstream.streaming.background import BackgroundTasks
 from shotstream.streaming.chunk import to_pictures
 
 WITH_STREAMS = ("cuda", "xpu")
@@ -75,18 +76,19 @@ class StreamEvent:
 
 
 class BackgroundDecoder:
-    """One thread that decodes chunks in the order they are given, while the caller goes on.
+    """Decodes the chunks of one session in the order they are given, while the caller goes on.
 
     Args:
         device: Where it runs.
         dtype: Data type that the decoder reads.
+        worker: The thread that it works in.
     """
 
-    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, device: torch.device, dtype: torch.dtype, worker: Executor) -> None:
         self._device = device
         self._dtype = dtype
         self.stream = SideStream(device)
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="shotstream-decode")
+        self._tasks = BackgroundTasks(worker)
 
     def submit(
         self,
@@ -107,11 +109,11 @@ class BackgroundDecoder:
         Returns:
             What will be its pictures, uint8 ``[T, H, W, 3]``.
         """
-        return self._worker.submit(self._decode, decoder, latents, made, former)
+        return self._tasks.submit(self._decode, decoder, latents, made, former)
 
     def close(self) -> None:
-        """Cancel what was not begun, and return at once; the thread ends with the chunk that it is at."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        """Cancel what was not begun, and return at once; a chunk that was begun is made."""
+        self._tasks.cancel()
 
     @torch.no_grad()
     def _decode(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -71,6 +72,13 @@ class StoryModel(CaptionedPipeline):
         """Number format of keys and values in new sessions; None for the transformer's."""
         self.compiled_for: tuple[int, int, torch.dtype | None] | None = None
         """What `speed.prepare` compiled blocks for: picture height and width, format of keys and values."""
+        self.still_worker = ThreadPoolExecutor(1, thread_name_prefix="shotstream-stills")
+        """The thread that encodes stills for all sessions; it starts when needed and ends with the pipeline.
+
+        One serves all, because cuDNN plans the convolutions anew in every thread.
+        """
+        self.full_frame_worker = ThreadPoolExecutor(1, thread_name_prefix="shotstream-decode")
+        """The thread that makes full frames where others are shown live, likewise for all sessions."""
         self._warned_of: set[tuple[int, int, torch.dtype | None]] = set()
         self._wrapped: tuple[nn.Module, VideoAutoencoder] | None = None
         self._check_parts()

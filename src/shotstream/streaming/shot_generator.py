@@ -52,11 +52,12 @@ class ShotGenerator:
         self._autoencoder = pipeline.autoencoder
         self._latent_shape = pipeline.latent_shape(height, width)
         self._cache = pipeline.new_cache(height, width)
-        self.stills = StillEncoder(self._autoencoder, pipeline.vae.dtype, self.device)
+        dtype = pipeline.vae.dtype
+        self.stills = StillEncoder(self._autoencoder, dtype, self.device, pipeline.still_worker)
         self._live = _live_network(pipeline, decoder)
         self._shown = self._live or pipeline.vae
         self._beside = SideStream(self.device, HIGH_PRIORITY)
-        self._background = BackgroundDecoder(self.device, pipeline.vae.dtype)
+        self._background = BackgroundDecoder(self.device, dtype, pipeline.full_frame_worker)
         self._in_turns = hasattr(pipeline.vae, "_hf_hook")
         """Offloaded networks take turns on the device, so nothing may go on beside something else."""
         self.commits_early = self.device.type in WITH_STREAMS and not self._in_turns

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 
 import torch
 from torch import Tensor
 
 from shotstream.models.autoencoder import VideoAutoencoder
+from shotstream.streaming.background import BackgroundTasks
 from shotstream.streaming.chunk import to_pixels
 from shotstream.streaming.context_frames import ContextFrame
 
 
 class StillEncoder:
-    """One thread that turns remembered frames into still latents and leaves these on the frames.
+    """Turns the remembered frames of one session into still latents and leaves these on the frames.
 
-    Frames are encoded one by one and always in this thread, so that the result depends neither on when it was
-    asked for nor on what else was.
+    Frames are encoded one by one and always in the worker's thread, so that the result depends neither on
+    when it was asked for nor on what else was.
 
     Args:
         autoencoder: Encodes the stills.
         dtype: Data type of its weights.
         device: Where it runs.
+        worker: The thread that it works in.
     """
 
-    def __init__(self, autoencoder: VideoAutoencoder, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, autoencoder: VideoAutoencoder, dtype: torch.dtype, device: torch.device, worker: Executor
+    ) -> None:
         self._autoencoder = autoencoder
         self._dtype = dtype
         self._device = device
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="shotstream-stills")
+        self._tasks = BackgroundTasks(worker)
         self._pending: Future[None] | None = None
 
     def request(self, frames: Sequence[ContextFrame]) -> None:
@@ -37,7 +41,7 @@ class StillEncoder:
         self.wait()
         missing = [frame for frame in frames if frame.latent is None]
         if missing:
-            self._pending = self._worker.submit(self._encode, missing)
+            self._pending = self._tasks.submit(self._encode, missing)
 
     def wait(self) -> None:
         """Wait until all that was requested is there; raise what went wrong with it."""
@@ -52,9 +56,9 @@ class StillEncoder:
         return torch.stack([frame.latent for frame in frames if frame.latent is not None]).unsqueeze(0)
 
     def close(self) -> None:
-        """Cancel what was not begun, and return at once; nothing can be requested after."""
+        """Cancel what was not begun, and return at once."""
         self._pending = None
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._tasks.cancel()
 
     @torch.no_grad()
     def _encode(self, frames: Sequence[ContextFrame]) -> None:
