@@ -72,6 +72,28 @@ def test_shots_that_are_left_out_are_passed_over(shot_frames, budget, history, d
     assert not memory.left_out
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.lists(lengths, min_size=2, max_size=9), st.integers(1, 6), st.data())
+def test_what_is_foreseen_comes_true(shot_frames, budget, data) -> None:
+    """For a new shot or a retake, made in part or whole; pins and shots that are left out count too."""
+    memory = ContextFrames(budget)
+    for shot, frames in enumerate(shot_frames[:-1]):
+        remember(memory, shot, frames)
+    if budget > 1:
+        memory.pin(data.draw(st.sampled_from(memory.frames)))
+    running = data.draw(st.integers(0, len(shot_frames) - 1))
+    length = shot_frames[-1]
+    made = data.draw(st.integers(0, length))
+    own = [ContextFrame(picture, running, 1, frame, "") for frame, picture in enumerate(film(99, made))]
+    before = list(memory.frames), list(memory.shot_frames)
+    foreseen = memory.foresee(running, length, lambda frame: own[frame] if frame < made else None)
+    assert before == (memory.frames, memory.shot_frames)
+    memory.remember(running, 1, [""] * length, film(99, length).__getitem__, dict(enumerate(own)))
+    chosen = memory.choose(len(memory.shot_frames))
+    there = [frame for frame in chosen if frame in memory.pins or frame.shot != running or frame.frame < made]
+    assert all(a is b for a, b in zip(foreseen, there, strict=True))
+
+
 def test_memory_is_flat_however_long_the_story() -> None:
     memory, kept = ContextFrames(6, history_shots=4), []
     for shot in range(40):

@@ -74,7 +74,8 @@ def test_streams_beside_one_another_change_nothing(make_pipeline, decoder: str) 
     pipeline.to("cuda")
     late, early = pipeline.open("a fox"), pipeline.open("a fox", decoder=decoder)
     assert early._generator.commits_early
-    late._generator.commits_early = False
+    assert early._generator.encodes_ahead
+    late._generator.commits_early = late._generator.encodes_ahead = False
     assert same(telling(late), telling(early))
 
 
@@ -89,7 +90,7 @@ def test_an_early_clean_pass_changes_nothing(live, decoder: str) -> None:
 @pytest.mark.parametrize("early", [False, True])
 def test_a_snapshot_mid_shot_goes_on_bit_for_bit(live, early: bool) -> None:
     session, other = (live.open("a fox", decoder="tiny") for _ in range(2))
-    session._generator.commits_early = early
+    session._generator.commits_early = session._generator.encodes_ahead = early
     list(session.shoot("runs"))
     session.cut("sleeps", chunks=6)
     for _ in range(4):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -97,7 +98,12 @@ class ContextFrames:
         """What every later shot is made from, in story order; references come first."""
 
     def remember(
-        self, shot: int, take: int, prompts: Sequence[str], picture: Callable[[int], np.ndarray]
+        self,
+        shot: int,
+        take: int,
+        prompts: Sequence[str],
+        picture: Callable[[int], np.ndarray],
+        made: Mapping[int, ContextFrame] = MappingProxyType({}),
     ) -> None:
         """Take in a shot: the next one, or a new take of an earlier one.
 
@@ -106,6 +112,7 @@ class ContextFrames:
             take: Which take of it this is.
             prompts: The prompt of every frame.
             picture: Gives a frame by its number, uint8 ``[H, W, 3]``; asked for those that are kept.
+            made: Frames of this take that are context frames already, by number; see `foresee`.
         """
         assert shot <= len(self.shot_frames)
         self.left_out.discard(shot)
@@ -113,18 +120,32 @@ class ContextFrames:
         asked = self._may_be_asked_for()
         others = [frame for frame in self.frames if frame.shot != shot and frame.key in asked]
         own = [
-            ContextFrame(picture(frame).copy(), shot, take, frame, prompts[frame])
+            made.get(frame) or ContextFrame(picture(frame).copy(), shot, take, frame, prompts[frame])
             for frame in sorted(frame for number, frame in asked if number == shot)
         ]
         self.frames = sorted(others + own, key=_story_order)
 
     def choose(self, shot: int) -> list[ContextFrame]:
         """The frames that `shot` is made from, in story order: pins first, then the rule, `budget` in all."""
-        pins = {pin.key: pin for pin in self.pins if pin.is_reference or pin.shot < shot}
-        chosen = self._select(self.shot_frames[:shot], self.budget - len(pins))
-        ruled = [frame for key in chosen if (frame := pins.get(key) or self._nearest(*key))]
-        others = [pin for key, pin in pins.items() if key not in chosen]
-        return sorted(ruled + others, key=_story_order)
+        return self._choose(shot, self._nearest)
+
+    def foresee(
+        self, shot: int, frames: int, picture: Callable[[int], ContextFrame | None]
+    ) -> list[ContextFrame]:
+        """What the next shot of the story will be made from, as far as it is made: see `choose`.
+
+        Args:
+            shot: Number of the running shot.
+            frames: How many frames it will have.
+            picture: Gives a frame of it by its number; None if that is not made yet.
+        """
+        planned = self.copy()
+        planned.left_out.discard(shot)
+        planned.shot_frames[shot : shot + 1] = [frames]
+        return planned._choose(
+            len(planned.shot_frames),
+            lambda number, frame: picture(frame) if number == shot else self._nearest(number, frame),
+        )
 
     def leave_out(self, shot: int) -> None:
         """Let later shots be made as if this one were not there, but for its pins; `remember` ends it.
@@ -210,6 +231,14 @@ class ContextFrames:
         shots = [shot for shot in range(len(shot_frames)) if shot not in self.left_out]
         chosen = self.select([shot_frames[shot] for shot in shots], budget)
         return [(shots[place], frame) for place, frame in chosen]
+
+    def _choose(self, shot: int, frame_of: Callable[[int, int], ContextFrame | None]) -> list[ContextFrame]:
+        """Choose for `shot` among the pins and what `frame_of` gives for (shot, frame)."""
+        pins = {pin.key: pin for pin in self.pins if pin.is_reference or pin.shot < shot}
+        chosen = self._select(self.shot_frames[:shot], self.budget - len(pins))
+        ruled = [frame for key in chosen if (frame := pins.get(key) or frame_of(*key))]
+        others = [pin for key, pin in pins.items() if key not in chosen]
+        return sorted(ruled + others, key=_story_order)
 
     def _nearest(self, shot: int, frame: int) -> ContextFrame | None:
         """The kept frame of `shot` nearest to `frame`: itself, unless halves round anew or a shot is out."""

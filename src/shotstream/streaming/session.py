@@ -177,6 +177,8 @@ class StorySession:
         self.script[chunk.shot : chunk.shot + 1] = [take.record]
         if chunk.last and not take.pending:
             self._look_ahead()
+        elif self._generator.encodes_ahead:
+            self._encode_ahead(take)
         seconds = time.perf_counter() - started
         chunk.seconds.update(denoise=seconds - chunk.seconds["decode"], total=seconds)
         return chunk
@@ -416,13 +418,20 @@ class StorySession:
         """Take the context frames that the open take has made so far."""
         take = self._take
         if take and len(take.prompts) > take.remembered_frames:
-            self.context.remember(take.record.shot, take.record.take, take.prompts, take.picture)
+            take.wait()
+            record = take.record
+            self.context.remember(record.shot, record.take, take.prompts, take.picture, take.ahead)
             take.remembered_frames = len(take.prompts)
 
     def _look_ahead(self) -> None:
         """Begin to encode what the next shot will ask for, while the caller still watches this one."""
         self._remember_take()
         self._generator.stills.request(self.context.choose(len(self.script)))
+
+    def _encode_ahead(self, take: Take) -> None:
+        """Begin to encode what `Take.look_ahead` foresees."""
+        frames = self.pipeline.tempo.frames(take.length_chunks)
+        self._generator.stills.request(take.look_ahead(self.context, frames))
 
     def _frame_prompts(self, record: TakeRecord, chunk: int) -> list[str]:
         """The prompt of every frame of a chunk."""

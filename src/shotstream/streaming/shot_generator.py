@@ -33,7 +33,8 @@ class ShotGenerator:
 
     Where a device works on several streams at once, a chunk is decoded on one of its own, beside the clean
     pass over it on the main one. On a CPU that would only delay the frames, so there the pass is made when
-    another chunk is asked for (`commits_early`); the frames are the same.
+    another chunk is asked for (`commits_early`). For the same reason, what the next shot will be made from is
+    encoded there only when this one is over (`encodes_ahead`). The frames are the same.
 
     Args:
         pipeline: The networks.
@@ -60,7 +61,7 @@ class ShotGenerator:
         self._background = BackgroundDecoder(self.device, dtype, pipeline.full_frame_worker)
         self._in_turns = hasattr(pipeline.vae, "_hf_hook")
         """Offloaded networks take turns on the device, so nothing may go on beside something else."""
-        self.commits_early = self.device.type in WITH_STREAMS and not self._in_turns
+        self.commits_early = self.encodes_ahead = self.device.type in WITH_STREAMS and not self._in_turns
         self._closed = False
         self._captions: dict[str, Captions] = {}
         """Those that the running shot was opened with, and since; most of them serve the next shot too."""
@@ -98,8 +99,8 @@ class ShotGenerator:
             setting: Who and where.
             remembered: The frames that the shot is made from.
         """
-        self.stills.wait()
         if self._in_turns:
+            self.stills.wait()
             take.wait()
         if take.rollout is None:
             rollout = self._new_rollout(take.record, setting, 0)
@@ -167,7 +168,6 @@ class ShotGenerator:
     def restore(self, state: TakeState, setting: str) -> Take:
         """Open a take that goes on exactly from `state`."""
         take = self.open(deepcopy(state.record), state.length_chunks)
-        self.stills.wait()
         if len(state.decoders) == 1:  # the full one had failed, if another was shown
             take.full_decoder = take.decoder
         streams = (self._beside, self._background.stream)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 
 import torch
 from torch import Tensor
@@ -34,20 +34,26 @@ class StillEncoder:
         self._dtype = dtype
         self._device = device
         self._tasks = BackgroundTasks(worker)
-        self._pending: Future[None] | None = None
+        self._pending: dict[ContextFrame, Future[None]] = {}
 
     def request(self, frames: Sequence[ContextFrame]) -> None:
-        """Begin to encode what has no latent yet, and return at once."""
-        self.wait()
-        missing = [frame for frame in frames if frame.latent is None]
-        if missing:
-            self._pending = self._tasks.submit(self._encode, missing)
+        """Begin to encode those that have no latent yet, and return at once.
+
+        What was requested before and is not among them is dropped.
+        """
+        former, self._pending = self._pending, {}
+        for frame in dict.fromkeys(frames):
+            if frame.latent is None:
+                self._pending[frame] = former.pop(frame, None) or self._tasks.submit(self._encode, frame)
+        for future in former.values():
+            future.cancel()
 
     def wait(self) -> None:
         """Wait until all that was requested is there; raise what went wrong with it."""
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.result()
+        pending, self._pending = self._pending.values(), {}
+        wait(pending)
+        for future in pending:
+            future.result()
 
     def latents(self, frames: Sequence[ContextFrame]) -> Tensor:
         """The stills of `frames`, float32 ``[1, F, C, h, w]``."""
@@ -57,11 +63,11 @@ class StillEncoder:
 
     def close(self) -> None:
         """Cancel what was not begun, and return at once."""
-        self._pending = None
+        self._pending = {}
         self._tasks.cancel()
 
     @torch.no_grad()
-    def _encode(self, frames: Sequence[ContextFrame]) -> None:
-        for frame in frames:
+    def _encode(self, frame: ContextFrame) -> None:
+        if frame.latent is None:  # a session that shares it may have had it encoded since
             pixels = to_pixels(frame.pixels[None]).to(self._device, self._dtype)
             frame.latent = self._autoencoder.encode_stills(pixels.unsqueeze(0))[0, 0].float()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from shotstream.models.autoencoder import StreamingDecoder
 from shotstream.streaming.chunk import Chunk, FullFramesError
-from shotstream.streaming.context_frames import ContextFrames
+from shotstream.streaming.context_frames import ContextFrame, ContextFrames
 from shotstream.streaming.rollout import ShotRollout
 
 
@@ -68,6 +68,8 @@ class Take:
     """Where the take was made before and is over: gives its frames instead of `made`."""
     pending: list[Chunk] = field(default_factory=list)
     """Chunks that the full decoder is still at, in order."""
+    ahead: dict[int, ContextFrame] = field(default_factory=dict)
+    """Frames that were made and are foreseen for the next shot, by number; see `look_ahead`."""
     prompts: list[str] = field(default_factory=list)
     """The prompt of every frame."""
     remembered_frames: int = 0
@@ -95,6 +97,30 @@ class Take:
         """
         self.wait()
         return self.recalled(frame) if self.recalled else self.made[frame]
+
+    def look_ahead(self, context: ContextFrames, frames: int) -> list[ContextFrame]:
+        """What the next shot will be made from if this take ends as planned, as far as it is made.
+
+        Args:
+            context: The frames of the story.
+            frames: How many the take will have.
+        """
+        record = self.record
+        while self.pending and self.pending[0].ready:
+            self.made += list(self.pending.pop(0).full_frames())
+
+        def own(frame: int) -> ContextFrame | None:
+            if frame >= len(self.made):
+                return None
+            return self.ahead.get(frame) or ContextFrame(
+                self.made[frame].copy(), record.shot, record.take, frame, self.prompts[frame]
+            )
+
+        chosen = context.foresee(record.shot, frames, own)
+        self.ahead = {
+            frame.frame: frame for frame in chosen if (frame.shot, frame.take) == (record.shot, record.take)
+        }
+        return chosen
 
     def wait(self) -> None:
         """Wait for the frames that are still being made.
