@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import accumulate
 
 import pytest
@@ -148,6 +149,13 @@ def test_ways_are_ordered_and_recommended_by_what_fits(wan):
         assert VRAM_PLANS.index(chosen) <= VRAM_PLANS.index(way)
     assert recommend(wan, min(peaks) + RESERVED_BYTES - 1) is None
     assert VramPlan("release", kv_cache="float8").options() == "--text release --kv-cache float8"
+
+
+def test_a_still_is_encoded_beside_a_pass_unless_networks_take_turns(wan):
+    larger = replace(wan, still=wan.still + 1000)
+    beside, in_turns = VramPlan("release"), VramPlan("release", offload=True)
+    assert larger.device_bytes(beside) == wan.device_bytes(beside) + 1000
+    assert larger.device_bytes(in_turns) == wan.device_bytes(in_turns)
 
 
 def test_pictures_are_shrunk_until_they_fit():

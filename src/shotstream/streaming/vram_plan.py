@@ -14,6 +14,7 @@ _GROWING = (
     "kv_cache_float8",
     "passes",
     "passes_float8",
+    "still",
     "decoder_state",
     "decoding",
     "live_decoding",
@@ -70,8 +71,10 @@ class VramSizes:
     encoding: int
     """The longest caption through the text encoder."""
     passes: int
-    """The transformer over the context, or over a chunk that sees all it can; and encoding a still."""
+    """The transformer over the context, or over a chunk that sees all it can."""
     passes_float8: int
+    still: int
+    """Encoding a still."""
     decoder_state: int
     """What the full decoder carries from chunk to chunk."""
     decoding: int
@@ -82,14 +85,14 @@ class VramSizes:
     def device_bytes(self, plan: VramPlan) -> int:
         """Most bytes that a plan takes on a GPU.
 
-        Work that overlaps is added up: decoding goes on beside the next pass, in memory of its own. With
-        offload nothing overlaps, and only the transformer leaves while others work.
+        Work that overlaps is added up: decoding a chunk and encoding a still go on beside a pass, each in
+        memory of its own. With offload nothing overlaps, and only the transformer leaves while others work.
         """
         text = {"resident": self.text_encoder, "int8": self.text_encoder_int8}.get(plan.text, 0)
         passes = max(self._passes(plan), self.encoding if text else 0)
         if plan.offload:
-            return self._kept(plan) + max(text, self.transformer + passes, self.decoding)
-        return self._kept(plan) + text + self.transformer + passes + self.decoding
+            return self._kept(plan) + max(text, self.transformer + passes, self.decoding, self.still)
+        return self._kept(plan) + text + self.transformer + passes + self.still + self.decoding
 
     def host_bytes(self, plan: VramPlan) -> int:
         """Most bytes that a plan takes of the machine's memory beside a GPU."""
@@ -99,7 +102,7 @@ class VramSizes:
     def machine_bytes(self, plan: VramPlan) -> int:
         """Most bytes that a plan takes without a GPU, where one thing is done after the other."""
         text = self.text_encoder_int8 if plan.text == "int8" else self.text_encoder
-        work = max(self._passes(plan), self.decoding)
+        work = max(self._passes(plan), self.decoding, self.still)
         if plan.text == "release":
             return self._kept(plan) + self.transformer + max(work, text + self.encoding)
         return self._kept(plan) + self.transformer + text + max(work, self.encoding)

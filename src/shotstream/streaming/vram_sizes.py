@@ -135,7 +135,6 @@ def measure_networks(networks: Networks) -> VramSizes:
     captions = _make_captions(transformer)
     autoencoder = as_video_autoencoder(vae)
     pictures = torch.zeros(1, 1, 3, networks.height, networks.width, dtype=transformer.dtype)
-    still = peak_bytes(lambda: autoencoder.encode_stills(pictures))
     cache, passes = _measure_passes(networks, captions, transformer.dtype)
     cache_float8, passes_float8 = _measure_passes(networks, captions, torch.float8_e4m3fn)
     decoding, state = _measure_decoder(networks, autoencoder)
@@ -151,8 +150,9 @@ def measure_networks(networks: Networks) -> VramSizes:
         kv_cache_float8=cache_float8,
         captions=seen * sum(storage_bytes(layer) for layer in captions.layers),
         encoding=_measure_text(networks),
-        passes=max(passes, still),
-        passes_float8=max(passes_float8, still),
+        passes=passes,
+        passes_float8=passes_float8,
+        still=peak_bytes(lambda: autoencoder.encode_stills(pictures)),
         decoder_state=state,
         decoding=decoding,
         live_decoding=live_decoding + live_state,
