@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from shotstream.models.cache import DualCache
 from shotstream.serving.events import Receipt, Refused, StateChanged
 from shotstream.serving.states import TRANSITIONS, State, StateMachine
 from shotstream.serving.telling import Telling
@@ -109,6 +110,19 @@ def test_a_story_goes_on_from_its_library_bit_for_bit(pipeline, steps: list[dict
         assert without_branches(one[1] + two[1]) == without_branches(answers)
         assert resumed.snapshot == snapshot
         assert State.FAILED not in [event.state for event in straight.viewer(telling).of(StateChanged)]
+
+
+@settings(max_examples=15, deadline=None)
+@given(steps)
+def test_no_command_copies_the_cache(pipeline, steps: list[dict]) -> None:
+    """At true size that is seven gigabytes, which nobody counts."""
+    with studios(pipeline) as make_studio, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DualCache, "state_dict", None)
+        patch.setattr(DualCache, "load_state_dict", None)
+        studio = make_studio(prompt_characters=60)
+        telling = studio.begin()
+        follow(studio, telling, [*steps, {"type": "stop"}])
+        assert State.FAILED not in [event.state for event in studio.viewer(telling).of(StateChanged)]
 
 
 def without_branches(answers: list) -> list:

@@ -395,26 +395,26 @@ class DirectedStory:
     def _begin(self, command: Shoot | Retake) -> Effect:
         """Cut to a new shot or to another take of a former one."""
         if isinstance(command, Shoot):
-            self.session.cut(command.prompt, command.seconds, chunks=command.chunks, seed=command.seed)
+            take = self.next_take(len(self.session.script))  # after a deletion: no two share a number
+            self.session.cut(
+                command.prompt, command.seconds, chunks=command.chunks, seed=command.seed, take=take
+            )
         else:
             prompt = self.edits.get(command.shot) if command.prompt is None else command.prompt
-            self.session.retake(command.shot, seed=command.seed, prompt=prompt)
+            take = self.next_take(command.shot)
+            self.session.retake(command.shot, seed=command.seed, prompt=prompt, take=take)
         return self._opened()
 
     def _opened(self) -> Effect:
         """Note the take that the session has just opened."""
-        state = self.session.snapshot()  # cheap: no chunk of the take is made yet
-        assert state.take is not None
-        record = state.take.record
-        if record.take < self.next_take(record.shot):  # after a deletion: no two takes share a number
-            record.take = self.next_take(record.shot)
-            self.session.restore(state)
-        self.live = LiveShot(deepcopy(record), state.take.length_chunks)
+        take = self.session.running
+        assert take is not None
+        self.live = LiveShot(deepcopy(take.record), take.length_chunks)
         return self._from_chunk(0)
 
     def _end_shot(self) -> None:
         """Let the running shot end with the chunks it has; without any it leaves no trace."""
-        self.session.restore(self.session.snapshot().closed())
+        self.session.end_shot()
         self.live = None
 
     def _lengthen_to(self, chunks: int) -> None:

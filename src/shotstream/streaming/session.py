@@ -105,6 +105,7 @@ class StorySession:
         *,
         chunks: int | None = None,
         seed: int | None = None,
+        take: int = 0,
     ) -> None:
         """Open the next shot. A running shot ends with the chunks it has; without any it leaves no trace.
 
@@ -113,6 +114,7 @@ class StorySession:
             seconds: Its length, rounded up to whole chunks; without it and `chunks`, as long as trained.
             chunks: Its length in chunks, instead of `seconds`.
             seed: Seed of this shot's noise; the story's if None.
+            take: Number of the take, above 0 where a shot of this number was made before and dropped.
 
         Raises:
             ValueError: If the prompt is empty or the length impossible.
@@ -121,7 +123,20 @@ class StorySession:
         length = self.length_chunks(seconds, chunks)
         self._close_take()
         seed = self.seed if seed is None else seed
-        self._take = self._generator.open(TakeRecord(len(self.script), 0, seed, [(0, prompt)]), length)
+        self._take = self._generator.open(TakeRecord(len(self.script), take, seed, [(0, prompt)]), length)
+
+    def end_shot(self) -> None:
+        """End the running shot with the chunks it has; without any it leaves no trace.
+
+        Raises:
+            FullFramesError: Once, if full frames of it could not be made; the shot goes on.
+        """
+        self._close_take()
+
+    @property
+    def running(self) -> Take | None:
+        """The open take, to be read; None if no shot is open."""
+        return self._take
 
     def check_shot(
         self, prompt: str, seconds: float | None = None, chunks: int | None = None, *, shot: int | None = None
@@ -231,7 +246,9 @@ class StorySession:
             raise ValueError("say by how much to extend the shot: give either seconds or chunks")
         take.length_chunks += self.length_chunks(seconds, chunks, after=take.length_chunks)
 
-    def retake(self, shot: int, *, seed: int | None = None, prompt: str | None = None) -> Iterator[Chunk]:
+    def retake(
+        self, shot: int, *, seed: int | None = None, prompt: str | None = None, take: int | None = None
+    ) -> Iterator[Chunk]:
         """Make a shot anew and yield its chunks; the other shots stay as they are.
 
         It is made from the earlier shots and pins as they stand now, and shots made later remember it.
@@ -240,6 +257,7 @@ class StorySession:
             shot: Its number, from 0.
             seed: Seed of the new take; the one of the former take if None (its noise differs all the same).
             prompt: What happens in it; None repeats what the former take was told, redirections included.
+            take: Number of the new take; None for the one after the former take's.
 
         Raises:
             ValueError: If there is no such shot, or its context is no longer kept.
@@ -253,7 +271,7 @@ class StorySession:
         self._close_take()
         record = TakeRecord(
             shot,
-            former.take + 1,
+            former.take + 1 if take is None else take,
             former.seed if seed is None else seed,
             list(former.prompts) if prompt is None else [(0, prompt)],
         )

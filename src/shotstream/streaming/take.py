@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -190,10 +190,6 @@ class TakeState:
             prompts=list(take.prompts),
         )
 
-    def picture(self, frame: int) -> np.ndarray:
-        """A frame that was made, in full quality."""
-        return self.recalled(frame) if self.recalled else self.made[frame]
-
 
 @dataclass(frozen=True)
 class SessionSnapshot:
@@ -206,13 +202,6 @@ class SessionSnapshot:
     script: list[TakeRecord]
     context: ContextFrames
     take: TakeState | None
-
-    def closed(self) -> SessionSnapshot:
-        """The same story after the end of its running shot."""
-        context, take = self.context.copy(), self.take
-        if take and take.prompts:
-            context.remember(take.record.shot, take.record.take, take.prompts, take.picture)
-        return replace(self, context=context, take=None)
 
     def check_fits(self, size: tuple[int, int], decoder: str) -> None:
         """Complain if a session of pictures of `size`, shown by `decoder`, cannot go on from here.
