@@ -249,10 +249,9 @@ def _golden_rollout(golden: Any, poisoned: bool = False) -> Tensor:
     rollout.fill_context(context, text, index, index)
     chunks: list[Tensor] = []
     for number in range(facts["chunks"]):
-        if chunks:
-            rollout.commit(chunks[-1])
         steps = [noise[number], *put(tensors["rollout.renoise"][number])]
         chunks.append(rollout.denoise(steps.__getitem__))
+        rollout.add(chunks[-1])
     return torch.cat(chunks, 1).float().cpu()
 
 

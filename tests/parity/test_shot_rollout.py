@@ -30,11 +30,10 @@ def test_shot_rollout(golden: Golden, recording: bool) -> None:
         rollout.fill_context(context, text, index, index)
         chunks = []
         for number in range(facts["chunks"]):
-            if chunks:
-                rollout.commit(chunks[-1])
             again = tensors["rollout.renoise"][number]
             chunks.append(
                 rollout.denoise(lambda step, n=number, again=again: again[step - 1] if step else noise[n])
             )
+            rollout.add(chunks[-1])
     assert chunks[-1].requires_grad == recording
     assert_close(torch.cat(chunks, dim=1), tensors["rollout.x0"])

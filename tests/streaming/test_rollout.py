@@ -33,7 +33,7 @@ def captions() -> Tensor:
 def test_only_the_last_executed_step_records_a_gradient(pipeline, captions, steps: int) -> None:
     """Its gradient is that of one pass whose input and cache are constants."""
     rollout = open_rollout(pipeline, captions)
-    rollout.commit(rollout.denoise(noise_at))
+    rollout.add(rollout.denoise(noise_at))
     x0 = rollout.denoise(noise_at, steps)
     weight = pipeline.transformer.proj_out.weight
     (gradient,) = torch.autograd.grad(x0.square().sum(), weight)
@@ -56,25 +56,25 @@ def test_gradients_of_all_chunks_can_be_had_at_once(pipeline, captions) -> None:
     rollout = open_rollout(pipeline, captions)
     chunks = []
     for _ in range(4):
-        if chunks:
-            rollout.commit(chunks[-1])
         chunks.append(rollout.denoise(noise_at))
+        rollout.add(chunks[-1])
     weight = pipeline.transformer.blocks[0].attn1.to_k.weight
     (gradient,) = torch.autograd.grad(sum(chunk.square().mean() for chunk in chunks), weight)
     assert gradient.abs().sum() > 0
 
 
 @torch.no_grad()
-def test_redirecting_to_the_same_caption_changes_nothing(pipeline, captions) -> None:
+@pytest.mark.parametrize("early", [False, True])
+def test_redirecting_to_the_same_caption_changes_nothing(pipeline, captions, early: bool) -> None:
     """While nothing has left the window, passing it again gives the same cache."""
     plain, redirected = open_rollout(pipeline, captions), open_rollout(pipeline, captions)
     for rollout in (plain, redirected):
-        x0 = rollout.denoise(noise_at)
-        rollout.commit(x0)
-        x0 = rollout.denoise(noise_at)
+        rollout.add(rollout.denoise(noise_at))
+        rollout.add(rollout.denoise(noise_at))
+        if early:
+            rollout.commit()
         if rollout is redirected:
             rollout.redirect(captions)
-        rollout.commit(x0)
     assert torch.equal(plain.denoise(noise_at), redirected.denoise(noise_at))
 
 
@@ -85,9 +85,31 @@ def test_the_window_is_what_the_cache_holds(make_pipeline, captions, sink_chunks
     pipeline = make_pipeline(num_layers=1)
     rollout = open_rollout(pipeline, captions, sink_chunks=sink_chunks)
     for _ in range(6):
-        x0 = rollout.denoise(noise_at)
-        rollout.commit(x0)
+        rollout.add(rollout.denoise(noise_at))
     x0 = rollout.denoise(noise_at)
     assert len(rollout.window) == 2
     rollout.redirect(captions)
     assert torch.allclose(rollout.denoise(noise_at), x0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_clean_pass_that_failed_is_made_again(pipeline, captions, monkeypatch) -> None:
+    plain, disturbed = open_rollout(pipeline, captions), open_rollout(pipeline, captions)
+    for rollout in (plain, disturbed):
+        rollout.add(rollout.denoise(noise_at))
+    with monkeypatch.context() as patch:
+        patch.setattr(disturbed, "_flow", None)
+        with pytest.raises(TypeError):
+            disturbed.commit()
+    disturbed.commit()
+    assert torch.equal(plain.denoise(noise_at), disturbed.denoise(noise_at))
+
+
+@torch.no_grad()
+def test_a_restored_rollout_goes_on_exactly(pipeline, captions) -> None:
+    rollout, again = open_rollout(pipeline, captions), open_rollout(pipeline, captions)
+    rollout.add(rollout.denoise(noise_at))
+    state = rollout.state()
+    expected = rollout.denoise(noise_at)
+    again.restore(state)
+    assert torch.equal(again.denoise(noise_at), expected)

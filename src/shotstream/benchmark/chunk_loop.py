@@ -106,7 +106,8 @@ class ChunkLoop:
 
     def commit(self, x0: Tensor) -> None:
         """Put the chunk into the local cache."""
-        self.rollout.commit(x0)
+        self.rollout.add(x0)
+        self.rollout.commit()
 
     def noise(self, shot: int, chunk: int, step: int) -> Tensor:
         """Noise of one step [1, F, C, h, w]."""

@@ -124,7 +124,7 @@ def tell_shot(loop: ChunkLoop, opening: Opening, chunks: int, watch: LoopWatch) 
             loop.commit(loop.denoise(opening.own_index, chunk))
         operations = watch.operations - before
         if chunk in (1, chunks - 1):
-            sizes.append(live_bytes() - _storage_bytes(loop.rollout.window))
+            sizes.append(live_bytes() - _storage_bytes(loop.rollout.kept))
     return WatchedShot(operations, sizes[0], sizes[-1], loop.cache.stored(0)[0].untyped_storage())
 
 

@@ -6,6 +6,8 @@ Legend: B batch, F latent frames, C channels, h and w latent height and width, S
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,12 +19,23 @@ from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
 
 
+@dataclass(frozen=True)
+class RolloutState:
+    """A copy of a rollout that later chunks leave untouched."""
+
+    cache: dict[str, Any]
+    window: list[Tensor]
+    newest: Tensor | None
+    window_before: list[Tensor] | None
+
+
 class ShotRollout:
     """Rolls one shot out through the dual cache (method: "streaming inference of a shot").
 
-    Phases: ``fill_context``, then for each chunk ``denoise`` and, before the next one, ``commit``. Context
-    and clean passes never record a gradient; of the denoising steps only the last one that is executed does,
-    and only where the caller has autograd on (self-forcing).
+    Phases: ``fill_context``, then for each chunk ``denoise`` and ``add``. A chunk that was added needs a
+    clean pass before the next one is made. ``denoise`` makes it, ``commit`` makes it earlier. Context and
+    clean passes never record a gradient; of the denoising steps only the last one that is executed does, and
+    only where the caller has autograd on (self-forcing).
 
     Args:
         transformer: The student.
@@ -48,6 +61,16 @@ class ShotRollout:
         self._dtype = transformer.dtype
         self.window: list[Tensor] = []
         """Clean latents of the committed chunks that the next chunk sees: what `redirect` passes again."""
+        self._newest: Tensor | None = None
+        """Clean latents of the newest chunk."""
+        self._window_before: list[Tensor] | None = None
+        """The window before the newest chunk's clean pass; None while that pass is due."""
+
+    @property
+    def kept(self) -> list[Tensor]:
+        """Clean latents of all chunks that a redirection may need."""
+        newest = [] if self._newest is None else [self._newest]
+        return [*self.window, *(self._window_before or []), *newest]
 
     @torch.no_grad()
     def fill_context(
@@ -66,12 +89,13 @@ class ShotRollout:
             shot_index: Shot of each frame, ``[F]`` or ``[B, F]``, or one for all.
         """
         self.cache.open_shot()
+        self.window, self._newest, self._window_before = [], None, None
         self.cache.fill_context(latents.shape[1])
         if latents.shape[1]:
             self._flow(latents, latents.new_zeros(latents.shape[0]), captions, shot_index, caption_index)
 
     def denoise(self, noise_at: Callable[[int], Tensor], steps: int | None = None) -> Tensor:
-        """Make the next chunk from noise.
+        """Make the next chunk from noise, after the clean pass that is due.
 
         Args:
             noise_at: Gives the noise ``[B, F, C, h, w]`` of every step; step 0 starts from it.
@@ -81,6 +105,7 @@ class ShotRollout:
         Returns:
             The predicted clean latents ``[B, F, C, h, w]``.
         """
+        self.commit()
         timesteps = self.schedule.student_steps(self.transformer.device)[:steps]
         records = iter([False] * (len(timesteps) - 1) + [torch.is_grad_enabled()])
 
@@ -92,11 +117,22 @@ class ShotRollout:
 
         return sample_few_step(predict, noise_at, self.schedule, timesteps)
 
+    def add(self, x0: Tensor) -> None:
+        """Take in the clean latents ``[B, F, C, h, w]`` of the next chunk, whose clean pass is due now."""
+        assert self._newest is None or self._window_before is not None, "the chunk before was not committed"
+        self._newest, self._window_before = x0.detach(), None
+
     @torch.no_grad()
-    def commit(self, x0: Tensor) -> None:
-        """Put the chunk that `denoise` gave into the local cache: one pass over it at timestep 0."""
-        self._clean_pass(x0.detach())
-        self.window.append(x0.detach())
+    def commit(self) -> None:
+        """Make the clean pass that is due, if one is: the newest chunk at timestep 0, into the local cache.
+
+        A pass that fails stays due.
+        """
+        if self._newest is None or self._window_before is not None:
+            return
+        self._clean_pass(self._newest)
+        self._window_before = list(self.window)
+        self.window.append(self._newest)
         seen = self.cache.window_frames // self.cache.chunk_frames - 1  # the next chunk takes a place itself
         while len(self.window) > seen:
             self.window.pop(self.cache.sink_chunks)
@@ -105,12 +141,24 @@ class ShotRollout:
     def redirect(self, captions: Tensor | Captions) -> None:
         """Go on under another caption: the chunks in the window are passed again under it.
 
-        Call it before the running chunk is committed; its frames have been shown and stay as they are.
+        So will the newest chunk be, whose frames have been shown and stay as they are.
         """
+        if self._window_before is not None:  # the newest chunk was passed under the former caption
+            self.window, self._window_before = self._window_before, None
         self.captions = captions
         self.cache.clear_local()
         for x0 in self.window:
             self._clean_pass(x0)
+
+    def state(self) -> RolloutState:
+        """Copy the state; tensors that nobody writes to are shared."""
+        return RolloutState(self.cache.state_dict(), list(self.window), self._newest, self._window_before)
+
+    def restore(self, state: RolloutState) -> None:
+        """Go on exactly from `state`."""
+        self.cache.load_state_dict(state.cache)
+        self.window, self._newest = list(state.window), state.newest
+        self._window_before = None if state.window_before is None else list(state.window_before)
 
     def _clean_pass(self, x0: Tensor) -> None:
         self.cache.begin_chunk(x0.shape[1])

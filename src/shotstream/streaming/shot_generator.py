@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from copy import deepcopy
 from functools import partial
 
@@ -106,8 +107,10 @@ class ShotGenerator:
             rollout = self._new_rollout(take.record, setting, 0)
             self._fill_context(rollout, take.record, setting, remembered)
             take.rollout = rollout
-        else:
-            self._bring_up_to_date(take, take.rollout, setting)
+            return
+        if any(first == take.record.chunks for first, _ in take.record.prompts):
+            take.rollout.redirect(self._caption_of(take.record, setting, take.record.chunks))
+        take.rollout.commit()
 
     @torch.no_grad()
     def denoise(self, take: Take) -> Tensor:
@@ -130,9 +133,11 @@ class ShotGenerator:
         denoised = StreamEvent(self.device)
         with self._beside.after(denoised, x0):
             pixels = take.decoder.decode(x0.to(self._shown.dtype))[0]
-        take.newest, take.window_before = x0, None
-        if self.commits_early and take.rollout and take.record.chunks + 1 < take.length_chunks:
-            self._commit(take)
+        assert take.rollout is not None
+        take.rollout.add(x0)
+        if self.commits_early and take.record.chunks + 1 < take.length_chunks:
+            with suppress(RuntimeError):  # it stays due: the next chunk tries again, and says what is wrong
+                take.rollout.commit()
         with self._beside.inside():
             latents, pictures = x0.cpu(), to_pictures(pixels)
             decoding = denoised.seconds_until(StreamEvent(self.device))
@@ -174,31 +179,11 @@ class ShotGenerator:
         for decoder, stream, tensors in zip(take.decoders, streams, state.decoders, strict=False):
             with stream.after(StreamEvent(self.device), *tensors):
                 decoder.restore(tensors)
-        take.newest, take.window_before = state.newest, state.window_before
         take.made, take.recalled, take.prompts = list(state.made), state.recalled, list(state.prompts)
-        if state.cache is not None:
+        if state.rollout is not None:
             take.rollout = self._new_rollout(take.record, setting, max(take.record.chunks - 1, 0))
-            take.rollout.window = list(state.window)
-            self._cache.load_state_dict(state.cache)
+            take.rollout.restore(state.rollout)
         return take
-
-    def _bring_up_to_date(self, take: Take, rollout: ShotRollout, setting: str) -> None:
-        """Redirect the rollout if the prompt changes here, and make the clean pass that is due."""
-        record = take.record
-        if any(first == record.chunks for first, _ in record.prompts):
-            if take.window_before is not None:  # the newest chunk was passed under the former prompt
-                rollout.window, take.window_before = list(take.window_before), None
-            rollout.redirect(self._caption_of(record, setting, record.chunks))
-        if take.newest is not None and take.window_before is None:
-            self._commit(take)
-
-    def _commit(self, take: Take) -> None:
-        """Make the clean pass over the newest chunk."""
-        assert take.rollout is not None
-        assert take.newest is not None
-        before = list(take.rollout.window)
-        take.rollout.commit(take.newest)
-        take.window_before = before  # only now: a pass that failed is still due
 
     def _new_rollout(self, record: TakeRecord, setting: str, chunk: int) -> ShotRollout:
         captions = self._caption_of(record, setting, chunk)

@@ -141,7 +141,8 @@ class _Rehearsal:
         for captions in (1, 2, 3):
             self._fill_context(captions)
         for _ in range(self._window_chunks):
-            self._rollout.commit(self._rollout.denoise(lambda _: self._chunk))
+            self._rollout.add(self._rollout.denoise(lambda _: self._chunk))
+        self._rollout.commit()
 
     def seconds(self, repeats: int = 3) -> float:
         """Take the time of the context pass and of a pass at every length of the window; the best of some."""
@@ -151,7 +152,8 @@ class _Rehearsal:
             started = time.perf_counter()
             self._fill_context(3)
             for _ in range(self._window_chunks):
-                self._rollout.commit(self._chunk)
+                self._rollout.add(self._chunk)
+                self._rollout.commit()
             device.synchronize()
             taken.append(time.perf_counter() - started)
         return min(taken)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -13,7 +12,7 @@ from torch import Tensor
 from shotstream.models.autoencoder import StreamingDecoder
 from shotstream.streaming.chunk import Chunk, FullFramesError
 from shotstream.streaming.context_frames import ContextFrame, ContextFrames
-from shotstream.streaming.rollout import ShotRollout
+from shotstream.streaming.rollout import RolloutState, ShotRollout
 
 
 @dataclass
@@ -58,10 +57,6 @@ class Take:
     """Makes those that are kept: the same one, unless a quicker one is shown live and this has not failed."""
     rollout: ShotRollout | None = None
     """None until the first chunk is made."""
-    newest: Tensor | None = None
-    """Clean latents of the newest chunk."""
-    window_before: list[Tensor] | None = None
-    """The rollout's window before the newest chunk's clean pass; None while that pass is still due."""
     made: list[np.ndarray] = field(default_factory=list)
     """The frames so far, uint8 ``[H, W, 3]``, but for those of `pending`; see `picture`."""
     recalled: Callable[[int], np.ndarray] | None = None
@@ -164,10 +159,7 @@ class TakeState:
     record: TakeRecord
     length_chunks: int
     decoders: list[list[Tensor]]
-    cache: dict[str, Any] | None
-    window: list[Tensor]
-    window_before: list[Tensor] | None
-    newest: Tensor | None
+    rollout: RolloutState | None
     made: list[np.ndarray]
     recalled: Callable[[int], np.ndarray] | None
     prompts: list[str]
@@ -176,15 +168,11 @@ class TakeState:
     def of(cls, take: Take) -> TakeState:
         """Copy the state of `take`; tensors that nobody writes to are shared."""
         take.wait()  # the full decoder stands still after that
-        rollout = take.rollout
         return cls(
             record=deepcopy(take.record),
             length_chunks=take.length_chunks,
             decoders=[decoder.state() for decoder in take.decoders],
-            cache=rollout.cache.state_dict() if rollout else None,
-            window=list(rollout.window) if rollout else [],
-            window_before=take.window_before,
-            newest=take.newest,
+            rollout=take.rollout.state() if take.rollout else None,
             made=list(take.made),
             recalled=take.recalled,
             prompts=list(take.prompts),

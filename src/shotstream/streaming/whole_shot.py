@@ -86,6 +86,7 @@ class WholeShotRollout(ShotRollout):
     def denoise(self, noise_at: Callable[[int], Tensor], steps: int | None = None) -> Tensor:
         """Make the shot from noise; `steps` of the ODE instead of the pipeline's."""
         assert self._context is not None, "fill_context comes first"
+        self.commit()
         noise, context = noise_at(0), self._context
         own = torch.full((noise.shape[1],), self._every.count - 1, device=noise.device)
         caption_index = torch.cat([self._captions_of, own])
@@ -103,10 +104,13 @@ class WholeShotRollout(ShotRollout):
 
         return sample_ode(flow, noise, self.schedule, steps or self._steps)[0]
 
-    def commit(self, x0: Tensor) -> None:
-        """Refuse to go on.
+    def commit(self) -> None:
+        """Refuse to go on after the one chunk.
 
         Raises:
-            ValueError: Always.
+            ValueError: If it is made.
         """
-        raise ValueError("this model makes a shot in one piece, so a shot cannot be made longer; cut instead")
+        if self._newest is not None:
+            raise ValueError(
+                "this model makes a shot in one piece, so a shot cannot be made longer; cut instead"
+            )

@@ -138,13 +138,12 @@ class Denoiser:
         )
         made: list[Tensor] = []
         for chunk in shot.target.split(cache.chunk_frames, dim=1):
-            if made:
-                rollout.commit(made[-1])
 
             def noise_at(_: int, like: Tensor = chunk) -> Tensor:
                 return batch_slice.randn(like.shape, generator, like.device)
 
             made.append(rollout.denoise(noise_at, steps))
+            rollout.add(made[-1])
         return torch.cat(made, dim=1)
 
 
