@@ -11,7 +11,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from shotstream.machine import attention_choice
-from shotstream.machine.attention_choice import fastest_attention, use_attention
+from shotstream.machine.attention_choice import fastest_attention, float8_attention_error, use_attention
 from shotstream.machine.device import Choice
 from shotstream.models import attention
 from shotstream.models.block import WanFeedForward
@@ -101,7 +101,7 @@ def test_eight_bit_layers_are_taken_where_passes_are_faster(make_pipeline, monke
     pipeline.transformer.to(torch.bfloat16)
     monkeypatch.setattr(speed._Rehearsal, "warm_up", lambda self: None)
     monkeypatch.setattr(speed._Rehearsal, "seconds", lambda self: next(seconds))
-    [(what, choice)] = prepare(pipeline, Speed(float8=True))
+    [(what, choice), _] = prepare(pipeline, Speed(float8=True))
     assert what == "linear layers"
     assert f"{before:.2f} times" in choice.reason
     assert type(pipeline.transformer.blocks[0].ffn.net[2]) is kind
@@ -116,16 +116,91 @@ def test_eight_bit_layers_that_do_not_run_are_taken_out_again(make_pipeline, mon
         raise RuntimeError("no such product on this device. Try another")
 
     monkeypatch.setattr(Float8Linear, "forward", refuse)
-    [(_, choice)] = prepare(pipeline, Speed(float8=True))
+    [(_, choice), _] = prepare(pipeline, Speed(float8=True))
     assert choice.value == "as they are"
     assert "RuntimeError: no such product on this device" in choice.reason
     assert torch.equal(tell(pipeline), tell(plain))
 
 
 def test_eight_bit_layers_are_left_out_of_other_formats(make_pipeline):
-    [(_, choice)] = prepare(make_pipeline(), Speed(float8=True))
+    for _, choice in prepare(make_pipeline(), Speed(float8=True)):
+        assert choice.value == "as they are"
+        assert "bfloat16" in choice.reason
+
+
+@pytest.fixture
+def trying(make_pipeline, monkeypatch):
+    """A pipeline whose 8-bit attention is tried here, too; its layers are left alone."""
+    pipeline = make_pipeline()
+    pipeline.transformer.to(torch.bfloat16)
+    monkeypatch.setattr(speed, "FLOAT8_ATTENTION_DEVICES", ("cpu",))
+    monkeypatch.setattr(speed, "_try_float8", lambda *_: Choice("as they are", "not tried"))
+    return pipeline
+
+
+def uses_float8_attention(pipeline) -> list[bool]:
+    return [block.attn1.float8 for block in pipeline.transformer.blocks]
+
+
+@pytest.mark.parametrize(("before", "taken"), [(1.02, False), (1.5, True)])
+def test_eight_bit_attention_is_taken_where_passes_are_faster(trying, monkeypatch, before, taken):
+    seconds, formats = iter([before, 1.0]), []
+
+    def measure(rehearsal) -> float:
+        formats.append(rehearsal._rollout.cache._keys.dtype)
+        return next(seconds)
+
+    monkeypatch.setattr(speed._Rehearsal, "seconds", measure)
+    choice = dict(prepare(trying, Speed(float8=True)))["attention to the cache"]
+    assert choice.value == ("float8" if taken else "as they are")
+    assert f"{before:.2f} times" in choice.reason
+    assert formats == [torch.bfloat16, torch.float8_e4m3fn]
+    assert uses_float8_attention(trying) == [taken] * 2
+    assert trying.cache_dtype == (torch.float8_e4m3fn if taken else None)
+
+
+def test_a_cache_that_users_chose_stays_in_8_bits(trying, monkeypatch):
+    trying.cache_dtype = torch.float8_e4m3fn
+    monkeypatch.setattr(speed._Rehearsal, "seconds", lambda self: 1.0)
+    choice = dict(prepare(trying, Speed(float8=True)))["attention to the cache"]
     assert choice.value == "as they are"
-    assert "bfloat16" in choice.reason
+    assert trying.cache_dtype == torch.float8_e4m3fn
+
+
+@pytest.mark.parametrize("factor", [2, nan])
+def test_eight_bit_attention_that_is_something_else_is_not_taken(trying, monkeypatch, factor):
+    honest = attention_choice.attend_float8
+    monkeypatch.setattr(attention_choice, "attend_float8", lambda *given: factor * honest(*given))
+    choice = dict(prepare(trying, Speed(float8=True)))["attention to the cache"]
+    assert choice.value == "as they are"
+    assert "something else here" in choice.reason
+    assert not any(uses_float8_attention(trying))
+
+
+@pytest.mark.parametrize("place", [attention_choice, attention])
+def test_eight_bit_attention_that_does_not_run_is_taken_out_again(trying, make_pipeline, monkeypatch, place):
+    def refuse(*_):
+        raise ModuleNotFoundError("No module named 'cudnn'")
+
+    monkeypatch.setattr(place, "attend_float8", refuse)
+    choice = dict(prepare(trying, Speed(float8=True)))["attention to the cache"]
+    assert choice.value == "as they are"
+    assert "ModuleNotFoundError: No module named 'cudnn'" in choice.reason
+    assert trying.cache_dtype is None
+    plain = make_pipeline()
+    plain.transformer.to(torch.bfloat16)
+    assert torch.equal(tell(trying), tell(plain))
+
+
+def test_eight_bit_attention_needs_a_gpu(make_pipeline):
+    pipeline = make_pipeline()
+    pipeline.transformer.to(torch.bfloat16)
+    assert speed._try_float8_attention(pipeline, (16, 32)).reason == "8-bit attention needs a GPU"
+
+
+def test_the_error_of_eight_bit_attention_is_that_of_rounding():
+    error = float8_attention_error(30, 90, 2, 16, torch.bfloat16, CPU)
+    assert 0.02 < error < 0.1
 
 
 def test_projections_are_fused_and_gelu_is_not_without_a_gpu(make_pipeline):
@@ -286,6 +361,29 @@ def test_eight_bit_layers_are_tried_compiled(make_pipeline, compiling, monkeypat
     with torch.compiler.set_stance("fail_on_recompile"):
         tell(pipeline)
     assert graphs() == before
+
+
+def test_eight_bit_attention_is_tried_compiled_and_stories_go_on_with_it(trying, compiling, monkeypatch):
+    honest, found = speed._Rehearsal.seconds, iter([2.0, 1.0])
+    compiling("aot_eager")
+    monkeypatch.setattr(speed._Rehearsal, "seconds", lambda self: honest(self, 1) * 0 + next(found))
+    chosen = dict(prepare(trying, MODES["fast"]))
+    assert chosen["attention to the cache"].value == "float8"
+    assert trying.compiled_for == (16, 32, torch.float8_e4m3fn)
+    before = graphs()
+    with torch.compiler.set_stance("fail_on_recompile"):
+        told = tell(trying)
+        session = trying.open("a red fox", seed=2)
+        session.cut("runs", chunks=5)  # the window slides
+        session.next_chunk()
+        kept = session.snapshot()
+        rest = [chunk.latents for chunk in iter(session.next_chunk, None)]
+        session.restore(kept)
+        again = [chunk.latents for chunk in iter(session.next_chunk, None)]
+    assert graphs() == before
+    assert told.isfinite().all()
+    assert len(rest) == 4
+    assert all(map(torch.equal, rest, again))
 
 
 def test_nothing_is_compiled_in_a_whole_storys_life(make_pipeline, compiling):

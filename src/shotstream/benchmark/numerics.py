@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shotstream.machine.attention_choice import use_attention
+from shotstream.machine.attention_choice import use_attention, use_float8_attention
 from shotstream.models.float8 import use_float8
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.streaming.speed import Speed, prepare
@@ -22,6 +22,11 @@ def _use_backend(pipeline: ShotStreamPipeline) -> None:
 
 def _use_float8_cache(pipeline: ShotStreamPipeline) -> None:
     pipeline.cache_dtype = torch.float8_e4m3fn
+
+
+def _use_float8_attention(pipeline: ShotStreamPipeline) -> None:
+    _use_float8_cache(pipeline)
+    use_float8_attention(pipeline.transformer)
 
 
 def _use_float8_layers(pipeline: ShotStreamPipeline) -> None:
@@ -50,6 +55,9 @@ WAYS = {
     "compiled": Way("fused and compiled blocks", torch.float32, _compile, 0.999999, 2e-3),
     "bfloat16": Way("bfloat16 weights and activations", torch.bfloat16, None, 0.9998, 0.3),
     "float8-cache": Way("float8 keys and values", torch.bfloat16, _use_float8_cache, 0.995, 1.5),
+    "float8-attention": Way(
+        "float8 attention to the cache", torch.bfloat16, _use_float8_attention, 0.995, 1.5
+    ),
     "float8": Way("float8 linear layers", torch.bfloat16, _use_float8_layers, 0.995, 1.5),
 }
 """Each alone; those in bfloat16 include what that costs."""

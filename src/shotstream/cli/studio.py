@@ -124,10 +124,15 @@ def _served(
     from shotstream.serving.served import ServedModel
 
     pipeline, _ = load(model, device, dtype, text)
-    make_fast(pipeline, mode, kv_cache)
+    computing = make_fast(pipeline, mode, kv_cache)["computing"]
     with console.status("reading the weights' hash"):
         weights = hash_weights(pipeline.fetch(model))
     number = str(pipeline.transformer.dtype).removeprefix("torch.")
-    differs = {number: number != "float32", mode: mode == "fast", kv_cache: kv_cache != "auto"}
+    differs = {
+        number: number != "float32",
+        mode: mode == "fast",
+        kv_cache: kv_cache != "auto",
+        "float8 attention": computing.get("attention to the cache") == "float8",
+    }
     name = " ".join([Path(model).name, *(how for how, is_so in differs.items() if is_so)])
     return ServedModel(pipeline, name, weights, decoder)

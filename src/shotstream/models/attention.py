@@ -15,7 +15,9 @@ from diffusers.models.attention import AttentionModuleMixin
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor, nn
 
+from shotstream.models.attention_float8 import attend_float8
 from shotstream.models.cache_layout import CacheSlot
+from shotstream.models.float8 import FORMAT
 from shotstream.models.joint import Joint, joint_of, lay_together
 from shotstream.models.rope import rotate
 
@@ -78,6 +80,8 @@ class SelfAttention(Attention):
     def __init__(self, heads: int, head_dim: int, eps: float):
         super().__init__(heads, head_dim, eps)
         self.processor = SharedAttentionChoice()
+        self.float8 = False
+        """Whether attention to an 8-bit cache is computed in 8 bits."""
 
     def join_projections(self) -> bool:
         """Have queries, keys and values computed as one product from now on, if these layers can be."""
@@ -117,7 +121,7 @@ class SelfAttention(Attention):
         query = rotate(self._split(self.norm_q(query)), rotary).flatten(1, 2)
         value = self._split(value.flatten(1, 2))
         if slot is not None:
-            out = self._attend(query, *slot.extend(key, value))
+            out = self._attend_to_cache(query, *slot.extend(key, value))
         elif stops is None:
             out = self._attend(query, key, value)
         else:
@@ -127,6 +131,11 @@ class SelfAttention(Attention):
             ]
             out = torch.cat(blocks, 1)
         return self.to_out[0](out.flatten(2).type_as(x)).view_as(x)
+
+    def _attend_to_cache(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        if self.float8 and keys.dtype == FORMAT:
+            return attend_float8(query, keys, values)
+        return self._attend(query, keys, values)
 
 
 class CrossAttention(Attention):

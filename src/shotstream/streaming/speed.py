@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from shotstream.machine.attention_choice import fastest_attention, use_attention
+from shotstream.machine.attention_choice import (
+    fastest_attention,
+    float8_attention_error,
+    use_attention,
+    use_float8_attention,
+)
 from shotstream.machine.device import Choice
 from shotstream.models.autoencoder_wan import WanVideoAutoencoder
 from shotstream.models.block import CausalWanBlock
 from shotstream.models.captions import Captions
-from shotstream.models.float8 import linear_layers, restore_layers, use_float8
+from shotstream.models.float8 import FORMAT, linear_layers, restore_layers, use_float8
 
 if TYPE_CHECKING:
     from shotstream.models.transformer import CausalWanTransformer3DModel
@@ -31,7 +36,13 @@ BY_ITSELF = "by itself"
 LARGEST_GELU_ERROR = 0.02
 """Relative to the largest value; more would be another computation, not other rounding."""
 LEAST_GAIN = 1.03
-"""With 8-bit layers a shot's passes must be so many times as fast as without, or they are not used."""
+"""8-bit layers, and 8-bit attention, are used if they make passes at least so many times as fast."""
+MOST_GRAPHS = 32
+"""Of a block, before torch gives up (by itself at 8). A block has three for each way that is tried."""
+FLOAT8_ATTENTION_DEVICES = ("cuda",)
+"""Where 8-bit attention is tried: elsewhere it only shows how exact it is."""
+LARGEST_FLOAT8_ATTENTION_ERROR = 0.2
+"""See `float8_attention_error`; rounding alone is 0.05 to 0.1."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class Speed:
     compile: bool = False
     """Compile the blocks; costs time at the start, most of it only once on a machine."""
     float8: bool = False
-    """8-bit linear layers, where they are measured to be faster."""
+    """8-bit linear layers and 8-bit attention to the cache, each where it is measured to be faster."""
 
 
 MODES = {
@@ -80,9 +91,10 @@ def prepare(
 ) -> list[tuple[str, Choice[str]]]:
     """Make a pipeline fast for pictures of one size, and run it once so that no user waits for that.
 
-    What does not work here is left out, with the reason: 8-bit layers, the attention back end, GELU in a
-    product, compiling. After compiling, nothing is compiled any more in this process: what comes in other
-    shapes runs as it is.
+    What does not work here is left out, with the reason: 8-bit layers, 8-bit attention, the attention back
+    end, GELU in a product, compiling. 8-bit attention reads 8-bit keys and values: choosing it sets the
+    pipeline's `cache_dtype`. After compiling, nothing is compiled any more in this process: what comes in
+    other shapes runs as it is.
 
     Args:
         pipeline: Where it is to run, in its number format.
@@ -105,6 +117,7 @@ def prepare(
         chosen |= {"projections": _join_projections(transformer), "GELU": _choose_gelu(pipeline)}
         _use_gelu(transformer, chosen["GELU"].value)
     if speed.compile:
+        torch._dynamo.config.recompile_limit = max(MOST_GRAPHS, torch._dynamo.config.recompile_limit)
         chosen |= _compile(pipeline, size, chosen)
         chosen["decoder"] = _compile_decoder(pipeline, size)
     compiled = speed.compile and chosen["blocks"].value == COMPILED
@@ -112,6 +125,7 @@ def prepare(
         chosen["linear layers"] = _try_float8(pipeline, size, speed.fuse)
         if chosen["linear layers"].value == "float8" and "GELU" in chosen:
             chosen["GELU"] = Choice(BY_ITSELF, "8-bit products cannot compute it")
+        chosen["attention to the cache"] = _try_float8_attention(pipeline, size)
     if compiled:
         torch.compiler.set_stance("eager_on_recompile")
         pipeline.compiled_for = (*size, pipeline.cache_dtype)
@@ -140,6 +154,14 @@ class _Rehearsal:
         """Roll out a whole window after contexts of one, two and three captions."""
         for captions in (1, 2, 3):
             self._fill_context(captions)
+        self._fill_window()
+
+    def warm_up_first_shot(self) -> None:
+        """Roll out a whole window without context."""
+        self._rollout.fill_context(self._stills[:, :0], self._caption, None, 0)
+        self._fill_window()
+
+    def _fill_window(self) -> None:
         for _ in range(self._window_chunks):
             self._rollout.add(self._rollout.denoise(lambda _: self._chunk))
         self._rollout.commit()
@@ -303,6 +325,55 @@ def _try_float8(pipeline: ShotStreamPipeline, size: tuple[int, int], fuse: bool)
         restore_layers(transformer, layers)
     name = "float8" if gain >= LEAST_GAIN else AS_THEY_ARE
     return Choice(name, f"in 8 bits passes are {gain:.2f} times as fast as in bfloat16")
+
+
+@torch.no_grad()
+def _try_float8_attention(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Choice[str]:
+    """Use 8-bit attention, and 8-bit keys and values, if it is exact enough and passes are faster with it."""
+    transformer, asked = pipeline.transformer, pipeline.cache_dtype
+    if transformer.dtype != torch.bfloat16:
+        return Choice(AS_THEY_ARE, "8-bit attention needs a model in bfloat16")
+    if pipeline._execution_device.type not in FLOAT8_ATTENTION_DEVICES:
+        return Choice(AS_THEY_ARE, "8-bit attention needs a GPU")
+    if transformer.token_shares > 1:
+        return Choice(AS_THEY_ARE, "devices share out the tokens")
+    try:
+        error = _float8_attention_error(pipeline, size)
+        if not error <= LARGEST_FLOAT8_ATTENTION_ERROR:  # no number, too
+            return Choice(AS_THEY_ARE, f"in 8 bits it is something else here: {error:.3f} from it")
+        before = _Rehearsal(pipeline, size).seconds()
+        use_float8_attention(transformer)
+        pipeline.cache_dtype = FORMAT
+        rehearsal = _Rehearsal(pipeline, size)
+        rehearsal.warm_up()
+        rehearsal.warm_up_first_shot()  # every length has a plan of its own
+        gain = before / rehearsal.seconds()
+        reason = (
+            f"in 8 bits passes are {gain:.2f} times as fast; a token is at most {error:.3f} from bfloat16"
+        )
+    except Exception as refused:  # no such package, no such attention on this device, no memory
+        gain, reason = 0.0, f"in 8 bits it does not run here: {_reason(refused)}"
+    if gain >= LEAST_GAIN:
+        return Choice("float8", f"{reason}; keys and values are kept in 8 bits")
+    use_float8_attention(transformer, False)
+    pipeline.cache_dtype = asked
+    return Choice(AS_THEY_ARE, reason)
+
+
+def _float8_attention_error(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> float:
+    """The largest error at the lengths of a first chunk, a context pass and the last chunk of a window."""
+    transformer, frame = pipeline.transformer, pipeline.tokens_per_frame(*size)
+    config = transformer.config
+    context, chunk = (config[name] * frame for name in ("context_frames", "chunk_frames"))
+    heads, head_size = config["num_attention_heads"], config["attention_head_dim"]
+    dtype, device = transformer.dtype, pipeline._execution_device
+    seen = context + config["window_chunks"] * chunk
+    errors = [
+        float8_attention_error(own, tokens, heads, head_size, dtype, device)
+        for own, tokens in ((chunk, chunk), (context, context), (chunk, seen))
+        if own
+    ]
+    return torch.tensor(errors).max().item()  # no number wins, too
 
 
 def _reason(error: Exception) -> str:
