@@ -132,5 +132,5 @@ def test_without_any_plan_the_reason_is_raised(graphs):
 
 def test_without_the_package_that_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "cudnn", None)
-    with pytest.raises(ImportError, match="cudnn"):
+    with pytest.raises(ImportError, match=r"pip install shotstream\[float8\]"):
         CudnnAttention(CPU, 0)

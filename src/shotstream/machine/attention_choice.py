@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import time
-from math import nan
 
 import torch
-import torch.nn.functional as functional
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from torch import Tensor, nn
 
 from shotstream.machine.device import Choice, choose_attention
 from shotstream.models.attention import Attention, SelfAttention
-from shotstream.models.attention_float8 import attend_float8
-from shotstream.models.float8 import FORMAT
 
 CANDIDATES = {
     "cuda": ("native", "_native_cudnn", "_native_flash", "flash", "_flash_3"),
@@ -83,45 +79,6 @@ def use_float8_attention(network: nn.Module, wanted: bool = True) -> None:
     for module in network.modules():
         if isinstance(module, SelfAttention):
             module.float8 = wanted
-
-
-@torch.no_grad()
-def float8_attention_error(
-    query_tokens: int, key_tokens: int, heads: int, head_dim: int, dtype: torch.dtype, device: torch.device
-) -> float:
-    """Compare 8-bit attention with torch's own on numbers as a model has them.
-
-    Queries and keys are RMS-normed; rotation would change no norm. Channels of values have means. Half of the
-    queries equal a key, from the first key to the last, which gets a large part of their attention. Behind
-    the last key the cache holds NaN, which must not be read.
-
-    Args:
-        query_tokens: Tokens of a pass.
-        key_tokens: All that they see.
-        heads: Heads H.
-        head_dim: Head size d.
-        dtype: Of what is compared with.
-        device: Where.
-
-    Returns:
-        The largest error of a token's head: the norm of the difference by the norm of the expected.
-    """
-    generator = torch.Generator(device).manual_seed(0)
-
-    def draw(tokens: int) -> Tensor:
-        return torch.randn(1, tokens, heads * head_dim, device=device, generator=generator)
-
-    def split(x: Tensor) -> Tensor:
-        return x.to(dtype).unflatten(-1, (heads, head_dim))
-
-    query, key = (functional.rms_norm(x, x.shape[-1:]) for x in (draw(query_tokens), draw(key_tokens)))
-    sharp = torch.linspace(0, key_tokens - 1, (query_tokens + 1) // 2, device=device).round().long()
-    query[:, ::2] = key[:, sharp]
-    query, key, value = split(query), split(key), split(draw(key_tokens) + 0.5 * draw(1))
-    stored = [functional.pad(part, (0, 0, 0, 0, 0, 64), value=nan).to(FORMAT) for part in (key, value)]
-    found = attend_float8(query, *(part[:, :key_tokens] for part in stored)).float()
-    expected = dispatch_attention_fn(query, key, value, backend=AttentionBackendName("native")).float()
-    return ((found - expected).norm(dim=-1) / expected.norm(dim=-1)).max().item()
 
 
 def _time(

@@ -65,7 +65,12 @@ def attend_dequantised(
     return in_range(out.float() * scale, FORMAT).to(FORMAT).contiguous()
 
 
-@torch.library.custom_op("shotstream::attention_float8", mutates_args=(), device_types="cpu")
+@torch.library.custom_op(
+    "shotstream::attention_float8",
+    mutates_args=(),
+    device_types="cpu",
+    schema="(Tensor query, Tensor key, Tensor value, Tensor scale) -> Tensor",
+)
 def _attention(query: Tensor, key: Tensor, value: Tensor, scale: Tensor) -> Tensor:
     return attend_dequantised(query, key, value, scale, torch.float32)
 
@@ -73,8 +78,9 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, scale: Tensor) -> Tens
 @_attention.register_kernel("cuda")
 def _attention_on_gpu(query: Tensor, key: Tensor, value: Tensor, scale: Tensor) -> Tensor:
     out = torch.empty_like(query)
-    if cudnn_attention.of_current_stream(query.device).attend(query, key, value, scale, out):
-        return out
+    with torch.cuda.device(query.device):
+        if cudnn_attention.of_current_stream(query.device).attend(query, key, value, scale, out):
+            return out
     return attend_dequantised(query, key, value, scale, torch.bfloat16)
 
 

@@ -51,8 +51,12 @@ class CudnnAttention:
     """
 
     def __init__(self, device: torch.device, stream: int) -> None:
-        import cudnn  # pyright: ignore[reportMissingImports]
-
+        try:
+            import cudnn  # pyright: ignore[reportMissingImports]
+        except ImportError as error:
+            raise ImportError(
+                f"8-bit attention needs cuDNN's frontend: pip install shotstream[float8] ({error})"
+            ) from error
         self._cudnn: Any = cudnn
         self._handle = cudnn.create_handle()
         cudnn.set_stream(handle=self._handle, stream=stream)
@@ -161,7 +165,7 @@ def describe(
 
 
 def of_current_stream(device: torch.device) -> CudnnAttention:
-    """Plans for the stream that is current on a GPU.
+    """Plans for the current stream of the current device.
 
     Raises:
         ImportError: If the package is missing.
@@ -171,5 +175,4 @@ def of_current_stream(device: torch.device) -> CudnnAttention:
 
 @lru_cache(maxsize=8)
 def _of_stream(device: torch.device, stream: int) -> CudnnAttention:
-    with torch.cuda.device(device):
-        return CudnnAttention(device, stream)
+    return CudnnAttention(device, stream)

@@ -11,10 +11,10 @@ import torch
 
 from shotstream.machine.attention_choice import (
     fastest_attention,
-    float8_attention_error,
     use_attention,
     use_float8_attention,
 )
+from shotstream.machine.attention_error import float8_attention_error_apart
 from shotstream.machine.device import Choice
 from shotstream.models.autoencoder_wan import WanVideoAutoencoder
 from shotstream.models.block import CausalWanBlock
@@ -42,7 +42,7 @@ MOST_GRAPHS = 32
 FLOAT8_ATTENTION_DEVICES = ("cuda",)
 """Where 8-bit attention is tried: elsewhere it only shows how exact it is."""
 LARGEST_FLOAT8_ATTENTION_ERROR = 0.2
-"""See `float8_attention_error`; rounding alone is 0.05 to 0.1."""
+"""See `attention_error.float8_attention_error`; rounding alone is 0.05 to 0.1."""
 
 
 @dataclass(frozen=True)
@@ -366,14 +366,10 @@ def _float8_attention_error(pipeline: ShotStreamPipeline, size: tuple[int, int])
     config = transformer.config
     context, chunk = (config[name] * frame for name in ("context_frames", "chunk_frames"))
     heads, head_size = config["num_attention_heads"], config["attention_head_dim"]
-    dtype, device = transformer.dtype, pipeline._execution_device
     seen = context + config["window_chunks"] * chunk
-    errors = [
-        float8_attention_error(own, tokens, heads, head_size, dtype, device)
-        for own, tokens in ((chunk, chunk), (context, context), (chunk, seen))
-        if own
-    ]
-    return torch.tensor(errors).max().item()  # no number wins, too
+    lengths = [(own, tokens) for own, tokens in ((chunk, chunk), (context, context), (chunk, seen)) if own]
+    device = pipeline._execution_device
+    return float8_attention_error_apart(lengths, heads, head_size, transformer.dtype, device)
 
 
 def _reason(error: Exception) -> str:
