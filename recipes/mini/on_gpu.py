@@ -27,8 +27,8 @@ RECIPE = Path(__file__).with_name("mini-gpu.yaml")
 PIECE_BYTES = 15 * 2**20
 ORDER = ("captions", "autoencoder", "teacher", "causal-init", "intra-shot", "inter-shot", "judge", "decoder")
 """What the student needs first."""
-SENT = ("captions", "autoencoder", "decoder", "teacher", "inter-shot", "judge")
-"""Stages whose weights are sent back; those between teacher and student can be made again from these."""
+STUDENTS = ("causal-init", "intra-shot", "inter-shot")
+"""Stages of the student, of which only the last finished one is sent back."""
 OVERHEAD_SECONDS = 8
 """What a stage takes beside its steps: opening data, samples, packing."""
 
@@ -111,9 +111,10 @@ def train(given: argparse.Namespace) -> int:
         started = time.monotonic()
         try:
             export = workspace.run(name)
-            if name in SENT:
-                exports[name] = export
-                pack(exports, given.out)
+            if name in STUDENTS:
+                exports = {other: path for other, path in exports.items() if other not in STUDENTS}
+            exports[name] = export
+            pack(exports, given.out)
             stages[name] = {"state": "done"}
         except Exception:
             stages[name] = {"state": "failed", "why": traceback.format_exc()}

@@ -54,4 +54,4 @@ def test_all_stages_are_in_the_order(on_gpu):
     from shotstream.training.workspace import STAGES
 
     assert set(on_gpu.ORDER) == set(STAGES)
-    assert set(on_gpu.SENT) <= set(STAGES)
+    assert set(on_gpu.STUDENTS) <= set(STAGES)
