@@ -33,7 +33,7 @@ def float8_attention_error_apart(
     """The same as `float8_attention_error`, in a process of its own.
 
     Raises:
-        RuntimeError: If that process fails, with the last line that it wrote.
+        RuntimeError: If it fails there, with the reason.
         subprocess.TimeoutExpired: If it takes too long.
     """
     given = [json.dumps(lengths), str(heads), str(head_dim), str(dtype).removeprefix("torch."), str(device)]
@@ -41,9 +41,12 @@ def float8_attention_error_apart(
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, capture_output=True, text=True, timeout=_MOST_SECONDS, env=environment)
     if done.returncode:
-        written = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]
-        raise RuntimeError(written[-1])
-    return json.loads(done.stdout.splitlines()[-1])
+        last = done.stderr.strip().splitlines()[-1:]
+        raise RuntimeError(f"its process ended with status {done.returncode}: {''.join(last)}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    if isinstance(found, str):
+        raise RuntimeError(found)
+    return found
 
 
 @torch.no_grad()
@@ -94,4 +97,8 @@ def _error(
 if __name__ == "__main__":
     lengths, heads, head_dim, dtype, device = sys.argv[1:]
     given = (json.loads(lengths), int(heads), int(head_dim), getattr(torch, dtype), torch.device(device))
-    print(json.dumps(float8_attention_error(*given)))
+    try:
+        found: float | str = float8_attention_error(*given)
+    except Exception as error:  # no such package, no such attention on this device, no memory
+        found = f"{type(error).__name__}: {error}"
+    print(json.dumps(found))

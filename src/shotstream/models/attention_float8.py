@@ -17,15 +17,15 @@ from shotstream.models.cache_layout import in_range
 from shotstream.models.float8 import FORMAT
 
 _HIGHEST = 256.0
-"""Results are scaled to at most this, a power of two within the format's range of 448."""
+"""Results are scaled to at most this; the format ends at 448."""
 
 
 def attend_float8(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attend in `FORMAT`.
 
     Queries and keys are not scaled: they are RMS-normed, so their numbers are of order 1. The result is
-    rounded to `FORMAT`, too. It holds means of values, so none is larger than the largest value. The power of
-    two that brings the largest value to the top of the range scales it.
+    rounded to `FORMAT`, too. It holds means of values, so none is larger than the largest value, which sets
+    its scale.
 
     Args:
         query: [B, T, H, d].
@@ -39,10 +39,10 @@ def attend_float8(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         ImportError: On a GPU without cuDNN's frontend.
     """
     largest = value.to(query.dtype).abs().amax((-2, -1)).amax().float()  # in two steps, each in parallel
-    unit = torch.exp2(torch.ceil(torch.log2(largest.clamp(min=2.0**-9))))
-    scale = (_HIGHEST / unit).reshape(1, 1, 1, 1)
+    largest = largest.clamp(min=torch.finfo(FORMAT).smallest_normal)
+    scale = (_HIGHEST / largest).reshape(1, 1, 1, 1)
     out = _attention(in_range(query, FORMAT).to(FORMAT).contiguous(), key, value, scale)
-    return (out.float() / scale).type_as(query)
+    return (out.float() * (largest / _HIGHEST)).type_as(query)
 
 
 def attend_dequantised(
