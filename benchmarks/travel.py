@@ -5,8 +5,8 @@
     python benchmarks/travel.py unpack            # bring it back
 
 `pack` prints what a copy of the working tree (tracked and new files, not ignored ones) and `.whl/` weigh.
-The weights in `variants/` and the pictures in `docs/` are half of the checkout, and no benchmark reads them;
-training mini does not read the shipped one, which makes room for the library that draws.
+No benchmark reads the pictures in `docs/`; training mini does not read the shipped one, either, which makes
+room for the library that draws.
 Their files are marked in git's index as absent on purpose: nothing shows as deleted, no commit can lose them.
 """
 
@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-STAYS = ("variants", "docs/*.png")
+STAYS = ("docs/*.png", "docs/*.webp")
 """What no benchmark reads, as git names paths."""
 STAYS_IN_TRAINING = (*STAYS, "src/shotstream/weights/mini")
 """What training mini does not read."""

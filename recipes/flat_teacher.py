@@ -61,7 +61,7 @@ transformer = CausalWanTransformer3DModel(
 )  # fmt: skip
 text_encoder = make_text_encoder(len(tokenizer), width=64, layers=1, heads=2)
 parameters = [*transformer.parameters(), *text_encoder.parameters()]
-optimiser = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
+optimiser = torch.optim.AdamW(parameters, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01)
 
 
 def make_flow(noisy, sigma, context, shot_index, caption_index, ids, mask):

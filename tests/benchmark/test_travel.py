@@ -25,7 +25,7 @@ def git(root: Path, *words: str) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    files = {"src/shotstream/code.py": 10, "variants/a/weights": 1000, "docs/a.png": 500, "docs/a.md": 20}
+    files = {"src/shotstream/code.py": 10, "docs/b/a.webp": 1000, "docs/a.png": 500, "docs/a.md": 20}
     for name, size in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,14 +61,14 @@ def test_what_stays_is_out_of_the_way_and_comes_back(checkout: Path, capsys):
     travel.pack(checkout, lambda folder: (folder / "a.whl").write_text("w" * 30))
     assert {path.name for path in (checkout / ".whl").iterdir()} == {"a.whl", "commit.txt"}
     assert (checkout / ".whl" / "commit.txt").read_text() == git(checkout, "rev-parse", "HEAD")
-    assert not (checkout / "variants" / "a" / "weights").exists()
+    assert not (checkout / "docs" / "b" / "a.webp").exists()
     assert not (checkout / "docs" / "a.png").exists()
     assert (checkout / "docs" / "a.md").exists()
     assert git(checkout, "status", "--porcelain") == ""
     assert f"tree {10 + 20 + len('/.whl/') + 1:>11} bytes" in capsys.readouterr().out
     travel.pack(checkout, lambda folder: None)  # again: nothing more to do
     travel.bring_back(checkout)
-    assert (checkout / "variants" / "a" / "weights").read_text() == "x" * 1000
+    assert (checkout / "docs" / "b" / "a.webp").read_text() == "x" * 1000
     assert (checkout / "docs" / "a.png").read_text() == "x" * 500
     assert git(checkout, "status", "--porcelain") == ""
     (checkout / "docs" / "a.png").write_text("y")
@@ -80,4 +80,4 @@ def test_changes_are_not_lost(checkout: Path):
     with pytest.raises(SystemExit, match=r"docs/a\.png"):
         travel.pack(checkout, lambda folder: None)
     assert (checkout / "docs" / "a.png").read_text() == "changed"
-    assert (checkout / "variants" / "a" / "weights").exists()
+    assert (checkout / "docs" / "b" / "a.webp").exists()

@@ -58,7 +58,7 @@ def test_the_command_prints_it_all():
 def test_the_plan_says_what_fits_and_how():
     result = CliRunner().invoke(app, ["doctor", "--plan"], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
-    assert "mini at 64x96 in bfloat16" in result.stdout
+    assert "mini at 128x192 in bfloat16" in result.stdout
     assert "8 GB: shotstream generate STORY --model mini --text resident" in result.stdout
     assert "--decoder tiny" not in result.stdout  # mini has none
 
@@ -98,7 +98,7 @@ def test_a_folder_that_cannot_be_planned_is_said_in_a_sentence(tmp_path, damage,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--height", "100"), "pictures of 100x96 cannot be made; the height must be a multiple of 16"),
+        (("--height", "100"), "pictures of 100x192 cannot be made; the height must be a multiple of 16"),
         (("--model", "nobody/nothing"), "the model 'nobody/nothing' is not here"),
     ],
 )

@@ -70,7 +70,7 @@ def evaluate(
     ] = None,
     weights: Annotated[
         Path, typer.Option(metavar="FOLDER", help="For ablations: the transformers of other stages; a run.")
-    ] = Path("variants"),
+    ] = Path("runs/mini-gpu"),
     tables: Annotated[
         Path | None, typer.Option(metavar="PAGE", help="For ablations: a Markdown page to put them into.")
     ] = None,

@@ -186,7 +186,7 @@ def test_exports_are_what_was_seen(page, tmp_path: Path) -> None:
     with av.open(str(saved)) as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
     assert len(frames) == 66
-    assert frames[0].shape == (64, 96, 3)
+    assert frames[0].shape == (128, 192, 3)
     assert frames[0].std() > 20
     archive = save("Clips")
     assert {"001.mp4", "002.mp4", "timeline.otio"} <= set(zipfile.ZipFile(archive).namelist())
