@@ -53,12 +53,12 @@ class Way:
 WAYS = {
     "attention": Way("another attention back end", torch.float32, _use_backend, 0.999999, 2e-3),
     "compiled": Way("fused and compiled blocks", torch.float32, _compile, 0.999999, 2e-3),
-    "bfloat16": Way("bfloat16 weights and activations", torch.bfloat16, None, 0.9998, 0.3),
-    "float8-cache": Way("float8 keys and values", torch.bfloat16, _use_float8_cache, 0.995, 1.5),
+    "bfloat16": Way("bfloat16 weights and activations", torch.bfloat16, None, 0.99, 3.0),
+    "float8-cache": Way("float8 keys and values", torch.bfloat16, _use_float8_cache, 0.97, 6.0),
     "float8-attention": Way(
-        "float8 attention to the cache", torch.bfloat16, _use_float8_attention, 0.995, 1.5
+        "float8 attention to the cache", torch.bfloat16, _use_float8_attention, 0.97, 6.0
     ),
-    "float8": Way("float8 linear layers", torch.bfloat16, _use_float8_layers, 0.995, 1.5),
+    "float8": Way("float8 linear layers", torch.bfloat16, _use_float8_layers, 0.97, 6.0),
 }
 """Each alone; those in bfloat16 include what that costs."""
 
