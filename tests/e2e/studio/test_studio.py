@@ -146,7 +146,7 @@ def test_a_branch_is_another_story(page) -> None:
     wait_for(page, 2)
     expect(page.get_by_role("tree").get_by_role("treeitem")).to_have_count(2)
     still = card(page, 1).locator("img")
-    assert still.evaluate("image => image.naturalWidth") == 96, "a branch shows the shots that it shares"
+    assert still.evaluate("image => image.naturalWidth") == 192, "a branch shows the shots that it shares"
 
 
 def test_frames_are_pinned_and_pictures_brought(page, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_exports_are_what_was_seen(page, tmp_path: Path) -> None:
 def test_a_story_file_is_told(page) -> None:
     page.locator("input[type=file]").first.set_input_files("stories/first_story.yaml")
     wait_for(page, 5)
-    expect(card(page, 5)).to_contain_text("dancing happily")
+    expect(card(page, 5)).to_contain_text("surprised cat")
 
 
 def test_a_reload_in_the_middle_of_a_shot(page) -> None:
