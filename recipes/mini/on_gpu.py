@@ -88,7 +88,7 @@ def train(given: argparse.Namespace) -> int:
 
     from shotstream.machine.device import choose_device
     from shotstream.training.settings import read_recipe
-    from shotstream.training.workspace import Workspace
+    from shotstream.training.workspace import Workspace, stages_of
 
     recipe = read_recipe(RECIPE, given.settings)
     given.out.mkdir(parents=True, exist_ok=True)
@@ -102,6 +102,9 @@ def train(given: argparse.Namespace) -> int:
         left = given.budget - (time.monotonic() - began)
         settings = getattr(recipe, name.replace("-", "_"))
         needed = sum(seconds or 0 for _, seconds in settings.limits) + OVERHEAD_SECONDS
+        if name not in stages_of(recipe):
+            stages[name] = {"state": "the base has it"}
+            continue
         if workspace.finished(name):
             stages[name] = {"state": "taken from an earlier run"}
             continue

@@ -21,3 +21,10 @@ def test_stories_are_marked_with_what_changes_their_numbers(pipeline, monkeypatc
     served = studio._served("mini", "cpu", "full", "float32", "auto", "fast", "auto")
     assert served.name == name
     assert served.made_with.model.startswith(name)
+
+
+def test_the_page_s_address_is_said_and_given(capsys, tmp_path):
+    assert studio._greet("127.0.0.1", 8000, None, tmp_path) == "http://127.0.0.1:8000"
+    page = studio._greet("::1", 80, "secret[1]", tmp_path)
+    assert page == "http://[::1]:80/?token=secret[1]"
+    assert f"Studio: {page}" in capsys.readouterr().out

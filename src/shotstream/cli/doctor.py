@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from shotstream import __version__
@@ -48,7 +49,7 @@ def doctor(
         return
     table = Table("what", "found", "why, or what to do", title=f"ShotStream {__version__}")
     for finding in [*computing(device), *machine(), video(), *extras(), weights(model)]:
-        table.add_row(*finding)
+        table.add_row(*map(escape, finding))
     Console().print(table)
 
 

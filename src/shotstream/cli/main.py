@@ -16,6 +16,16 @@ from typer.core import TyperGroup
 gc.set_threshold(100_000)  # libraries make half a million objects that stay: looking through them takes long
 
 
+EXTRAS = {
+    "evaluate": "evaluate",
+    "generate": "video",
+    "studio": "serve",
+    "train": "train",
+    "world": "world",
+}
+"""The extra that brings what a command imports beyond the package's own needs."""
+
+
 class Commands(TyperGroup):
     """The commands, each imported when it is asked for from the module of its name (its ``app``)."""
 
@@ -37,10 +47,10 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except (ValueError, OSError, ImportError) as error:
-            ours = not isinstance(error, ImportError) or "pip install" in str(error)
-            if ctx.params["debug"] or not ours:
+            sentence = _sentence(error, ctx.invoked_subcommand)
+            if ctx.params["debug"] or sentence is None:
                 raise
-            _print_error(str(error))
+            _print_error(sentence)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as stop:
             _print_error("stopped.")
@@ -48,6 +58,16 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _sentence(error: Exception, command: str | None) -> str | None:
+    """What to tell a person of an error; None if only its traceback says enough."""
+    if not isinstance(error, ImportError) or "pip install" in str(error):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError) and command in EXTRAS:
+        remedy = f'pip install "shotstream[{EXTRAS[command]}]"'
+        return f"the package {error.name} is missing, which {command} needs: {remedy}"
+    return None
 
 
 def _print_error(sentence: str) -> None:

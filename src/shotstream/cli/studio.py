@@ -6,6 +6,7 @@ import gc
 import logging
 import secrets
 import socket
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,6 +58,9 @@ def studio(
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
     ] = "auto",
+    open_page: Annotated[
+        bool, typer.Option("--open/--no-open", help="In a terminal, open the page in a browser.")
+    ] = True,
     log_level: Annotated[
         str, typer.Option(help="warning, info (requests) or debug (may name prompts).")
     ] = "warning",
@@ -91,7 +95,9 @@ def studio(
             proxy_headers=False,
         )
         gc.freeze()  # what is loaded by now stays: no chunk waits until it was looked through for garbage
-        _greet(host, listener.getsockname()[1], token, library)
+        page = _greet(host, listener.getsockname()[1], token, library)
+        if open_page and host in LOOPBACK and console.is_terminal:  # the address is taken: a browser can wait
+            webbrowser.open(page)
         uvicorn.Server(config).run(sockets=[listener])
     console.print(f"Closed. The stories are in {escape(str(library))}/.")
 
@@ -108,13 +114,16 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _greet(host: str, port: int, token: str | None, library: Path) -> None:
+def _greet(host: str, port: int, token: str | None, library: Path) -> str:
+    """Say where the studio is, and return the page's address."""
     name = f"[{host}]" if ":" in host else host
     if host in ("0.0.0.0", "::"):
         name = socket.gethostname()  # what others may know this machine by
     query = f"/?token={token}" if token else ""
-    console.print(f"Studio: [bold]http://{escape(name)}:{port}{query}[/bold]")
+    page = f"http://{name}:{port}{query}"
+    console.print(f"Studio: [bold]{escape(page)}[/bold]")
     console.print(f"Stories are kept in {escape(str(library))}/. Ctrl-C ends; nothing is lost.")
+    return page
 
 
 def _served(
