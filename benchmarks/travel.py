@@ -5,8 +5,8 @@
     python benchmarks/travel.py unpack            # bring it back
 
 `pack` prints what a copy of the working tree (tracked and new files, not ignored ones) and `.whl/` weigh.
-No benchmark reads the pictures in `docs/`; training mini does not read the shipped one, either, which makes
-room for the library that draws.
+No benchmark reads the pictures in `docs/`; training mini does not read the shipped weights, either, which makes
+room for the library that draws and for a model to go on from.
 Their files are marked in git's index as absent on purpose: nothing shows as deleted, no commit can lose them.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 STAYS = ("docs/*.png", "docs/*.webp")
 """What no benchmark reads, as git names paths."""
-STAYS_IN_TRAINING = (*STAYS, "src/shotstream/weights/mini")
+STAYS_IN_TRAINING = (*STAYS, "src/shotstream/weights/mini", "src/shotstream/weights/judge")
 """What training mini does not read."""
 WHEELS = {
     "annotated-types==0.8.0": 13_427,
@@ -34,7 +34,10 @@ WHEELS = {
     "typing_extensions==4.16.0": 45_571,
 }
 """What an image with torch, transformers and typer lacks, and bytes; cuDNN's only for 8-bit attention."""
-TRAINING_WHEELS = WHEELS | {"skia-python==144.1": 14_744_055}
+TRAINING_WHEELS = {
+    **{name: size for name, size in WHEELS.items() if not name.startswith("nvidia-cudnn")},
+    "skia-python==144.1": 14_744_055,
+}
 """What training needs there: skia draws the stories."""
 MOST_BYTES = 56 * 2**20
 """The tree and the wheels may weigh so much together."""
