@@ -5,8 +5,8 @@
     python benchmarks/travel.py unpack            # bring it back
 
 `pack` prints what a copy of the working tree (tracked and new files, not ignored ones) and `.whl/` weigh.
-No benchmark reads the pictures in `docs/`; training mini does not read the shipped weights, either, which makes
-room for the library that draws and for a model to go on from.
+No benchmark reads the pictures in `docs/`; training mini does not read the shipped weights, either, which
+makes room for the library that draws and for a model to go on from.
 Their files are marked in git's index as absent on purpose: nothing shows as deleted, no commit can lose them.
 """
 
