@@ -28,3 +28,13 @@ def test_the_page_s_address_is_said_and_given(capsys, tmp_path):
     page = studio._greet("::1", 80, "secret[1]", tmp_path)
     assert page == "http://[::1]:80/?token=secret[1]"
     assert f"Studio: {page}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("display", "opens"), [({"DISPLAY": ":0"}, True), ({}, False)])
+def test_a_page_is_opened_only_where_there_is_a_screen(monkeypatch, display, opens):
+    monkeypatch.setattr(studio.sys, "platform", "linux")
+    monkeypatch.setattr(studio.os, "environ", display)
+    monkeypatch.setattr(studio, "console", studio.Console(force_terminal=True))
+    assert studio._has_screen() == opens
+    monkeypatch.setattr(studio, "console", studio.Console(force_terminal=False))
+    assert not studio._has_screen()

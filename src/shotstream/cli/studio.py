@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import secrets
 import socket
+import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -96,8 +98,8 @@ def studio(
         )
         gc.freeze()  # what is loaded by now stays: no chunk waits until it was looked through for garbage
         page = _greet(host, listener.getsockname()[1], token, library)
-        if open_page and host in LOOPBACK and console.is_terminal:  # the address is taken: a browser can wait
-            webbrowser.open(page)
+        if open_page and host in LOOPBACK and _has_screen():
+            webbrowser.open(page)  # the address is taken already: the browser waits until it is served
         uvicorn.Server(config).run(sockets=[listener])
     console.print(f"Closed. The stories are in {escape(str(library))}/.")
 
@@ -112,6 +114,12 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen at {host}:{port} ({error.strerror or error}); is another studio running there? "
             "Give another --port."
         ) from error
+
+
+def _has_screen() -> bool:
+    """Whether a person is at this terminal and its machine can show a page; else a text browser may open."""
+    shows = sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
+    return console.is_terminal and shows
 
 
 def _greet(host: str, port: int, token: str | None, library: Path) -> str:

@@ -14,7 +14,7 @@ from shotstream.models.wan_decoder import LAYOUT, WanDecoder
 
 
 class WanVideoAutoencoder:
-    """``AutoencoderKLWan`` behind the project's interface; holds no state of its own.
+    """``AutoencoderKLWan`` behind the project's interface; holds nothing of any shot.
 
     `AutoencoderKLWan.decode` empties its feature cache at every call. Here the encoder and decoder are called
     with a cache that belongs to the caller, so that decoding can go on where it stopped, and encoding a still
@@ -55,7 +55,7 @@ class WanVideoAutoencoder:
         _bring_to_device(self.vae)
         pixels = frames.transpose(1, 2).to(self.vae.dtype)  # [B, 3, T, H, W]
         groups = [pixels[:, :, :1], *pixels[:, :, 1:].split(self.temporal_ratio, dim=2)]
-        cache = _empty_cache(self.vae, "encoder")
+        cache: list[Tensor | str | None] = [None] * self.vae._cached_conv_counts["encoder"]
         features = [
             self.vae.encoder(group, feat_cache=cache, feat_idx=[0]) for group in groups if group.shape[2]
         ]
@@ -75,9 +75,8 @@ class WanVideoAutoencoder:
             how: For ``torch.compile``.
         """
         for layer in self.vae.modules():
-            if isinstance(
-                layer, nn.Conv2d | nn.Conv3d
-            ):  # laid out as the fastest convolutions of a GPU read it
+            if isinstance(layer, nn.Conv2d | nn.Conv3d):
+                # as the fastest convolutions of a GPU read it
                 last = torch.channels_last if layer.weight.ndim == 4 else torch.channels_last_3d
                 layer.weight.data = layer.weight.data.contiguous(memory_format=last)
         self._decoder.compile(fullgraph=True, dynamic=False, **how)
@@ -155,11 +154,6 @@ def latent_statistics(vae: AutoencoderKLWan, like: Tensor) -> tuple[Tensor, Tens
         for name in ("latents_mean", "latents_std")
     )
     return mean, deviation
-
-
-def _empty_cache(vae: AutoencoderKLWan, part: str) -> list[Tensor | str | None]:
-    """One place per causal convolution of `part`, all empty."""
-    return [None] * vae._cached_conv_counts[part]
 
 
 def _bring_to_device(vae: AutoencoderKLWan) -> None:
