@@ -320,7 +320,7 @@ def passes(place: Place) -> None:
     eager = shot.denoise().clone()
     answer(eager_ms=shot.times(), context_eager_ms=shot.context_time())
     started = time.perf_counter()
-    chosen = prepare(pipeline, MODES["exact"])
+    chosen = prepare(pipeline, MODES["compiled"])
     answer(prepare_seconds=round(time.perf_counter() - started, 1))
     answer(chosen={what: f"{choice.value}: {choice.reason}" for what, choice in chosen})
     before = counters["stats"]["unique_graphs"]
@@ -457,7 +457,7 @@ def profile(place: Place) -> None:
     from shotstream.streaming.speed import MODES, prepare
 
     pipeline = place.pipeline()
-    prepare(pipeline, MODES["plain" if place.tiny else "exact"])
+    prepare(pipeline, MODES["plain" if place.tiny else "compiled"])
     session = pipeline.open("An orange cat.", 0)
     session.cut("Wide shot of the orange cat waving hello.", chunks=4)
     for _ in range(2):

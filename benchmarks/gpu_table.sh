@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The speed table on this machine's GPU, in one run and without network: exact and fast mode, and fast mode shown by
+# The speed table on this machine's GPU, in one run and without network: compiled and fast mode, and fast mode shown by
 # the tiny decoder, on random weights of Wan 2.1 T2V 1.3B's size at 480x832, from prompt to decoded frames.
 #
 #   benchmarks/gpu_table.sh [--tiny] [WHEELS]
@@ -8,7 +8,7 @@
 # goes away again); benchmarks/travel.py makes one. --tiny runs on the CPU at tiny size, in seconds: it only shows
 # that the script works. Results: table.txt and one JSON per run, in $OUT (default: out/gpu_table).
 #
-# MODES   which runs, in this order (default: "transformer exact live fast")
+# MODES   which runs, in this order (default: "transformer compiled live fast")
 # SHOTS   of the story that counts (default: 3)
 # LIMIT   seconds that a run may take (default: 240)
 # BUDGET  seconds for all of them (default: 540); what no longer fits is left out
@@ -18,7 +18,7 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 out=${OUT:-$here/out/gpu_table}
-modes=${MODES:-transformer exact live fast}
+modes=${MODES:-transformer compiled live fast}
 case=(--random wan-1.3b --height 480 --width 832 --device cuda --dtype bfloat16)
 if [ "${1:-}" = --tiny ]; then
     case=(--random tiny --device cpu)

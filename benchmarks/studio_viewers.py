@@ -17,7 +17,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from shotstream.serving.protocol import VideoHeader
+from shotstream.serving.protocol.messages import VideoHeader
 
 PROMPTS = [
     "Wide shot of the orange cat waving hello.",

@@ -1,6 +1,6 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
-import { sourcesBeside } from "./dev/sources.mjs";
+import { sourcesBeside } from "./sources.mjs";
 
 /** While developing the page, everything else is asked of a server that runs beside it. */
 const SERVER = "http://127.0.0.1:8000";
@@ -10,7 +10,6 @@ const BUILT = "../src/shotstream/serving/web/static";
 
 export default defineConfig({
   plugins: [react(), sourcesBeside(BUILT)],
-  define: { __RAW_FRAMES__: false },
   build: {
     outDir: BUILT,
     emptyOutDir: true,

@@ -6,7 +6,7 @@
  */
 
 /**
- * Version 1: all that a browser and a telling say to one another in JSON.
+ * Version 1: all that a browser and a story say to one another in JSON.
  */
 export type Protocol = ClientMessage | Event;
 export type ClientMessage = Hello | Playhead | Command;
@@ -42,7 +42,7 @@ export type Event =
   | Dropped
   | ErrorMessage;
 /**
- * What a telling is doing.
+ * What a story is doing.
  */
 export type State = "idle" | "shooting" | "holding" | "cutting" | "paused" | "failed";
 
@@ -446,7 +446,7 @@ export interface Refused {
   type: "refused";
 }
 /**
- * The telling is in another state.
+ * The story is in another state.
  */
 export interface StateChanged {
   /**

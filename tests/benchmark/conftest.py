@@ -50,8 +50,8 @@ def make_settings() -> Callable[..., Settings]:
 @pytest.fixture(scope="session")
 def make_record(make_settings: Callable[..., Settings]) -> Callable[..., Record]:
     """A record whose every time is `seconds`; `loop` are its counts, `settings` changes of the settings."""
-    from shotstream.benchmark.measure import TimedChunk, pace
     from shotstream.benchmark.record import LoopCounts, MachineFacts, Measurements, Record
+    from shotstream.benchmark.stopwatch import TimedChunk, pace
 
     def make(seconds: float = 1.0, loop: dict[str, Any] | None = None, **settings: Any) -> Record:
         told = [[TimedChunk(12, seconds, {"denoise": seconds / 2})] * 3] * 2

@@ -43,9 +43,9 @@ def test_runs_that_are_stopped_or_left_out_are_told(tmp_path):
     slow = tmp_path / "slow_python"
     slow.write_text('#!/bin/sh\ncase "$2" in *find_spec*) exit 0 ;; esac\necho begun\nsleep 60\n')
     slow.chmod(0o755)
-    done = run(tmp_path, MODES="plain exact", LIMIT="2", BUDGET="11", PYTHON=str(slow))
+    done = run(tmp_path, MODES="plain compiled", LIMIT="2", BUDGET="11", PYTHON=str(slow))
     assert done.returncode == 1
     begun, stopped, left_out = (tmp_path / "table.txt").read_text().splitlines()[1:]
     assert begun == "begun"
     assert stopped == "== plain ended with status 124 (124 and 137: stopped)"
-    assert left_out.startswith("== exact: left out")
+    assert left_out.startswith("== compiled: left out")

@@ -26,7 +26,7 @@ def test_mini_has_the_shipped_models_size():
     made = make_random_pipeline("mini", torch.device("meta"), torch.float32)
     assert sizes(made.transformer) == sizes(shipped.transformer)
     assert sizes(made.vae) == sizes(shipped.vae)
-    assert made.tempo == shipped.tempo
+    assert made.timing == shipped.timing
 
 
 def test_weights_are_the_same_every_time():

@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 import shotstream
-from shotstream.benchmark import measure
+from shotstream.benchmark import stopwatch
+from shotstream.benchmark.printing import goals
 from shotstream.benchmark.record import Record
-from shotstream.benchmark.tables import goals
 from shotstream.cli.main import app
 
 pytestmark = pytest.mark.cpu
@@ -52,7 +52,7 @@ def test_a_slower_record_is_an_error(watched, tmp_path):
 
 
 def test_a_benchmark_that_is_stopped_leaves_what_it_had(tmp_path, monkeypatch):
-    path, honest = tmp_path / "stopped.json", measure._story
+    path, honest = tmp_path / "stopped.json", stopwatch._story
     after_preparing = []
 
     def story(*words):
@@ -63,7 +63,7 @@ def test_a_benchmark_that_is_stopped_leaves_what_it_had(tmp_path, monkeypatch):
                 raise KeyboardInterrupt
             yield chunk
 
-    monkeypatch.setattr(measure, "_story", story)
+    monkeypatch.setattr(stopwatch, "_story", story)
     code, _ = bench("--random", "tiny", "--device", "cpu", "--shots", 3, "--seconds", 2, "-o", path)
     assert code
     assert after_preparing[0].figures is None
@@ -109,7 +109,7 @@ def test_the_table_shows_labels_and_the_case():
 def test_goals_are_shown_for_the_gpu_case_only(watched):
     settings = Record.read(watched).settings
     assert goals(settings) == {}
-    gpu = settings.model_copy(update={"mode": "exact", "device": "cuda", "height": 480, "width": 832})
+    gpu = settings.model_copy(update={"mode": "compiled", "device": "cuda", "height": 480, "width": 832})
     assert goals(gpu)["frames_per_second"].met(24)
     fast = goals(gpu.model_copy(update={"mode": "fast"}))
     assert not fast["frames_per_second"].met(39.9)

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shotstream.cli.main import app
+from shotstream.evaluation import judged_film
 from shotstream.evaluation.catalogue import METRICS
 from shotstream.loading.hashes import hash_weights
 from tests.evaluation.test_report import check_page
@@ -55,14 +56,13 @@ def test_a_model_becomes_a_report_and_a_rerun_goes_on(model, judge_folder, tmp_p
     assert sum(tag == "img" for tag, _ in check_page((tmp_path / "report.html").read_text())) == 4
 
     asked = []
-    from shotstream.evaluation import film
 
     def tell(pipeline, story, **how):
         asked.append(story.seed)
         return film_tell(pipeline, story, **how)
 
-    film_tell = film.tell
-    monkeypatch.setattr(film, "tell", tell)
+    film_tell = judged_film.tell
+    monkeypatch.setattr(judged_film, "tell", tell)
     result = evaluate(tmp_path, *options, "--stories", 3)
     assert "2 of 3 films are measured already." in result.stdout
     assert asked == [7]
@@ -75,7 +75,6 @@ def test_a_model_becomes_a_report_and_a_rerun_goes_on(model, judge_folder, tmp_p
 
 
 def test_ctrl_c_keeps_what_was_measured(judge_folder, tmp_path, monkeypatch):
-    from shotstream.evaluation import film
 
     calls = []
 
@@ -85,8 +84,8 @@ def test_ctrl_c_keeps_what_was_measured(judge_folder, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return film_drawn(world, height=32, width=48)
 
-    film_drawn = film.drawn
-    monkeypatch.setattr(film, "drawn", drawn)
+    film_drawn = judged_film.drawn
+    monkeypatch.setattr(judged_film, "drawn", drawn)
     options = ("--model", "drawn", "--judge", judge_folder, "--shots", 1, "--stories", 3)
     result = evaluate(tmp_path, *options)
     assert result.exit_code == 130
@@ -102,7 +101,7 @@ def test_ctrl_c_before_the_first_film_leaves_no_report(judge_folder, tmp_path, m
     def drawn(world):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("shotstream.evaluation.film.drawn", drawn)
+    monkeypatch.setattr("shotstream.evaluation.judged_film.drawn", drawn)
     result = evaluate(tmp_path, "--model", "drawn", "--judge", judge_folder)
     assert result.exit_code == 130
     assert "0 of 40 films" in result.stdout

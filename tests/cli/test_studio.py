@@ -17,7 +17,7 @@ pytestmark = pytest.mark.cpu
 )
 def test_stories_are_marked_with_what_changes_their_numbers(pipeline, monkeypatch, computing, name):
     monkeypatch.setattr(studio, "load", lambda *options: (pipeline, {}))
-    monkeypatch.setattr(studio, "make_fast", lambda *options: {"computing": computing})
+    monkeypatch.setattr(studio, "apply_mode", lambda *options: {"computing": computing})
     served = studio._served("mini", "cpu", "full", "float32", "auto", "fast", "auto")
     assert served.name == name
     assert served.made_with.model.startswith(name)

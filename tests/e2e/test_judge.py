@@ -4,7 +4,7 @@ from itertools import islice
 
 import pytest
 
-from shotstream.evaluation.film import drawn
+from shotstream.evaluation.judged_film import drawn
 from shotstream.evaluation.judging import judge_facts, load_judge, locate_judge, read_shots
 from shotstream.world.judge import can_answer, true_answers
 from shotstream.world.sampler import WorldStory, sample_story

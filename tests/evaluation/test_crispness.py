@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from shotstream.evaluation.crispness import chunk_jump, edge_energy, sharpness
-from shotstream.evaluation.film import drawn
+from shotstream.evaluation.judged_film import drawn
 from shotstream.world.sampler import sample_story
 
 pytestmark = pytest.mark.cpu

@@ -9,7 +9,7 @@ import torch
 from shotstream.evaluation.catalogue import METRICS
 from shotstream.evaluation.extractors import Extractors, choose_extractors, parse_features
 from shotstream.evaluation.features import DinoFeatures
-from shotstream.evaluation.film import Film, drawn
+from shotstream.evaluation.judged_film import Film, drawn
 from shotstream.evaluation.judging import JudgeFeatures, judge_facts, load_judge, locate_judge, read_shots
 from shotstream.evaluation.measure import check_packages, examine, measure, saturation, summarise, why_absent
 from shotstream.loading.folders import ModelError

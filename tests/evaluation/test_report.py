@@ -9,7 +9,7 @@ import pytest
 
 from shotstream.evaluation.adherence import Mark
 from shotstream.evaluation.extractors import Extractors
-from shotstream.evaluation.film import Film
+from shotstream.evaluation.judged_film import Film
 from shotstream.evaluation.measure import Examination
 from shotstream.evaluation.report import write_report
 from shotstream.evaluation.results import Results, ResultsError

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from shotstream.evaluation.film import tell
-from shotstream.evaluation.tables import BEGIN, END, insert
+from shotstream.evaluation.judged_film import tell
 from shotstream.evaluation.targets import against_teacher, over_a_long_story, reached
+from shotstream.evaluation.variant_tables import BEGIN, END, insert
 from shotstream.evaluation.variants import VARIANTS, build, first_frames, recent_frames
 from shotstream.loading.folders import ModelError
 from shotstream.story import Story

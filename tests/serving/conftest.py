@@ -16,13 +16,13 @@ import pytest
 import torch
 
 from shotstream.media.files import DiskFull
-from shotstream.serving.commands import Command, Playhead
 from shotstream.serving.engine import Engine
-from shotstream.serving.events import Limits, Receipt, Refused
-from shotstream.serving.protocol import read_message
+from shotstream.serving.protocol.commands import Command, Playhead
+from shotstream.serving.protocol.events import Limits, Receipt, Refused
+from shotstream.serving.protocol.messages import read_message
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import MadeWith, StoredChunk
-from shotstream.serving.telling import Telling
+from shotstream.serving.story.live_story import LiveStory
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
 
@@ -108,51 +108,51 @@ class Studio:
         for frame in frames:
             self.store.keep_still(story, frame)
 
-    def begin(self, setting: str = "a fox", seed: int = 1) -> Telling:
+    def begin(self, setting: str = "a fox", seed: int = 1) -> LiveStory:
         return self._watch(self.engine.begin(setting, seed))
 
-    def open(self, story: str) -> Telling:
+    def open(self, story: str) -> LiveStory:
         return self._watch(self.engine.open(story))
 
-    def _watch(self, opening) -> Telling:
+    def _watch(self, opening) -> LiveStory:
         while not opening.done():  # no turns, which might make a chunk before anybody watches
             self.engine._do_job()
-        telling = opening.result()
-        viewer = self.viewers.setdefault(telling.story, Viewer())
-        telling.listen(viewer)
-        return telling
+        live = opening.result()
+        viewer = self.viewers.setdefault(live.story, Viewer())
+        live.listen(viewer)
+        return live
 
-    def viewer(self, telling: Telling) -> Viewer:
-        return self.viewers[telling.story]
+    def viewer(self, live: LiveStory) -> Viewer:
+        return self.viewers[live.story]
 
-    def send(self, telling: Telling, id: str | None = None, **fields) -> Receipt | Refused:
+    def send(self, live: LiveStory, id: str | None = None, **fields) -> Receipt | Refused:
         """Send a command, and return what it is answered before the next chunk."""
-        self.offer(telling, id, **fields)
-        telling.attend()
-        return self.viewer(telling).answers[-1]
+        self.offer(live, id, **fields)
+        live.attend()
+        return self.viewer(live).answers[-1]
 
-    def offer(self, telling: Telling, id: str | None = None, **fields) -> None:
-        viewer = self.viewer(telling)
-        id = id or f"command {len(viewer.answers)} of {telling.story}"
-        self.engine.offer(telling, command(id=id, **fields), viewer.answers.append)
+    def offer(self, live: LiveStory, id: str | None = None, **fields) -> None:
+        viewer = self.viewer(live)
+        id = id or f"command {len(viewer.answers)} of {live.story}"
+        self.engine.offer(live, command(id=id, **fields), viewer.answers.append)
 
     def run(self, turns: int = 100, watching: bool = True) -> None:
         """Let the engine work; a viewer who watches has shown everything that was made."""
         for _ in range(turns):
             worked = self.engine.turn()
             self.clock.now += 0.1
-            for telling in list(self.engine._tellings.values()):
+            for live in list(self.engine._open_stories.values()):
                 if watching:
-                    self.show_newest(telling)
+                    self.show_newest(live)
             if not worked:
                 return
 
-    def show_newest(self, telling: Telling) -> None:
-        chunks = self.viewer(telling).chunks if telling.story in self.viewers else []
+    def show_newest(self, live: LiveStory) -> None:
+        chunks = self.viewer(live).chunks if live.story in self.viewers else []
         if chunks:
             newest = chunks[-1]
             frame = newest.first_frame + len(newest.frames) - 1
-            self.engine.playhead(telling, Playhead(shot=newest.shot, take=newest.take, frame=frame))
+            self.engine.playhead(live, Playhead(shot=newest.shot, take=newest.take, frame=frame))
 
 
 def command(**fields) -> Command:

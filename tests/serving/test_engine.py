@@ -7,10 +7,10 @@ import weakref
 import pytest
 from sqlalchemy import delete
 
-from shotstream.serving.events import Refused, ShotChanged
-from shotstream.serving.refusal import Refusal
-from shotstream.serving.states import State
-from shotstream.serving.storage.tables import chunks
+from shotstream.serving.protocol.events import Refused, ShotChanged
+from shotstream.serving.protocol.refusal import Refusal
+from shotstream.serving.protocol.states import State
+from shotstream.serving.storage.schema import chunks
 from tests.serving.conftest import Studio, command
 
 pytestmark = pytest.mark.cpu
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.cpu
 
 def test_stories_take_turns_chunk_by_chunk(studio: Studio) -> None:
     """Also with one that is told already, and one whose viewers are gone."""
-    tellings = [studio.begin() for _ in range(4)]
-    for telling in tellings[:3]:
-        studio.send(telling, type="shoot", prompt="runs", chunks=3)
+    open_stories = [studio.begin() for _ in range(4)]
+    for live in open_stories[:3]:
+        studio.send(live, type="shoot", prompt="runs", chunks=3)
     studio.run()
-    assert studio.order == [telling.story for telling in tellings[:3]] * 3
+    assert studio.order == [live.story for live in open_stories[:3]] * 3
 
 
 def test_opening_a_long_story_keeps_no_other_waiting(studio: Studio, make_studio) -> None:
@@ -42,14 +42,14 @@ def test_opening_a_long_story_keeps_no_other_waiting(studio: Studio, make_studio
 
 def test_many_commands_keep_no_chunk_from_being_made(make_studio) -> None:
     studio = make_studio(queued_commands=3)
-    telling = studio.begin()
-    studio.send(telling, type="shoot", prompt="runs", chunks=3)
+    live = studio.begin()
+    studio.send(live, type="shoot", prompt="runs", chunks=3)
     for turn in range(3):
         for number in range(5):
-            studio.offer(telling, f"{turn} {number}", type="redirect", prompt="sleeps")
+            studio.offer(live, f"{turn} {number}", type="redirect", prompt="sleeps")
         studio.engine.turn()
-    assert len(studio.viewer(telling).chunks) == 3
-    codes = [answer.code for answer in studio.viewer(telling).answers if isinstance(answer, Refused)]
+    assert len(studio.viewer(live).chunks) == 3
+    codes = [answer.code for answer in studio.viewer(live).answers if isinstance(answer, Refused)]
     assert codes == ["busy"] * 6
 
 
@@ -72,12 +72,12 @@ def test_unwatched_stories_make_room(make_studio) -> None:
 
 def test_a_branch_beyond_the_limit_waits_in_the_library(make_studio) -> None:
     studio = make_studio(open_stories=1)
-    telling = studio.begin()
-    studio.send(telling, type="shoot", prompt="runs", chunks=1)
+    live = studio.begin()
+    studio.send(live, type="shoot", prompt="runs", chunks=1)
     studio.run()
-    branch = studio.send(telling, type="branch", shot=0)
+    branch = studio.send(live, type="branch", shot=0)
     assert branch.type == "receipt"
-    telling.unlisten(studio.viewer(telling))
+    live.unlisten(studio.viewer(live))
     assert len(studio.open(str(branch.story)).snapshot.shots) == 1
 
 
@@ -92,13 +92,13 @@ def test_what_cannot_be_opened_is_said(studio: Studio) -> None:
 
 
 def test_who_waits_when_the_studio_closes_is_answered(studio: Studio) -> None:
-    telling = studio.begin()
-    studio.offer(telling, type="shoot", prompt="runs")
+    live = studio.begin()
+    studio.offer(live, type="shoot", prompt="runs")
     opening = [studio.engine.begin(), studio.engine.open("nothing")]
     studio.engine.turn()
-    studio.offer(telling, type="pause")
+    studio.offer(live, type="pause")
     studio.engine.close()
-    assert [answer.type for answer in studio.viewer(telling).answers] == ["receipt", "refused"]
+    assert [answer.type for answer in studio.viewer(live).answers] == ["receipt", "refused"]
     for future in opening:
         with pytest.raises(Refusal, match="the studio is closing"):
             future.result(0)
@@ -107,11 +107,11 @@ def test_who_waits_when_the_studio_closes_is_answered(studio: Studio) -> None:
 def test_the_thread_tells_stories_and_ends(studio: Studio) -> None:
     engine, answers = studio.engine, []
     engine.start()
-    telling = engine.begin("a fox").result(10)
-    engine.offer(telling, command(type="shoot", id="1", prompt="runs", chunks=2), answers.append)
+    live = engine.begin("a fox").result(10)
+    engine.offer(live, command(type="shoot", id="1", prompt="runs", chunks=2), answers.append)
     until(lambda: len(studio.order) == 2)
     engine.close()
-    engine.offer(telling, command(type="pause", id="2"), answers.append)
+    engine.offer(live, command(type="pause", id="2"), answers.append)
     assert [answer.type for answer in answers] == ["receipt", "refused"]
     with pytest.raises(Refusal, match="the studio is closing"):
         engine.begin().result(10)
@@ -123,8 +123,8 @@ def test_a_viewer_that_breaks_its_promise_harms_no_other(studio: Studio) -> None
     bad, good = engine.begin().result(10), engine.begin().result(10)
     bad.listen(lambda event: 1 / 0)
     good.listen(seen.append)
-    for telling in (bad, good):
-        engine.offer(telling, command(type="shoot", id="1", prompt="runs", chunks=1), lambda answer: None)
+    for live in (bad, good):
+        engine.offer(live, command(type="shoot", id="1", prompt="runs", chunks=1), lambda answer: None)
     until(lambda: any(isinstance(event, ShotChanged) and event.state == "done" for event in seen))
     engine.close()
 
@@ -139,8 +139,8 @@ def until(done) -> None:
 def test_an_error_with_one_storys_chunk_costs_no_other_its_own(studio: Studio, monkeypatch) -> None:
     """The one that failed tells again what it could not save."""
     one, other = studio.begin(), studio.begin()
-    for telling in (one, other):
-        studio.send(telling, type="shoot", prompt="runs", chunks=3)
+    for live in (one, other):
+        studio.send(live, type="shoot", prompt="runs", chunks=3)
     studio.run(1)
     append = studio.store.append_chunk
 
@@ -160,46 +160,46 @@ def test_an_error_with_one_storys_chunk_costs_no_other_its_own(studio: Studio, m
 
 
 def test_a_hole_in_the_library_is_noticed(studio: Studio, make_studio) -> None:
-    telling = studio.begin()
-    studio.send(telling, type="shoot", prompt="runs", chunks=3)
+    live = studio.begin()
+    studio.send(live, type="shoot", prompt="runs", chunks=3)
     studio.run()
     with studio.store._transaction() as connection:
         connection.execute(delete(chunks).where(chunks.c.chunk == 1))
     with pytest.raises(
         ValueError, match="chunk 3 of shot 1, take 1, but the story leads to chunk 2 of shot 1"
     ):
-        make_studio(studio.store).open(telling.story)
+        make_studio(studio.store).open(live.story)
 
 
 def test_a_story_that_is_closed_is_let_go_of_at_once(studio: Studio, make_studio) -> None:
     """Its caches are large: they must not wait for a garbage collection."""
-    telling = studio.begin()
+    live = studio.begin()
     for prompt in ("runs", "sleeps"):
-        studio.send(telling, type="shoot", prompt=prompt, chunks=2)
+        studio.send(live, type="shoot", prompt=prompt, chunks=2)
         studio.run()
     again = make_studio(studio.store.copy())
     sessions = [
-        weakref.ref(telling.directed.session),
-        weakref.ref(again.open(telling.story).directed.session),
+        weakref.ref(live.director.session),
+        weakref.ref(again.open(live.story).director.session),
     ]
     gc.collect()
     gc.disable()
     try:
         for where in (studio, again):
-            closed = where.engine.let_go(telling.story)
+            closed = where.engine.let_go(live.story)
             while not closed.done():
                 where.engine.turn()
-        del telling, closed
+        del live, closed
         assert [session() for session in sessions] == [None, None]
     finally:
         gc.enable()
 
 
 def test_a_failure_that_is_over_is_over_in_the_library_too(studio: Studio, make_studio) -> None:
-    telling = studio.begin()
-    studio.send(telling, type="shoot", prompt="runs", chunks=2)
-    telling._fail("something", RuntimeError("happened"))
-    assert studio.store.snapshot(telling.story).state is State.FAILED
+    live = studio.begin()
+    studio.send(live, type="shoot", prompt="runs", chunks=2)
+    live._fail("something", RuntimeError("happened"))
+    assert studio.store.snapshot(live.story).state is State.FAILED
     again = make_studio(studio.store)
-    again.open(telling.story)
-    assert again.store.snapshot(telling.story).state is State.SHOOTING
+    again.open(live.story)
+    assert again.store.snapshot(live.story).state is State.SHOOTING

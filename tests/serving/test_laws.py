@@ -1,4 +1,4 @@
-"""Laws of a telling, over random commands."""
+"""Laws of a live story, over random commands."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from shotstream.models.cache import DualCache
-from shotstream.serving.events import Receipt, Refused, StateChanged
-from shotstream.serving.states import TRANSITIONS, State, StateMachine
-from shotstream.serving.telling import Telling
+from shotstream.serving.protocol.events import Receipt, Refused, StateChanged
+from shotstream.serving.protocol.states import TRANSITIONS, State, StateMachine
+from shotstream.serving.story.live_story import LiveStory
 from tests.serving.conftest import FOX, Studio, studios
 
 pytestmark = pytest.mark.cpu
@@ -67,20 +67,20 @@ steps = st.lists(scenes, min_size=4, max_size=14).map(
 )
 
 
-def follow(studio: Studio, telling: Telling, steps: list[dict], start: int = 0) -> None:
+def apply(studio: Studio, live: LiveStory, steps: list[dict], start: int = 0) -> None:
     """Command number n has the id n; all are answered before the next. Shot -1 is the newest."""
     for number, step in enumerate(steps, start):
         if step:
-            newest = {"shot": max(0, len(telling.snapshot.shots) - 1)} if step.get("shot") == -1 else {}
-            studio.send(telling, str(number), **{**step, **newest})
+            newest = {"shot": max(0, len(live.snapshot.shots) - 1)} if step.get("shot") == -1 else {}
+            studio.send(live, str(number), **{**step, **newest})
         else:
             studio.engine.turn()
-            studio.show_newest(telling)
+            studio.show_newest(live)
             studio.clock.now += 0.05
 
 
-def told(studio: Studio, telling: Telling) -> tuple:
-    return studio.viewer(telling).film(), studio.viewer(telling).answers, telling.snapshot
+def told(studio: Studio, live: LiveStory) -> tuple:
+    return studio.viewer(live).film(), studio.viewer(live).answers, live.snapshot
 
 
 @settings(max_examples=20, deadline=None)
@@ -90,12 +90,12 @@ def test_a_story_goes_on_from_its_library_bit_for_bit(pipeline, steps: list[dict
     limits = {"prompt_characters": 60, "shot_seconds": 5.0, "open_stories": 2}
     with studios(pipeline) as make_studio:
         straight = make_studio(**limits)
-        telling = straight.begin()
-        follow(straight, telling, steps)
+        live = straight.begin()
+        apply(straight, live, steps)
         moment = data.draw(st.integers(0, len(steps)))
         first = make_studio(**limits)
         began = first.begin()
-        follow(first, began, steps[:moment])
+        apply(first, began, steps[:moment])
         chance = data.draw(st.randoms(use_true_random=False))
         for still in sorted(first.store.folder.glob("stories/*/stills/*")):
             if chance.random() < 0.3:  # a kill was quicker
@@ -103,13 +103,13 @@ def test_a_story_goes_on_from_its_library_bit_for_bit(pipeline, steps: list[dict
         second = make_studio(first.store, **limits)
         resumed = second.open(began.story)
         assert resumed.snapshot == began.snapshot == second.store.snapshot(began.story)
-        follow(second, resumed, steps[moment:], moment)
-        film, answers, snapshot = told(straight, telling)
+        apply(second, resumed, steps[moment:], moment)
+        film, answers, snapshot = told(straight, live)
         one, two = told(first, began), told(second, resumed)
         assert one[0] + two[0] == film
         assert without_branches(one[1] + two[1]) == without_branches(answers)
         assert resumed.snapshot == snapshot
-        assert State.FAILED not in [event.state for event in straight.viewer(telling).of(StateChanged)]
+        assert State.FAILED not in [event.state for event in straight.viewer(live).of(StateChanged)]
 
 
 @settings(max_examples=15, deadline=None)
@@ -120,9 +120,9 @@ def test_no_command_copies_the_cache(pipeline, steps: list[dict]) -> None:
         patch.setattr(DualCache, "state_dict", None)
         patch.setattr(DualCache, "load_state_dict", None)
         studio = make_studio(prompt_characters=60)
-        telling = studio.begin()
-        follow(studio, telling, [*steps, {"type": "stop"}])
-        assert State.FAILED not in [event.state for event in studio.viewer(telling).of(StateChanged)]
+        live = studio.begin()
+        apply(studio, live, [*steps, {"type": "stop"}])
+        assert State.FAILED not in [event.state for event in studio.viewer(live).of(StateChanged)]
 
 
 def without_branches(answers: list) -> list:
@@ -136,17 +136,17 @@ def test_sending_again_does_nothing(pipeline, steps: list[dict], data) -> None:
     """A command that was taken is answered by its old receipt, at any later time, after a restart too."""
     with studios(pipeline) as make_studio:
         studio = make_studio(prompt_characters=60)
-        telling = studio.begin()
-        follow(studio, telling, steps)
+        live = studio.begin()
+        apply(studio, live, steps)
         if data.draw(st.booleans()):
             studio = make_studio(studio.store, prompt_characters=60)
-            telling = studio.open(telling.story)
-        before, entries = telling.snapshot, studio.store.load(telling.story).entries
-        for entry in studio.store.load(telling.story).commands:
-            again = studio.send(telling, **entry.command.model_dump(exclude_none=True))
+            live = studio.open(live.story)
+        before, entries = live.snapshot, studio.store.load(live.story).entries
+        for entry in studio.store.load(live.story).commands:
+            again = studio.send(live, **entry.command.model_dump(exclude_none=True))
             assert again == entry.receipt
-        assert telling.snapshot == before
-        assert studio.store.load(telling.story).entries == entries
+        assert live.snapshot == before
+        assert studio.store.load(live.story).entries == entries
 
 
 @settings(max_examples=10, deadline=None)
@@ -155,16 +155,16 @@ def test_every_command_is_answered_once(pipeline, steps: list[tuple[int, dict]])
     """Of two stories, in any order, and where more are sent than fit into the queue."""
     with studios(pipeline) as make_studio:
         studio = make_studio(queued_commands=4)
-        tellings = [studio.begin(), studio.begin()]
+        open_stories = [studio.begin(), studio.begin()]
         for number, (which, step) in enumerate(steps):
             if step:
-                studio.offer(tellings[which], str(number), **step)
+                studio.offer(open_stories[which], str(number), **step)
             else:
                 studio.engine.turn()
         studio.engine.turn()
-        for which, telling in enumerate(tellings):
+        for which, live in enumerate(open_stories):
             sent = [str(number) for number, (whose, step) in enumerate(steps) if whose == which and step]
-            answers = studio.viewer(telling).answers
+            answers = studio.viewer(live).answers
             assert sorted(answer.id for answer in answers) == sorted(sent)
             assert all(isinstance(answer, Receipt | Refused) for answer in answers)
 
@@ -177,20 +177,20 @@ class AnyOrder(RuleBasedStateMachine):
         self.machine = StateMachine()
 
     @precondition(lambda self: self.machine.state is not State.FAILED)
-    @rule(happening=st.sampled_from(sorted(TRANSITIONS)))
-    def happen(self, happening: str) -> None:
+    @rule(event=st.sampled_from(sorted(TRANSITIONS)))
+    def happen(self, event: str) -> None:
         machine = self.machine
-        before, expected = machine.beneath, TRANSITIONS[happening].get(machine.beneath)
-        assert machine.allows(happening) == (expected is not None)
+        before, expected = machine.beneath, TRANSITIONS[event].get(machine.beneath)
+        assert machine.allows(event) == (expected is not None)
         if expected is not None:
-            machine.fire(happening)
+            machine.fire(event)
             assert machine.beneath is expected
-            assert before is expected or happening not in ("pause", "resume")
+            assert before is expected or event not in ("pause", "resume")
 
     @rule()
     def fail(self) -> None:
         self.machine.fail("the disk is full")
-        assert [happening for happening in TRANSITIONS if self.machine.allows(happening)] == ["resume"]
+        assert [event for event in TRANSITIONS if self.machine.allows(event)] == ["resume"]
 
     @precondition(lambda self: self.machine.state in (State.FAILED, State.PAUSED))
     @rule()
@@ -205,7 +205,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert (machine.state is State.FAILED) == (machine.reason is not None)
         assert machine.beneath not in (State.PAUSED, State.FAILED)
         assert machine.running == any(
-            machine.beneath in TRANSITIONS[happening] for happening in ("cut", "chunk made")
+            machine.beneath in TRANSITIONS[event] for event in ("cut", "chunk made")
         )
 
 

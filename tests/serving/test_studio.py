@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from shotstream.serving.events import Limits, Receipt
-from shotstream.serving.served import ServedModel
+from shotstream.serving.protocol.events import Limits, Receipt
+from shotstream.serving.served_model import ServedModel
 from shotstream.serving.storage.store import Store
 from shotstream.serving.studio import Studio
 from tests.serving.conftest import command

@@ -43,7 +43,7 @@ def tell(pipeline) -> torch.Tensor:
 def test_without_a_gpu_nothing_is_done_unless_asked_for():
     assert MODES[choose_mode("auto", CPU).value] == Speed()
     assert choose_mode("fast", CPU).value == "fast"
-    assert choose_mode("auto", torch.device("cuda")).value == "exact"
+    assert choose_mode("auto", torch.device("cuda")).value == "compiled"
     with pytest.raises(ValueError, match="no mode 'turbo'; give auto, plain, exact, fast"):
         choose_mode("turbo", CPU)
 
@@ -289,7 +289,7 @@ def test_blocks_that_cannot_be_compiled_run_as_they_are(make_pipeline, compiling
 
     pipeline = make_pipeline()
     compiling(refuse)
-    chosen = dict(prepare(pipeline, MODES["exact"]))
+    chosen = dict(prepare(pipeline, MODES["compiled"]))
     assert chosen["blocks"].value == "as they are"
     assert "an operation is not supported" in chosen["blocks"].reason
     assert pipeline.compiled_for is None
@@ -309,7 +309,7 @@ def test_an_attention_that_cannot_be_compiled_is_given_up_before_compiling_is(
         return "it is odd" if backend.value != "native" else honest(pipeline, size)
 
     monkeypatch.setattr(speed, "_compile_blocks", compile_blocks)
-    chosen = dict(prepare(pipeline, MODES["exact"]))
+    chosen = dict(prepare(pipeline, MODES["compiled"]))
     assert chosen["attention"] == Choice("native", "_native_math cannot be compiled: it is odd")
     assert chosen["blocks"].value == "compiled"
 
@@ -427,7 +427,7 @@ def test_compiled_blocks_give_the_same_and_are_compiled_once(make_pipeline):
     pipeline, compiled = make_pipeline(), make_pipeline()
     try:
         counters.clear()
-        chosen = dict(prepare(compiled, MODES["exact"]))
+        chosen = dict(prepare(compiled, MODES["compiled"]))
         assert chosen["blocks"].value == "compiled"
         assert not counters["graph_break"]
         assert counters["stats"]["unique_graphs"]

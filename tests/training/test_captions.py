@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from shotstream.training.captions import NOT_ASKED, SINGLE_WORDS, WHOLE_CAPTION, CaptionsStage, _word_targets
+from shotstream.training.fresh_networks import make_captions
 from shotstream.training.learner import Learner
-from shotstream.training.networks import make_captions
 from shotstream.training.settings import CaptionsSettings, Loop, Optimiser
 from shotstream.training.stage import step_generator
 from shotstream.world.sampler import sample_story

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKLWan
 from torch import nn
 from transformers import UMT5Config, UMT5EncoderModel
 
-from shotstream.benchmark.story import SETTING, prompt
+from shotstream.benchmark.timed_story import SETTING, prompt
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.loading.folders import SHIPPED
 from shotstream.loading.networks import cast_weights

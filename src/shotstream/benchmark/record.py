@@ -41,7 +41,7 @@ class Settings(Part):
     transformer_only: bool
     """Whether captions, stills and decoding are left out."""
     mode: str
-    """plain, exact or fast: what was done is in the record under ``computing``."""
+    """plain, compiled or fast: what was done is in the record under ``computing``."""
     decoder: str | None
     """Which decoder makes the live frames; None for the model's only one."""
     shots: int

@@ -124,7 +124,7 @@ def tell_shot(loop: ChunkLoop, opening: Opening, chunks: int, watch: LoopWatch) 
             loop.commit(loop.denoise(opening.own_index, chunk))
         operations = watch.operations - before
         if chunk in (1, chunks - 1):
-            sizes.append(live_bytes() - _storage_bytes(loop.rollout.kept))
+            sizes.append(count_tensor_bytes() - _storage_bytes(loop.rollout.kept))
     return WatchedShot(operations, sizes[0], sizes[-1], loop.cache.stored(0)[0].untyped_storage())
 
 
@@ -135,7 +135,7 @@ def layer_elements(cache: DualCache) -> int:
     return cache.batch * frames * cache.tokens_per_frame * heads * size
 
 
-def live_bytes() -> int:
+def count_tensor_bytes() -> int:
     """Bytes of all tensors that Python can reach, shared storage counted once."""
     gc.collect()
     return _storage_bytes(item for item in gc.get_objects() if issubclass(type(item), Tensor))

@@ -32,7 +32,7 @@ def bench(
     width: Annotated[int | None, typer.Option(help="Of the pictures \\[default: as trained]")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    mode: Annotated[str, typer.Option(help="auto, plain, exact or fast, as for generate.")] = "auto",
+    mode: Annotated[str, typer.Option(help="auto, plain, compiled or fast, as for generate.")] = "auto",
     decoder: Annotated[str | None, typer.Option(help="full or tiny, where the model has both.")] = None,
     loop: Annotated[
         bool, typer.Option("--loop", help="The transformer only: no captions, no pixels.")
@@ -55,7 +55,7 @@ def bench(
     if compare:
         _compare(*compare, allowed=allowed, counts_only=counts, force=force)
         return
-    from shotstream.benchmark.tables import record_table
+    from shotstream.benchmark.printing import record_table
     from shotstream.streaming.speed import choose_mode
 
     pipeline, settings = _make(random or model, random is not None, device, dtype)
@@ -63,7 +63,7 @@ def bench(
     settings = settings.model_copy(
         update={
             "shots": shots,
-            "chunks": chunks if seconds is None else pipeline.tempo.chunks(seconds),
+            "chunks": chunks if seconds is None else pipeline.timing.chunks(seconds),
             "height": height or int(pipeline.config["height"]),
             "width": width or int(pipeline.config["width"]),
             "mode": choose_mode(mode, pipeline._execution_device).value,
@@ -145,8 +145,8 @@ def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool, output: 
 
     from shotstream.benchmark.chunk_loop import ChunkLoop
     from shotstream.benchmark.machine import gpu_driver
-    from shotstream.benchmark.measure import measure
     from shotstream.benchmark.record import MachineFacts, Record
+    from shotstream.benchmark.stopwatch import measure
     from shotstream.benchmark.watch import watch_loop
     from shotstream.machine import provenance as origin
     from shotstream.streaming.speed import MODES, prepare
@@ -199,8 +199,8 @@ def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool, output: 
 
 def _compare(old: Path, new: Path, *, allowed: float, counts_only: bool, force: bool) -> None:
     from shotstream.benchmark.compare import compare, find_baseline
+    from shotstream.benchmark.printing import comparison_table
     from shotstream.benchmark.record import Record
-    from shotstream.benchmark.tables import comparison_table
 
     record = Record.read(new)
     baseline = find_baseline(old, record.settings.case)

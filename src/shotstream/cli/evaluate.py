@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +18,8 @@ from shotstream.cli.generate import console, load, show_warnings
 if TYPE_CHECKING:
     import torch
 
-    from shotstream.evaluation.results import Results
-    from shotstream.evaluation.sources import Assignment, HeldOut, Source
+    from shotstream.evaluation.runner import Evaluation
+    from shotstream.evaluation.sources import HeldOut
     from shotstream.evaluation.tools import Tools
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
@@ -81,9 +82,10 @@ def evaluate(
     Ctrl-C keeps the films that were finished; the same command goes on.
     """
     from shotstream.evaluation import sources, suites
-    from shotstream.evaluation.clips import find_films, knows_the_world
     from shotstream.evaluation.extractors import parse_features
     from shotstream.evaluation.measure import check_packages
+    from shotstream.evaluation.runner import Evaluation
+    from shotstream.evaluation.video_folder import find_films, knows_the_world
     from shotstream.machine.device import choose_device
 
     check_packages()
@@ -96,13 +98,13 @@ def evaluate(
         return prepare(wanted, world, place, judge, aesthetic_head)
 
     if clips == Path(ABLATIONS):
-        say_useless({"--suite": suite}, f"with {ABLATIONS}")
+        warn_unused({"--suite": suite}, f"with {ABLATIONS}")
         asked = sources.HeldOut(stories or 24, shots or 5, first_seed)
         finished = compare(output, model or "mini", device, asked, weights, tables, tools(True))
         raise typer.Exit(0 if finished else 130)
-    say_useless({"--tables": tables}, f"without {ABLATIONS}")
+    warn_unused({"--tables": tables}, f"without {ABLATIONS}")
     if clips:
-        say_useless({"--model": model, "--suite": suite, **options}, "where films are given")
+        warn_unused({"--model": model, "--suite": suite, **options}, "where films are given")
         folders = find_films(clips)
         used = tools(any(map(knows_the_world, folders)))
         source, facts = sources.from_clips(clips, folders), {"shotstream": __version__}
@@ -114,13 +116,13 @@ def evaluate(
             pipeline, facts = load_known(model or "mini", device)
             source = sources.from_model(pipeline, asked)
     else:
-        say_useless(options, "with stories from files")
+        warn_unused(options, "with stories from files")
         tasks, used = suites.from_files(Path(suite)), tools(False)
         if model == DRAWN:
             raise ValueError(f"--model {DRAWN} draws held-out stories only; leave --suite out.")
         pipeline, facts = load_known(model or "mini", device)
         source = sources.from_files(pipeline, Path(suite), tasks)
-    if not measure(source, output, facts, used)[1]:
+    if not measure(Evaluation(source, output, facts, used))[1]:
         raise typer.Exit(130)
 
 
@@ -133,107 +135,56 @@ def prepare(wanted: list[str] | None, world: bool, device: torch.device, *folder
     for name, reason in tools.extractors.refused.items():
         console.print(f"[yellow]Without {name}: {escape(reason)}[/yellow]")
     if tools.judge is None:
-        say_useless({"--judge": folders[0]}, "on films that are not known to be of the story world")
+        warn_unused({"--judge": folders[0]}, "on films that are not known to be of the story world")
     return tools
 
 
-def measure(
-    source: Source, folder: Path, facts: dict[str, Any], tools: Tools
-) -> tuple[dict[str, Any] | None, bool]:
-    """Measure the films of a source and write their report.
-
-    Args:
-        source: The films.
-        folder: Of their results; goes on if it was begun.
-        facts: Of the model.
-        tools: What they are measured with.
+def measure(evaluation: Evaluation) -> tuple[dict[str, Any] | None, bool]:
+    """Measure the missing films with a progress bar, and write the report.
 
     Returns:
-        The report, None without any film; and whether all are measured, as Ctrl-C may end it early.
+        The report, None without any film; and whether all films are measured, as Ctrl-C may end it early.
     """
-    from shotstream.evaluation.results import Results
-
-    settings = {**facts, **source.settings, **tools.settings}
-    results = Results(folder, settings)
-    finished = measure_films(source.films, results, tools)
-    return report(source.films, results, settings, tools), finished
-
-
-def measure_films(films: Sequence[Assignment], results: Results, tools: Tools) -> bool:
-    """Measure the films that are not in `results` yet, and show how it goes.
-
-    Returns:
-        False if Ctrl-C ended it early; what was measured until then is in the results.
-    """
-    from shotstream.evaluation.measure import examine
-
-    missing = [film for film in films if results.find(film.key) is None]
+    films, missing = evaluation.films, evaluation.missing
     if len(missing) < len(films):
         console.print(f"{len(films) - len(missing)} of {len(films)} films are measured already.")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    try:
-        with show_warnings(), Progress(*columns, console=console) as progress:
-            bar = progress.add_task("", total=len(missing))
-            for assignment in missing:
-                progress.update(bar, description=escape(assignment.name))
-                film = assignment.make()
-                found = examine(film, tools.extractors, tools.judge)
-                results.add(assignment.key, assignment.name, film, found)
-                progress.advance(bar)
-    except KeyboardInterrupt:
-        return False
-    return True
+    finished = False
+    with suppress(KeyboardInterrupt), show_warnings(), Progress(*columns, console=console) as progress:
+        bar = progress.add_task("", total=len(missing))
+        for number, film in enumerate(evaluation.measure()):
+            progress.update(bar, description=escape(film.name), completed=number)
+        progress.update(bar, completed=len(missing))
+        finished = True
+    return report(evaluation), finished
 
 
-def report(
-    films: Sequence[Assignment],
-    results: Results,
-    settings: dict[str, Any],
-    tools: Tools,
-) -> dict[str, Any] | None:
-    """Write the report of the films that are in `results`, say so and return it; None without any film."""
-    from shotstream.evaluation.report import write_report
-    from shotstream.machine.provenance import hardware
-
-    known = [results.find(film.key) for film in films]
-    records = [record for record in known if record is not None]
-    if len(records) < len(films):
-        kept = f"{len(records)} of {len(films)} films are measured and kept; the same command goes on."
-        console.print(f"[yellow]Stopped.[/yellow] {kept}")
-    if not records:
+def report(evaluation: Evaluation) -> dict[str, Any] | None:
+    """Write the report, and print it; None without any film."""
+    films, missing = evaluation.films, evaluation.missing
+    if missing:
+        kept = f"{len(films) - len(missing)} of {len(films)} films are measured and kept"
+        console.print(f"[yellow]Stopped.[/yellow] {kept}; the same command goes on.")
+    written = evaluation.write_report()
+    if written is None:
         return None
-    written = write_report(
-        results.folder,
-        records,
-        settings=settings,
-        hardware=hardware(tools.device),
-        asked_for=len(films),
-        extractors=tools.extractors,
-        judge=tools.judge_facts,
-    )
     table = Table("metric", "mean", "95 % interval", "films")
     for name, summary in written["summary"].items():
         known_interval = summary["low"] is not None
         interval = f"{summary['low']:.3f} to {summary['high']:.3f}" if known_interval else ""
         table.add_row(name, f"{summary['mean']:.3f}", interval, str(summary["n"]))
     console.print(table)
-    console.print(f"Wrote {results.folder}/: report.html, metrics.json, stories.jsonl, stills/")
+    console.print(f"Wrote {evaluation.results.folder}/: report.html, metrics.json, stories.jsonl, stills/")
     return written
 
 
 def compare(
-    output: Path,
-    model: str,
-    device: str,
-    asked: HeldOut,
-    weights: Path,
-    page: Path | None,
-    tools: Tools,
+    output: Path, model: str, device: str, asked: HeldOut, weights: Path, page: Path | None, tools: Tools
 ) -> bool:
-    """Measure a model's variants on the same stories, each in a folder of its own, and write the tables.
+    """Measure a model's variants on the same stories, and write the tables.
 
     Args:
-        output: Folder of those folders, ablations.json and tables.md.
+        output: Folder of the variants' folders, ablations.json and tables.md.
         model: The model.
         device: What it runs on.
         asked: The stories.
@@ -244,26 +195,19 @@ def compare(
     Returns:
         False if Ctrl-C ended it early; the same command goes on.
     """
-    from shotstream.evaluation.sources import from_model
-    from shotstream.evaluation.tables import insert, write_tables
-    from shotstream.evaluation.variants import VARIANTS, build
-    from shotstream.loading.folders import ModelError
-    from shotstream.loading.hashes import hash_parameters
+    from shotstream.evaluation.runner import Evaluation, evaluate_variants
+    from shotstream.evaluation.variant_tables import insert, write_tables
 
     if page is not None:
         insert(page.read_text(encoding="utf-8"), "")  # complains now if it has no place for them
     pipeline, facts = load_known(model, device)
     reports: dict[str, Any] = {}
-    for variant in VARIANTS:
-        try:
-            built = build(variant, pipeline, weights)
-        except ModelError as error:
-            console.print(f"[yellow]Without {escape(variant.title)}: {escape(str(error))}[/yellow]")
+    for variant, evaluation in evaluate_variants(pipeline, asked, weights, output, facts, tools):
+        if not isinstance(evaluation, Evaluation):
+            console.print(f"[yellow]Without {escape(variant.title)}: {escape(str(evaluation))}[/yellow]")
             continue
         console.print(f"[bold]{escape(variant.title)}[/bold]")
-        source = from_model(built, variant.suite(asked), variant.telling)
-        facts |= {"variant": variant.name, "transformer_sha256": hash_parameters(built.transformer)}
-        reports[variant.name], finished = measure(source, output / variant.name, facts, tools)
+        reports[variant.name], finished = measure(evaluation)
         if not finished:
             return False
     write_tables(output, reports, page)
@@ -279,7 +223,7 @@ def load_known(model: str, device: str) -> tuple[ShotStreamPipeline, dict[str, A
     return pipeline, facts | {"weights_sha256": hash_weights(pipeline.fetch(model))}
 
 
-def say_useless(options: Mapping[str, Any], where: str) -> None:
+def warn_unused(options: Mapping[str, Any], where: str) -> None:
     """Warn of options that were given and change nothing."""
     for name, value in options.items():
         if value is not None:

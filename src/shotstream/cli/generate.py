@@ -45,7 +45,7 @@ def generate(
         str, typer.Option(help="Where the text encoder lives: auto, resident, cpu, int8 or release.")
     ] = "auto",
     mode: Annotated[
-        str, typer.Option(help="auto, plain, exact (fast attention, compiled), fast (8-bit layers, too).")
+        str, typer.Option(help="auto, plain, compiled (and fast attention), fast (8-bit layers, too).")
     ] = "auto",
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
@@ -60,7 +60,7 @@ def generate(
         story = story.model_copy(update={"seed": seed})
     enlargement = parse_scale(scale)
     pipeline, facts = load(model, device, dtype, text)
-    facts |= make_fast(pipeline, mode, kv_cache)
+    facts |= apply_mode(pipeline, mode, kv_cache)
     with StoryFolder(output or Path("out") / story_file.stem, enlargement) as folder:
         folder.facts |= facts | {"title": story.title, "setting": story.setting, "seed": story.seed}
         folder.facts["decoder"] = decoder
@@ -211,7 +211,7 @@ def load(
     return pipeline, {"shotstream": __version__, "model": model, **facts}
 
 
-def make_fast(pipeline: ShotStreamPipeline, mode: str, kv_cache: str) -> dict[str, Any]:
+def apply_mode(pipeline: ShotStreamPipeline, mode: str, kv_cache: str) -> dict[str, Any]:
     """Choose the ways to compute, and say why.
 
     Returns:

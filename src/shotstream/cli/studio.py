@@ -16,10 +16,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from shotstream.cli.generate import load, make_fast
+from shotstream.cli.generate import apply_mode, load
 
 if TYPE_CHECKING:
-    from shotstream.serving.served import ServedModel
+    from shotstream.serving.served_model import ServedModel
 
 app = typer.Typer(add_completion=False)
 console = Console(highlight=False, soft_wrap=True)
@@ -55,7 +55,7 @@ def studio(
         str, typer.Option(help="Where the text encoder lives: auto, resident, cpu, int8 or release.")
     ] = "auto",
     mode: Annotated[
-        str, typer.Option(help="auto, plain, exact (fast attention, compiled), fast (8-bit layers, too).")
+        str, typer.Option(help="auto, plain, compiled (and fast attention), fast (8-bit layers, too).")
     ] = "auto",
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
@@ -70,12 +70,12 @@ def studio(
     """Open the studio: a page on which you direct a story and watch it while it is generated."""
     import uvicorn
 
-    from shotstream.serving.events import Limits
+    from shotstream.serving.protocol.events import Limits
     from shotstream.serving.storage.store import Store
     from shotstream.serving.studio import Studio
     from shotstream.serving.web.app import create_app
     from shotstream.serving.web.security import LOOPBACK, Access
-    from shotstream.serving.web.wire import Wire
+    from shotstream.serving.web.strict_websocket import StrictWebSocket
 
     if log_level not in ("warning", "info", "debug"):
         raise ValueError(f"--log-level is {log_level!r}; give warning, info or debug.")
@@ -89,7 +89,7 @@ def studio(
             create_app(Studio(store, served, limits), Access(token)),
             log_level=log_level,
             access_log=log_level != "warning",
-            ws=Wire,
+            ws=StrictWebSocket,
             ws_max_size=_MOST_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # what goes out is compressed already
             timeout_graceful_shutdown=2,
@@ -138,10 +138,10 @@ def _served(
     model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str
 ) -> ServedModel:
     from shotstream.loading.hashes import hash_weights
-    from shotstream.serving.served import ServedModel
+    from shotstream.serving.served_model import ServedModel
 
     pipeline, _ = load(model, device, dtype, text)
-    computing = make_fast(pipeline, mode, kv_cache)["computing"]
+    computing = apply_mode(pipeline, mode, kv_cache)["computing"]
     with console.status("reading the weights' hash"):
         weights = hash_weights(pipeline.fetch(model))
     number = str(pipeline.transformer.dtype).removeprefix("torch.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shotstream.evaluation.film import Film
+from shotstream.evaluation.judged_film import Film
 from shotstream.world.sampler import WorldStory, sample_story
 from shotstream.world.scene import draw_shot
 

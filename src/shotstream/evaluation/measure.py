@@ -12,8 +12,9 @@ from shotstream.evaluation.adherence import Mark, mark_film, shares
 from shotstream.evaluation.catalogue import METRICS
 from shotstream.evaluation.crispness import chunk_jump, sharpness
 from shotstream.evaluation.cuts import detect_cuts
+from shotstream.evaluation.dynamics import motion_speed
 from shotstream.evaluation.extractors import Extractors
-from shotstream.evaluation.film import Film
+from shotstream.evaluation.judged_film import Film
 from shotstream.evaluation.judging import read_shots
 from shotstream.evaluation.metrics import (
     aesthetic,
@@ -24,7 +25,6 @@ from shotstream.evaluation.metrics import (
     text_alignment,
     transition_control,
 )
-from shotstream.evaluation.motion import motion_speed
 from shotstream.world.judge import Judge
 
 

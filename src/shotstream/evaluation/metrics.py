@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from shotstream.evaluation.cuts import match_cuts
-from shotstream.evaluation.motion import DYNAMIC_SPEED
+from shotstream.evaluation.dynamics import DYNAMIC_SPEED
 
 
 def intra_shot_consistency(shots: Sequence[Tensor]) -> float:

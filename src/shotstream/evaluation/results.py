@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shotstream.evaluation.film import Film
+from shotstream.evaluation.judged_film import Film
 from shotstream.evaluation.measure import Examination
-from shotstream.evaluation.stills import strip
+from shotstream.evaluation.thumbnails import strip
 from shotstream.media.files import atomic_path, write_errors, write_text
 
 Record = dict[str, Any]

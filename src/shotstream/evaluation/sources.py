@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shotstream.evaluation import film, suites
-from shotstream.evaluation.clips import fingerprint, read_folder
-from shotstream.evaluation.film import Film, Telling, in_order
+from shotstream.evaluation import judged_film, suites
+from shotstream.evaluation.judged_film import Film, StreamStory, in_order
+from shotstream.evaluation.video_folder import content_key, read_folder
 from shotstream.streaming.pipeline import ShotStreamPipeline
 
 
@@ -53,7 +53,7 @@ def from_clips(folder: Path, films: Sequence[Path]) -> Source:
     assignments = []
     for place in films:
         name = place.resolve().name
-        key = hashlib.sha256(f"{name} {fingerprint(place)}".encode()).hexdigest()
+        key = hashlib.sha256(f"{name} {content_key(place)}".encode()).hexdigest()
         assignments.append(Assignment(name, key, partial(read_folder, place)))
     return Source(assignments, {"clips": str(folder)})
 
@@ -61,21 +61,21 @@ def from_clips(folder: Path, films: Sequence[Path]) -> Source:
 def from_drawing(asked: HeldOut) -> Source:
     """Draw held-out stories as they truly are."""
     films = [
-        Assignment(task.name, task.key, partial(film.drawn, task.world))
+        Assignment(task.name, task.key, partial(judged_film.drawn, task.world))
         for task in asked.tasks()
         if task.world
     ]
     return Source(films, asked.settings)
 
 
-def from_model(pipeline: ShotStreamPipeline, asked: HeldOut, telling: Telling = in_order) -> Source:
+def from_model(pipeline: ShotStreamPipeline, asked: HeldOut, telling: StreamStory = in_order) -> Source:
     """Have a model tell held-out stories, in shots as long as it was trained on."""
-    frames = pipeline.tempo.frames(pipeline.transformer.config["window_chunks"])
+    frames = pipeline.timing.frames(pipeline.transformer.config["window_chunks"])
     films = [
         Assignment(
             task.name,
             task.key,
-            partial(film.tell, pipeline, task.story, attributes=task.attributes, telling=telling),
+            partial(judged_film.tell, pipeline, task.story, attributes=task.attributes, telling=telling),
         )
         for task in asked.tasks(frames=frames)
     ]
@@ -84,5 +84,7 @@ def from_model(pipeline: ShotStreamPipeline, asked: HeldOut, telling: Telling = 
 
 def from_files(pipeline: ShotStreamPipeline, path: Path, tasks: Sequence[suites.Task]) -> Source:
     """Have a model tell stories from files."""
-    films = [Assignment(task.name, task.key, partial(film.tell, pipeline, task.story)) for task in tasks]
+    films = [
+        Assignment(task.name, task.key, partial(judged_film.tell, pipeline, task.story)) for task in tasks
+    ]
     return Source(films, {"suite": str(path)})

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from shotstream.evaluation.film import Telling, in_order
+from shotstream.evaluation.judged_film import StreamStory, in_order
 from shotstream.evaluation.sources import HeldOut
 from shotstream.evaluation.targets import ENDING
 from shotstream.loading.folders import ModelError, align_weights, check_weights, shorten
@@ -31,7 +31,7 @@ class Variant:
 
     name: str
     title: str
-    telling: Telling = in_order
+    telling: StreamStory = in_order
     stage: str = ""
     """Training stage whose transformer replaces the model's own; empty: none does."""
     whole_shots: bool = False
@@ -66,7 +66,7 @@ def one_caption(pipeline: ShotStreamPipeline, story: Story) -> Iterator[Chunk]:
         yield from session.shoot(shot.prompt, shot.seconds, chunks=shot.chunks, seed=shot.seed)
 
 
-def remembering(select: Selection) -> Telling:
+def remembering(select: Selection) -> StreamStory:
     """Choose remembered frames by another rule."""
     return lambda pipeline, story: pipeline.stream(story, select=select)
 

@@ -12,24 +12,24 @@ from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
 
-from shotstream.serving import storyboard
-from shotstream.serving.commands import Command, Playhead
-from shotstream.serving.directed import DirectedStory
-from shotstream.serving.events import Limits
-from shotstream.serving.refusal import Refusal
-from shotstream.serving.retelling import OpenSession, know_takes, retell
-from shotstream.serving.showing import Showing
+from shotstream.serving.protocol.commands import Command, Playhead
+from shotstream.serving.protocol.events import Limits
+from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import MadeWith, StoredStory
-from shotstream.serving.telling import (
+from shotstream.serving.story import storyboard
+from shotstream.serving.story.director import Director
+from shotstream.serving.story.live_story import (
     FIGURES_EVERY_SECONDS,
     Keep,
+    LiveStory,
     Reply,
     Show,
-    Telling,
     keep_nothing,
     show_nobody,
 )
+from shotstream.serving.story.playback import PlaybackTracker
+from shotstream.serving.story.replay import OpenSession, attach_take_loader, replay
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Engine:
         self.limits = limits or Limits()
         self._store, self._open_session, self._made_with = store, open_session, made_with
         self._show, self._keep, self._clock = show, keep, clock
-        self._tellings: dict[str, Telling] = {}
+        self._open_stories: dict[str, LiveStory] = {}
         self._turns: deque[str] = deque()
         self._jobs: Queue[Iterator[None]] = Queue(_MOST_JOBS)
         self._job: Iterator[None] | None = None
@@ -94,10 +94,10 @@ class Engine:
             self._thread.join()
         while self._do_job():
             pass
-        for telling in self._tellings.values():
-            telling.close()
+        for live in self._open_stories.values():
+            live.close()
 
-    def begin(self, setting: str = "", seed: int = 0, title: str = "") -> Future[Telling]:
+    def begin(self, setting: str = "", seed: int = 0, title: str = "") -> Future[LiveStory]:
         """Begin a story.
 
         Its result raises `Refusal` if the setting is too long, too many stories are open or asked for, and
@@ -105,7 +105,7 @@ class Engine:
         """
         return self._submit(self._begin(setting, seed, title))
 
-    def open(self, story: str) -> Future[Telling]:
+    def open(self, story: str) -> Future[LiveStory]:
         """Open a story of the library, or find it open: cheap where `find` does.
 
         Its result raises ``LookupError`` if there is no such story, ``ValueError`` if the model is not the
@@ -117,23 +117,23 @@ class Engine:
         """Close a story here, watched or not; the library has it."""
         return self._submit(self._let_go(story))
 
-    def find(self, story: str) -> Telling | None:
-        """The story, if it is open; it may be closed a moment later, see `Telling.listen`."""
-        return self._tellings.get(story)
+    def find(self, story: str) -> LiveStory | None:
+        """The story, if it is open; it may be closed a moment later, see `LiveStory.listen`."""
+        return self._open_stories.get(story)
 
     @property
-    def tellings(self) -> list[Telling]:
+    def open_stories(self) -> list[LiveStory]:
         """The open stories."""
-        return list(self._tellings.values())
+        return list(self._open_stories.values())
 
-    def offer(self, telling: Telling, command: Command, reply: Reply) -> None:
-        """Hand in a command; see `Telling.offer`."""
-        telling.offer(command, reply)
+    def offer(self, live: LiveStory, command: Command, reply: Reply) -> None:
+        """Hand in a command; see `LiveStory.offer`."""
+        live.offer(command, reply)
         self._wake.set()
 
-    def playhead(self, telling: Telling, playhead: Playhead) -> None:
+    def playhead(self, live: LiveStory, playhead: Playhead) -> None:
         """Say what a viewer shows."""
-        telling.playhead(playhead)
+        live.playhead(playhead)
         self._wake.set()
 
     # ---- the engine's thread ----
@@ -141,19 +141,19 @@ class Engine:
     def turn(self) -> bool:
         """Do what was asked, answer commands, make a chunk; return whether there was anything to do."""
         worked = self._do_job()
-        for telling in list(self._tellings.values()):
-            worked |= telling.attend()
+        for live in list(self._open_stories.values()):
+            worked |= live.attend()
         return self._make_chunk() or worked
 
     def _make_chunk(self) -> bool:
         """Let the story whose turn it is make a chunk; its next turn comes last."""
-        story = next((story for story in self._turns if self._tellings[story].may_work), None)
+        story = next((story for story in self._turns if self._open_stories[story].may_work), None)
         if story is None:
             return False
         self._turns.remove(story)
         self._turns.append(story)
         try:
-            self._tellings[story].make_chunk()
+            self._open_stories[story].make_chunk()
         except Exception as error:  # of a viewer's callback: the chunk is kept
             _log_cut_short(error)
         return True
@@ -201,7 +201,7 @@ class Engine:
             future.set_exception(error)
 
     def _do_job(self) -> bool:
-        """Do one step: telling a long story again must not keep the others waiting."""
+        """Do one step: replaying a long story must not keep the others waiting."""
         try:
             self._job = self._job or self._jobs.get_nowait()
         except Empty:
@@ -210,22 +210,22 @@ class Engine:
             self._job = None
         return True
 
-    def _begin(self, setting: str, seed: int, title: str) -> Job[Telling]:
+    def _begin(self, setting: str, seed: int, title: str) -> Job[LiveStory]:
         most = self.limits.setting_characters
         if len(setting) > most:
             raise Refusal("too_long", f"the setting has {len(setting)} characters; at most {most} are taken")
         self._make_room()
         yield
-        directed = DirectedStory(self._open_session(setting, seed), self._store.picture)
-        board = storyboard.beginning(storyboard.snapshot(directed))
+        director = Director(self._open_session(setting, seed), self._store.picture)
+        board = storyboard.beginning(storyboard.snapshot(director))
         story = self._store.create_story(setting, seed, self._made_with, board, title=title)
-        know_takes(directed, self._store, story)
-        return self._admit(self._store.load(story), directed)
+        attach_take_loader(director, self._store, story)
+        return self._admit(self._store.load(story), director)
 
-    def _open(self, story: str) -> Job[Telling]:
-        if story in self._tellings:
-            return self._tellings[story]
-        stored, showing = self._store.load(story), Showing()
+    def _open(self, story: str) -> Job[LiveStory]:
+        if story in self._open_stories:
+            return self._open_stories[story]
+        stored, playback = self._store.load(story), PlaybackTracker()
         if stored.deleted_seconds is not None:
             raise Refusal("not_found", "the story was put away; bring it back from the library first")
         if stored.made_with != self._made_with:
@@ -235,60 +235,62 @@ class Engine:
             )
         self._make_room()
         show_again = partial(self._show, story, again=True)
-        directed = yield from retell(self._store, stored, self._open_session, show_again)
+        director = yield from replay(self._store, stored, self._open_session, show_again)
         for chunk in stored.chunks:
-            showing.made(chunk)
-        telling = self._admit(stored, directed, showing)
-        self._store.note(story, storyboard.changes(self._store.snapshot(story), telling.snapshot))
-        return telling  # a failure that the library tells of is over
+            playback.made(chunk)
+        live = self._admit(stored, director, playback)
+        self._store.note(story, storyboard.changes(self._store.snapshot(story), live.snapshot))
+        return live  # a failure that the library tells of is over
 
-    def _admit(self, stored: StoredStory, directed: DirectedStory, showing: Showing | None = None) -> Telling:
+    def _admit(
+        self, stored: StoredStory, director: Director, playback: PlaybackTracker | None = None
+    ) -> LiveStory:
         self._make_room()  # a branch may have taken it
-        telling = Telling(
+        live = LiveStory(
             stored,
-            directed,
+            director,
             self._store,
             self._open_session,
             self.limits,
             show=self._show,
             keep=self._keep,
-            showing=showing,
+            playback=playback,
             adopt=self._adopt,
             clock=self._clock,
         )
-        self._tellings[stored.id] = telling
+        self._open_stories[stored.id] = live
         self._turns.append(stored.id)
-        return telling
+        return live
 
-    def _adopt(self, story: str, directed: DirectedStory) -> None:
+    def _adopt(self, story: str, director: Director) -> None:
         """Keep a new branch open if there is room; else it waits in the library."""
-        know_takes(directed, self._store, story)
-        if len(self._tellings) < self.limits.open_stories:
+        attach_take_loader(director, self._store, story)
+        if len(self._open_stories) < self.limits.open_stories:
             try:
-                self._admit(self._store.load(story), directed)
+                self._admit(self._store.load(story), director)
             except Exception as error:  # it is opened when somebody asks for it
                 log.warning("branch %s is not open yet (%s)", story, type(error).__name__)
 
     def _let_go(self, story: str) -> Job[None]:
         yield
-        if telling := self._tellings.get(story):
-            telling.close()
+        if live := self._open_stories.get(story):
+            live.close()
             self._remove(story)
 
     def _remove(self, story: str) -> None:
-        del self._tellings[story]
+        del self._open_stories[story]
         self._turns.remove(story)
 
     def _make_room(self) -> None:
         """Let go of a story that nobody watches, if there are too many: the library has all of it."""
-        if len(self._tellings) < self.limits.open_stories:
+        if len(self._open_stories) < self.limits.open_stories:
             return
-        for story, telling in self._tellings.items():
-            if telling.close(unless_watched=True):
+        for story, live in self._open_stories.items():
+            if live.close(unless_watched=True):
                 self._remove(story)
                 return
         sentence = (
-            f"{len(self._tellings)} stories are open and watched, the most there can be; close one first"
+            f"{len(self._open_stories)} stories are open and watched, the most there can be; close one first"
         )
         raise Refusal("limit", sentence)
 

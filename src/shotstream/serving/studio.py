@@ -11,19 +11,27 @@ from contextlib import suppress
 from threading import Semaphore
 from typing import TypeVar
 
-from shotstream.serving import storyboard
-from shotstream.serving.commands import ChunkPlace, Command, Playhead
+from shotstream.serving.delivery.recorder import Recorder
+from shotstream.serving.delivery.viewers import Viewer
 from shotstream.serving.engine import Engine
-from shotstream.serving.events import ErrorMessage, Event, Limits, Receipt, Refused, Shown, Snapshot
-from shotstream.serving.metrics import Metrics
-from shotstream.serving.recorder import Recorder
-from shotstream.serving.refusal import Refusal
-from shotstream.serving.served import ServedModel
-from shotstream.serving.states import State
+from shotstream.serving.prometheus import Metrics
+from shotstream.serving.protocol.commands import ChunkPlace, Command, Playhead
+from shotstream.serving.protocol.events import (
+    ErrorMessage,
+    Event,
+    Limits,
+    Receipt,
+    Refused,
+    Shown,
+    Snapshot,
+)
+from shotstream.serving.protocol.refusal import Refusal
+from shotstream.serving.protocol.states import State
+from shotstream.serving.served_model import ServedModel
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import MadeWith, NoStory, StoredChunk, StoreError
-from shotstream.serving.telling import Telling
-from shotstream.serving.viewers import Viewer
+from shotstream.serving.story import storyboard
+from shotstream.serving.story.live_story import LiveStory
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
 from shotstream.streaming.session import PromptWarning
@@ -52,7 +60,7 @@ class Channel:
 
     def __init__(self, story: str, loop: asyncio.AbstractEventLoop, metrics: Metrics) -> None:
         self.story = story
-        self.telling: Telling | None = None
+        self.live: LiveStory | None = None
         """The story in the engine, once it is needed there and while it is watched."""
         self.viewers: set[Viewer] = set()
         self.opening: asyncio.Task[None] | None = None
@@ -102,7 +110,7 @@ class Studio:
         self._channels: dict[str, Channel] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._aside = ThreadPoolExecutor(_THREADS_ASIDE, "aside")
-        self._keeper = ThreadPoolExecutor(1, "keeper")
+        self._still_writer = ThreadPoolExecutor(1, "still_writer")
         self._to_keep = Semaphore(_MOST_TO_KEEP)
         self.ready = False
         """Whether the model is warm."""
@@ -127,7 +135,7 @@ class Studio:
         self.ready = False
         await asyncio.to_thread(self.engine.close)
         await asyncio.to_thread(self._recorder.close)
-        await asyncio.to_thread(self._keeper.shutdown)
+        await asyncio.to_thread(self._still_writer.shutdown)
         self._aside.shutdown(wait=False, cancel_futures=True)
 
     # ---- stories ----
@@ -140,12 +148,12 @@ class Studio:
             OSError: If it cannot be saved.
         """
         try:
-            telling = await asyncio.wrap_future(self.engine.begin(setting, seed, title))
+            live = await asyncio.wrap_future(self.engine.begin(setting, seed, title))
         except (Refusal, StoreError, OSError):
             raise
         except Exception as error:  # the model's
             raise Refusal("not_now", f"no story can be begun: {_why_not('to be begun', error)}") from error
-        return telling.story
+        return live.story
 
     async def snapshot(self, story: str) -> Snapshot:
         """A story as it stands: from the engine if it is open there, else from the library.
@@ -153,8 +161,8 @@ class Studio:
         Raises:
             NoStory: If there is no such story.
         """
-        telling = self.engine.find(story)
-        return telling.snapshot if telling else await asyncio.to_thread(self.store.snapshot, story)
+        live = self.engine.find(story)
+        return live.snapshot if live else await asyncio.to_thread(self.store.snapshot, story)
 
     async def made_with(self, story: str) -> MadeWith:
         """What a story was told by.
@@ -187,7 +195,7 @@ class Studio:
         """
         loop = asyncio.get_running_loop()
         try:
-            telling = await self._open(story)
+            live = await self._open(story)
         except Refusal as refusal:
             reply(Refused(id=command.id, code=refusal.code, message=str(refusal)))
         except NoStory:
@@ -199,17 +207,17 @@ class Studio:
             def answer_here(answer: Receipt | Refused) -> None:
                 loop.call_soon_threadsafe(reply, answer)
 
-            self.engine.offer(telling, command, answer_here)
+            self.engine.offer(live, command, answer_here)
 
-    async def _open(self, story: str) -> Telling:
+    async def _open(self, story: str) -> LiveStory:
         """Find a story in the engine, or have it told again there."""
-        telling = self.engine.find(story)
-        if telling is None:
-            telling = await asyncio.wrap_future(self.engine.open(story))
-        self._attach(story, telling)
-        return telling
+        live = self.engine.find(story)
+        if live is None:
+            live = await asyncio.wrap_future(self.engine.open(story))
+        self._attach(story, live)
+        return live
 
-    async def put_away(self, story: str) -> None:
+    async def move_to_trash(self, story: str) -> None:
         """Delete a story, so that it can be brought back: it ends in the engine too.
 
         Raises:
@@ -219,7 +227,7 @@ class Studio:
         await asyncio.to_thread(self.store.delete, story)
         await asyncio.wrap_future(self.engine.let_go(story))
         if channel := self._channels.get(story):
-            channel.telling = None
+            channel.live = None
             channel.tell(
                 ErrorMessage(message="the story was put away; it can be brought back from the library")
             )
@@ -244,9 +252,9 @@ class Studio:
             channel = self._channels[story] = Channel(story, asyncio.get_running_loop(), self.metrics)
         channel.viewers.add(viewer)
         self.metrics.viewers.inc()
-        telling = self.engine.find(story)
-        if telling and self._attach(story, telling):
-            return telling.snapshot  # not before: what changed since then was told to nobody
+        live = self.engine.find(story)
+        if live and self._attach(story, live):
+            return live.snapshot  # not before: what changed since then was told to nobody
         if snapshot.state in _GOES_ON:
             channel.opening = asyncio.create_task(self._go_on(channel, snapshot))
         return snapshot
@@ -299,36 +307,36 @@ class Studio:
         channel.viewers.discard(viewer)
         self.metrics.viewers.dec()
         if not channel.viewers:
-            if channel.telling:
-                channel.telling.unlisten(channel.hear)
+            if channel.live:
+                channel.live.unlisten(channel.hear)
             del self._channels[story]
 
     def playhead(self, story: str, playhead: Playhead) -> None:
         """Say what a viewer shows."""
-        if telling := self.engine.find(story):
-            self.engine.playhead(telling, playhead)
+        if live := self.engine.find(story):
+            self.engine.playhead(live, playhead)
 
     async def _go_on(self, channel: Channel, before: Snapshot) -> None:
         try:
-            telling = await self._open(channel.story)
+            live = await self._open(channel.story)
         except Exception as error:  # as above
             channel.tell(ErrorMessage(message=f"the story does not go on: {_why_not(channel.story, error)}"))
             return
         finally:
             channel.opening = None
-        for change in storyboard.changes(before, telling.snapshot):
+        for change in storyboard.changes(before, live.snapshot):
             channel.tell(change)
 
-    def _attach(self, story: str, telling: Telling) -> bool:
+    def _attach(self, story: str, live: LiveStory) -> bool:
         """Let the viewers of a story, if there are any, hear what the engine says of it.
 
         Returns:
             Whether they do; not if it was closed there just now.
         """
         channel = self._channels.get(story)
-        if channel and channel.telling is not telling and telling.listen(channel.hear):
-            channel.telling = telling
-        return channel is not None and channel.telling is telling
+        if channel and channel.live is not live and live.listen(channel.hear):
+            channel.live = live
+        return channel is not None and channel.live is live
 
     def _missed(self, story: str, after: ChunkPlace | None) -> tuple[list[StoredChunk], bool]:
         """The chunks, and whether all their clips are there."""
@@ -354,7 +362,7 @@ class Studio:
 
     def _keep(self, story: str, frames: Sequence[ContextFrame]) -> None:
         if self._to_keep.acquire(blocking=False):
-            self._keeper.submit(self._keep_stills, story, frames)
+            self._still_writer.submit(self._keep_stills, story, frames)
 
     def _keep_stills(self, story: str, frames: Sequence[ContextFrame]) -> None:
         try:

@@ -20,7 +20,7 @@ from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.rollout import ShotRollout
-from shotstream.streaming.tempo import Tempo
+from shotstream.streaming.timing import ShotTiming
 
 
 class StoryModel(CaptionedPipeline):
@@ -101,10 +101,10 @@ class StoryModel(CaptionedPipeline):
         return self._wrapped[1]
 
     @property
-    def tempo(self) -> Tempo:
+    def timing(self) -> ShotTiming:
         """Seconds, frames and chunks of this model."""
         frames = self.transformer.config["chunk_frames"]
-        return Tempo(self.config["fps"], self.autoencoder.temporal_ratio, frames)
+        return ShotTiming(self.config["fps"], self.autoencoder.temporal_ratio, frames)
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Channels, height and width ``(C, h, w)`` of a latent frame of pictures of a size in pixels."""

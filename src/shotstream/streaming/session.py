@@ -448,13 +448,13 @@ class StorySession:
 
     def _encode_ahead(self, take: Take) -> None:
         """Begin to encode what `Take.look_ahead` foresees."""
-        frames = self.pipeline.tempo.frames(take.length_chunks)
+        frames = self.pipeline.timing.frames(take.length_chunks)
         self._generator.stills.request(take.look_ahead(self.context, frames))
 
     def _frame_prompts(self, record: TakeRecord, chunk: int) -> list[str]:
         """The prompt of every frame of a chunk."""
-        tempo = self.pipeline.tempo
-        return [record.prompt_at(chunk)] * (tempo.frames(chunk + 1) - tempo.first_frame(chunk))
+        timing = self.pipeline.timing
+        return [record.prompt_at(chunk)] * (timing.frames(chunk + 1) - timing.first_frame(chunk))
 
     def _running_take(self) -> Take:
         if self._take is None:
@@ -469,21 +469,21 @@ class StorySession:
         Raises:
             ValueError: If it is impossible.
         """
-        tempo = self.pipeline.tempo
+        timing = self.pipeline.timing
         if seconds is not None and chunks is not None:
             raise ValueError("give the length of a shot either in seconds or in chunks")
         if seconds is not None:
-            chunks = tempo.chunks(seconds, after=after)
+            chunks = timing.chunks(seconds, after=after)
         if chunks is None:
             chunks = int(self.pipeline.transformer.config["window_chunks"])
         if chunks < 1:
             raise ValueError(f"a shot of {chunks} chunks shows nothing; give at least 1")
         total = after + chunks
         most = MOST_PICTURE_BYTES // (self.height * self.width * 3)
-        if tempo.frames(total) > most:
+        if timing.frames(total) > most:
             raise ValueError(
-                f"a shot of {tempo.seconds(total):.0f} seconds is too long to be kept until its cut; "
-                f"cut after {most / tempo.fps:.0f} seconds at most"
+                f"a shot of {timing.seconds(total):.0f} seconds is too long to be kept until its cut; "
+                f"cut after {most / timing.fps:.0f} seconds at most"
             )
         return chunks
 

@@ -70,7 +70,7 @@ class ShotGenerator:
     @property
     def chunk_shape(self) -> tuple[int, ...]:
         """Shape of a chunk's latents, ``(1, F, C, h, w)``."""
-        return 1, self.pipeline.tempo.chunk_frames, *self._latent_shape
+        return 1, self.pipeline.timing.chunk_frames, *self._latent_shape
 
     def open(self, record: TakeRecord, length_chunks: int) -> Take:
         """Open a take; nothing is computed before its first chunk.
@@ -156,7 +156,7 @@ class ShotGenerator:
             first_frame=len(take.prompts),
             last=record.chunks + 1 == take.length_chunks,
             prompt=record.prompt_at(record.chunks),
-            fps=self.pipeline.tempo.fps,
+            fps=self.pipeline.timing.fps,
             latents=latents,
             seconds={"decode": decoding},
             full=full,

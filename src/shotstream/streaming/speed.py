@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -61,10 +62,14 @@ class Speed:
 
 MODES = {
     "plain": Speed(),
-    "exact": Speed(attention=True, fuse=True, compile=True),
+    "compiled": Speed(attention=True, fuse=True, compile=True),
     "fast": Speed(attention=True, fuse=True, compile=True, float8=True),
 }
-"""``plain`` does nothing; ``exact`` differs by rounding only; ``fast`` computes in fewer bits, too."""
+"""``plain`` does nothing; ``compiled`` differs by rounding only; ``fast`` computes in fewer bits, too."""
+
+
+FORMER_MODES = {"exact": "compiled"}
+"""Former names of modes, which still work."""
 
 
 def choose_mode(name: str, device: torch.device) -> Choice[str]:
@@ -77,12 +82,20 @@ def choose_mode(name: str, device: torch.device) -> Choice[str]:
     Raises:
         ValueError: If there is no such mode.
     """
+    if name in FORMER_MODES:
+        current = FORMER_MODES[name]
+        warnings.warn(
+            f"the mode {name!r} is called {current!r} now; the old name goes with the next version",
+            FutureWarning,
+            stacklevel=2,
+        )
+        name = current
     if name not in ("auto", *MODES):
         raise ValueError(f"there is no mode {name!r}; give auto, {', '.join(MODES)}")
     if name != "auto":
         return Choice(name, "asked for")
     if device.type == "cuda":
-        return Choice("exact", "a GPU")
+        return Choice("compiled", "a GPU")
     return Choice("plain", "without a GPU compiling takes longer than it saves")
 
 
@@ -290,7 +303,7 @@ def _compile_decoder(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Cho
     if device.type == "cpu":
         return Choice(AS_THEY_ARE, "without a GPU compiling takes longer than it saves")
     started = time.perf_counter()
-    shape = (1, pipeline.tempo.chunk_frames, *pipeline.latent_shape(*size))
+    shape = (1, pipeline.timing.chunk_frames, *pipeline.latent_shape(*size))
     latents = torch.zeros(shape, device=device, dtype=pipeline.vae.dtype)
     try:
         autoencoder.compile_decoder()

@@ -14,8 +14,8 @@ from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
 from shotstream.data.drawn import cut_clips
 from shotstream.data.shards import Shards
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
-from shotstream.training.networks import make_light_autoencoder
-from shotstream.training.pictures import picture_grid
+from shotstream.training.fresh_networks import make_light_autoencoder
+from shotstream.training.progress_pictures import picture_grid
 from shotstream.training.settings import AutoencoderSettings, DecoderSettings
 from shotstream.training.stage import Role, step_generator
 

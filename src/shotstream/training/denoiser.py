@@ -21,7 +21,7 @@ from shotstream.models.captions import Captions
 from shotstream.models.text import CaptionEncoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.rollout import ShotRollout
-from shotstream.training.pictures import picture_grid
+from shotstream.training.progress_pictures import picture_grid
 from shotstream.training.stage import step_generator
 
 

@@ -14,9 +14,7 @@ from shotstream.training.autoencoder import AutoencoderStage
 from shotstream.training.captions import CaptionsStage
 from shotstream.training.causal_init import CausalInitStage
 from shotstream.training.denoiser import Denoiser
-from shotstream.training.judge import JudgeStage
-from shotstream.training.loop import check_parts
-from shotstream.training.networks import (
+from shotstream.training.fresh_networks import (
     make_autoencoder,
     make_captions,
     make_light_autoencoder,
@@ -24,6 +22,8 @@ from shotstream.training.networks import (
     make_transformer,
     transformers_in,
 )
+from shotstream.training.judge import JudgeStage
+from shotstream.training.loop import check_parts
 from shotstream.training.self_forcing import SelfForcingStage
 from shotstream.training.settings import Recipe, StageSettings
 from shotstream.training.stage import Role, Stage

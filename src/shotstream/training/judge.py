@@ -15,7 +15,7 @@ from shotstream.data.shards import Shards
 from shotstream.media.files import write_text
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.streaming.chunk import to_pixels
-from shotstream.training.pictures import picture_grid
+from shotstream.training.progress_pictures import picture_grid
 from shotstream.training.settings import JudgeSettings
 from shotstream.training.spoiling import spoil
 from shotstream.training.stage import Role

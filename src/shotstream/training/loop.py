@@ -24,9 +24,9 @@ from shotstream.machine.device import choose_training_dtype
 from shotstream.media.files import whole_folder
 from shotstream.media.pictures import write_png
 from shotstream.training.distributed import ProcessGroup
+from shotstream.training.fresh_networks import transformers_in
 from shotstream.training.learner import Learner
 from shotstream.training.lesson_timer import LessonTimer
-from shotstream.training.networks import transformers_in
 from shotstream.training.run import RunFolder
 from shotstream.training.settings import StageSettings
 from shotstream.training.stage import Stage, step_generator

@@ -13,7 +13,7 @@ from shotstream.data.next_shot import NextShot, NextShots
 from shotstream.diffusion.losses import flow_matching_loss, stratified
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.training.denoiser import Denoiser, sample_sheet
-from shotstream.training.networks import train_self_attention_only
+from shotstream.training.fresh_networks import train_self_attention_only
 from shotstream.training.settings import Lesson, TeacherSettings
 from shotstream.training.stage import Role, step_generator
 

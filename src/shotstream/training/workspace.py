@@ -27,9 +27,9 @@ from shotstream.training.captions import CaptionsStage
 from shotstream.training.causal_init import CausalInitStage, record_pairs
 from shotstream.training.denoiser import Denoiser
 from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup
+from shotstream.training.fresh_networks import check_base, make_captions, make_schedule, make_transformer
 from shotstream.training.judge import JudgeStage
 from shotstream.training.loop import train
-from shotstream.training.networks import check_base, make_captions, make_schedule, make_transformer
 from shotstream.training.run import RunFolder
 from shotstream.training.self_forcing import SelfForcingStage, own_history, true_history
 from shotstream.training.settings import Recipe, StageSettings

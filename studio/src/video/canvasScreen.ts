@@ -1,16 +1,15 @@
 /** A screen that decodes with WebCodecs and paints on a canvas. */
 
-import { type Decoded, type Decoder, H264Decoder, positionOf } from "./decoder";
+import { type Decoded, H264Decoder, positionOf } from "./decoder";
 import { Pace } from "./pace";
-import { KIND, type Packet, type Position } from "./packet";
-import { RawDecoder } from "./rawDecoder";
+import { H264, type Packet, type Position } from "./packet";
 import type { Screen } from "./screen";
 
 const MOST_BEFORE_DUE = 8;
 
 export class CanvasScreen implements Screen {
   private readonly pace: Pace<Decoded>;
-  private readonly decoders = new Map<number, Decoder>();
+  private readonly decoder: H264Decoder;
   /** The one frame that is wanted; all others are dropped. */
   private wanted?: Position;
   private found?: Decoded;
@@ -22,25 +21,22 @@ export class CanvasScreen implements Screen {
     failed: (message: string) => void,
   ) {
     this.pace = new Pace(fps);
-    const decoded = (picture: Decoded) => this.came(picture);
-    this.decoders.set(KIND.h264, new H264Decoder(decoded, failed));
-    if (__RAW_FRAMES__) this.decoders.set(KIND.rawForDevelopment, new RawDecoder(decoded));
+    this.decoder = new H264Decoder((picture) => this.came(picture), failed);
   }
 
   wantsMore(): boolean {
-    const undecoded = [...this.decoders.values()].reduce((sum, decoder) => sum + decoder.backlog, 0);
-    return this.pace.length + undecoded < MOST_BEFORE_DUE;
+    return this.pace.length + this.decoder.backlog < MOST_BEFORE_DUE;
   }
 
   show(packet: Packet): void {
-    this.decoders.get(packet.kind)?.decode(packet);
+    if (packet.kind === H264) this.decoder.decode(packet);
   }
 
   still(packets: Packet[]): void {
     this.clear();
     this.wanted = packets.at(-1);
     for (const packet of packets) this.show(packet);
-    for (const decoder of this.decoders.values()) decoder.flush();
+    this.decoder.flush();
   }
 
   paint(nowMs: number): Position | undefined {
@@ -52,14 +48,14 @@ export class CanvasScreen implements Screen {
   }
 
   clear(): void {
-    for (const decoder of this.decoders.values()) decoder.reset();
+    this.decoder.reset();
     for (const picture of [...this.pace.clear(), ...this.takeFound()]) picture.close();
     this.wanted = undefined;
   }
 
   close(): void {
     this.clear();
-    for (const decoder of this.decoders.values()) decoder.close();
+    this.decoder.close();
   }
 
   private came(picture: Decoded): void {

@@ -11,17 +11,6 @@ export interface Decoded extends Picture {
   close(): void;
 }
 
-export interface Decoder {
-  /** Frames taken and not decoded yet. */
-  readonly backlog: number;
-  decode(packet: Packet): void;
-  /** Gives out what it holds back; the next frame must be a keyframe. */
-  flush(): void;
-  /** Forgets what was taken; the next frame must be a keyframe. */
-  reset(): void;
-  close(): void;
-}
-
 /**
  * The codec string of an H.264 keyframe in Annex B form, read from its sequence parameter set.
  *
@@ -38,7 +27,7 @@ export function codecOf(annexB: Uint8Array): string | undefined {
 }
 
 /** H.264 by the browser's own decoder. */
-export class H264Decoder implements Decoder {
+export class H264Decoder {
   private decoder?: VideoDecoder;
   private codec?: string;
   private ticket = 0;

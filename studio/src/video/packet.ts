@@ -7,7 +7,8 @@ export interface Position {
   frame: number;
 }
 
-export const KIND = { h264: 1, rawForDevelopment: 3 } as const;
+/** The only kind of binary message: H.264. */
+export const H264 = 1;
 export const HEADER_BYTES = 22;
 
 export interface Packet extends Position {

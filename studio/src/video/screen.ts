@@ -19,7 +19,7 @@ export interface Screen {
 
 /** What this browser can show frames with here: a canvas (WebCodecs), a video element (MSE), or nothing. */
 export function screenKind(): "canvas" | "video" | undefined {
-  if (__RAW_FRAMES__ || "VideoDecoder" in globalThis) return "canvas";
+  if ("VideoDecoder" in globalThis) return "canvas";
   return "MediaSource" in globalThis ? "video" : undefined;
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.serving.endurance.director import Step
+from tests.serving.endurance.surviving_client import Step
 
 SETTING = "An orange cat wearing a top hat is in a meadow on a sunny day."
 

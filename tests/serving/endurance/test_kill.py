@@ -20,14 +20,14 @@ import pytest
 import torch
 from benchmarks.studio_process import StudioProcess, free_port
 
-from shotstream.serving.directed import DirectedStory
-from shotstream.serving.events import Receipt
+from shotstream.serving.protocol.events import Receipt
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredCommand, StoredStory, Swept
+from shotstream.serving.story.director import Director
 from shotstream.streaming.pipeline import ShotStreamPipeline
-from tests.serving.endurance.director import ChunkKey, Director
 from tests.serving.endurance.forked import ForkedStudio
 from tests.serving.endurance.script import SCRIPT, SETTING
+from tests.serving.endurance.surviving_client import ChunkKey, SurvivingClient
 
 pytestmark = pytest.mark.cpu
 
@@ -49,7 +49,7 @@ class Trial:
     def __init__(self, folder: Path) -> None:
         self.store, self.port = folder / "library", free_port()
         self.chance = random.Random(0)
-        self.directors: list[Director] = []
+        self.directors: list[SurvivingClient] = []
         self.kept: set[ChunkKey] = set()
         """Chunks of the running story that were in the library at the last kill."""
         self.restarts: list[dict[str, float]] = []
@@ -82,17 +82,17 @@ class Trial:
             studio.stop()
         self.check(self.directors[-1], sweeping=True)
 
-    def _director(self, studio: StudioProcess) -> Director:
+    def _director(self, studio: StudioProcess) -> SurvivingClient:
         """Whose story is told: a new one after the end of the last."""
         if not self.directors or self.directors[-1].done:
             studio.wait_ready()
             seed = len(self.directors)
-            self.directors.append(Director(studio.begin_story(SETTING, seed), SCRIPT))
+            self.directors.append(SurvivingClient(studio.begin_story(SETTING, seed), SCRIPT))
             self.kept = set()
         return self.directors[-1]
 
     async def _wait(
-        self, studio: StudioProcess, director: Director, directing: asyncio.Task[None], early: bool
+        self, studio: StudioProcess, director: SurvivingClient, directing: asyncio.Task[None], early: bool
     ) -> None:
         """Wait until it is time to kill."""
         if early:
@@ -117,7 +117,7 @@ class Trial:
             life = self.chance.uniform(0, LONGEST_LIFE_SECONDS)
             await asyncio.wait_for(asyncio.shield(directing), life)
 
-    def check(self, director: Director, *, sweeping: bool) -> None:
+    def check(self, director: SurvivingClient, *, sweeping: bool) -> None:
         """What came to the client is in the library, in the same order; else the server sweeps."""
         with Store(self.store) as store:
             if sweeping:
@@ -168,12 +168,12 @@ def test_the_studio_is_killed_and_goes_on_bit_for_bit(tmp_path):
 
 def compare(store: Store, stored: StoredStory, pipeline: ShotStreamPipeline) -> int:
     """Tell a story from its commands alone, in one go: every chunk has the same bits; return how many."""
-    story = DirectedStory(pipeline.open(stored.setting, stored.seed), store.picture)
+    story = Director(pipeline.open(stored.setting, stored.seed), store.picture)
     latents: dict[tuple[int, int], list[torch.Tensor]] = {}
     story.find_take = lambda *place: story.session.decode(latents[place]).__getitem__
     for entry in stored.entries:
         if isinstance(entry, StoredCommand):
-            story.follow(entry.command)
+            story.apply(entry.command)
         else:
             story.prepare_chunk(most_chunks=1000)
             made = story.session.next_chunk()

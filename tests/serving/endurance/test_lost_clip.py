@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from shotstream.serving.served import ServedModel
+from shotstream.serving.delivery.viewers import Viewer
+from shotstream.serving.served_model import ServedModel
 from shotstream.serving.storage.store import Store
 from shotstream.serving.studio import Studio
-from shotstream.serving.viewers import Viewer
 from tests.serving.conftest import command
 
 pytestmark = pytest.mark.cpu

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shotstream.serving.storage.stored import NewBranch, StoredParent, new_id
-from tests.serving.storage.telling import begin, chunk, command
+from tests.serving.storage.numbered_story import begin, chunk, command
 
 pytestmark = pytest.mark.cpu
 

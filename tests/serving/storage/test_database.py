@@ -9,10 +9,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, event, text
 
 from shotstream.serving.storage.database import open_database
+from shotstream.serving.storage.schema import metadata
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoreError
-from shotstream.serving.storage.tables import metadata
-from tests.serving.storage.telling import begin, journal
+from tests.serving.storage.numbered_story import begin, journal
 
 pytestmark = pytest.mark.cpu
 

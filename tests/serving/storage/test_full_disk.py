@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from shotstream.media.files import DiskFull
 from shotstream.serving.storage.store import Store
-from tests.serving.storage.telling import begin, card, check, check_board, chunk, journal
+from tests.serving.storage.numbered_story import begin, card, check, check_board, chunk, journal
 
 pytestmark = pytest.mark.cpu
 
@@ -83,7 +83,7 @@ import sys
 from pathlib import Path
 from shotstream.media.files import DiskFull
 from shotstream.serving.storage.store import Store
-from tests.serving.storage.telling import begin, check, check_board, journal
+from tests.serving.storage.numbered_story import begin, check, check_board, journal
 
 disk = Path(sys.argv[1])
 ballast = disk / "ballast"

@@ -10,7 +10,7 @@ import pytest
 
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import Swept
-from tests.serving.storage.telling import begin, check, check_board, write_for_ever
+from tests.serving.storage.numbered_story import begin, check, check_board, write_for_ever
 
 pytestmark = pytest.mark.cpu
 
@@ -21,7 +21,7 @@ LONGEST_SECONDS = 0.3
 def test_every_entry_whose_call_returned_outlives_kill_9(tmp_path):
     library, receipts = tmp_path / "library", tmp_path / "receipts"
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["tests.serving.storage.telling"])
+    processes.set_forkserver_preload(["tests.serving.storage.numbered_story"])
     chance = random.Random(0)
     kept = 0
     for _ in range(KILLS):

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.serving.storage.telling import begin
+from tests.serving.storage.numbered_story import begin
 
 pytestmark = pytest.mark.cpu
 

@@ -6,11 +6,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shotstream.serving import events
-from shotstream.serving.events import Change, Deleted, MemoryChanged, MemoryFrame, ShotCard, StateChanged
-from shotstream.serving.states import State
+from shotstream.serving.protocol import events
+from shotstream.serving.protocol.events import (
+    Change,
+    Deleted,
+    MemoryChanged,
+    MemoryFrame,
+    ShotCard,
+    StateChanged,
+)
+from shotstream.serving.protocol.states import State
 from shotstream.serving.storage.stored import StoreError
-from tests.serving.storage.telling import begin, card, chunk, command
+from tests.serving.storage.numbered_story import begin, card, chunk, command
 
 pytestmark = pytest.mark.cpu
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import NoStory, StoredCommand, StoreError
-from tests.serving.storage.telling import (
+from tests.serving.storage.numbered_story import (
     MADE_WITH,
     ONE_SHOT,
     begin,
@@ -132,7 +132,7 @@ def try_to_open(library, answer) -> None:
 
 def test_a_library_is_open_in_one_process_at_a_time(tmp_path):
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["tests.serving.storage.telling"])
+    processes.set_forkserver_preload(["tests.serving.storage.numbered_story"])
     here, there = processes.Pipe(duplex=False)
     with Store(tmp_path):
         process = processes.Process(target=try_to_open, args=(tmp_path, there))
@@ -193,9 +193,9 @@ asked = st.one_of(
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(asked | st.none(), max_size=8))
-def test_any_telling_reads_back_in_order(store, telling):
+def test_any_telling_reads_back_in_order(store, live):
     story, expected = begin(store), []
-    for number, fields in enumerate(telling):
+    for number, fields in enumerate(live):
         if fields is None:
             expected.append(store.append_chunk(story, chunk(number, latents=latents(number))))
         else:

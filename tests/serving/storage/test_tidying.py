@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shotstream.serving.storage.stored import StoreError, Swept
-from tests.serving.storage.telling import begin, check, check_board, journal
+from tests.serving.storage.numbered_story import begin, check, check_board, journal
 
 pytestmark = pytest.mark.cpu
 
@@ -68,7 +68,7 @@ def test_sweeping_removes_what_no_row_speaks_of_and_reports_what_is_gone(store):
     paths[1].unlink()
     swept = store.sweep()
     assert sorted(swept.removed) == sorted(swept_away)
-    assert (swept.missing, swept.strangers) == ([paths[1]], [stranger.parents[1]])
+    assert (swept.missing, swept.unknown_folders) == ([paths[1]], [stranger.parents[1]])
     assert sorted(paths[0].parent.iterdir()) == [paths[0], paths[2]]
     assert list(clips[0].parent.iterdir()) == [clips[0]]
     assert stranger.exists()

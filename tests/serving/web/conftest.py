@@ -24,9 +24,9 @@ from fastapi import FastAPI
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from shotstream.serving.events import Limits
-from shotstream.serving.protocol import HEADER_BYTES, VideoHeader
-from shotstream.serving.served import ServedModel
+from shotstream.serving.protocol.events import Limits
+from shotstream.serving.protocol.messages import HEADER_BYTES, VideoHeader
+from shotstream.serving.served_model import ServedModel
 from shotstream.serving.studio import Studio
 from shotstream.serving.web.app import create_app
 from shotstream.serving.web.security import Access
@@ -293,7 +293,7 @@ def told(server: Server) -> str:
         while (1, 1) not in viewer.clips:
             viewer.hear()
         viewer.watch_shot(1)
-        until(lambda: server.studio.engine.tellings and _idle(server, story))
+        until(lambda: server.studio.engine.open_stories and _idle(server, story))
     return story
 
 

@@ -30,9 +30,9 @@ from schemathesis.specs.openapi.checks import (
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from shotstream.serving.commands import Command, Directive
-from shotstream.serving.events import Limits
-from shotstream.serving.protocol import ProtocolError, read_message
+from shotstream.serving.protocol.commands import Command, Directive
+from shotstream.serving.protocol.events import Limits
+from shotstream.serving.protocol.messages import ProtocolError, read_message
 from tests.serving.conftest import MEMORY, Library
 from tests.serving.web.conftest import LONG, MESSAGE_BYTES, Server, serving
 from tests.serving.web.test_uploads import picture

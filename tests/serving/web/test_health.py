@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from shotstream import __version__
-from shotstream.serving.served import ServedModel
+from shotstream.serving.served_model import ServedModel
 from tests.serving.web.conftest import Server, serving, until
 
 pytestmark = pytest.mark.cpu

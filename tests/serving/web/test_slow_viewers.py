@@ -10,9 +10,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from shotstream.serving.events import ErrorMessage
-from shotstream.serving.film import StoryFilm
-from shotstream.serving.viewers import MOST_CLIPS, MOST_EVENTS
+from shotstream.serving.delivery.export import StoryFilm
+from shotstream.serving.delivery.viewers import MOST_CLIPS, MOST_EVENTS
+from shotstream.serving.protocol.events import ErrorMessage
 from tests.serving.web.conftest import Direct, eventually, run_app
 
 pytestmark = pytest.mark.cpu
@@ -26,7 +26,7 @@ async def begin(app: FastAPI, story: str | None = None) -> tuple[Direct, str]:
 
 
 async def shoot(viewer: Direct, shot: int, chunks: int) -> None:
-    """Shoot a shot, showing everything that comes of it, and wait for its end."""
+    """Shoot a shot, playback everything that comes of it, and wait for its end."""
 
     def taken() -> bool:
         if viewer.of("refused"):  # busy: say it again
@@ -137,12 +137,12 @@ def test_viewers_that_left_leave_nothing_behind(library, model) -> None:
         first, story = await begin(app)
         others = [(await begin(app, story))[0] for _ in range(5)]
         await shoot(first, 0, chunks=1)
-        telling = studio.engine.find(story)
-        assert len(telling._listeners) == 1, "a channel listens once, however many watch"
+        live = studio.engine.find(story)
+        assert len(live._listeners) == 1, "a channel listens once, however many watch"
         for viewer in (first, *others):
             viewer.go()
         await eventually(lambda: all(viewer.task.done() for viewer in (first, *others)))
         assert not studio._channels
-        assert not telling._listeners
+        assert not live._listeners
 
     run_app(library, model, watch)

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from shotstream.media.live import decode_chunk
-from shotstream.serving.events import Limits
+from shotstream.serving.protocol.events import Limits
 from shotstream.serving.web.sockets import MESSAGES_AT_ONCE
 from tests.serving.web.conftest import Server, serving, until
 

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from shotstream.serving.events import Limits
-from shotstream.serving.served import ServedModel
+from shotstream.serving.protocol.events import Limits
+from shotstream.serving.served_model import ServedModel
 from tests.serving.web.conftest import Server, frames_of, serving, until
 
 pytestmark = pytest.mark.cpu

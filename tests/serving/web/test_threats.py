@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import SafetensorError
 
-from shotstream.serving.film import file_name
+from shotstream.serving.delivery.export import file_name
 from shotstream.serving.storage.stored import StoreError
 from shotstream.serving.web.exports import attachment
 from tests.serving.web.conftest import Server, serving

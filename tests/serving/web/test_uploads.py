@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shotstream.serving.events import Limits
+from shotstream.serving.protocol.events import Limits
 from tests.serving.web.conftest import Server
 
 pytestmark = pytest.mark.cpu

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shotstream.serving.clips import write_clip
+from shotstream.serving.delivery.clips import write_clip
+from shotstream.serving.delivery.viewers import MOST_CLIPS, MOST_EVENTS, TooSlow, Viewer
 from shotstream.serving.storage.stored import StoredChunk
-from shotstream.serving.viewers import MOST_CLIPS, MOST_EVENTS, TooSlow, Viewer
 
 pytestmark = pytest.mark.cpu
 

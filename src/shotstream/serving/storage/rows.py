@@ -10,8 +10,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 
-from shotstream.serving.events import Change, Deleted, Memory, MemoryChanged, Receipt, ShotCard, ShotChanged
-from shotstream.serving.protocol import read_command
+from shotstream.serving.protocol.events import (
+    Change,
+    Deleted,
+    Memory,
+    MemoryChanged,
+    Receipt,
+    ShotCard,
+    ShotChanged,
+)
+from shotstream.serving.protocol.messages import read_command
+from shotstream.serving.storage.schema import chunks, commands, events, shots, stories, takes
 from shotstream.serving.storage.stored import (
     MadeWith,
     NewBranch,
@@ -23,7 +32,6 @@ from shotstream.serving.storage.stored import (
     StoreError,
     StorySummary,
 )
-from shotstream.serving.storage.tables import chunks, commands, events, shots, stories, takes
 from shotstream.streaming.chunk import Chunk
 
 # ---- rows written ----
@@ -142,8 +150,8 @@ def is_newest(connection: Connection, story: str, entries: int, chunk: Chunk) ->
 
 def list_stories(connection: Connection, *, deleted: bool) -> list[StorySummary]:
     """List the stories, or those that were put away, the newest change first."""
-    put_away = stories.c.deleted_seconds.is_not(None) if deleted else stories.c.deleted_seconds.is_(None)
-    found = select(stories).where(put_away).order_by(stories.c.changed_seconds.desc(), stories.c.id)
+    move_to_trash = stories.c.deleted_seconds.is_not(None) if deleted else stories.c.deleted_seconds.is_(None)
+    found = select(stories).where(move_to_trash).order_by(stories.c.changed_seconds.desc(), stories.c.id)
     return [summary(row) for row in connection.execute(found)]
 
 

@@ -19,9 +19,9 @@ from safetensors.torch import save
 
 from shotstream.media.files import DiskFull, write_bytes, write_errors
 from shotstream.media.pictures import decode_picture, encode_png, write_png
-from shotstream.serving import events
-from shotstream.serving.events import Change, Snapshot
-from shotstream.serving.states import State
+from shotstream.serving.protocol import events
+from shotstream.serving.protocol.events import Change, Snapshot
+from shotstream.serving.protocol.states import State
 from shotstream.serving.storage import database, rows
 from shotstream.serving.storage.stored import (
     MadeWith,
@@ -372,7 +372,7 @@ class Store:
         """Where a picture is, or would be.
 
         Raises:
-            LookupError: If it cannot be the name of one; whatever strangers ask for, it is in the folder.
+            LookupError: If it cannot be the name of one; whatever a stranger asks for, it is in the folder.
         """
         if not _UPLOAD.fullmatch(upload):
             raise LookupError(f"there is no picture {upload!r}")
@@ -402,7 +402,7 @@ class Store:
             journalled = rows.list_files(connection)
             for folder in sorted((self.folder / "stories").glob("*/")):
                 if folder.name not in journalled:
-                    swept.strangers.append(folder)
+                    swept.unknown_folders.append(folder)
                     continue
                 halves = folder.glob("*/.*.part*")
                 whole = [*folder.glob("chunks/[!.]*"), *folder.glob("clips/[!.]*")]

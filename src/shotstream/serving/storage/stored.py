@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from shotstream.serving.commands import Command
-from shotstream.serving.events import Change, Receipt
+from shotstream.serving.protocol.commands import Command
+from shotstream.serving.protocol.events import Change, Receipt
 
 _LETTERS = string.ascii_lowercase + string.digits
 
@@ -170,5 +170,5 @@ class Swept:
     """Files that no row speaks of, and halves of files."""
     missing: list[Path]
     """Files that a row speaks of and that are gone."""
-    strangers: list[Path]
+    unknown_folders: list[Path]
     """Folders of stories that this database does not know; left alone, it may be the wrong database."""

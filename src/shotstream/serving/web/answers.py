@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from shotstream.media.files import DiskFull
-from shotstream.serving.commands import StoryId
-from shotstream.serving.refusal import Refusal
+from shotstream.serving.protocol.commands import StoryId
+from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.storage.stored import NoStory
 from shotstream.serving.studio import Studio
 from shotstream.serving.web.bodies import Problem

@@ -6,8 +6,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shotstream.serving.commands import Message, Seed, StoryId
-from shotstream.serving.events import FramePlace, Limits, Parent, RefusalCode, Snapshot, Welcome
+from shotstream.serving.protocol.commands import Message, Seed, StoryId
+from shotstream.serving.protocol.events import (
+    FramePlace,
+    Limits,
+    Parent,
+    RefusalCode,
+    Snapshot,
+    Welcome,
+)
 from shotstream.serving.storage.stored import StorySummary
 from shotstream.story import Text, Title
 

@@ -19,13 +19,13 @@ from starlette.background import BackgroundTask
 from shotstream.media.films import FragmentedFilm
 from shotstream.media.live import decode_chunk
 from shotstream.media.pictures import decode_picture, encode_jpeg
-from shotstream.serving.clips import LAST_OF_SHOT, access_units, read_clip
-from shotstream.serving.film import StoryFilm, file_name, write_take
-from shotstream.serving.protocol import VideoHeader
+from shotstream.serving.delivery.clips import LAST_OF_SHOT, access_units, read_clip
+from shotstream.serving.delivery.export import StoryFilm, file_name, write_take
+from shotstream.serving.delivery.viewers import TooSlow, Viewer
+from shotstream.serving.protocol.messages import VideoHeader
 from shotstream.serving.storage.store import MOST_UPLOAD_PIXELS, Store
 from shotstream.serving.storage.stored import StoredChunk, StoreError
 from shotstream.serving.studio import Studio
-from shotstream.serving.viewers import TooSlow, Viewer
 from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, gives, read_body
 from shotstream.serving.web.bodies import Uploaded
 

@@ -29,9 +29,9 @@ async def readyz(studio: TheStudio) -> Response:
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(studio: TheStudio) -> Response:
     """Figures in Prometheus' format."""
-    tellings = studio.engine.tellings
-    studio.metrics.open_stories.set(len(tellings))
-    studio.metrics.queued_commands.set(sum(telling.queued for telling in tellings))
+    open_stories = studio.engine.open_stories
+    studio.metrics.open_stories.set(len(open_stories))
+    studio.metrics.queued_commands.set(sum(live.queued for live in open_stories))
     return Response(studio.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -12,7 +12,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shotstream.serving.metrics import Metrics
+from shotstream.serving.prometheus import Metrics
 from shotstream.serving.web.rates import Allowances
 
 COOKIE = "shotstream_token"

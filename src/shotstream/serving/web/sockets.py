@@ -8,13 +8,13 @@ from enum import IntEnum
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from shotstream.serving.commands import Command, Hello, Playhead
-from shotstream.serving.events import ErrorMessage, Event, Snapshot, Welcome
-from shotstream.serving.protocol import ProtocolError, read_message
-from shotstream.serving.refusal import Refusal
+from shotstream.serving.delivery.viewers import TooSlow, Viewer
+from shotstream.serving.protocol.commands import Command, Hello, Playhead
+from shotstream.serving.protocol.events import ErrorMessage, Event, Snapshot, Welcome
+from shotstream.serving.protocol.messages import ProtocolError, read_message
+from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.storage.stored import StoreError
 from shotstream.serving.studio import Studio
-from shotstream.serving.viewers import TooSlow, Viewer
 from shotstream.serving.web.rates import Allowance
 
 log = logging.getLogger(__name__)

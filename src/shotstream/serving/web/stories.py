@@ -8,8 +8,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from shotstream.serving.commands import Command, Playhead
-from shotstream.serving.events import Receipt, Refused
+from shotstream.serving.protocol.commands import Command, Playhead
+from shotstream.serving.protocol.events import Receipt, Refused
 from shotstream.serving.storage.stored import NoStory
 from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, problem
 from shotstream.serving.web.bodies import Began, NewStory, StoryEntry, StoryRead, Titled, entry
@@ -53,9 +53,9 @@ async def rename(studio: TheStudio, story: StoryPath, titled: Titled) -> Titled:
 
 
 @router.delete("/{story}", status_code=204)
-async def put_away(studio: TheStudio, story: StoryPath) -> None:
+async def move_to_trash(studio: TheStudio, story: StoryPath) -> None:
     """Put a story away; it can be brought back."""
-    await studio.put_away(story)
+    await studio.move_to_trash(story)
 
 
 @router.post("/{story}/undelete", status_code=204)

@@ -12,13 +12,13 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse, Response
 from pydantic import ValidationError
 
-from shotstream.serving.commands import Playhead, Shoot, Stop
-from shotstream.serving.events import Refused
-from shotstream.serving.protocol import VideoHeader
-from shotstream.serving.refusal import Refusal
-from shotstream.serving.states import State
+from shotstream.serving.delivery.viewers import Viewer
+from shotstream.serving.protocol.commands import Playhead, Shoot, Stop
+from shotstream.serving.protocol.events import Refused
+from shotstream.serving.protocol.messages import VideoHeader
+from shotstream.serving.protocol.refusal import Refusal
+from shotstream.serving.protocol.states import State
 from shotstream.serving.studio import Studio
-from shotstream.serving.viewers import Viewer
 from shotstream.serving.web.answers import PROBLEMS, TheStudio, gives, read_body
 from shotstream.serving.web.bodies import Began
 from shotstream.serving.web.exports import send_film
@@ -89,7 +89,7 @@ async def _begin(studio: Studio, script: Story) -> str:
     for shot in shots:
         answer = await studio.direct(story, shot)
         if isinstance(answer, Refused):
-            await studio.put_away(story)
+            await studio.move_to_trash(story)
             raise Refusal(answer.code, answer.message)
     return story
 
@@ -111,10 +111,10 @@ def _told(studio: Studio, story: str) -> bool:
     Raises:
         Refusal: If the story stands still.
     """
-    telling = studio.engine.find(story)
-    if telling is None:
+    live = studio.engine.find(story)
+    if live is None:
         raise Refusal("not_now", "the story was put away before it was told")
-    snapshot = telling.snapshot
+    snapshot = live.snapshot
     if snapshot.state in (State.FAILED, State.PAUSED):
         raise Refusal("not_now", f"the story stands still: {snapshot.reason or 'it is paused'}")
     return snapshot.state is State.IDLE

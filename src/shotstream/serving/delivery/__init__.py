@@ -1,0 +1,1 @@
+"""Frames on their way out: clips, viewers, exported films."""

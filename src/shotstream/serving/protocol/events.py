@@ -1,0 +1,203 @@
+"""What a browser is told: version 1 of the protocol, in words in docs/protocol.md."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shotstream.serving.protocol.commands import CommandId, FramePlace, Message, StoryId
+from shotstream.serving.protocol.states import State
+
+RefusalCode = Literal["invalid", "busy", "too_long", "not_now", "not_found", "limit"]
+
+
+class Limits(Message):
+    """What is refused when there is more of it."""
+
+    prompt_characters: int = 2_000
+    setting_characters: int = 2_000
+    shot_seconds: float = 60.0
+    shots: int = 200
+    """Of one story."""
+    open_stories: int = 8
+    queued_commands: int = 32
+    """Of one story."""
+    upload_bytes: int = 10 * 2**20
+    viewers: int = 64
+    """Sockets of all stories."""
+    lookahead_seconds: float = 2.0
+    """Chunks are made while less than this is made and not yet shown."""
+
+
+class ShotCard(Message):
+    """One shot of the storyboard."""
+
+    number: int
+    prompt: str
+    """What the shot is to show; an edited one is not told before the shot is taken anew."""
+    prompts: list[tuple[int, str]]
+    """(first chunk, prompt) of all that its take was told; nothing while it is queued."""
+    length_seconds: float
+    seed: int
+    take: int
+    takes: int
+    state: Literal["queued", "live", "done", "stale", "deleted"]
+    chunks: int
+    frames: int
+
+
+class MemoryFrame(Message):
+    """A frame that the running shot, or else the next one, is made from."""
+
+    shot: int
+    take: int
+    frame: int
+    """Negative for a reference."""
+    source: Literal["rule", "pin", "reference"]
+    upload: str | None = None
+    """The picture that a reference is."""
+
+
+class Memory(Message):
+    """What is remembered, and how full the caches are, in latent frames."""
+
+    frames: list[MemoryFrame]
+    global_used: int
+    global_size: int
+    local_used: int
+    local_size: int
+
+
+class Parent(Message):
+    """The shot up to which a branch is another story."""
+
+    story: StoryId
+    shot: int
+
+
+class Snapshot(Message):
+    """All that a page needs to draw a story."""
+
+    setting: str
+    seed: int
+    state: State
+    reason: str | None = None
+    shots: list[ShotCard]
+    memory: Memory
+    parent: Parent | None = None
+
+
+class Welcome(Message):
+    """The answer to `Hello`."""
+
+    type: Literal["welcome"] = "welcome"
+    protocol: Literal[1] = 1
+    story: StoryId
+    model: str
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    fps: float
+    chunk_seconds: float
+    limits: Limits
+    snapshot: Snapshot
+
+
+class Receipt(Message):
+    """A command was taken and will not be lost."""
+
+    type: Literal["receipt"] = "receipt"
+    id: CommandId
+    applies_from: FramePlace | None
+    """The first frame that shows it, if any does."""
+    note: str | None = None
+    """What the director should know, such as words that the model does not."""
+    story: StoryId | None = None
+    """The story that `Branch` began."""
+
+
+class Refused(Message):
+    """A command did nothing; the same id may be sent again."""
+
+    type: Literal["refused"] = "refused"
+    id: CommandId
+    code: RefusalCode
+    message: str
+
+
+class StateChanged(Message):
+    """The story is in another state."""
+
+    type: Literal["state"] = "state"
+    state: State
+    reason: str | None = None
+    """Why it failed, in a sentence."""
+
+
+class ShotChanged(ShotCard):
+    """A shot is new or not what it was."""
+
+    type: Literal["shot"] = "shot"
+
+
+class Deleted(Message):
+    """The newest shot is gone."""
+
+    type: Literal["deleted"] = "deleted"
+    shot: int
+
+
+class MemoryChanged(Memory):
+    """Something else is remembered, or the caches are fuller or emptier."""
+
+    type: Literal["memory"] = "memory"
+
+
+class Figures(Message):
+    """How fast it goes; at most twice a second."""
+
+    type: Literal["figures"] = "figures"
+    frames_per_second: float
+    """Made per second of work on the newest chunk."""
+    first_frame_seconds: float
+    """From the command that opened the newest shot to its first chunk."""
+    prompt_to_glass_seconds: float | None = None
+    """The newest of `Shown`."""
+    lookahead_seconds: float
+    """Made and not yet shown."""
+    waiting: bool
+    """Nothing is made because enough is."""
+    queue: int
+    """Commands that wait."""
+
+
+class Shown(Message):
+    """A playhead reached the first frame that shows a command."""
+
+    type: Literal["shown"] = "shown"
+    id: CommandId
+    prompt_to_glass_seconds: float
+
+
+class Dropped(Message):
+    """This viewer was too slow for so many frames."""
+
+    type: Literal["dropped"] = "dropped"
+    frames: int
+
+
+class ErrorMessage(Message):
+    """What was sent cannot be read."""
+
+    type: Literal["error"] = "error"
+    message: str
+
+
+Change = ShotChanged | Deleted | StateChanged | MemoryChanged
+"""What makes another snapshot of one."""
+
+Event = Annotated[
+    Welcome | Receipt | Refused | StateChanged | ShotChanged | Deleted | MemoryChanged | Figures | Shown
+    | Dropped | ErrorMessage,
+    Field(discriminator="type"),
+]  # fmt: skip

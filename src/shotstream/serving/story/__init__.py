@@ -1,0 +1,1 @@
+"""One story under direction: commands, live story, playback, storyboard, replay."""

@@ -1,0 +1,489 @@
+"""A story under direction: what commands and chunks make of it, and nothing else.
+
+It depends on no clock, viewer or limit, so the same commands and chunks give the same story, bit for bit.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from shotstream.serving.protocol.commands import (
+    Branch,
+    Choose,
+    Command,
+    Cut,
+    Delete,
+    Edit,
+    Extend,
+    Hold,
+    Pause,
+    Pin,
+    Redirect,
+    Reference,
+    Reshoot,
+    Resume,
+    Retake,
+    Shoot,
+    Stop,
+    Undo,
+    Unpin,
+)
+from shotstream.serving.protocol.refusal import Refusal
+from shotstream.serving.protocol.states import State, StateMachine
+from shotstream.serving.storage.stored import StoredChunk
+from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.context_frames import ContextFrame
+from shotstream.streaming.session import PromptWarning, StorySession
+from shotstream.streaming.take import SessionSnapshot, TakeRecord
+
+FindPicture = Callable[[str], np.ndarray]
+FindTake = Callable[[int, int], Callable[[int], np.ndarray]]
+"""(shot, take) -> what gives a frame of it by its number, uint8 ``[H, W, 3]``."""
+
+_UNDO_SURVIVES = ("delete", "undo", "pause", "resume", "branch")
+
+
+@dataclass
+class LiveShot:
+    """The shot that is made, or was made last and can be extended."""
+
+    record: TakeRecord
+    """The session's own as soon as it has a chunk."""
+    length_chunks: int
+
+    @property
+    def made(self) -> int:
+        """Chunks made so far."""
+        return self.record.chunks
+
+
+@dataclass(frozen=True)
+class _Before:
+    """A story as it was before a shot was deleted."""
+
+    session: SessionSnapshot
+    edits: dict[int, str]
+    stale: set[int]
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What following a command came to."""
+
+    frame: tuple[int, int, int] | None = None
+    """(shot, take, frame): the first frame that shows it."""
+    note: str | None = None
+    """What the model does not know, or leaves out."""
+    branch: Director | None = None
+    """The other story that it began."""
+
+
+class Director:
+    """A session, its state, and what a director has in mind for its shots.
+
+    Args:
+        session: The story being told.
+        find_picture: Gives uploaded pictures; raises ``LookupError`` for those that are not there.
+    """
+
+    def __init__(self, session: StorySession, find_picture: FindPicture) -> None:
+        self.session = session
+        self.timing = session.pipeline.timing
+        self.machine = StateMachine()
+        self.live: LiveShot | None = None
+        self.edits: dict[int, str] = {}
+        """Texts that their shots are not told yet."""
+        self.stale: set[int] = set()
+        """Shots that were made before an edit of themselves, or before an earlier one became another."""
+        self.waiting: list[Shoot | Retake] = []
+        """New shots, and stale ones to be taken anew, that wait for their turn."""
+        self.uploads: dict[tuple[int, int], str] = {}
+        """References by their numbers: which picture each one is."""
+        self.find_take: FindTake = _no_take
+        """Gives the frames of former takes; whoever keeps them sets it."""
+        self._find_picture = find_picture
+        self._deleted: list[_Before] = []
+        self._takes: dict[int, dict[int, TakeRecord]] = {}
+        """The takes of every shot by number, those of deleted shots too, as their chunks are kept."""
+        self._shared: frozenset[tuple[int, int]] = frozenset()
+        """Which of them are of the story that it branched off."""
+
+    def branch(self, shot: int, seed: int | None = None) -> Director:
+        """Begin another story that shares this one up to and including a shot.
+
+        Raises:
+            ValueError: If there is no such shot, or its memory is no longer kept.
+        """
+        branch = Director(self.session.branch(shot, seed=seed), self._find_picture)
+        branch.uploads = dict(self.uploads)
+        branch._takes = {number: deepcopy(self._takes[number]) for number in range(shot + 1)}
+        branch._shared = frozenset(
+            (number, take) for number, takes in branch._takes.items() for take in takes
+        )
+        return branch
+
+    @property
+    def remembered(self) -> list[ContextFrame]:
+        """The remembered frames that are of its own takes."""
+        memory = self.session.context
+        frames = [frame for frame in (*memory.frames, *memory.pins) if not frame.is_reference]
+        return [frame for frame in frames if (frame.shot, frame.take) not in self._shared]
+
+    # ---- following ----
+
+    def apply(self, command: Command) -> CommandResult:
+        """Do what a command says.
+
+        Raises:
+            Refusal: If it cannot be done; nothing has changed then.
+        """
+        event = self._event(command)
+        if not self.machine.allows(event):
+            raise Refusal("not_now", f"{command.type} is not possible now: {self._situation()}")
+        with _prompt_warnings() as told:
+            try:
+                effect = getattr(self, f"_{command.type}")(command)
+            except Refusal:
+                raise
+            except ValueError as error:
+                raise Refusal("invalid", str(error)) from error
+        self.machine.fire(event)
+        if command.type == "cut":
+            self._begin_next()
+        if command.type not in _UNDO_SURVIVES:
+            self._deleted.clear()
+        return replace(effect, note="; ".join(str(warning.message) for warning in told) or None)
+
+    def _event(self, command: Command) -> str:
+        """The row of the transition table."""
+        if isinstance(command, Shoot) and command.after:
+            return "shoot after"
+        if isinstance(command, Delete) and self._waiting_shot(command.shot):
+            return "delete waiting"
+        return command.type
+
+    def _situation(self) -> str:
+        state = self.machine.state
+        if state is State.FAILED:
+            return f"the story stands still ({self.machine.reason}); resume it first"
+        return "a shot is running; cut or stop it first" if self.machine.running else "no shot is running"
+
+    def _shoot(self, command: Shoot) -> CommandResult:
+        if command.after and self.machine.running:
+            shot = self.planned_shots
+            self.session.check_shot(command.prompt, command.seconds, command.chunks, shot=shot)
+            self.waiting.append(command)
+            return CommandResult((shot, self.next_take(shot), 0))
+        return self._begin(command)
+
+    def _retake(self, command: Retake) -> CommandResult:
+        self._check_shot(command.shot)
+        effect = self._begin(command)
+        self.waiting = [waiting for waiting in self.waiting if not _takes_anew(waiting, command.shot)]
+        return effect
+
+    def _choose(self, command: Choose) -> CommandResult:
+        shot = command.shot
+        self._check_shot(shot)
+        live = self.live if self.live and self.live.record.shot == shot else None
+        if live and self.machine.running:
+            raise Refusal("not_now", "the shot is running; cut it first")
+        if command.take not in self._takes[shot]:
+            raise Refusal("not_found", f"shot {shot + 1} has {self.next_take(shot)} takes")
+        self._check_kept(shot)
+        self.session.choose(self._takes[shot][command.take], self.find_take(shot, command.take))
+        self.waiting = [waiting for waiting in self.waiting if not _takes_anew(waiting, shot)]
+        if live:
+            self.live = None
+        self._renew(shot)
+        return CommandResult()
+
+    def _reshoot(self, command: Reshoot) -> CommandResult:
+        stale = self.stale - self.session.context.left_out
+        shots = sorted(shot for shot in stale if shot >= command.from_shot)
+        if not shots:
+            raise Refusal("not_now", f"no shot from {command.from_shot + 1} on is stale")
+        self._check_kept(shots[0])
+        first, *others = [Retake(id=command.id, shot=shot) for shot in shots]
+        effect = self._begin(first)
+        self.waiting = [*others, *(waiting for waiting in self.waiting if isinstance(waiting, Shoot))]
+        return effect
+
+    def _cut(self, command: Cut) -> CommandResult:
+        self._end_shot()
+        return CommandResult()
+
+    def _stop(self, command: Stop) -> CommandResult:
+        self._end_shot()
+        self.waiting.clear()
+        return CommandResult()
+
+    def _redirect(self, command: Redirect) -> CommandResult:
+        live = self._running()
+        self.session.redirect(command.prompt)
+        if not live.made:  # otherwise the record is the session's own
+            live.record.direct(command.prompt)
+        return self._from_chunk(live.made)
+
+    def _hold(self, command: Hold) -> CommandResult:
+        return self._from_chunk(self._running().length_chunks)
+
+    def _extend(self, command: Extend) -> CommandResult:
+        live = self._running()
+        chunks, former = command.chunks, live.length_chunks
+        if command.seconds is not None:
+            chunks = self.timing.chunks(command.seconds, after=former)
+        assert chunks is not None
+        self._lengthen(chunks)
+        return self._from_chunk(former)
+
+    def _branch(self, command: Branch) -> CommandResult:
+        self._check_shot(command.shot)
+        return CommandResult(branch=self.branch(command.shot, command.seed))
+
+    def _pin(self, command: Pin) -> CommandResult:
+        self._check_shot(command.shot)
+        self.session.pin(command.shot, command.frame)
+        return self._from_next_shot()
+
+    def _unpin(self, command: Unpin) -> CommandResult:
+        if (command.shot, command.frame) not in [pin.key for pin in self.session.context.pins]:
+            raise Refusal("not_found", f"frame {command.frame} of shot {command.shot + 1} is not pinned")
+        self.session.unpin(command.shot, command.frame)
+        return self._from_next_shot()
+
+    def _reference(self, command: Reference) -> CommandResult:
+        try:
+            picture = self._find_picture(command.upload)
+        except LookupError as error:
+            raise Refusal(
+                "not_found", f"there is no upload {command.upload}; send the picture first"
+            ) from error
+        self.uploads[self.session.reference(picture, command.prompt).key] = command.upload
+        return self._from_next_shot()
+
+    def _edit(self, command: Edit) -> CommandResult:
+        self._check_shot(command.shot)
+        if self.machine.running and self.live and self.live.record.shot == command.shot:
+            raise Refusal("not_now", "the shot is running; redirect it, or edit it after its end")
+        self.edits[command.shot] = command.prompt
+        self.stale |= set(range(command.shot, len(self.session.script)))
+        return CommandResult()
+
+    def _delete(self, command: Delete) -> CommandResult:
+        if waiting := self._waiting_shot(command.shot):
+            self.waiting.remove(waiting)
+            return CommandResult()
+        self._check_shot(command.shot)
+        shot, script = command.shot, self.session.script
+        self._check_kept(shot)
+        if shot in self.session.context.left_out:
+            raise Refusal("not_now", f"shot {shot + 1} is deleted already; choose a take to bring it back")
+        self._end_shot()
+        before = _Before(self.session.snapshot(), dict(self.edits), set(self.stale))
+        kept = before.session
+        if shot == len(script) - 1:
+            self.session.restore(replace(kept, script=kept.script[:shot], context=kept.context.branch(shot)))
+        else:  # its number stays taken: later shots have theirs
+            self.session.leave_out(shot)
+        self._renew(shot)
+        self._deleted.append(before)
+        return CommandResult()
+
+    def _undo(self, command: Undo) -> CommandResult:
+        if not self._deleted:
+            raise Refusal(
+                "not_now", "there is nothing to bring back: no shot was deleted since the story last changed"
+            )
+        before = self._deleted.pop()
+        self.session.restore(before.session)
+        self.edits, self.stale = before.edits, before.stale
+        return CommandResult()
+
+    def _pause(self, command: Pause) -> CommandResult:
+        return CommandResult()
+
+    def _resume(self, command: Resume) -> CommandResult:
+        return CommandResult()
+
+    # ---- making ----
+
+    def replay_chunk(self, known: StoredChunk) -> Chunk:
+        """Make the running shot's next chunk as it was made before.
+
+        Args:
+            known: What is kept of it.
+
+        Raises:
+            ValueError: If the chunk is not of this model, or the story leads to another one.
+        """
+        self._expect(known)
+        chunk = self.session.next_chunk(known.latents())
+        assert chunk is not None
+        self.made(chunk)
+        return chunk
+
+    def recall(self, known: StoredChunk, picture: Callable[[int], np.ndarray]) -> None:
+        """Take in the running shot's next chunk, of a take that is over, as it was made before.
+
+        Args:
+            known: What is kept of it.
+            picture: Gives the frames of its take; see `StorySession.recall_chunk`.
+
+        Raises:
+            ValueError: If the story leads to another chunk.
+        """
+        self._expect(known)
+        self.session.recall_chunk(picture)
+        self._made(known.shot, known.take, known.chunk, known.last)
+
+    def _expect(self, known: StoredChunk) -> None:
+        """See that the running shot is to go on with this chunk, and has the room for it."""
+        live = self.live if self.machine.running else None
+        if live is None:
+            raise ValueError(f"the library has {known.name}, but no shot is running; it is damaged")
+        self._lengthen_to(known.chunk + (1 if known.last else 2))
+        place = (live.record.shot, live.record.take, live.made)
+        ends = live.made + 1 == live.length_chunks
+        if (*place, ends) != (known.shot, known.take, known.chunk, known.last):
+            raise ValueError(
+                f"the library has {known.name}, but the story leads to chunk {live.made + 1} of shot "
+                f"{live.record.shot + 1}; the library is damaged, or another model told it"
+            )
+
+    def prepare_chunk(self, most_chunks: int) -> None:
+        """See that the running shot has room for another chunk, before `session` makes it.
+
+        Args:
+            most_chunks: Where a held shot ends at the latest; more than it has.
+        """
+        if self.machine.beneath is State.HOLDING:  # one more than is made now: the shot goes on
+            self._lengthen_to(min(self._running().made + 2, most_chunks))
+
+    def made(self, chunk: Chunk) -> None:
+        """Take in the chunk that `session` has made."""
+        self._made(chunk.shot, chunk.take, chunk.index, chunk.last)
+
+    def _made(self, shot: int, take: int, chunk: int, last: bool) -> None:
+        record = self._running().record = self.session.script[shot]
+        self._takes.setdefault(shot, {})[take] = record
+        if chunk == 0:
+            self._renew(shot)
+        self.machine.fire("shot ended" if last else "chunk made")
+        if last:
+            self._begin_next()
+
+    def _renew(self, shot: int) -> None:
+        """A shot is another one now: it is up to date, and those after it are not."""
+        self.edits.pop(shot, None)
+        self.stale.discard(shot)
+        self.stale |= set(range(shot + 1, len(self.session.script)))
+
+    def _begin_next(self) -> None:
+        """Begin what has waited longest, if anything waits."""
+        while self.waiting and not self.machine.running:
+            with suppress(ValueError), _prompt_warnings():  # a stale shot may be too far back by now
+                self._begin(self.waiting.pop(0))
+                self.machine.fire("next shot")
+
+    def _begin(self, command: Shoot | Retake) -> CommandResult:
+        """Cut to a new shot or to another take of a former one."""
+        if isinstance(command, Shoot):
+            take = self.next_take(len(self.session.script))  # after a deletion: no two share a number
+            self.session.cut(
+                command.prompt, command.seconds, chunks=command.chunks, seed=command.seed, take=take
+            )
+        else:
+            prompt = self.edits.get(command.shot) if command.prompt is None else command.prompt
+            take = self.next_take(command.shot)
+            self.session.retake(command.shot, seed=command.seed, prompt=prompt, take=take)
+        return self._opened()
+
+    def _opened(self) -> CommandResult:
+        """Note the take that the session has just opened."""
+        take = self.session.running
+        assert take is not None
+        self.live = LiveShot(deepcopy(take.record), take.length_chunks)
+        return self._from_chunk(0)
+
+    def _end_shot(self) -> None:
+        """Let the running shot end with the chunks it has; without any it leaves no trace."""
+        self.session.end_shot()
+        self.live = None
+
+    def _lengthen_to(self, chunks: int) -> None:
+        """Make the running shot so long, if it is shorter."""
+        missing = chunks - self._running().length_chunks
+        if missing > 0:
+            self._lengthen(missing)
+
+    def _lengthen(self, chunks: int) -> None:
+        self.session.extend(chunks=chunks)
+        self._running().length_chunks += chunks
+
+    # ---- where ----
+
+    @property
+    def planned_shots(self) -> int:
+        """How many shots the story will have, with those that wait."""
+        running = self.live.record.shot + 1 if self.live and self.machine.running else 0
+        begun = max(running, len(self.session.script))
+        return begun + sum(isinstance(waiting, Shoot) for waiting in self.waiting)
+
+    def next_take(self, shot: int) -> int:
+        """Number of the next take of a shot, which is how many it has."""
+        return len(self._takes.get(shot, ()))
+
+    def _waiting_shot(self, shot: int) -> Shoot | None:
+        """The new shot that waits to get this number."""
+        waiting = [command for command in self.waiting if isinstance(command, Shoot)]
+        place = shot - (self.planned_shots - len(waiting))
+        return waiting[place] if 0 <= place < len(waiting) else None
+
+    def _running(self) -> LiveShot:
+        if self.live is None:
+            raise Refusal("not_now", "no shot is running; shoot one first")
+        return self.live
+
+    def _from_chunk(self, chunk: int) -> CommandResult:
+        record = self._running().record
+        return CommandResult((record.shot, record.take, self.timing.first_frame(chunk)))
+
+    def _from_next_shot(self) -> CommandResult:
+        live = self.live
+        if live and not live.made:
+            return self._from_chunk(0)
+        shot = len(self.session.script)
+        return CommandResult((shot, self.next_take(shot), 0))
+
+    def _check_shot(self, shot: int) -> None:
+        count = len(self.session.script)
+        if shot >= count:
+            raise Refusal("not_found", f"there is no shot {shot + 1}; the story has {count}")
+
+    def _check_kept(self, shot: int) -> None:
+        if shot < self.session.context.oldest_retake:
+            raise Refusal("not_found", f"shot {shot + 1} is too far back: what it was made from is not kept")
+
+
+def _no_take(shot: int, take: int) -> Callable[[int], np.ndarray]:
+    raise Refusal("not_found", f"take {take + 1} of shot {shot + 1} is not kept")
+
+
+def _takes_anew(command: Shoot | Retake, shot: int) -> bool:
+    return isinstance(command, Retake) and command.shot == shot
+
+
+@contextmanager
+def _prompt_warnings() -> Iterator[list[warnings.WarningMessage]]:
+    """Collect what the session says of prompts; no log shall have it. Only the engine's thread does this."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", PromptWarning)
+        yield told

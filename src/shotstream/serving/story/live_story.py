@@ -1,0 +1,438 @@
+"""One open story: it takes commands between chunks, writes everything down first, and tells its viewers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, Full, Queue
+from threading import Lock
+from typing import Protocol
+
+from shotstream.serving.protocol.commands import (
+    Branch,
+    Command,
+    Extend,
+    FramePlace,
+    Hold,
+    Playhead,
+    Shoot,
+)
+from shotstream.serving.protocol.events import (
+    Change,
+    Event,
+    Figures,
+    Limits,
+    Parent,
+    Receipt,
+    Refused,
+    Shown,
+    Snapshot,
+    StateChanged,
+)
+from shotstream.serving.protocol.refusal import Refusal
+from shotstream.serving.protocol.states import State
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import (
+    NewBranch,
+    StoredChunk,
+    StoredCommand,
+    StoredStory,
+    StoreError,
+    new_id,
+)
+from shotstream.serving.story import storyboard
+from shotstream.serving.story.director import CommandResult, Director
+from shotstream.serving.story.playback import PendingCommand, PlaybackTracker
+from shotstream.serving.story.replay import OpenSession, finish, replay
+from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.context_frames import ContextFrame
+
+log = logging.getLogger(__name__)
+
+Reply = Callable[[Receipt | Refused], None]
+"""Takes the answer to one command. It must neither wait nor raise."""
+Listener = Callable[[Event], None]
+"""Takes what every viewer is told, on the engine's thread. It must neither wait nor raise."""
+
+
+class Show(Protocol):
+    """Takes every chunk of every story, on the engine's thread."""
+
+    def __call__(self, story: str, stored: StoredChunk, chunk: Chunk, *, again: bool) -> None:
+        """Take one.
+
+        Args:
+            story: Its story.
+            stored: What is on the disk of it.
+            chunk: The chunk.
+            again: Whether it was made before, and is told again.
+        """
+        ...
+
+
+def show_nobody(story: str, stored: StoredChunk, chunk: Chunk, *, again: bool) -> None:
+    """Let a chunk go by."""
+
+
+Keep = Callable[[str, Sequence[ContextFrame]], None]
+"""Takes the frames of its own takes that a story begins to remember, on the engine's thread."""
+
+
+def keep_nothing(story: str, frames: Sequence[ContextFrame]) -> None:
+    """Let frames go by: they are made anew when the story is told again."""
+
+
+Adopt = Callable[[str, Director], None]
+"""Takes a branch: its id, and the story as it stands."""
+
+FIGURES_EVERY_SECONDS = 0.5
+_OPENS_A_SHOT = ("shoot", "retake", "reshoot")
+
+
+@dataclass(frozen=True)
+class _Offered:
+    """A command that waits for its turn."""
+
+    command: Command
+    reply: Reply
+    since_seconds: float
+
+
+class LiveStory:
+    """A story that is open.
+
+    Any thread may call `offer`, `playhead`, `listen` and `unlisten` and read `snapshot`; all else belongs to
+    the engine's. A command is written down before its receipt goes out, a chunk before its frames do. Where
+    that fails, or the model does, the story stands still, and ``resume`` tells it again from the library:
+    what was not written down has been shown to nobody, and is made once more, the same bit for bit.
+
+    Args:
+        stored: What the library has of it.
+        director: The same, as it stands.
+        store: The library.
+        open_session: Opens the session of a story that has no parent, if this one must be told again.
+        limits: What is refused.
+        show: Is given every chunk.
+        keep: Is given every frame that is remembered.
+        playback: Has the story's chunks already.
+        adopt: Is given every branch.
+        clock: Seconds that run evenly.
+    """
+
+    def __init__(
+        self,
+        stored: StoredStory,
+        director: Director,
+        store: Store,
+        open_session: OpenSession,
+        limits: Limits,
+        *,
+        show: Show = show_nobody,
+        keep: Keep = keep_nothing,
+        playback: PlaybackTracker | None = None,
+        adopt: Adopt = lambda story, director: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.story = stored.id
+        self.director = director
+        self.limits = limits
+        self._store, self._open_session, self._clock = store, open_session, clock
+        self._show, self._keep, self._adopt = show, keep, adopt
+        self._kept: set[tuple[int, int, int]] = set()
+        """Frames that were handed over to be kept: (shot, take, frame)."""
+        self._queue: Queue[_Offered] = Queue(limits.queued_commands)
+        self._playheads: deque[tuple[Playhead, float]] = deque(maxlen=64)
+        self._listeners: tuple[Listener, ...] = ()
+        self._watching = Lock()
+        self._closed = False
+        origin = stored.parent
+        self._parent = Parent(story=origin.story, shot=origin.shot) if origin else None
+        self._receipts = {entry.command.id: entry.receipt for entry in stored.commands}
+        self._playback = playback or PlaybackTracker()
+        self._playback.all_shown()
+        self._opened_at = clock()
+        self._speed = self._first_frame = 0.0
+        self._prompt_to_screen_seconds: float | None = None
+        self._figures, self._figures_at = self._measured(), clock() - FIGURES_EVERY_SECONDS
+        self.snapshot = storyboard.snapshot(self.director, self._parent)
+        """The newest state; it is replaced, never changed."""
+        self._keep_remembered()  # a kill may have been quicker
+
+    # ---- any thread ----
+
+    def offer(self, command: Command, reply: Reply) -> None:
+        """Hand in a command; it is answered once, by a receipt or a refusal.
+
+        Where too many wait already it is refused at once, in the caller's thread.
+        """
+        try:
+            self._queue.put_nowait(_Offered(command, reply, self._clock()))
+        except Full:
+            sentence = f"{self.limits.queued_commands} commands are waiting already; send it again later"
+            reply(Refused(id=command.id, code="busy", message=sentence))
+        if self._closed:
+            self._refuse_offered()
+
+    def playhead(self, playhead: Playhead) -> None:
+        """Say what a viewer shows; of a flood the newest count."""
+        self._playheads.append((playhead, self._clock()))
+
+    def listen(self, listener: Listener) -> Snapshot | None:
+        """Tell `listener` everything from now on; what comes may be in the returned snapshot already.
+
+        Returns:
+            The story as it stands; None if it was closed here, and must be opened again.
+        """
+        with self._watching:
+            if self._closed:
+                return None
+            self._listeners = (*self._listeners, listener)
+        return self.snapshot
+
+    def unlisten(self, listener: Listener) -> None:
+        """Tell it nothing more."""
+        with self._watching:
+            self._listeners = tuple(other for other in self._listeners if other != listener)
+
+    def close(self, *, unless_watched: bool = False) -> bool:
+        """Answer what still waits; nothing more is made. The library has the story.
+
+        Args:
+            unless_watched: Only if nobody listens.
+
+        Returns:
+            Whether it is closed now.
+        """
+        with self._watching:
+            self._closed = self._closed or not (unless_watched and self._listeners)
+        if self._closed:
+            self._refuse_offered()
+        return self._closed
+
+    @property
+    def queued(self) -> int:
+        """Commands that wait."""
+        return self._queue.qsize()
+
+    def _refuse_offered(self) -> None:
+        for offered in self._offered():
+            sentence = "the story was closed here; open it again"
+            offered.reply(Refused(id=offered.command.id, code="not_now", message=sentence))
+
+    def _offered(self) -> Iterator[_Offered]:
+        """What waits, but no more than was waiting: a flood does not keep chunks from being made."""
+        for _ in range(self.limits.queued_commands):
+            try:
+                yield self._queue.get_nowait()
+            except Empty:
+                return
+
+    # ---- the engine's thread ----
+
+    @property
+    def lookahead_seconds(self) -> float:
+        """Made and not yet shown."""
+        return self._playback.lookahead_frames / self.director.timing.fps
+
+    @property
+    def waiting(self) -> bool:
+        """Whether nothing is made because enough is."""
+        return self._wants_chunks and self.lookahead_seconds >= self.limits.lookahead_seconds
+
+    @property
+    def may_work(self) -> bool:
+        """Whether a chunk is to be made."""
+        return self._wants_chunks and not self.waiting
+
+    def attend(self) -> bool:
+        """Take what came in since the last time; return whether a command was among it."""
+        while self._playheads:
+            for command, seconds in self._playback.shown(*self._playheads.popleft()):
+                self._prompt_to_screen_seconds = seconds
+                self._publish(Shown(id=command, prompt_to_glass_seconds=seconds))
+        attended = False
+        for offered in self._offered():
+            attended = True
+            self._answer(offered)
+        self._publish_figures()
+        return attended
+
+    def make_chunk(self) -> None:
+        """Make the next chunk, write it down and show it; the story stands still if one of these fails."""
+        try:
+            self.director.prepare_chunk(self._most_chunks)
+        except Exception as error:
+            return self._fail("the shot cannot go on", error)
+        try:
+            chunk = self.director.session.next_chunk()
+            if chunk is None:
+                raise RuntimeError("nothing was made")
+        except Exception as error:
+            return self._fail("the model could not make the next chunk", error)
+        try:
+            self.director.made(chunk)
+            now, changes = self._changes()
+            stored = self._store.append_chunk(self.story, chunk, changes)
+        except Exception as error:  # whatever it is, what is not saved was not made
+            return self._fail("the newest chunk could not be saved", error)
+        self._playback.made(stored)
+        self._speed = len(chunk.frames) / chunk.seconds["total"]
+        if chunk.index == 0:
+            self._first_frame = self._clock() - self._opened_at
+        if chunk.last:
+            self._opened_at = self._clock()
+            self._keep_remembered()
+        self._show(self.story, stored, chunk, again=False)
+        self._publish_changes(now, changes)
+
+    @property
+    def _wants_chunks(self) -> bool:
+        return self.director.machine.running and self.director.machine.state not in (
+            State.PAUSED,
+            State.FAILED,
+        )
+
+    @property
+    def _most_chunks(self) -> int:
+        return self.director.timing.chunks(self.limits.shot_seconds)
+
+    # ---- commands ----
+
+    def _answer(self, offered: _Offered) -> None:
+        command = offered.command
+        try:
+            receipt = self._receipts.get(command.id) or self._take(command, offered.since_seconds)
+        except Refusal as refusal:
+            offered.reply(Refused(id=command.id, code=refusal.code, message=str(refusal)))
+        else:
+            offered.reply(receipt)
+
+    def _take(self, command: Command, since_seconds: float) -> Receipt:
+        """Follow a command and write it down."""
+        self._check_limits(command)
+        try:
+            if command.type == "resume" and self.director.machine.state is State.FAILED:
+                self._replay()
+            effect = self.director.apply(command)
+            (now, changes), branch = self._changes(), _new_branch(command, effect)
+            receipt = _receipt(command, effect, branch)
+            self._store.append_command(self.story, StoredCommand(command, receipt), changes, branch)
+        except Refusal:
+            raise
+        except Exception as error:
+            self._fail("the command could not be followed or saved", error)
+            raise Refusal("not_now", f"the story stands still ({self.director.machine.reason})") from error
+        self._receipts[command.id] = receipt
+        self._took_effect(command, effect, receipt, since_seconds)
+        self._publish_changes(now, changes)
+        self._keep_remembered()
+        return receipt
+
+    def _replay(self) -> None:
+        """Go back to what the library has: that counts, whatever a call of it has raised."""
+        stored, show = self._store.load(self.story), partial(self._show, self.story, again=True)
+        self.director = finish(replay(self._store, stored, self._open_session, show))
+        self._receipts = {entry.command.id: entry.receipt for entry in stored.commands}
+
+    def _took_effect(
+        self, command: Command, effect: CommandResult, receipt: Receipt, since_seconds: float
+    ) -> None:
+        if effect.branch and receipt.story:
+            self._adopt(receipt.story, effect.branch)
+        waits = isinstance(command, Shoot) and command in self.director.waiting
+        if effect.frame and not waits and not self.director.machine.paused:
+            self._playback.expect(PendingCommand(command.id, effect.frame, since_seconds))
+        if (command.type in _OPENS_A_SHOT and not waits) or command.type == "resume":
+            self._opened_at = since_seconds
+        if command.type == "pause":
+            self._playback.expect_nothing()  # what it takes to reach the screen would be a person's time
+
+    def _check_limits(self, command: Command) -> None:
+        """Refuse what is too much; a story that is told again is not asked."""
+        most, director = self.limits, self.director
+        prompt = getattr(command, "prompt", None)
+        if prompt and len(prompt) > most.prompt_characters:
+            sentence = f"the prompt has {len(prompt)} characters; at most {most.prompt_characters} are taken"
+            raise Refusal("too_long", sentence)
+        if isinstance(command, Shoot) and director.planned_shots >= most.shots:
+            raise Refusal("limit", f"the story has {most.shots} shots, the most there can be; begin another")
+        if self._chunks_asked_for(command) > self._most_chunks:
+            raise Refusal("limit", f"a shot lasts {most.shot_seconds:g} seconds at most; cut to the next")
+
+    def _chunks_asked_for(self, command: Command) -> int:
+        """Length of the shot that a command is about, if it says anything about that."""
+        live = self.director.live
+        if isinstance(command, Hold):
+            return live.made + 1 if live else 0
+        if not isinstance(command, Shoot | Extend):
+            return 0
+        former = live.length_chunks if isinstance(command, Extend) and live else 0
+        if command.seconds is not None:
+            return former + self.director.timing.chunks(command.seconds, after=former)
+        return former + (command.chunks or 0)
+
+    def _keep_remembered(self) -> None:
+        """Have frames kept that are remembered since the last time."""
+        remembered = {(frame.shot, frame.take, frame.frame): frame for frame in self.director.remembered}
+        if new := [frame for place, frame in remembered.items() if place not in self._kept]:
+            self._kept.update(remembered)
+            self._keep(self.story, new)
+
+    # ---- telling viewers ----
+
+    def _fail(self, what: str, error: Exception) -> None:
+        log.error("story %s: %s (%s)", self.story, what, type(error).__name__)
+        log.debug("story %s", self.story, exc_info=error)
+        self.director.machine.fail(f"{what}: {error}; put it right, then resume")
+        now, changes = self._changes()
+        with suppress(OSError, StoreError):  # it is told all the same; it was the disk, perhaps
+            self._store.note(self.story, [change for change in changes if isinstance(change, StateChanged)])
+        self._publish_changes(now, changes)
+
+    def _changes(self) -> tuple[Snapshot, list[Change]]:
+        """The story as it stands, and what of that viewers were not told yet."""
+        now = storyboard.snapshot(self.director, self._parent)
+        return now, storyboard.changes(self.snapshot, now)
+
+    def _publish_changes(self, now: Snapshot, changes: Sequence[Change]) -> None:
+        self.snapshot = now
+        for change in changes:
+            self._publish(change)
+
+    def _publish(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+    def _publish_figures(self) -> None:
+        now, figures = self._clock(), self._measured()
+        if figures != self._figures and now - self._figures_at >= FIGURES_EVERY_SECONDS:
+            self._figures, self._figures_at = figures, now
+            self._publish(figures)
+
+    def _measured(self) -> Figures:
+        return Figures(
+            frames_per_second=self._speed,
+            first_frame_seconds=self._first_frame,
+            prompt_to_glass_seconds=self._prompt_to_screen_seconds,
+            lookahead_seconds=self.lookahead_seconds,
+            waiting=self.waiting,
+            queue=self.queued,
+        )
+
+
+def _new_branch(command: Command, effect: CommandResult) -> NewBranch | None:
+    if not (isinstance(command, Branch) and effect.branch):
+        return None
+    board = storyboard.snapshot(effect.branch)
+    return NewBranch(new_id(), board.seed, command.shot, storyboard.beginning(board))
+
+
+def _receipt(command: Command, effect: CommandResult, branch: NewBranch | None) -> Receipt:
+    place = FramePlace(shot=effect.frame[0], frame=effect.frame[2]) if effect.frame else None
+    story = branch.id if branch else None
+    return Receipt(id=command.id, applies_from=place, note=effect.note, story=story)

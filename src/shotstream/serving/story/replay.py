@@ -1,0 +1,153 @@
+"""Tells a story again from the library: nothing is denoised, and it stands where it stood, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+from torch import Tensor
+
+from shotstream.media.pictures import read_png, write_png
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import StoredChunk, StoredCommand, StoredStory
+from shotstream.serving.story.director import Director
+from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.session import StorySession
+
+OpenSession = Callable[[str, int], StorySession]
+"""Opens a session for a setting and a seed."""
+
+
+class StoredTake:
+    """The frames of a take that is over, as they are asked for.
+
+    Those that are kept are read. Where another one is asked for, such as after a kill that took it, the whole
+    take is decoded, once and in one piece, and the frame kept.
+
+    Args:
+        chunks: All chunks of the take, in order.
+        decode: Makes frames of latents; see `StorySession.decode`.
+    """
+
+    def __init__(
+        self, chunks: Sequence[StoredChunk], decode: Callable[[Iterable[Tensor]], list[np.ndarray]]
+    ) -> None:
+        self._chunks, self._decode = chunks, decode
+        self._frames: list[np.ndarray] | None = None
+
+    def picture(self, frame: int) -> np.ndarray:
+        """A frame by its number, uint8 ``[H, W, 3]``.
+
+        Raises:
+            StoreError: If it must be made anew and latents are gone.
+        """
+        file = self._chunks[0].still(frame)
+        try:
+            return read_png(file)
+        except OSError:
+            picture = self._all[frame]
+            with suppress(OSError):  # a full disk keeps no story from being opened
+                write_png(file, picture)
+            return picture
+
+    def chunk(self, stored: StoredChunk, fps: float) -> Chunk:
+        """One of its chunks, to be shown once more."""
+        return Chunk(
+            frames=np.stack(self._all[stored.first_frame : stored.first_frame + stored.frames]),
+            shot=stored.shot,
+            take=stored.take,
+            seed=stored.seed,
+            index=stored.chunk,
+            first_frame=stored.first_frame,
+            last=stored.last,
+            prompt=stored.prompt,
+            fps=fps,
+            latents=stored.latents(),
+        )
+
+    @property
+    def _all(self) -> list[np.ndarray]:
+        if self._frames is None:
+            self._frames = self._decode(chunk.latents() for chunk in self._chunks)
+        return self._frames
+
+
+def replay(
+    store: Store,
+    stored: StoredStory,
+    open_session: OpenSession,
+    told: Callable[[StoredChunk, Chunk], None] = lambda stored, chunk: None,
+) -> Generator[None, None, Director]:
+    """Repeat the commands of a story and give back its chunks; a branch is told from its parent's.
+
+    Only the newest take is told chunk by chunk, as it may go on; of the others what is remembered is read. It
+    stops after every chunk, so that other stories get their turns; see `finish`.
+
+    Args:
+        store: Has the parents and the uploaded pictures.
+        stored: What is to be told.
+        open_session: Gives the session of a story without a parent.
+        told: Is given the chunks of the newest take, and all that have no clip.
+
+    Returns:
+        The story as it stood.
+
+    Raises:
+        ValueError: If commands and chunks do not belong together: another model, or a damaged library.
+        LookupError: If a parent is missing.
+    """
+    story = yield from _open(store, stored, open_session)
+    attach_take_loader(story, store, stored.id)
+    takes = {place: list(chunks) for place, chunks in groupby(stored.chunks, _take)}
+    newest = next(reversed(takes), None)
+    take = None
+    for entry in stored.entries:
+        if isinstance(entry, StoredCommand):
+            story.apply(entry.command)
+            continue
+        if _take(entry) == newest:
+            told(entry, story.replay_chunk(entry))
+        else:
+            if take is None or entry.chunk == 0:
+                take = StoredTake(takes[_take(entry)], story.session.decode)
+            story.recall(entry, take.picture)
+            if not entry.clip.exists():
+                told(entry, take.chunk(entry, stored.made_with.fps))
+        yield
+    return story
+
+
+def finish(replaying: Generator[None, None, Director]) -> Director:
+    """Tell all the rest at once."""
+    while True:
+        try:
+            next(replaying)
+        except StopIteration as end:
+            return end.value
+
+
+def attach_take_loader(director: Director, store: Store, story: str) -> None:
+    """Let a story find its former takes in the library."""
+    decode = director.session.decode  # not the story itself: it would be kept for longer than it is open
+
+    def find_take(shot: int, take: int) -> Callable[[int], np.ndarray]:
+        return StoredTake(store.take_chunks(story, shot, take), decode).picture
+
+    director.find_take = find_take
+
+
+def _take(chunk: StoredChunk) -> tuple[int, int]:
+    return chunk.shot, chunk.take
+
+
+def _open(store: Store, stored: StoredStory, open_session: OpenSession) -> Generator[None, None, Director]:
+    origin = stored.parent
+    if origin is None:
+        return Director(open_session(stored.setting, stored.seed), store.picture)
+    parent = store.load(origin.story)
+    shared = replace(parent, entries=parent.entries[: origin.entries])
+    told = yield from replay(store, shared, open_session)
+    return told.branch(origin.shot, stored.seed)

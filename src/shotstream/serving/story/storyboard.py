@@ -1,0 +1,133 @@
+"""A story as a page draws it: a card for every shot, the frames it remembers, how full its caches are."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shotstream.serving.protocol.commands import Shoot
+from shotstream.serving.protocol.events import (
+    Change,
+    Deleted,
+    Memory,
+    MemoryChanged,
+    MemoryFrame,
+    Parent,
+    ShotCard,
+    ShotChanged,
+    Snapshot,
+    StateChanged,
+)
+from shotstream.serving.story.director import Director
+from shotstream.streaming.context_frames import ContextFrame
+from shotstream.streaming.take import TakeRecord
+
+
+def snapshot(story: Director, parent: Parent | None = None) -> Snapshot:
+    """All that a page needs to draw a story."""
+    return Snapshot(
+        setting=story.session.setting,
+        seed=story.session.seed,
+        state=story.machine.state,
+        reason=story.machine.reason,
+        shots=_cards(story),
+        memory=_memory(story),
+        parent=parent,
+    )
+
+
+def beginning(now: Snapshot) -> list[Change]:
+    """What must be told to those who know nothing of an idle story."""
+    return [*(ShotChanged(**dict(card)) for card in now.shots), MemoryChanged(**dict(now.memory))]
+
+
+def changes(before: Snapshot, now: Snapshot) -> list[Change]:
+    """What must be told to those who know `before`, for them to know `now`."""
+    former = {card.number: card for card in before.shots}
+    gone = range(len(now.shots), len(before.shots))
+    changed: list[Change] = [Deleted(shot=shot) for shot in gone]
+    changed += [ShotChanged(**dict(card)) for card in now.shots if former.get(card.number) != card]
+    if (now.state, now.reason) != (before.state, before.reason):
+        changed.append(StateChanged(state=now.state, reason=now.reason))
+    if now.memory != before.memory:
+        changed.append(MemoryChanged(**dict(now.memory)))
+    return changed
+
+
+def _cards(story: Director) -> list[ShotCard]:
+    records, live = list(story.session.script), story.live
+    if live and live.record.shot == len(records) and story.machine.running:
+        records.append(live.record)
+    cards = [_card(story, record) for record in records]
+    waiting = [command for command in story.waiting if isinstance(command, Shoot)]
+    return cards + [_waiting_card(story, len(cards) + place, shot) for place, shot in enumerate(waiting)]
+
+
+def _card(story: Director, record: TakeRecord) -> ShotCard:
+    live, shot = story.live, record.shot
+    length = live.length_chunks if live and live.record.shot == shot else record.chunks
+    return ShotCard(
+        number=shot,
+        prompt=story.edits.get(shot, record.prompt),
+        prompts=record.prompts,
+        length_seconds=story.timing.seconds(max(length, 1)),
+        seed=record.seed,
+        take=record.take,
+        takes=max(story.next_take(shot), record.take + 1),
+        state=_state(story, shot),
+        chunks=record.chunks,
+        frames=story.timing.frames(record.chunks) if record.chunks else 0,
+    )
+
+
+def _waiting_card(story: Director, number: int, shot: Shoot) -> ShotCard:
+    take = story.next_take(number)
+    return ShotCard(
+        number=number,
+        prompt=shot.prompt,
+        prompts=[],
+        length_seconds=story.timing.seconds(story.session.length_chunks(shot.seconds, shot.chunks)),
+        seed=story.session.seed if shot.seed is None else shot.seed,
+        take=take,
+        takes=take + 1,
+        state="queued",
+        chunks=0,
+        frames=0,
+    )
+
+
+def _state(story: Director, shot: int) -> Literal["queued", "live", "done", "stale", "deleted"]:
+    live = story.live
+    if live and live.record.shot == shot and story.machine.running:
+        return "live" if live.made else "queued"
+    if any(not isinstance(command, Shoot) and command.shot == shot for command in story.waiting):
+        return "queued"
+    if shot in story.session.context.left_out:
+        return "deleted"
+    return "stale" if shot in story.stale else "done"
+
+
+def _memory(story: Director) -> Memory:
+    """What the running shot, or else the next one, is made from."""
+    config = story.session.pipeline.transformer.config
+    session, live = story.session, story.live
+    shot = live.record.shot if live and story.machine.running else len(session.script)
+    remembered = session.context.choose(shot)
+    chosen = {frame.key for frame in remembered}
+    pinned = [pin for pin in session.context.pins if pin.key not in chosen]  # from the next shot on
+    made = min(live.made, config["window_chunks"]) if live else 0
+    return Memory(
+        frames=[_frame(story, frame) for frame in [*remembered, *pinned]],
+        global_used=len(remembered),
+        global_size=config["context_frames"],
+        local_used=made * config["chunk_frames"],
+        local_size=config["window_chunks"] * config["chunk_frames"],
+    )
+
+
+def _frame(story: Director, frame: ContextFrame) -> MemoryFrame:
+    if frame.is_reference:
+        upload = story.uploads.get(frame.key)
+        return MemoryFrame(shot=frame.shot, take=0, frame=frame.frame, source="reference", upload=upload)
+    pins = [pin.key for pin in story.session.context.pins]
+    source = "pin" if frame.key in pins else "rule"
+    return MemoryFrame(shot=frame.shot, take=frame.take, frame=frame.frame, source=source)
