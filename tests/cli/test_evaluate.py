@@ -117,7 +117,7 @@ def test_films_of_the_story_world_are_judged_from_their_files(judge_folder, tmp_
     assert "--shots has no effect where films are given." in result.stdout
     told = metrics(tmp_path / "out")
     assert [story["name"] for story in told["stories"]] == ["held-out-000000", "held-out-000001"]
-    assert told["summary"]["adherence.place"]["n"] == 2
+    assert told["summary"]["prompt_adherence.place"]["n"] == 2
     assert "frames_per_second" in told["absent"]
     assert told["weights_sha256"] is None
 
@@ -140,7 +140,7 @@ def test_variants_are_told_the_same_stories_and_put_into_tables(
     ].keys()
     assert "stage-3-only" not in told["variants"]
     assert told["variants"]["teacher"]["seeds"] == told["variants"]["student"]["seeds"] == [1000, 1001]
-    assert told["targets"].keys() >= {"adherence.kept", "speed_by_teacher", "ending_minus_opening"}
+    assert told["targets"].keys() >= {"attribute_consistency", "speed_by_teacher", "ending_minus_opening"}
     assert [row["shot"] for row in told["variants"]["long"]["by_shot"]] == list(range(1, 21))
     tables = (tmp_path / "out" / "tables.md").read_text()
     assert page.read_text() == f"Before.\n<!-- tables -->\n\n{tables}\n<!-- end of tables -->\nAfter.\n"
@@ -161,7 +161,7 @@ def test_stories_of_a_person_need_no_judge(model, tmp_path):
     assert result.exit_code == 0, result.output
     assert "--seed has no effect with stories from files." in result.stdout
     told = metrics(tmp_path / "out")
-    assert "adherence.place" in told["absent"]
+    assert "prompt_adherence.place" in told["absent"]
     assert told["judge"] is None
     check_page((tmp_path / "out" / "report.html").read_text())
 

@@ -2,7 +2,14 @@
 
 import pytest
 
-from shotstream.evaluation.adherence import Mark, mark_film, shares
+from shotstream.evaluation.adherence import (
+    ATTRIBUTE_CONSISTENCY,
+    CLEAN_FIGURES,
+    PROMPT_ADHERENCE,
+    Mark,
+    mark_film,
+    shares,
+)
 from shotstream.world.judge import NOBODY, QUESTIONS, true_answers
 
 pytestmark = pytest.mark.cpu
@@ -27,9 +34,9 @@ STORY = {
         {"subjects": [0, 1], "framing": "medium", "action": "jumps"},
     ],
 }
-TOLD_OF_THE_SHOT = {"place", "time", "weather", "framing", "action", "feeling", "prop"}
-TOLD = {"headcount", "character", "accessory", "figures"} | TOLD_OF_THE_SHOT
-KEPT = {"kept_landmark", "kept_side", "kept_accessory_colour", "kept_pattern"}
+IN_THE_SHOT = {"place", "time", "weather", "framing", "action", "feeling", "prop"}
+ASKED = {"headcount", "character", "accessory"} | IN_THE_SHOT
+HIDDEN = {"landmark", "side", "accessory_colour", "pattern"}
 
 
 def truth():
@@ -37,17 +44,21 @@ def truth():
 
 
 def test_the_truth_scores_everything():
-    told = shares(mark_film(STORY, truth()))
-    assert told.keys() == TOLD | KEPT | {"told", "kept"}
-    assert set(told.values()) == {1.0}
+    right = shares(mark_film(STORY, truth()))
+    adherence = {f"prompt_adherence.{name}" for name in ASKED}
+    consistency = {f"attribute_consistency.{name}" for name in HIDDEN}
+    groups = {PROMPT_ADHERENCE, ATTRIBUTE_CONSISTENCY, CLEAN_FIGURES}
+    assert right.keys() == adherence | consistency | groups
+    assert set(right.values()) == {1.0}
 
 
 def test_the_first_shot_keeps_nothing_and_every_later_one_what_it_shows():
     marks = mark_film(STORY, truth())
-    assert [{mark.name for mark in shot} - TOLD for shot in marks] == [set(), KEPT, KEPT]
-    kept = [(mark.stand, mark.asked) for mark in marks[1] if mark.name == "kept_pattern"]
+    kept = [{mark.name for mark in shot if mark.metric == ATTRIBUTE_CONSISTENCY} for shot in marks]
+    assert kept == [set(), HIDDEN, HIDDEN]
+    kept = [(mark.stand, mark.asked) for mark in marks[1] if mark.name == "pattern"]
     assert kept == [("first", "belly")]  # the bear, who stood second before
-    kept = [(mark.stand, mark.asked) for mark in marks[2] if mark.name == "kept_pattern"]
+    kept = [(mark.stand, mark.asked) for mark in marks[2] if mark.name == "pattern"]
     assert kept == [("first", "spots"), ("second", "belly")]
 
 
@@ -56,19 +67,21 @@ def test_kind_and_colour_count_only_together():
     answers[0]["first colour"] = "green"  # right kind, wrong colour
     answers[1]["first kind"] = "robot"  # right colour, wrong kind
     marks = mark_film(STORY, answers)
-    assert shares(marks)["character"] == pytest.approx(3 / 5)
-    assert shares(marks)["told"] == pytest.approx((3 + 5 + 8 * 3) / (5 + 5 + 8 * 3))
-    assert Mark("character", "first", "red cat", "green cat", False) in marks[0]
-    assert shares(marks)["accessory"] == 1.0
+    assert shares(marks)["prompt_adherence.character"] == pytest.approx(3 / 5)
+    assert shares(marks)["prompt_adherence"] == pytest.approx((3 + 5 + 7 * 3 + 3) / (5 + 5 + 7 * 3 + 3))
+    assert Mark(PROMPT_ADHERENCE, "character", "first", "red cat", "green cat", False) in marks[0]
+    assert shares(marks)["prompt_adherence.accessory"] == 1.0
 
 
 def test_every_shot_is_asked_for_itself():
     answers = truth()
     answers[1] |= {"place": "snow", "framing": "wide"}
     answers[2] |= {"place": "snow", "action": "stands", "time": "day"}
-    told = shares(mark_film(STORY, answers))
+    right = shares(mark_film(STORY, answers))
     names = ("place", "time", "framing", "action")
-    assert [told[name] for name in names] == pytest.approx([1 / 3, 2 / 3, 2 / 3, 2 / 3])
+    assert [right[f"prompt_adherence.{name}"] for name in names] == pytest.approx(
+        [1 / 3, 2 / 3, 2 / 3, 2 / 3]
+    )
 
 
 def test_what_is_kept_is_what_was_read_first_true_or_not():
@@ -76,21 +89,21 @@ def test_what_is_kept_is_what_was_read_first_true_or_not():
     for read in answers:
         read["landmark"] = "tent"  # never true, always the same
     answers[1]["side"] = "both"  # right before and after
-    told = shares(mark_film(STORY, answers))
-    assert (told["kept_landmark"], told["kept_side"]) == (1.0, 0.5)
+    right = shares(mark_film(STORY, answers))
+    assert (right["attribute_consistency.landmark"], right["attribute_consistency.side"]) == (1.0, 0.5)
     answers = truth()
     answers[0]["side"] = "both"  # now it is the truth that differs, twice
-    assert shares(mark_film(STORY, answers))["kept_side"] == 0.0
+    assert shares(mark_film(STORY, answers))["attribute_consistency.side"] == 0.0
 
 
 def test_a_character_is_followed_to_where_it_stands():
     answers = truth()
     answers[1]["first pattern"] = "stripes"  # the bear, alone
     answers[2]["first accessory_colour"] = "black"  # the cat
-    told = shares(mark_film(STORY, answers))
+    right = shares(mark_film(STORY, answers))
     # of each: the bear in shot 1, cat and bear in shot 2
-    assert told["kept_pattern"] == pytest.approx(2 / 3)
-    assert told["kept_accessory_colour"] == pytest.approx(2 / 3)
+    assert right["attribute_consistency.pattern"] == pytest.approx(2 / 3)
+    assert right["attribute_consistency.accessory_colour"] == pytest.approx(2 / 3)
 
 
 def test_captions_do_not_say_who_stands_on_which_side():
@@ -101,8 +114,8 @@ def test_captions_do_not_say_who_stands_on_which_side():
     assert set(shares(mark_film(STORY, answers)).values()) == {1.0}
     answers[2]["second colour"] = answers[2]["second accessory"] = "green"  # the cat's; still the only cat
     marks = mark_film(STORY, answers)
-    assert Mark("character", "first", "red cat", "green cat", False) in marks[2]
-    assert Mark("character", "second", "blue bear", "blue bear", True) in marks[2]
+    assert Mark(PROMPT_ADHERENCE, "character", "first", "red cat", "green cat", False) in marks[2]
+    assert Mark(PROMPT_ADHERENCE, "character", "second", "blue bear", "blue bear", True) in marks[2]
 
 
 def test_who_is_not_there_is_never_right():
@@ -111,24 +124,27 @@ def test_who_is_not_there_is_never_right():
     for shot in (0, 2):
         answers[shot] |= {f"second {question}": NOBODY for question in questions}
     marks = mark_film(STORY, answers)
-    told = shares(marks)
-    assert told["headcount"] == pytest.approx(1 / 3)
-    assert told["character"] == told["accessory"] == pytest.approx(3 / 5)
-    assert told["kept_pattern"] == pytest.approx(1 / 3)  # only the cat's; twice nobody is nothing kept
-    assert Mark("character", "second", "blue bear", NOBODY, False) in marks[0]
+    right = shares(marks)
+    assert right["prompt_adherence.headcount"] == pytest.approx(1 / 3)
+    assert right["prompt_adherence.character"] == right["prompt_adherence.accessory"] == pytest.approx(3 / 5)
+    assert right["attribute_consistency.pattern"] == pytest.approx(
+        1 / 3
+    )  # only the cat's; twice nobody is nothing kept
+    assert Mark(PROMPT_ADHERENCE, "character", "second", "blue bear", NOBODY, False) in marks[0]
 
 
 def test_somebody_too_many_is_counted():
     answers = truth()
     answers[1]["second kind"] = "rabbit"
-    told = shares(mark_film(STORY, answers))
-    assert told["headcount"] == pytest.approx(2 / 3)
-    assert told["character"] == 1.0
+    right = shares(mark_film(STORY, answers))
+    assert right["prompt_adherence.headcount"] == pytest.approx(2 / 3)
+    assert right["prompt_adherence.character"] == 1.0
 
 
 def test_a_single_shot_keeps_nothing():
     story = STORY | {"shots": STORY["shots"][:1]}
-    assert shares(mark_film(story, truth()[:1])).keys() == TOLD | {"told"}
+    right = shares(mark_film(story, truth()[:1]))
+    assert right.keys() == {f"prompt_adherence.{name}" for name in ASKED} | {PROMPT_ADHERENCE, CLEAN_FIGURES}
 
 
 def test_every_shot_must_be_read():
@@ -143,9 +159,9 @@ def test_a_judge_is_not_asked_what_it_was_never_taught():
     answers = [{name: read[name] for name in questions} for read in truth()]
     marks = mark_film(STORY, answers, questions)
     names = {mark.name for shot in marks for mark in shot}
-    assert names == (TOLD | KEPT) - {"weather", "prop"}
+    assert names == (ASKED | HIDDEN | {"figures"}) - {"weather", "prop"}
     assert [mark.stand for mark in marks[0] if mark.name == "character"] == ["second"]
-    assert [mark.stand for mark in marks[2] if mark.name == "kept_pattern"] == ["second"]
+    assert [mark.stand for mark in marks[2] if mark.name == "pattern"] == ["second"]
     assert set(shares(marks).values()) == {1.0}
 
 
@@ -153,9 +169,7 @@ def test_no_accessory_has_no_colour_to_keep():
     cast = [character("cat", "red", "none", "none", "spots"), STORY["cast"][1]]
     story = STORY | {"cast": cast}
     answers = [true_answers(story, shot) for shot in range(3)]
-    kept = [
-        mark for shot in mark_film(story, answers) for mark in shot if mark.name == "kept_accessory_colour"
-    ]
+    kept = [mark for shot in mark_film(story, answers) for mark in shot if mark.name == "accessory_colour"]
     assert [(mark.stand, mark.asked) for mark in kept] == [("first", "pink"), ("second", "pink")]
     assert all(mark.right for shot in mark_film(story, answers) for mark in shot)
 
@@ -164,5 +178,5 @@ def test_spoilt_figures_have_a_share_of_their_own():
     answers = truth()
     answers[1]["figures"] = "spoilt"
     read = shares(mark_film(STORY, answers))
-    assert read["figures"] == pytest.approx(2 / 3)
-    assert read["told"] == 1.0  # no caption asks for clean figures
+    assert read["clean_figures"] == pytest.approx(2 / 3)
+    assert read["prompt_adherence"] == 1.0  # no caption asks for clean figures

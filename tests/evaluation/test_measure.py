@@ -72,7 +72,7 @@ def test_what_cannot_be_measured_is_absent_with_its_reason():
     assert reasons["text_alignment"] == "needs prompts"
     assert reasons["inter_shot_subject"] == "DINO is not here"
     assert reasons["inter_shot_semantic"] == "not asked for; --features judge or clip gives it"
-    assert "story world" in reasons["adherence.place"]
+    assert "story world" in reasons["prompt_adherence.place"]
     assert {*reasons, *values} == set(METRICS)
 
 
@@ -84,10 +84,10 @@ def test_a_film_of_one_frame_has_few_figures(judge):
 
 def test_the_judge_gives_marks_and_features(film, judge):
     found = examine(film, choose_extractors(["judge"], judge), judge)
-    told = {name for name in METRICS if name.startswith("adherence.")}
+    told = {name for name in METRICS if METRICS[name].needs.startswith("a story of the story world, and")}
     first, second = film.attributes["shots"]
     if not set(first["subjects"]) & set(second["subjects"]):
-        told -= {"adherence.kept_pattern", "adherence.kept_accessory_colour"}
+        told -= {"attribute_consistency.pattern", "attribute_consistency.accessory_colour"}
     consistent = {"inter_shot_semantic", "inter_shot_subject", "inter_shot_background"}
     assert told | consistent <= found.values.keys()
     assert len({found.values[name] for name in consistent}) == 1  # one feature in three roles

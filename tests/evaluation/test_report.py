@@ -57,7 +57,12 @@ def film():
 
 FOUND = Examination(
     {"transition_control": 0.5, "inter_shot_subject": -0.25},
-    [[Mark("kept_pattern", "first", "spots", "belly", False), Mark("place", "", "snow", "snow", True)]],
+    [
+        [
+            Mark("attribute_consistency", "pattern", "first", "spots", "belly", False),
+            Mark("prompt_adherence", "place", "", "snow", "snow", True),
+        ]
+    ],
 )
 
 

@@ -95,11 +95,13 @@ def test_targets_stand_beside_their_figures():
     told = {"mean": 0.9, "low": None, "high": None, "n": 1}
     fast, slow = told | {"mean": 80.0}, told | {"mean": 5.0}
     figures = against_teacher(
-        {"adherence.told": told | {"mean": 0.81}, "frames_per_second": fast},
-        {"adherence.told": told, "frames_per_second": slow},
+        {"prompt_adherence": told | {"mean": 0.81}, "frames_per_second": fast},
+        {"prompt_adherence": told, "frames_per_second": slow},
     )
     assert figures == {"student_by_teacher": pytest.approx(0.9), "speed_by_teacher": pytest.approx(16)}
-    by_shot = [{"told": 0.9}] * 5 + [{"told": 0.1}] * 10 + [{"told": 0.8}] * 5
+    by_shot = (
+        [{"prompt_adherence": 0.9}] * 5 + [{"prompt_adherence": 0.1}] * 10 + [{"prompt_adherence": 0.8}] * 5
+    )
     assert over_a_long_story(by_shot) == {"ending_minus_opening": pytest.approx(-0.1)}
     assert over_a_long_story(by_shot[:19]) == {}
     assert json.loads(json.dumps(reached(figures)))["speed_by_teacher"]["figure"] == pytest.approx(16)

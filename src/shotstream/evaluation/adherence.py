@@ -1,8 +1,8 @@
-"""Whether a film shows what it was asked to, and keeps what nobody asked for, as the judge reads it.
+"""Whether a film shows what its captions say, and keeps what no caption says, as the judge reads it.
 
-What captions tell is compared with what they tell. What no caption tells (colour of an accessory, pattern,
-landmark and its side) nobody can know before it is first seen: it is compared with what the judge read in the
-first shot of that character or place in the same film. That is consistency, not truth.
+Prompt adherence compares each shot with its caption. Attribute consistency is about what no caption says: the
+colour of an accessory, a pattern, a landmark and its side. Nobody can know these before they are first seen.
+So each is compared with what the judge read in the first shot of that character or place in the same film.
 
 A judge is asked only what it was taught: where it does not know a question, or the true answer is none of its
 possible ones (a judge that was trained before the world had owls), there is no mark. Nor is there one where
@@ -18,9 +18,13 @@ from typing import Any, NamedTuple
 from shotstream.world.judge import NOBODY, QUESTIONS, STANDS, Questions, can_answer, true_answers
 from shotstream.world.vocabulary import NONE
 
-TOLD, KEPT, FIGURES = "told", "kept", "figures"
-TOLD_OF_THE_SHOT = ("place", "time", "weather", "framing", "action", "feeling", "prop")
-TOLD_OF_WHOM = ("kind", "colour", "accessory")
+PROMPT_ADHERENCE = "prompt_adherence"
+ATTRIBUTE_CONSISTENCY = "attribute_consistency"
+CLEAN_FIGURES = "clean_figures"
+FIGURES = "figures"
+"""The judge's question whether figures are whole and sharp."""
+IN_THE_SHOT = ("place", "time", "weather", "framing", "action", "feeling", "prop")
+OF_WHOM = ("kind", "colour", "accessory")
 KEPT_BY_THE_PLACE = ("landmark", "side")
 KEPT_BY_A_CHARACTER = ("accessory_colour", "pattern")
 
@@ -31,12 +35,14 @@ Answers = Mapping[str, str]
 class Mark(NamedTuple):
     """One thing looked for in one shot."""
 
+    metric: str
+    """The figure that it counts in: `PROMPT_ADHERENCE`, `ATTRIBUTE_CONSISTENCY` or `CLEAN_FIGURES`."""
     name: str
-    """Of the share that it counts in, e.g. "place", "kept_pattern"."""
+    """What was looked for, e.g. "place", "pattern"."""
     stand: str
     """Which character of the shot, "first" or "second"; empty if it is about the whole shot."""
     asked: str
-    """What was told; for "kept_..." what was read before."""
+    """What the caption says; for attribute consistency what was read before."""
     read: str
     """What the judge reads."""
     right: bool
@@ -54,10 +60,11 @@ def mark_film(
         questions: Those of the judge.
 
     Returns:
-        Marks of every shot: "headcount", "character" (kind and colour, both right) and "accessory" of every
-        visible character, those of `TOLD_OF_THE_SHOT`, and "figures", which are to be clean. In later shots
-        also "kept_accessory_colour", "kept_pattern", "kept_landmark" and "kept_side", of what was seen
-        before. Reading nobody where a character was asked for is never right, twice nobody neither.
+        Marks of every shot. Prompt adherence: "headcount", "character" (kind and colour, both right) and
+        "accessory" of every visible character, and those of `IN_THE_SHOT`. Clean figures: "figures".
+        Attribute consistency, in later shots: "accessory_colour", "pattern", "landmark" and "side" of what
+        was seen before. Reading nobody where a character was asked for is never right; reading nobody twice
+        is not right either.
 
     Raises:
         ValueError: If there are more or fewer answers than shots.
@@ -76,38 +83,41 @@ def mark_film(
         }
         if len(shot["subjects"]) == len(STANDS):
             read = max(read, _other_way_round(read), key=lambda answers: _likeness(truth, answers))
-        marks.append(_told(truth, read, len(shot["subjects"])) + _kept(shot["subjects"], truth, read, seen))
+        marks.append(
+            _adherence(truth, read, len(shot["subjects"])) + _consistency(shot["subjects"], truth, read, seen)
+        )
     return marks
 
 
 def shares(marks: Sequence[Sequence[Mark]]) -> dict[str, float]:
-    """Share of right marks in a film, by name and in all: "told", by captions, and "kept".
+    """Fraction of right marks in a film, by metric and, as "metric.name", by what was looked for.
 
     What was never looked for has none.
     """
     counted: dict[str, list[bool]] = defaultdict(list)
-    for shot in marks:
-        for mark in shot:
-            group = KEPT if mark.name.startswith(KEPT) else TOLD
-            for name in {mark.name, FIGURES if mark.name == FIGURES else group}:
-                counted[name].append(mark.right)
+    for mark in (mark for shot in marks for mark in shot):
+        counted[mark.metric].append(mark.right)
+        if mark.metric != CLEAN_FIGURES:
+            counted[f"{mark.metric}.{mark.name}"].append(mark.right)
     return {name: sum(right) / len(right) for name, right in counted.items()}
 
 
-def _told(told: Answers, read: Answers, characters: int) -> list[Mark]:
+def _adherence(asked: Answers, read: Answers, characters: int) -> list[Mark]:
     read_characters = sum(read[f"{stand} kind"] != NOBODY for stand in STANDS)
     marks = [_mark("headcount", "", str(characters), str(read_characters))]
     for stand in STANDS[:characters]:
         accessory = f"{stand} accessory"
-        if f"{stand} kind" in told and f"{stand} colour" in told:
-            marks.append(_mark("character", stand, _looks(told, stand), _looks(read, stand)))
-        if accessory in told:
-            marks.append(_mark("accessory", stand, told[accessory], read[accessory]))
-    shown = (*TOLD_OF_THE_SHOT, FIGURES)
-    return marks + [_mark(name, "", told[name], read[name]) for name in shown if name in told]
+        if f"{stand} kind" in asked and f"{stand} colour" in asked:
+            marks.append(_mark("character", stand, _looks(asked, stand), _looks(read, stand)))
+        if accessory in asked:
+            marks.append(_mark("accessory", stand, asked[accessory], read[accessory]))
+    marks += [_mark(name, "", asked[name], read[name]) for name in IN_THE_SHOT if name in asked]
+    if FIGURES in asked:
+        marks.append(_mark(FIGURES, "", asked[FIGURES], read[FIGURES])._replace(metric=CLEAN_FIGURES))
+    return marks
 
 
-def _kept(
+def _consistency(
     subjects: Sequence[int], truth: Answers, read: Answers, seen: dict[tuple[Any, str], str]
 ) -> list[Mark]:
     """Compare with what was read when it was first seen (`seen`, which grows)."""
@@ -121,7 +131,7 @@ def _kept(
         now = read[question]
         if (owner, name) in seen:
             before = seen[owner, name]
-            marks.append(Mark(f"kept_{name}", stand, before, now, now == before != NOBODY))
+            marks.append(Mark(ATTRIBUTE_CONSISTENCY, name, stand, before, now, now == before != NOBODY))
         else:
             seen[owner, name] = now
     return marks
@@ -139,10 +149,10 @@ def _other_way_round(answers: Answers) -> Answers:
     return swapped
 
 
-def _likeness(told: Answers, read: Answers) -> int:
+def _likeness(asked: Answers, read: Answers) -> int:
     """How much of what captions tell of two characters is read of them."""
     return sum(
-        told.get(f"{stand} {name}") == read[f"{stand} {name}"] for stand in STANDS for name in TOLD_OF_WHOM
+        asked.get(f"{stand} {name}") == read[f"{stand} {name}"] for stand in STANDS for name in OF_WHOM
     )
 
 
@@ -152,4 +162,4 @@ def _looks(answers: Answers, stand: str) -> str:
 
 
 def _mark(name: str, stand: str, asked: str, read: str) -> Mark:
-    return Mark(name, stand, asked, read, asked == read)
+    return Mark(PROMPT_ADHERENCE, name, stand, asked, read, asked == read)

@@ -26,7 +26,7 @@ _WORLD = "a story of the story world, and its judge"
 _LATER = f"{_WORLD}, and something seen a second time"
 _DRAWN = "a story of the story world as it is now"
 _CLOCK = "a film that was generated here, or a story.json that tells its speed"
-_KEPT = "as in the first shot of that {}, by the judge; no caption tells it"
+_KEPT = "as in the first shot of that {}, by the judge; no caption says it"
 
 METRICS: Mapping[str, Metric] = {
     "intra_shot_subject": Metric("Intra-shot subject consistency", _WITHIN, "subject", _MOVING),
@@ -50,27 +50,33 @@ METRICS: Mapping[str, Metric] = {
         needs="shots of several chunks that were generated here",
         share=False,
     ),
-    "adherence.figures": Metric("Clean figures", "whole and sharp, per shot, by the judge", needs=_WORLD),
-    "adherence.told": Metric(
-        "What captions tell", "right, of all that follows up to the thing in the hand", needs=_WORLD
+    "clean_figures": Metric("Clean figures", "whole and sharp, per shot, by the judge", needs=_WORLD),
+    "prompt_adherence": Metric(
+        "Prompt adherence",
+        "right, of all that captions say: what follows up to the thing in the hand",
+        needs=_WORLD,
     ),
-    "adherence.headcount": Metric("Characters in the shot", "as many as asked", needs=_WORLD),
-    "adherence.character": Metric("Kind and colour", "both right, per visible character", needs=_WORLD),
-    "adherence.accessory": Metric("Accessory", "right, per visible character", needs=_WORLD),
-    "adherence.place": Metric("Place", "right, per shot", needs=_WORLD),
-    "adherence.time": Metric("Time of day", "right, per shot", needs=_WORLD),
-    "adherence.weather": Metric("Weather", "right, per shot", needs=_WORLD),
-    "adherence.framing": Metric("Framing", "right, per shot", needs=_WORLD),
-    "adherence.action": Metric("Action", "right, per shot", needs=_WORLD),
-    "adherence.feeling": Metric("Feeling", "right, per shot", needs=_WORLD),
-    "adherence.prop": Metric("Thing in the hand", "right, per shot", needs=_WORLD),
-    "adherence.kept": Metric("What no caption tells", "kept, of all that follows", needs=_LATER),
-    "adherence.kept_accessory_colour": Metric(
-        "Kept: colour of the accessory", _KEPT.format("character"), needs=_LATER
+    "prompt_adherence.headcount": Metric("Characters in the shot", "as many as asked", needs=_WORLD),
+    "prompt_adherence.character": Metric(
+        "Kind and colour", "both right, per visible character", needs=_WORLD
     ),
-    "adherence.kept_pattern": Metric("Kept: pattern", _KEPT.format("character"), needs=_LATER),
-    "adherence.kept_landmark": Metric("Kept: landmark", _KEPT.format("place"), needs=_LATER),
-    "adherence.kept_side": Metric("Kept: side of the landmark", _KEPT.format("place"), needs=_LATER),
+    "prompt_adherence.accessory": Metric("Accessory", "right, per visible character", needs=_WORLD),
+    "prompt_adherence.place": Metric("Place", "right, per shot", needs=_WORLD),
+    "prompt_adherence.time": Metric("Time of day", "right, per shot", needs=_WORLD),
+    "prompt_adherence.weather": Metric("Weather", "right, per shot", needs=_WORLD),
+    "prompt_adherence.framing": Metric("Framing", "right, per shot", needs=_WORLD),
+    "prompt_adherence.action": Metric("Action", "right, per shot", needs=_WORLD),
+    "prompt_adherence.feeling": Metric("Feeling", "right, per shot", needs=_WORLD),
+    "prompt_adherence.prop": Metric("Thing in the hand", "right, per shot", needs=_WORLD),
+    "attribute_consistency": Metric(
+        "Attribute consistency", "kept, of what no caption says: all that follows", needs=_LATER
+    ),
+    "attribute_consistency.accessory_colour": Metric(
+        "Colour of the accessory", _KEPT.format("character"), needs=_LATER
+    ),
+    "attribute_consistency.pattern": Metric("Pattern", _KEPT.format("character"), needs=_LATER),
+    "attribute_consistency.landmark": Metric("Landmark", _KEPT.format("place"), needs=_LATER),
+    "attribute_consistency.side": Metric("Side of the landmark", _KEPT.format("place"), needs=_LATER),
     "frames_per_second": Metric(
         "Frames per second", "generating, decoding included", needs=_CLOCK, share=False
     ),

@@ -72,7 +72,7 @@ def examine(film: Film, extractors: Extractors, judge: Judge | None = None) -> E
     marks: list[list[Mark]] = [[] for _ in film.shots]
     if judge is not None and film.attributes is not None:
         marks = mark_film(film.attributes, read_shots(judge, film.shots), judge.questions)
-    values |= {f"adherence.{name}": share for name, share in shares(marks).items()}
+    values |= shares(marks)
     if film.first_frame_seconds is not None:
         values["first_frame_seconds"] = film.first_frame_seconds
     if film.generating_seconds:

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from shotstream.evaluation.adherence import ATTRIBUTE_CONSISTENCY, PROMPT_ADHERENCE
 from shotstream.evaluation.catalogue import METRICS, Metric
 from shotstream.evaluation.measure import Summary
 
@@ -24,7 +25,8 @@ table { border-collapse: collapse; } td, th { padding: .2rem .8rem .2rem 0; text
   border-bottom: 1px solid var(--line); vertical-align: top; font-weight: normal; }
 thead th { color: var(--faint); } .number { text-align: right; font-variant-numeric: tabular-nums; }
 .faint { color: var(--faint); } .bar { fill: var(--bar); } .track { fill: var(--line); }
-.told { stroke: var(--bar); } .kept { stroke: var(--faint); stroke-dasharray: 4 3; }
+.prompt_adherence { stroke: var(--bar); }
+.attribute_consistency { stroke: var(--faint); stroke-dasharray: 4 3; }
 polyline { fill: none; stroke-width: 2; } svg text { fill: var(--faint); font-size: 11px; }
 .whisker { stroke: var(--ink); stroke-width: 1.5; }
 .shots { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); }
@@ -159,9 +161,9 @@ def _targets(targets: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _by_shot(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Two lines over the shots of a story: what captions tell and is right, what they do not and is kept."""
+    """Two lines over the shots of a story: prompt adherence and attribute consistency."""
     lines = ""
-    for name in ("told", "kept"):
+    for name in (PROMPT_ADHERENCE, ATTRIBUTE_CONSISTENCY):
         points = [(row["shot"], row[name]) for row in rows if name in row]
         if len(points) > 1:
             where = " ".join(f"{_plot_x(shot, len(rows)):.1f},{_plot_y(share):.1f}" for shot, share in points)
@@ -182,8 +184,8 @@ def _by_shot(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"""<h2>Shot by shot</h2>
 <svg width="{_PLOT_WIDTH + _MARGIN}" height="{bottom + _MARGIN:.0f}" role="img"
 aria-label="Shares of right answers over the shots of a story">{scale}{shots}{lines}</svg>
-<p class="faint">Solid: of what captions tell, the share that is right. Dashed: of what they do not tell, the
-share that is as when it was first seen.</p>"""
+<p class="faint">Solid: prompt adherence, the fraction of what captions say that is right. Dashed: attribute
+consistency, the fraction of what no caption says that is as it was first seen.</p>"""
 
 
 def _plot_x(shot: int, shots: int) -> float:
@@ -233,7 +235,8 @@ def _marks(marks: Sequence[Mapping[str, Any]]) -> str:
         return ""
     rows = []
     for mark in marks:
-        name = " ".join([mark["stand"], *mark["name"].split("_")]).strip()
+        kept = "kept" if mark["metric"] == ATTRIBUTE_CONSISTENCY else ""
+        name = " ".join(filter(None, (mark["stand"], kept, *mark["name"].split("_"))))
         style, sign = ("", "&#10003;") if mark["right"] else (' class="wrong"', "&#10007;")
         cells = [escape(name), escape(mark["asked"]), escape(mark["read"]), sign]
         rows.append(f"<tr{style}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")

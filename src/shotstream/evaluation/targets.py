@@ -22,16 +22,16 @@ class Target(NamedTuple):
 
 
 TARGETS: Mapping[str, Target] = {
-    "adherence.character": Target("Kind and colour", 0.95, 0.85),
-    "adherence.accessory": Target("Accessory", 0.90, 0.75),
-    "adherence.place": Target("Place", 0.98, 0.97),
-    "adherence.framing": Target("Framing", 0.95, 0.95),
-    "adherence.action": Target("Action", 0.85, 0.70),
-    "adherence.kept": Target("Hidden attributes as in the first shot", 0.90, 0.75),
+    "prompt_adherence.character": Target("Kind and colour", 0.95, 0.85),
+    "prompt_adherence.accessory": Target("Accessory", 0.90, 0.75),
+    "prompt_adherence.place": Target("Place", 0.98, 0.97),
+    "prompt_adherence.framing": Target("Framing", 0.95, 0.95),
+    "prompt_adherence.action": Target("Action", 0.85, 0.70),
+    "attribute_consistency": Target("Hidden attributes as in the first shot", 0.90, 0.75),
     "transition_control": Target("Cuts where asked (transition control)", 1.0, 1.0),
-    "student_by_teacher": Target("What captions tell, student / teacher", 0.97, 0.97),
+    "student_by_teacher": Target("Prompt adherence, student / teacher", 0.97, 0.97),
     "speed_by_teacher": Target("Frames per second, student / teacher", 10.0, 10.0),
-    "ending_minus_opening": Target("What captions tell, shots 16-20 minus shots 1-5", -0.05, -0.05),
+    "ending_minus_opening": Target("Prompt adherence, shots 16-20 minus shots 1-5", -0.05, -0.05),
 }
 
 
@@ -61,14 +61,15 @@ def means(summary: Mapping[str, Summary]) -> dict[str, float]:
 def against_teacher(student: Mapping[str, Summary], teacher: Mapping[str, Summary]) -> dict[str, float]:
     """How a student compares with its teacher, told the same stories."""
     own, taught = means(student), means(teacher)
-    pairs = {"student_by_teacher": "adherence.told", "speed_by_teacher": "frames_per_second"}
+    pairs = {"student_by_teacher": "prompt_adherence", "speed_by_teacher": "frames_per_second"}
     return {name: own[key] / taught[key] for name, key in pairs.items() if own.get(key) and taught.get(key)}
 
 
 def over_a_long_story(by_shot: list[dict[str, Any]]) -> dict[str, float]:
     """How its last shots compare with its first; nothing is said of fewer than 20."""
     opening, ending = (
-        [shot["told"] for shot in by_shot[part] if "told" in shot] for part in (OPENING, ENDING)
+        [shot["prompt_adherence"] for shot in by_shot[part] if "prompt_adherence" in shot]
+        for part in (OPENING, ENDING)
     )
     if len(by_shot) < ENDING.stop or not opening or not ending:
         return {}

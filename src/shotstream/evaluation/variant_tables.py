@@ -36,8 +36,8 @@ PAPER_INTER_SHOT_SUBJECT: Mapping[str, float] = {
 """The paper's ablations, in inter-shot subject consistency."""
 
 COLUMNS: Mapping[str, str] = {
-    "adherence.told": "Told",
-    "adherence.kept": "Kept",
+    "prompt_adherence": "Prompt adherence",
+    "attribute_consistency": "Attribute consistency",
     "intra_shot_subject": "Intra-shot",
     "inter_shot_subject": "Inter-shot",
     "transition_control": "Transition control",
