@@ -15,13 +15,13 @@ reproduce: $(READY)  ## the ablations that need no other weights, at mini's scal
 	$(BIN)/shotstream evaluate ablations -o out/ablations
 
 test: $(READY)  ## all tests that need neither a GPU nor much time
-	$(BIN)/pytest -m "not slow and not gpu"
+	$(BIN)/pytest -m "unit or law or system"
 
 check: $(READY)  ## format, lint, types and tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyright
-	$(BIN)/pytest -m "not slow and not gpu"
+	$(BIN)/pytest -m "unit or law or system"
 
 page:  ## build the studio's page from studio/ (needs Node 20)
 	cd studio && npm ci --no-audit --no-fund && npm run build
@@ -34,7 +34,7 @@ TORCH_2_11 := torch==2.11.0 diffusers==0.42.1 transformers==5.17.0 huggingface_h
 test-torch-2.11:  ## networks, samplers and streaming on an older torch, to be run by hand: an environment of 5 GB
 	$(PYTHON) -m venv .venv-torch-2.11
 	.venv-torch-2.11/bin/pip install --quiet $(TORCH_2_11) accelerate pydantic PyYAML typer rich pytest hypothesis pillow
-	PYTHONPATH=src .venv-torch-2.11/bin/python -m pytest -m "not slow and not gpu" tests/models tests/diffusion tests/streaming
+	PYTHONPATH=src .venv-torch-2.11/bin/python -m pytest -m "unit or law or system" tests/models tests/diffusion tests/streaming
 
 kill-test: $(READY)  ## 50 times kill -9 while a story is told: nothing is lost
 	SHOTSTREAM_LONG=1 $(BIN)/pytest -s tests/serving/endurance/test_kill.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,23 @@ if TYPE_CHECKING:
 
     from shotstream.streaming.pipeline import ShotStreamPipeline
     from shotstream.world.judge import Judge
+
+TIERS = {"unit", "law", "system", "gpu"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Demand exactly one tier of every test; skip long tests unless they are asked for."""
+    long = pytest.mark.skip(reason="takes minutes; set SHOTSTREAM_LONG=1")
+    for item in items:
+        tiers = sorted(TIERS.intersection(mark.name for mark in item.iter_markers()))
+        if len(tiers) != 1:
+            raise pytest.UsageError(
+                f"{item.nodeid} has {' and '.join(tiers) or 'no tier'}; mark it with one of "
+                f"{', '.join(sorted(TIERS))} (pyproject.toml says what each means)"
+            )
+        if item.get_closest_marker("long") and "SHOTSTREAM_LONG" not in os.environ:
+            item.add_marker(long)
+
 
 KNOWN_WORDS = "a red blue fox cat runs sleeps in the snow at night shot 0 1 2 3 4 5 6 7 8 9"
 

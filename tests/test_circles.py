@@ -6,7 +6,7 @@ import pytest
 
 from tests.test_layers import FILES, SOURCE, imports
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 Graph = dict[str, set[str]]
 

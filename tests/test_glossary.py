@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 ROOT = Path(__file__).parents[1]
 ROWS = [

@@ -11,7 +11,7 @@ import pytest
 
 import shotstream
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 SOURCE = Path(shotstream.__file__).parent
 LAYERS = [

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from shotstream.story import Shot, Story, StoryError
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 GOOD = """\
 title: A walk

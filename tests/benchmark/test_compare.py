@@ -5,7 +5,7 @@ import pytest
 from shotstream.benchmark.compare import compare, find_baseline
 from shotstream.benchmark.record import RecordError
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def worse(rows) -> set[str]:

@@ -12,7 +12,7 @@ import pytest
 
 import shotstream
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 SCRIPTS = Path(shotstream.__file__).parents[2] / "benchmarks"
 first_light = SimpleNamespace(**runpy.run_path(str(SCRIPTS / "first_light.py")))
@@ -85,7 +85,7 @@ def test_the_script_runs_a_step_and_leaves_out_what_no_longer_fits(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "step", [pytest.param(step, marks=[pytest.mark.slow] * (step in SLOW)) for step in EXPECTED]
+    "step", [pytest.param(step, marks=[pytest.mark.long] * (step in SLOW)) for step in EXPECTED]
 )
 def test_every_step_answers_at_tiny_size(step: str, capsys, monkeypatch):
     import torch

@@ -10,7 +10,7 @@ import pytest
 import shotstream
 from shotstream.benchmark.record import Record
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 SCRIPT = Path(shotstream.__file__).parents[2] / "benchmarks" / "gpu_table.sh"
 

@@ -9,7 +9,7 @@ import torch
 
 from shotstream.benchmark.numerics import WAYS, distance, measure
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 PAGE = Path(__file__).parents[2] / "docs" / "numerics.md"
 

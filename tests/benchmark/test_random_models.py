@@ -6,7 +6,7 @@ import torch
 from shotstream.benchmark.random_models import make_random_pipeline
 from shotstream.streaming.pipeline import ShotStreamPipeline
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def sizes(module: torch.nn.Module) -> dict[str, torch.Size]:

@@ -6,7 +6,7 @@ import pytest
 
 from shotstream.benchmark.record import Record, RecordError
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def test_a_record_comes_back_from_its_file(make_record, tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shotstream.benchmark.stopwatch import TimedChunk, measure, pace
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 chunks = st.builds(
     lambda frames, seconds, share: TimedChunk(frames, seconds, {"denoise": seconds * share}),

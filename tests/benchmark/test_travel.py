@@ -11,7 +11,7 @@ import pytest
 
 import shotstream
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 ROOT = Path(shotstream.__file__).parents[2]
 travel = SimpleNamespace(**runpy.run_path(str(ROOT / "benchmarks" / "travel.py")))

@@ -13,7 +13,7 @@ from shotstream.benchmark.record import LoopCounts
 from shotstream.benchmark.watch import LoopWatch, compilations, layer_elements, watch_loop
 from shotstream.models.cache import DualCache
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 CELL = (4, 4, 6)
 TRAINED, SLIDING = 4, 6

@@ -11,7 +11,7 @@ from shotstream.benchmark.printing import goals
 from shotstream.benchmark.record import Record
 from shotstream.cli.main import app
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 BASELINES = Path(shotstream.__file__).parents[2] / "benchmarks" / "baselines"
 

@@ -18,7 +18,7 @@ from shotstream.loading.weight_names import to_original
 from shotstream.models.text import make_tokenizer
 from tests.loading.published_files import original_tiny_decoder, original_umt5, original_vae, write
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def run(*words):

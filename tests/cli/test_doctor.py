@@ -14,7 +14,7 @@ from shotstream.cli.doctor import computing, extras, machine, video, weights
 from shotstream.cli.main import app
 from shotstream.loading.folders import SHIPPED
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def test_every_choice_has_a_value_and_a_reason():

@@ -29,7 +29,7 @@ from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.text import make_tokenizer
 from tests.loading.published_files import original_umt5, original_vae, write
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 NEWEST = "b" * 40
 COMMITS = {WAN.repository: WAN.revision, SHOTSTREAM.repository: NEWEST, TINY_DECODER.repository: "d" * 40}

@@ -15,7 +15,7 @@ from shotstream.loading.hashes import hash_weights
 from tests.evaluation.test_report import check_page
 
 pytest.importorskip("av")
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")

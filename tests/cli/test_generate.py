@@ -16,7 +16,7 @@ from shotstream.media.story_folder import StoryFolder
 from shotstream.story import Story
 
 av = pytest.importorskip("av")
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from shotstream import __version__
 from shotstream.cli.main import app
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def run(*words: str):

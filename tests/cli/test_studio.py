@@ -4,7 +4,7 @@ import pytest
 
 from shotstream.cli import studio
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 @pytest.mark.parametrize(

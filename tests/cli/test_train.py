@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from shotstream.cli.main import app
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 RECIPE, WAN = RECIPES / "mini/mini.yaml", RECIPES / "wan-1.3b/wan-1.3b.yaml"

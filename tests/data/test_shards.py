@@ -5,7 +5,7 @@ import torch
 
 from shotstream.data.shards import Shards, ShardWriter
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def fill(folder, count, start=0):

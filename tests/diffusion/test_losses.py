@@ -10,7 +10,7 @@ from shotstream.diffusion.losses import (
     stratified,
 )
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 SHAPE = (2, 3, 1, 1, 2)
 

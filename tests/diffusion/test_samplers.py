@@ -6,7 +6,7 @@ import torch
 from shotstream.diffusion.samplers import guided, rescaled, sample_few_step, sample_ode
 from shotstream.diffusion.schedule import FlowSchedule
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def test_few_steps_noise_each_prediction_for_the_next_step():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shotstream.diffusion.schedule import FlowSchedule, shifted_sigma
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 timesteps = st.floats(1, 1000)
 

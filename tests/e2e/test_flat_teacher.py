@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "recipes/flat_teacher.py"
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def test_it_learns_and_leaves_a_picture(monkeypatch, capsys, tmp_path):

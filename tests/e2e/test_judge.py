@@ -9,7 +9,7 @@ from shotstream.evaluation.judging import judge_facts, load_judge, locate_judge,
 from shotstream.world.judge import can_answer, true_answers
 from shotstream.world.sampler import WorldStory, sample_story
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def test_it_is_small_and_its_card_tells_its_figures():

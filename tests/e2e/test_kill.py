@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from tests.training.conftest import tiny_recipe
 
-pytestmark = [pytest.mark.cpu, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 STAGES = ("autoencoder", "teacher", "causal-init", "intra-shot", "inter-shot")
 STEPS = 12

@@ -9,7 +9,7 @@ import pytest
 from shotstream import ShotStreamPipeline, Story
 from shotstream.loading.folders import SHIPPED
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 FOLDER = SHIPPED / "mini"
 STORIES = sorted((Path(__file__).parents[2] / "stories").iterdir())

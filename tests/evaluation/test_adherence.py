@@ -12,7 +12,7 @@ from shotstream.evaluation.adherence import (
 )
 from shotstream.world.judge import NOBODY, QUESTIONS, true_answers
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def character(kind, colour, accessory, accessory_colour, pattern):

@@ -5,7 +5,7 @@ from shotstream.evaluation.crispness import chunk_jump, edge_energy, sharpness
 from shotstream.evaluation.judged_film import drawn
 from shotstream.world.sampler import sample_story
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def blurred(frames):

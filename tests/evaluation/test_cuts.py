@@ -10,7 +10,7 @@ from shotstream.evaluation.cuts import CutMatch, detect_cuts, match_cuts
 from shotstream.world.sampler import sample_story
 from shotstream.world.scene import draw_shot
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def panning(seed, frames, height=64, width=96):

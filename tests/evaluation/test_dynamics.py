@@ -7,7 +7,7 @@ import pytest
 
 from shotstream.evaluation.dynamics import DYNAMIC_SPEED, motion_speed
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def moving(pixels, frames=5, height=64, width=96):

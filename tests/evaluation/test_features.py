@@ -17,7 +17,7 @@ from shotstream.evaluation.features import (
 )
 from shotstream.models.text import make_tokenizer
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 SIDE = 28
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]

@@ -13,7 +13,7 @@ from shotstream.story import Story
 from shotstream.world.sampler import sample_story
 from shotstream.world.scene import draw_shot
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 STORY = Story(setting="a red fox", seed=3, shots=["the fox runs", {"prompt": "the fox sleeps", "chunks": 1}])
 

@@ -17,7 +17,7 @@ from shotstream.streaming.chunk import to_pixels
 from shotstream.world.judge import QUESTIONS
 from shotstream.world.sampler import sample_story
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 @pytest.fixture(scope="module")

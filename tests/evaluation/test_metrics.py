@@ -16,7 +16,7 @@ from shotstream.evaluation.metrics import (
     transition_control,
 )
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 EAST, NORTH, WEST = (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)
 SLANT = (3.0, 4.0)  # cosine 0.6 to the east, 0.8 to the north; not of length 1

@@ -4,7 +4,7 @@ import torch
 from shotstream.evaluation.reconstruction import measure_reconstruction
 from shotstream.world.sampler import sample_story
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 class Cells:

@@ -14,7 +14,7 @@ from shotstream.evaluation.measure import Examination
 from shotstream.evaluation.report import write_report
 from shotstream.evaluation.results import Results, ResultsError
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 SETTINGS = {"shotstream": "0", "commit": None, "model": "<b>mini</b>", "features": {"subject": "judge"}}
 VOID = {"meta", "img", "br"}

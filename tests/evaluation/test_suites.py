@@ -4,7 +4,7 @@ from shotstream.evaluation.suites import from_files, held_out
 from shotstream.story import Story, StoryError
 from shotstream.world.sampler import sample_story
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def test_held_out_stories_count_their_seeds_up():

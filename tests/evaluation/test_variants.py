@@ -13,7 +13,7 @@ from shotstream.evaluation.variants import VARIANTS, build, first_frames, recent
 from shotstream.loading.folders import ModelError
 from shotstream.story import Story
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 STORY = Story(
     setting="a red fox in the snow", seed=3, shots=["the fox runs", "a blue cat sleeps", "the fox sleeps"]

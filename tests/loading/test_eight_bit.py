@@ -7,7 +7,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 
 from shotstream.loading.eight_bit import EightBitLinear, to_eight_bit
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shotstream.loading.embedding_cache import EmbeddingCache, embedding_key, find_cache
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 FACTS = st.tuples(
     st.text(max_size=5), st.integers(1, 600), st.sampled_from(["cpu", "cuda"]), st.text(max_size=9)

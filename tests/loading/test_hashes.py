@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from shotstream.loading.hashes import count_weights, hash_weights, sample_weights, weight_files
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def save(folder, value: float, name: str = "vae/model.safetensors"):

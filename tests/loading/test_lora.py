@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from shotstream.loading.lora import read_lora
 from shotstream.loading.weight_files import CheckpointError
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 LAYER = "blocks.0.attn1.to_q"
 OTHER = "blocks.0.attn1.to_k"

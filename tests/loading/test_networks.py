@@ -30,7 +30,7 @@ from .published_files import (
     write,
 )
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 SIZES = {"num_attention_heads": 2, "attention_head_dim": 16, "text_length": 5}
 """What weights do not tell."""

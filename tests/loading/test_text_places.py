@@ -16,8 +16,6 @@ from shotstream.loading.folders import ModelError
 from shotstream.loading.text_source import TextSource, choose_text_place
 from shotstream.machine.free_space import free_memory
 
-pytestmark = pytest.mark.cpu
-
 
 @pytest.fixture(scope="module")
 def story() -> Story:
@@ -56,6 +54,7 @@ def tell(pipeline: ShotStreamPipeline, story: Story) -> np.ndarray:
     return np.concatenate([chunk.frames for chunk in pipeline.stream(story)])
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_frames_do_not_depend_on_where_captions_are_encoded(saved, story, dtype, tmp_path):
     resident = tell(ShotStreamPipeline.from_pretrained(saved, dtype=dtype), story)
@@ -65,6 +64,7 @@ def test_frames_do_not_depend_on_where_captions_are_encoded(saved, story, dtype,
             assert np.array_equal(tell(pipeline, story), resident), (place, cache)
 
 
+@pytest.mark.system
 def test_eight_bits_make_nearly_the_same_embeddings(saved, story):
     exact, eight = (ShotStreamPipeline.from_pretrained(saved, text=place) for place in ("resident", "int8"))
     assert any(isinstance(module, EightBitLinear) for module in eight.text_encoder.modules())
@@ -73,6 +73,7 @@ def test_eight_bits_make_nearly_the_same_embeddings(saved, story):
     assert len(tell(eight, story)) == len(tell(exact, story))
 
 
+@pytest.mark.system
 def test_a_released_text_encoder_is_read_once_for_a_story_and_freed(saved, story, loads):
     pipeline = ShotStreamPipeline.from_pretrained(saved, text="release", cache="off")
     assert pipeline.text_encoder is None
@@ -84,6 +85,7 @@ def test_a_released_text_encoder_is_read_once_for_a_story_and_freed(saved, story
     assert len(loads) == 1
 
 
+@pytest.mark.system
 def test_the_second_run_of_a_story_reads_no_text_encoder_nor_the_network(
     saved, story, loads, tmp_path, monkeypatch
 ):
@@ -99,6 +101,7 @@ def test_the_second_run_of_a_story_reads_no_text_encoder_nor_the_network(
     )
 
 
+@pytest.mark.system
 def test_a_damaged_entry_is_made_again(saved, story, loads, tmp_path):
     told = [tell(ShotStreamPipeline.from_pretrained(saved, text="release", cache=tmp_path), story)]
     entry = next((tmp_path / "captions").iterdir())
@@ -110,6 +113,7 @@ def test_a_damaged_entry_is_made_again(saved, story, loads, tmp_path):
     assert np.array_equal(*told)
 
 
+@pytest.mark.system
 def test_other_weights_vocabulary_or_precision_have_entries_of_their_own(saved, tmp_path):
     def entries(folder: Path, text: str = "resident", **settings) -> int:
         ShotStreamPipeline.from_pretrained(folder, text=text, cache=tmp_path / "c", **settings).embed("a fox")
@@ -129,6 +133,7 @@ def test_other_weights_vocabulary_or_precision_have_entries_of_their_own(saved, 
     assert entries(other) == 5
 
 
+@pytest.mark.system
 def test_small_text_encoders_have_no_cache_unless_one_is_asked_for(saved, monkeypatch, tmp_path):
     monkeypatch.setenv("SHOTSTREAM_CACHE", str(tmp_path))
     ShotStreamPipeline.from_pretrained(saved).embed("a fox")
@@ -137,6 +142,7 @@ def test_small_text_encoders_have_no_cache_unless_one_is_asked_for(saved, monkey
     assert len(list((tmp_path / "captions").iterdir())) == 1
 
 
+@pytest.mark.system
 def test_another_text_encoder_is_not_mistaken_for_the_one_that_was_loaded(saved, tmp_path):
     pipeline = ShotStreamPipeline.from_pretrained(saved, text="release", cache=tmp_path)
     before = pipeline.embed("a fox")
@@ -148,6 +154,7 @@ def test_another_text_encoder_is_not_mistaken_for_the_one_that_was_loaded(saved,
     assert not torch.equal(pipeline.embed("a fox"), before)
 
 
+@pytest.mark.system
 def test_a_text_encoder_on_the_cpu_stays_when_the_rest_moves(saved):
     pipeline = ShotStreamPipeline.from_pretrained(saved, text="cpu")
     encoder, before = pipeline.text_encoder, pipeline.embed("a fox")
@@ -178,6 +185,7 @@ def test_every_place_tells_on_a_gpu_and_with_offloading(saved, story, place):
     assert np.array_equal(tell(offloaded, story), told)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("place", ["int8", "release"])
 def test_what_cannot_be_saved_is_refused(saved, tmp_path, place):
     pipeline = ShotStreamPipeline.from_pretrained(saved, text=place)
@@ -186,6 +194,7 @@ def test_what_cannot_be_saved_is_refused(saved, tmp_path, place):
     assert not (tmp_path / "copy").exists()
 
 
+@pytest.mark.system
 def test_a_released_text_encoder_of_another_width_is_refused(saved, tmp_path):
     folder = Path(shutil.copytree(saved, tmp_path / "model"))
     config = folder / "text_encoder" / "config.json"
@@ -194,6 +203,7 @@ def test_a_released_text_encoder_of_another_width_is_refused(saved, tmp_path):
         ShotStreamPipeline.from_pretrained(folder, text="release")
 
 
+@pytest.mark.system
 def test_a_released_text_encoder_that_is_gone_or_damaged(saved, tmp_path):
     folder = Path(shutil.copytree(saved, tmp_path / "model"))
     pipeline = ShotStreamPipeline.from_pretrained(folder, text="release", cache="off")
@@ -206,17 +216,20 @@ def test_a_released_text_encoder_that_is_gone_or_damaged(saved, tmp_path):
         pipeline.embed("a fox")
 
 
+@pytest.mark.system
 def test_places_that_are_none():
     with pytest.raises(ValueError, match="cannot live in 'disk'; give one of resident, cpu, int8, release"):
         ShotStreamPipeline.from_pretrained("mini", text="disk")
 
 
+@pytest.mark.system
 def test_a_pipeline_without_a_text_encoder_says_so(pipeline):
     bare = ShotStreamPipeline(**{**pipeline.components, "text_encoder": None})
     with pytest.raises(ModelError, match="has no text encoder"):
         bare.embed("a fox")
 
 
+@pytest.mark.system
 def test_a_text_encoder_is_released_where_the_model_would_take_most_of_the_memory():
     cpu = torch.device("cpu")
     free = free_memory(cpu)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from shotstream.loading.weight_files import CheckpointError, WeightFile, read_metadata, read_weights
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from shotstream.loading.weight_names import from_original, to_original
 
 from ..models.conftest import tiny_transformer
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def test_there_and_back_again():

@@ -5,7 +5,7 @@ import torch
 
 from shotstream.machine.device import choose_attention, choose_device, choose_dtype
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def test_auto_takes_a_gpu_when_there_is_one():

@@ -6,7 +6,7 @@ import pytest
 
 from shotstream.machine import provenance
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def test_the_commit_is_that_of_the_code(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 
 from shotstream.machine.threads import SPIN_COUNT, limit_spinning, waiting_threads
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 SHOW = "import os, sys, shotstream; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
 

@@ -8,7 +8,7 @@ import pytest
 
 from shotstream.media.files import DiskFull, MediaError, atomic_path, write_text
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def test_a_whole_file_takes_its_name_and_folders_are_made(tmp_path):

@@ -12,7 +12,7 @@ from shotstream.media.live import decode_chunk, encode_chunk
 from tests.media.moving import moving
 
 av = pytest.importorskip("av")
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 LENGTHS = (9, 12, 1, 12)
 RATES = [12, 16, 7.5, 24000 / 1001]

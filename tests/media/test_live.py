@@ -11,7 +11,7 @@ from shotstream.media.live import CODEC, decode_chunk, encode_chunk
 from tests.media.moving import moving
 
 av = pytest.importorskip("av")
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 SEQUENCE, PICTURE, INFORMATION, KEY, OTHER = 7, 8, 6, 5, 1
 

@@ -12,7 +12,7 @@ from shotstream.media.pictures import decode_picture, encode_jpeg
 from tests.media.moving import moving
 
 image_module = pytest.importorskip("PIL.Image")
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 MOST = 10_000_000
 

@@ -7,7 +7,7 @@ from shotstream.media.pictures import write_png
 from shotstream.media.sheet import contact_sheet
 
 image_module = pytest.importorskip("PIL.Image")
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 RED, BLUE = (np.full((32, 48, 3), colour, np.uint8) for colour in [(255, 0, 0), (0, 0, 255)])
 

@@ -11,7 +11,7 @@ from shotstream.media.story_folder import StoryFolder
 
 av = pytest.importorskip("av")
 pytest.importorskip("PIL")
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 @dataclass

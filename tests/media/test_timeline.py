@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shotstream.media.timeline import TimelineShot, subtitles, timeline
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 FOX = TimelineShot(((0, "A fox runs."), (12, "It stops.")), 33, 7, 0, "shots/01.mp4")
 OWL = TimelineShot(((0, "An owl looks on."),), 21, 2**53, 2, "shots/02.mp4")

@@ -12,7 +12,7 @@ from shotstream.media.pictures import write_png
 from shotstream.media.video import VideoWriter, read_video, write_video
 
 av = pytest.importorskip("av")
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 COLOURS = [(255, 0, 0), (0, 200, 0), (20, 40, 250), (200, 200, 40)]
 

@@ -10,7 +10,7 @@ from shotstream.models.block import CausalWanBlock
 from shotstream.models.cache_layout import CacheSlot
 from shotstream.models.float8 import FORMAT
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def draw(tokens: int, seen: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -14,7 +14,7 @@ from shotstream.models.autoencoder import StreamingDecoder
 
 from ..loading.published_files import original_tiny_decoder
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 @pytest.fixture(scope="module")

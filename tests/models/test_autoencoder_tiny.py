@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shotstream.models.autoencoder_tiny import MemoryBlock, TinyVideoAutoencoder
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from torch._dynamo.utils import counters
 from shotstream.models.autoencoder import StreamingDecoder, VideoAutoencoder
 from shotstream.models.autoencoder_wan import WanVideoAutoencoder, as_video_autoencoder
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 
 @pytest.fixture(scope="module")

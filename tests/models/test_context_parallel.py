@@ -9,7 +9,7 @@ import torch
 
 from .two_devices import tell, tell_in_two
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def test_two_devices_tell_what_one_tells(pipeline, tmp_path):

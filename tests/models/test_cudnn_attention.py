@@ -12,7 +12,7 @@ import torch
 from shotstream.models.cudnn_attention import CudnnAttention
 from shotstream.models.float8 import FORMAT
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 CPU = torch.device("cpu")
 

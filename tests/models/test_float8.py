@@ -14,7 +14,7 @@ from shotstream.models.float8 import Float8Linear, linear_layers, restore_layers
 
 from .conftest import tiny_transformer
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 @given(st.integers(0, 2**16), st.floats(1e-3, 1e3))

@@ -20,7 +20,7 @@ from shotstream.training.self_forcing import lora_config
 from .conftest import tiny_transformer
 from .test_float8 import can_multiply
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def joined(network: CausalWanTransformer3DModel) -> CausalWanTransformer3DModel:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shotstream.models.rope import rotary_table, rotate, space_turns, time_pairs, time_turns
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 CPU = torch.device("cpu")
 

@@ -15,7 +15,7 @@ from shotstream.models.text import (
     make_tokenizer,
 )
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 WORDS = ["a", "red", "cat", "rabbit", "waves", "close-up", "in", "the", "meadow", "Hat"]
 

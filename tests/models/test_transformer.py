@@ -11,7 +11,7 @@ from shotstream.models.transformer import CausalWanTransformer3DModel
 
 from .conftest import tiny_transformer
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 B, F, C, H, W = 2, 5, 4, 4, 6
 

@@ -10,7 +10,7 @@ from shotstream.streaming.context_frames import select_frames
 
 from .conftest import Golden
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 
 def test_context_selection(golden: Golden) -> None:

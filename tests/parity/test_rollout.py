@@ -14,7 +14,7 @@ from shotstream.diffusion.samplers import sample_few_step
 
 from .conftest import Golden, assert_close
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 
 @cache

@@ -6,7 +6,7 @@ import pytest
 
 from .conftest import Golden, assert_close
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 
 @pytest.mark.parametrize("name", ["sigmas", "timesteps", "training_weight"])

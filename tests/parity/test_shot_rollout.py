@@ -9,7 +9,7 @@ from shotstream.streaming.rollout import ShotRollout
 
 from .conftest import Golden, assert_close
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 
 @pytest.mark.parametrize("recording", [False, True], ids=["serving", "training"])

@@ -7,7 +7,7 @@ import torch
 
 from .conftest import Golden, assert_close
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 
 @torch.no_grad()

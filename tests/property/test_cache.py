@@ -15,7 +15,7 @@ from shotstream.models.transformer import CausalWanTransformer3DModel
 
 from ..models.conftest import tiny_transformer
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 C, TEXT = 4, 12
 CLEAN = 0.0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.session import StorySession
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 Step = Callable[[StorySession], object]
 

@@ -13,7 +13,7 @@ from shotstream.serving.protocol.states import State
 from shotstream.serving.storage.schema import chunks
 from tests.serving.conftest import Studio, command
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def test_stories_take_turns_chunk_by_chunk(studio: Studio) -> None:

@@ -15,7 +15,7 @@ from shotstream.serving.protocol.states import TRANSITIONS, State, StateMachine
 from shotstream.serving.story.live_story import LiveStory
 from tests.serving.conftest import FOX, Studio, studios
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 TURN: dict[str, Any] = {}
 """A turn of the engine instead of a command."""

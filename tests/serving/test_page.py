@@ -11,7 +11,7 @@ import pytest
 
 from shotstream.serving.web.app import PAGE
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 SOURCES = Path(__file__).parents[2] / "studio"
 

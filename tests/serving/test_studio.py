@@ -12,7 +12,7 @@ from shotstream.serving.storage.store import Store
 from shotstream.serving.studio import Studio
 from tests.serving.conftest import command
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 async def first_takes(store: Store, model: ServedModel, *commands: dict) -> list[tuple[int, int]]:

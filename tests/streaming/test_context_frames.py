@@ -8,7 +8,7 @@ from PIL import Image
 
 from shotstream.streaming.context_frames import ContextFrame, ContextFrames, fit_picture, select_frames
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 lengths = st.integers(1, 20).map(lambda k: 1 + 4 * k)
 

@@ -16,8 +16,6 @@ from shotstream.loading.folders import ModelError
 from shotstream.streaming.chunk import FullFramesError
 from shotstream.streaming.decoding import BackgroundDecoder, StreamEvent
 
-pytestmark = pytest.mark.cpu
-
 
 @pytest.fixture(scope="module")
 def live(make_pipeline) -> ShotStreamPipeline:
@@ -49,6 +47,7 @@ def same(chunks: list[Chunk], others: list[Chunk]) -> bool:
     )
 
 
+@pytest.mark.law
 def test_the_tiny_decoder_is_shown_and_the_full_one_is_remembered(live) -> None:
     full, tiny = telling(live.open("a fox")), telling(live.open("a fox", decoder="tiny"))
     assert same(full, tiny)
@@ -79,6 +78,7 @@ def test_streams_beside_one_another_change_nothing(make_pipeline, decoder: str) 
     assert same(telling(late), telling(early))
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("decoder", ["full", "tiny"])
 def test_an_early_clean_pass_changes_nothing(live, decoder: str) -> None:
     late, early = live.open("a fox", decoder=decoder), live.open("a fox", decoder=decoder)
@@ -87,6 +87,7 @@ def test_an_early_clean_pass_changes_nothing(live, decoder: str) -> None:
     assert same(telling(late), telling(early))
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("early", [False, True])
 def test_a_snapshot_mid_shot_goes_on_bit_for_bit(live, early: bool) -> None:
     session, other = (live.open("a fox", decoder="tiny") for _ in range(2))
@@ -108,6 +109,7 @@ def test_a_snapshot_mid_shot_goes_on_bit_for_bit(live, early: bool) -> None:
         assert all(np.array_equal(a.frames, b.frames) for a, b in zip(chunks, went_on[0], strict=True))
 
 
+@pytest.mark.law
 def test_a_snapshot_of_another_decoder(live) -> None:
     tiny, full = live.open("a fox", decoder="tiny"), live.open("a fox")
     list(tiny.shoot("runs"))
@@ -116,6 +118,7 @@ def test_a_snapshot_of_another_decoder(live) -> None:
     assert tiny.branch().decoder == "tiny"
 
 
+@pytest.mark.law
 def test_the_background_decoder_keeps_order_and_goes_on_beside(live) -> None:
     """The caller gets on with its work, and chunks come out as they would in its own thread."""
     clip = torch.randn(1, 6, 4, 2, 4)
@@ -133,6 +136,7 @@ def test_the_background_decoder_keeps_order_and_goes_on_beside(live) -> None:
     assert len(set(thread)) == 1
 
 
+@pytest.mark.law
 def test_a_failure_in_the_background_is_raised_where_frames_are_needed(live) -> None:
     session = live.open("a fox", decoder="tiny")
     session.cut("runs", chunks=2)
@@ -169,6 +173,7 @@ WAYS_ON = {
 }
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("way", WAYS_ON.values(), ids=WAYS_ON)
 def test_a_failure_in_the_background_is_told_once_and_the_story_goes_on(live, way) -> None:
     session, chunks = broken(live)
@@ -186,6 +191,7 @@ def test_a_failure_in_the_background_is_told_once_and_the_story_goes_on(live, wa
         assert not np.array_equal(chunk.frames, chunk.full_frames()), "the retake is in full quality"
 
 
+@pytest.mark.law
 def test_a_shot_that_failed_in_the_background_goes_on_as_it_is_shown(live) -> None:
     session, chunks = broken(live)
     with pytest.raises(FullFramesError):
@@ -201,6 +207,7 @@ def test_a_shot_that_failed_in_the_background_goes_on_as_it_is_shown(live) -> No
         session.restore(snapshot)
 
 
+@pytest.mark.law
 def test_a_failure_in_the_background_does_not_stop_a_restore(live) -> None:
     whole = live.open("a fox", decoder="tiny")
     list(whole.shoot("cat", chunks=2))
@@ -222,6 +229,7 @@ def held_up(live, chunks: int) -> tuple[StorySession, list[Chunk], threading.Eve
     return session, [*told, *(session.next_chunk() for _ in range(3))], go_on
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("chunks", [4, 5], ids=["complete", "mid-shot"])
 def test_a_closed_session_waits_for_nothing_and_can_be_gone_on_from(live, chunks: int) -> None:
     session, told, go_on = held_up(live, chunks)
@@ -245,6 +253,7 @@ def test_a_closed_session_waits_for_nothing_and_can_be_gone_on_from(live, chunks
     assert same(list(other.shoot("sleeps")), list(session.branch().shoot("sleeps")))
 
 
+@pytest.mark.law
 def test_full_frames_that_are_cancelled_stop_no_story(live) -> None:
     session, told, go_on = held_up(live, chunks=5)
     assert told[2].full.cancel()
@@ -255,6 +264,7 @@ def test_full_frames_that_are_cancelled_stop_no_story(live) -> None:
     assert session.context.shot_frames == [5, 29]
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("decoder", ["full", "tiny"])
 def test_a_story_that_is_dropped_half_way_leaves_nothing_behind(live, decoder: str) -> None:
     """A chunk that is kept still gets its full frames."""
@@ -270,6 +280,7 @@ def test_a_story_that_is_dropped_half_way_leaves_nothing_behind(live, decoder: s
     assert kept.full_frames().shape == kept.frames.shape
 
 
+@pytest.mark.law
 def test_a_closed_session_leaves_the_work_of_others_alone(live) -> None:
     closed, _, go_on = held_up(live, chunks=5)
     other = live.open("a fox", decoder="tiny")
@@ -282,6 +293,7 @@ def test_a_closed_session_leaves_the_work_of_others_alone(live) -> None:
     assert same(waiting, alone)
 
 
+@pytest.mark.law
 def test_sessions_share_two_threads_which_end_with_the_pipeline(make_pipeline) -> None:
     before = set(threading.enumerate())
 
@@ -305,6 +317,7 @@ def test_sessions_share_two_threads_which_end_with_the_pipeline(make_pipeline) -
         assert not thread.is_alive()
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("way", ["pin", "full_frames"])
 def test_a_failure_in_the_background_keeps_no_session_alive(live, way: str) -> None:
     session, chunks = broken(live)
@@ -316,6 +329,7 @@ def test_a_failure_in_the_background_keeps_no_session_alive(live, way: str) -> N
     assert alive() is None, "chunks that were handed out are all that is left"
 
 
+@pytest.mark.law
 def test_decoders_that_are_not_there(pipeline, live) -> None:
     with pytest.raises(ValueError, match=r"no tiny decoder; .* convert ... --tiny-decoder taew2_1.pth"):
         pipeline.open(decoder="tiny")
@@ -327,6 +341,7 @@ def test_decoders_that_are_not_there(pipeline, live) -> None:
         ShotStreamPipeline(**{**pipeline.components, "live_decoder": TinyWanDecoder(widths=(4, 4, 4, 4))})
 
 
+@pytest.mark.law
 def test_it_is_saved_with_the_model(live, tmp_path) -> None:
     live.save_pretrained(tmp_path)
     loaded = ShotStreamPipeline.from_pretrained(tmp_path)

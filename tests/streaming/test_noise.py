@@ -5,7 +5,7 @@ import torch
 
 from shotstream.streaming.noise import noise
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def test_same_key_gives_the_same_noise_whatever_else_draws() -> None:

@@ -16,7 +16,7 @@ from shotstream.loading.folders import ModelError
 from shotstream.models.text import make_text_encoder
 from shotstream.streaming.session import PromptWarning
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 @pytest.fixture(scope="module")

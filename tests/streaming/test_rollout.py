@@ -7,7 +7,7 @@ from torch import Tensor
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.streaming.rollout import ShotRollout
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def noise_at(step: int) -> Tensor:

@@ -14,7 +14,7 @@ from shotstream.streaming.rollout import ShotRollout
 from shotstream.streaming.session import StorySession
 from shotstream.streaming.take import TakeRecord
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 
 def film(chunks: Iterable[Chunk | None]) -> np.ndarray:

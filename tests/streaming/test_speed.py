@@ -21,7 +21,7 @@ from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming import speed
 from shotstream.streaming.speed import MODES, Speed, choose_mode, prepare
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 CPU = torch.device("cpu")
 

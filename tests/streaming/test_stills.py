@@ -14,7 +14,7 @@ from shotstream import Chunk, ShotStreamPipeline, StorySession, TinyWanDecoder
 from shotstream.streaming.context_frames import ContextFrame
 from shotstream.streaming.stills import StillEncoder
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 
 @pytest.fixture(scope="module")

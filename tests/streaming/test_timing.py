@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shotstream.streaming.timing import ShotTiming
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 timings = st.builds(
     ShotTiming,

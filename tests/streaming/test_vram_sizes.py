@@ -19,7 +19,7 @@ from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.vram_plan import RESERVED_BYTES, VRAM_PLANS, VramPlan, recommend, shrink
 from shotstream.streaming.vram_sizes import Networks, fake_tensors, measure, measure_networks
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")

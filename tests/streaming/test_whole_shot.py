@@ -11,7 +11,7 @@ from shotstream.streaming.noise import noise
 from shotstream.streaming.whole_shot import WholeShotPipeline
 from shotstream.training.denoiser import Denoiser
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 STORY = Story(setting="a red fox in the snow", seed=3, shots=["the fox runs", "a blue cat sleeps"])
 

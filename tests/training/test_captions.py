@@ -14,7 +14,7 @@ from shotstream.world.word_labels import word_labels
 
 from .conftest import tiny_recipe
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def test_hidden_attributes_are_never_asked_of_a_caption():

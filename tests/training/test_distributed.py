@@ -23,7 +23,7 @@ from shotstream.training.workspace import Workspace
 from .conftest import tiny_recipe
 from .ranks import train_in_two
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 SHARDED = ("teacher", "causal-init", "intra-shot", "inter-shot")
 

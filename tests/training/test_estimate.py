@@ -10,7 +10,7 @@ from shotstream.training.workspace import STAGES, stages_of
 
 from .conftest import tiny_recipe
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 WAN = Path(__file__).parents[2] / "recipes/wan-1.3b/wan-1.3b.yaml"
 

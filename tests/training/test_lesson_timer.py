@@ -2,6 +2,8 @@ import pytest
 
 from shotstream.training.lesson_timer import LessonTimer
 
+pytestmark = pytest.mark.unit
+
 
 class Clock:
     seconds = 0.0

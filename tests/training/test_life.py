@@ -13,7 +13,7 @@ from shotstream.training.workspace import STAGES, MissingStageError, Workspace
 
 from .conftest import tiny_recipe
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def metrics(workspace, stage):

@@ -1,9 +1,12 @@
+import pytest
 import torch
 from torch import nn
 
 from shotstream.training.muon import Muon, orthogonalised
 from shotstream.training.optimiser import build_optimisers
 from shotstream.training.settings import Optimiser
+
+pytestmark = pytest.mark.unit
 
 
 def test_singular_values_come_near_one_whatever_the_shape():

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import shotstream
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 ROOT = Path(shotstream.__file__).parents[2]
 

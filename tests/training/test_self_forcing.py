@@ -14,7 +14,7 @@ from shotstream.training.self_forcing import own_history
 from shotstream.training.stage import step_generator
 from shotstream.training.workspace import Workspace
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 
 @pytest.fixture

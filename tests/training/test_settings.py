@@ -6,7 +6,7 @@ import pytest
 
 from shotstream.training.settings import RecipeError, read_recipe
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 

@@ -10,7 +10,7 @@ from shotstream.world.judge import CLEAN, QUESTIONS, SPOILT, UNCLEAR, true_answe
 from shotstream.world.sampler import sample_story
 from shotstream.world.scene import draw_shot
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from shotstream.training.stage import Role, step_generator
 from shotstream.training.workspace import Workspace
 from tests.training.conftest import tiny_recipe
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def test_the_paper_saves_states_0_13_25_37_of_50():

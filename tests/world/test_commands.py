@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from shotstream.cli.world import app
 from shotstream.story import Story
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def run(*arguments):

@@ -6,7 +6,7 @@ import torch
 from shotstream.world.judge import NOBODY, QUESTIONS, Judge, judge_loss, true_answers
 from shotstream.world.sampler import sample_story
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 @pytest.mark.parametrize("seed", range(20))

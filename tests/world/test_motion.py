@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shotstream.world import vocabulary
 from shotstream.world.motion import CYCLE_SECONDS, Pose, pose
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 actions = st.sampled_from(list(vocabulary.ACTIONS))
 moments = st.floats(0, 60)

@@ -7,7 +7,7 @@ from shotstream.world import vocabulary
 from shotstream.world.portrait import GROUNDS, draw_portrait
 from shotstream.world.sampler import Character
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 FOX = Character("fox", "orange", "crown", "turquoise", "spots")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shotstream.world import vocabulary
 from shotstream.world.sampler import PROMPT_WORDS, SETTING_WORDS, sample_story
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 SPLITS = ("train", "held-out")
 TRAIN = [sample_story(seed) for seed in range(1500)]

@@ -12,7 +12,7 @@ from shotstream.world import vocabulary
 from shotstream.world.sampler import Character, WorldShot, WorldStory, sample_story
 from shotstream.world.scene import draw_shot
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 SIZE = {"height": 64, "width": 96}
 STORY = WorldStory(

@@ -7,7 +7,7 @@ import pytest
 
 from shotstream.world import vocabulary
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 FIRST_WORLD = (

@@ -10,7 +10,7 @@ from shotstream.world.scene import draw_shot
 from shotstream.world.weather import PERIOD, RAIN_SPEED, SNOW_SPEED, draw_falling
 from tests.world.test_scene import SIZE, STORY, changed_share, with_hero, with_shot
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 @pytest.mark.parametrize("place", vocabulary.PLACES)

@@ -8,7 +8,7 @@ from shotstream.world import vocabulary
 from shotstream.world.sampler import Character, WorldShot, WorldStory, sample_story
 from shotstream.world.word_labels import WordLabel, word_labels
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 CAT = Character("cat", "red", "scarf", "white", "belly")
 BEAR = Character("bear", "white", "none", "none", "spots")

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 import shotstream
 from tests.e2e.studio.directing import SHOTS, begin, card, shoot, tell, wait_for
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 AXE = Path(shotstream.__file__).parents[2] / "studio" / "node_modules" / "axe-core" / "axe.min.js"
 SERIOUS = {"serious", "critical"}

@@ -28,7 +28,7 @@ from tests.e2e.studio.directing import (
     wait_for,
 )
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def test_three_shots_move_and_differ(page) -> None:

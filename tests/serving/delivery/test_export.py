@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shotstream.serving.delivery.export import file_name
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from tests.serving.endurance.forked import ForkedStudio
 from tests.serving.endurance.script import SCRIPT, SETTING
 from tests.serving.endurance.surviving_client import ChunkKey, SurvivingClient
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 LONG = "SHOTSTREAM_LONG" in os.environ
 KILLS = 50 if LONG else 3

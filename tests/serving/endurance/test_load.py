@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 LOAD = Path(__file__).parents[3] / "benchmarks" / "studio_load.py"
 

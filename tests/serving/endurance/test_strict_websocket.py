@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from shotstream.serving.web.strict_websocket import GOODBYE_SECONDS, StrictWebSocket
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 SOON_SECONDS = GOODBYE_SECONDS + 4
 

@@ -17,7 +17,7 @@ from shotstream.serving.protocol.commands import Hello, Playhead, Shoot
 from shotstream.serving.protocol.messages import ProtocolError, VideoHeader, read_message
 from shotstream.serving.protocol.states import TRANSITIONS, State
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 PROJECT = Path(__file__).parents[3]
 PAGE = (PROJECT / "docs" / "protocol.md").read_text()

@@ -7,7 +7,7 @@ import pytest
 from shotstream.serving.storage.stored import NewBranch, StoredParent, new_id
 from tests.serving.storage.numbered_story import begin, chunk, command
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def test_a_branch_knows_where_in_its_parent_it_began(store):

@@ -14,7 +14,7 @@ from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoreError
 from tests.serving.storage.numbered_story import begin, journal
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def test_migrations_make_the_tables_that_the_code_speaks_of(store):

@@ -15,7 +15,7 @@ from shotstream.media.files import DiskFull
 from shotstream.serving.storage.store import Store
 from tests.serving.storage.numbered_story import begin, card, check, check_board, chunk, journal
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def files(store: Store) -> list[str]:

@@ -12,7 +12,7 @@ from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import Swept
 from tests.serving.storage.numbered_story import begin, check, check_board, write_for_ever
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 KILLS = 20
 LONGEST_SECONDS = 0.3

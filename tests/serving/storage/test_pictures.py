@@ -9,7 +9,7 @@ import pytest
 
 from tests.serving.storage.numbered_story import begin
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def picture(seed: int, height: int = 5, width: int = 7) -> np.ndarray:

@@ -19,7 +19,7 @@ from shotstream.serving.protocol.states import State
 from shotstream.serving.storage.stored import StoreError
 from tests.serving.storage.numbered_story import begin, card, chunk, command
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 NOTHING = events.Memory(frames=[], global_used=0, global_size=0, local_used=0, local_size=0)
 FRAMES = [

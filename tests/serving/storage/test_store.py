@@ -25,7 +25,7 @@ from tests.serving.storage.numbered_story import (
     latents,
 )
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def test_a_story_reads_back_as_it_was_journalled(store):

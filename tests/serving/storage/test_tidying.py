@@ -7,7 +7,7 @@ import pytest
 from shotstream.serving.storage.stored import StoreError, Swept
 from tests.serving.storage.numbered_story import begin, check, check_board, journal
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 def test_a_deleted_story_comes_back_whole(store):

@@ -19,7 +19,7 @@ from shotstream.serving.protocol.states import State
 from shotstream.streaming.rollout import ShotRollout
 from tests.serving.conftest import FOX, Studio
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.law
 
 
 def places(studio: Studio, live) -> list[tuple]:

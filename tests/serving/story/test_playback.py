@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shotstream.serving.protocol.commands import Playhead
 from shotstream.serving.story.playback import PendingCommand, PlaybackTracker
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 @dataclass

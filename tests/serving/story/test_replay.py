@@ -12,7 +12,7 @@ from shotstream.serving.story.director import Director
 from shotstream.serving.story.replay import finish, replay
 from tests.serving.conftest import Studio
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.unit
 
 
 @pytest.fixture

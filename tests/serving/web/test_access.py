@@ -20,7 +20,7 @@ from shotstream.serving.web.security import COOKIE, Access
 from tests.serving.conftest import Library
 from tests.serving.web.conftest import Server, serving
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 TOKEN = "a-token-nobody-knows"
 

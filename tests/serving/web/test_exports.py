@@ -13,7 +13,7 @@ from PIL import Image
 from shotstream.story import Story
 from tests.serving.web.conftest import Server, frames_of, serving, until
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def cards(client: httpx.Client, story: str) -> list[dict]:

@@ -37,7 +37,7 @@ from tests.serving.conftest import MEMORY, Library
 from tests.serving.web.conftest import LONG, MESSAGE_BYTES, Server, serving
 from tests.serving.web.test_uploads import picture
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 CASES_OF_AN_OPERATION = 120 if LONG else 3
 STORY_FILES = 500 if LONG else 8

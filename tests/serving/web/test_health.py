@@ -9,7 +9,7 @@ from shotstream import __version__
 from shotstream.serving.served_model import ServedModel
 from tests.serving.web.conftest import Server, serving, until
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def test_it_is_ready_when_the_model_is_warm(library, pipeline, monkeypatch) -> None:

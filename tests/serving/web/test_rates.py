@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from shotstream.serving.web.rates import Allowance, Allowances
 from tests.serving.conftest import Clock
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def test_so_many_at_once_and_then_so_many_a_second() -> None:

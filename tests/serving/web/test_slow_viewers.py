@@ -15,7 +15,7 @@ from shotstream.serving.delivery.viewers import MOST_CLIPS, MOST_EVENTS
 from shotstream.serving.protocol.events import ErrorMessage
 from tests.serving.web.conftest import Direct, eventually, run_app
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 async def begin(app: FastAPI, story: str | None = None) -> tuple[Direct, str]:

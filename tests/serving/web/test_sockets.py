@@ -15,7 +15,7 @@ from shotstream.serving.protocol.events import Limits
 from shotstream.serving.web.sockets import MESSAGES_AT_ONCE
 from tests.serving.web.conftest import Server, serving, until
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def clips(frames: list) -> list[list]:

@@ -9,7 +9,7 @@ from shotstream.serving.protocol.events import Limits
 from shotstream.serving.served_model import ServedModel
 from tests.serving.web.conftest import Server, frames_of, serving, until
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 SCRIPT = """\
 setting: a red fox in the snow

@@ -24,7 +24,7 @@ from shotstream.serving.storage.stored import StoreError
 from shotstream.serving.web.exports import attachment
 from tests.serving.web.conftest import Server, serving
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[3]
 MARKER = "quetzalcoatlus"

@@ -15,7 +15,7 @@ from PIL import Image
 from shotstream.serving.protocol.events import Limits
 from tests.serving.web.conftest import Server
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (64, 48), **options) -> bytes:

@@ -13,7 +13,7 @@ from shotstream.serving.delivery.clips import write_clip
 from shotstream.serving.delivery.viewers import MOST_CLIPS, MOST_EVENTS, TooSlow, Viewer
 from shotstream.serving.storage.stored import StoredChunk
 
-pytestmark = pytest.mark.cpu
+pytestmark = pytest.mark.system
 
 
 def chunk(number: int, folder: Path = Path("nowhere")) -> StoredChunk:
