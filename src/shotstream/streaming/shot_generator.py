@@ -53,6 +53,10 @@ class ShotGenerator:
         self.device: torch.device = pipeline._execution_device
         self._autoencoder = pipeline.autoencoder
         self._latent_shape = pipeline.latent_shape(height, width)
+        timing = pipeline.timing
+        self._fps = timing.fps
+        self.chunk_shape = (1, timing.chunk_frames, *self._latent_shape)
+        """Shape of a chunk's latents, ``(1, F, C, h, w)``."""
         self._cache = pipeline.new_cache(height, width)
         dtype = pipeline.vae.dtype
         self.stills = StillEncoder(self._autoencoder, dtype, self.device, pipeline.still_worker)
@@ -66,11 +70,6 @@ class ShotGenerator:
         self._closed = False
         self._captions: dict[str, Captions] = {}
         """Those that the running shot was opened with, and since; most of them serve the next shot too."""
-
-    @property
-    def chunk_shape(self) -> tuple[int, ...]:
-        """Shape of a chunk's latents, ``(1, F, C, h, w)``."""
-        return 1, self.pipeline.timing.chunk_frames, *self._latent_shape
 
     def open(self, record: TakeRecord, length_chunks: int) -> Take:
         """Open a take; nothing is computed before its first chunk.
@@ -156,7 +155,7 @@ class ShotGenerator:
             first_frame=len(take.prompts),
             last=record.chunks + 1 == take.length_chunks,
             prompt=record.prompt_at(record.chunks),
-            fps=self.pipeline.timing.fps,
+            fps=self._fps,
             latents=latents,
             seconds={"decode": decoding},
             full=full,
