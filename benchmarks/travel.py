@@ -1,7 +1,7 @@
 """Take the checkout to a GPU machine without network: what travels with it, and what stays.
 
     python benchmarks/travel.py pack              # wheels into .whl/, what stays out of the working tree
-    python benchmarks/travel.py pack --training   # to train mini there: recipes/mini/on_gpu.py
+    python benchmarks/travel.py pack --training   # to train mini there: benchmarks/train_on_gpu.py
     python benchmarks/travel.py unpack            # bring it back
 
 `pack` prints what a copy of the working tree (tracked and new files, not ignored ones) and `.whl/` weigh.

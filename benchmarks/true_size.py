@@ -20,7 +20,7 @@ from shotstream.benchmark.random_models import make_random_pipeline
 from shotstream.models.text import make_tokenizer
 from shotstream.streaming.vram_sizes import UMT5_XXL
 
-STORIES = Path(__file__).parents[1] / "stories"
+STORIES = Path(__file__).parents[1] / "src/shotstream/stories"
 
 
 @torch.no_grad()

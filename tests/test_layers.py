@@ -15,6 +15,7 @@ pytestmark = pytest.mark.law
 
 SOURCE = Path(shotstream.__file__).parent
 LAYERS = [
+    {"shipped"},
     {"story", "diffusion", "models", "media", "world", "weights"},
     {"machine"},
     {"loading"},

@@ -18,6 +18,7 @@ from shotstream.media.documents import (
     shortened,
 )
 from shotstream.media.files import write_text
+from shotstream.shipped import find_file
 
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
@@ -83,13 +84,14 @@ class Story(BaseModel):
         """Read a story file.
 
         Args:
-            path: YAML or JSON with the fields of `Story`, or with those that the ShotStream authors use:
+            path: A file, or the name of a story that comes with the package. It is YAML or JSON with the
+                fields of `Story`, or with those that the ShotStream authors use:
                 ``{"global_caption": ..., "shot1": ..., "shot2": ...}``.
 
         Raises:
             StoryError: If anything is wrong with the file; the message has every mistake with its line.
         """
-        document = read_document(Path(path))
+        document = read_document(find_file(Path(path), "stories"))
         story = None
         if isinstance(document.data, dict):
             published = _rename_published(document)

@@ -172,7 +172,7 @@ def test_mistakes_are_told_before_the_work_begins(tmp_path, judge_folder):
         (["--judge", tmp_path], "holds no judge"),
         ([tmp_path / "nowhere"], "there is no folder"),
         (["--suite", tmp_path / "nowhere", "--features", "none"], "there is no suite"),
-        (["--suite", "stories/first_story.yaml", "--features", "none", "--model", "drawn"], "draws held-out"),
+        (["--suite", "first_story", "--features", "none", "--model", "drawn"], "draws held-out"),
         (["--judge", judge_folder, "--model", tmp_path / "nowhere"], "there is no model"),
         (["ablations", "--judge", judge_folder, "--tables", "README.md"], "has no place for tables"),
     ]:

@@ -1,7 +1,5 @@
 """`shotstream train`: what a user sees before and after."""
 
-from pathlib import Path
-
 import pytest
 from typer.testing import CliRunner
 
@@ -9,8 +7,7 @@ from shotstream.cli.main import app
 
 pytestmark = pytest.mark.system
 
-RECIPES = Path(__file__).parents[2] / "recipes"
-RECIPE, WAN = RECIPES / "mini/mini.yaml", RECIPES / "wan-1.3b/wan-1.3b.yaml"
+RECIPE, WAN = "mini", "wan-1.3b"
 
 
 def run(*arguments):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "recipes/flat_teacher.py"
+SCRIPT = Path(__file__).parents[2] / "examples/flat_teacher.py"
 
 pytestmark = pytest.mark.system
 

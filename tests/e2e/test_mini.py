@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import shotstream
 from shotstream import ShotStreamPipeline, Story
 from shotstream.loading.folders import SHIPPED
 
 pytestmark = pytest.mark.system
 
 FOLDER = SHIPPED / "mini"
-STORIES = sorted((Path(__file__).parents[2] / "stories").iterdir())
+STORIES = sorted((Path(shotstream.__file__).parent / "stories").iterdir())
 
 
 @pytest.fixture(scope="module")

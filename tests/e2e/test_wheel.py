@@ -44,15 +44,37 @@ sys.meta_path[:] = [Finder if one is importlib.machinery.PathFinder else one for
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+def source(tmp_path_factory) -> Path:
+    """A clean copy of what the package is built from."""
+    folder = tmp_path_factory.mktemp("source")
     for name in SOURCES:
         path, hidden = ROOT / name, shutil.ignore_patterns("*.egg-info", "__pycache__")
-        shutil.copytree(path, source / name, ignore=hidden) if path.is_dir() else shutil.copy(path, source)
-    words = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", made, source]
+        shutil.copytree(path, folder / name, ignore=hidden) if path.is_dir() else shutil.copy(path, folder)
+    return folder
+
+
+def build_wheel(source: Path, folder: Path) -> Path:
+    words = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source]
     subprocess.run([sys.executable, "-m", *map(str, words)], check=True)
-    (found,) = made.glob("*.whl")
+    (found,) = folder.glob("*.whl")
     return found
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory) -> Path:
+    return build_wheel(source, tmp_path_factory.mktemp("wheel"))
+
+
+def test_the_source_distribution_builds_the_same_wheel(source: Path, wheel: Path, tmp_path: Path) -> None:
+    code = f"from setuptools.build_meta import build_sdist; build_sdist({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=source, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    (tmp_path / "wheel").mkdir()
+    again = build_wheel(archive, tmp_path / "wheel")
+    named = [zipfile.ZipFile(path).namelist() for path in (wheel, again)]
+    assert sorted(named[0]) == sorted(named[1])
+    assert {"shotstream/stories/first_story.yaml", "shotstream/recipes/mini.yaml"} <= set(named[0])
+    assert "shotstream/serving/web/static/index.html" in named[0]
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +130,7 @@ def run(python: list[str], *words: str, where: Path) -> subprocess.CompletedProc
 
 @pytest.fixture
 def story(tmp_path: Path) -> Path:
-    shutil.copy(ROOT / "stories" / "first_story.yaml", tmp_path)
+    shutil.copy(ROOT / "src/shotstream/stories/first_story.yaml", tmp_path)
     return tmp_path
 
 
@@ -129,12 +151,11 @@ def test_the_package_alone_tells_a_story(installed, tmp_path: Path) -> None:
         (("studio",), "serve"),
         (("world", "preview"), "world"),
         (("evaluate", "-o", "measured", "--stories", "1"), "evaluate"),
-        (("train", "autoencoder", "mini.yaml", "world.drawn_stories=1"), "world"),
+        (("train", "autoencoder", "mini", "world.drawn_stories=1"), "world"),
     ],
     ids=lambda words: words[0] if isinstance(words, tuple) else words,
 )
 def test_what_is_missing_is_said_in_a_sentence(installed, story: Path, words, extra: str) -> None:
-    shutil.copy(ROOT / "recipes" / "mini" / "mini.yaml", story)
     done = run(installed(), "-c", CODE, *words, where=story)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -149,7 +170,7 @@ def test_doctor_names_the_extras(installed, tmp_path: Path) -> None:
 
 
 def test_with_video_films_are_written(installed, story: Path) -> None:
-    done = run(installed("video"), "-c", CODE, "generate", "first_story.yaml", "--shots", "1-2", where=story)
+    done = run(installed("video"), "-c", CODE, "generate", "first_story", "--shots", "1-2", where=story)
     assert done.returncode == 0, done.stderr
     assert (story / "out" / "first_story" / "story.mp4").stat().st_size > 1000
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-STORY = Path(__file__).parents[2] / "stories" / "first_story.yaml"
+STORY = Path(__file__).parents[2] / "src/shotstream/stories/first_story.yaml"
 SEED = 7
 
 

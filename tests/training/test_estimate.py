@@ -12,7 +12,7 @@ from .conftest import tiny_recipe
 
 pytestmark = pytest.mark.system
 
-WAN = Path(__file__).parents[2] / "recipes/wan-1.3b/wan-1.3b.yaml"
+WAN = Path("wan-1.3b")
 
 
 def count(module):

@@ -1,23 +1,22 @@
 """Recipes: the shipped ones read, mistakes are all named."""
 
-from pathlib import Path
-
 import pytest
 
+from shotstream.shipped import shipped_names
 from shotstream.training.settings import RecipeError, read_recipe
 
 pytestmark = pytest.mark.unit
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPES = shipped_names("recipes")
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.yaml")), ids=lambda path: path.stem)
-def test_shipped_recipes_read(path):
-    assert read_recipe(path).name == path.stem
+@pytest.mark.parametrize("name", RECIPES)
+def test_shipped_recipes_read(name):
+    assert read_recipe(name).name == name
 
 
 def test_overrides_are_dotted():
-    recipe = read_recipe(RECIPES / "mini/mini.yaml", ["teacher.curriculum.shots.steps=7", "world.fps=8"])
+    recipe = read_recipe("mini", ["teacher.curriculum.shots.steps=7", "world.fps=8"])
     assert (recipe.teacher.lessons[2].steps, recipe.world.fps) == (7, 8)
 
 
@@ -33,7 +32,7 @@ def test_every_mistake_is_named(tmp_path):
 @pytest.mark.parametrize("override", ["teacher.loop.steps", "name.x=1"])
 def test_broken_overrides_are_named(override):
     with pytest.raises(RecipeError, match="Override"):
-        read_recipe(RECIPES / "mini/mini.yaml", [override])
+        read_recipe("mini", [override])
 
 
 @pytest.mark.parametrize(
@@ -59,4 +58,4 @@ def test_broken_files_are_named(tmp_path, text, words):
 )
 def test_what_cannot_work_together_is_refused(override, words):
     with pytest.raises(RecipeError, match=words):
-        read_recipe(RECIPES / "mini/mini.yaml", [override])
+        read_recipe("mini", [override])

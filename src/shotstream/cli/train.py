@@ -27,7 +27,12 @@ def train(
             help="autoencoder, decoder, teacher, causal-init, intra-shot, inter-shot, judge, export or all."
         ),
     ],
-    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/mini/mini.yaml.")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            help="A recipe file, or the name of one that comes with the package: mini, mini-gpu, wan-1.3b."
+        ),
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Dotted overrides: teacher.loop.steps=200 ...")
     ] = None,

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from shotstream.data.mixture import Mixture
+from shotstream.shipped import find_file, shipped_names
 
 
 class RecipeError(ValueError):
@@ -389,15 +390,18 @@ def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: naming every mistake, when the file or an override cannot be used.
     """
-    path = Path(path)
+    path = find_file(Path(path), "recipes")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RecipeError(f"There is no recipe {path}; the shipped ones are in recipes/.") from None
+        raise RecipeError(
+            f"There is no recipe {path}; give a file, or a recipe that comes with the package: "
+            f"{', '.join(shipped_names('recipes'))}."
+        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"The recipe {path} cannot be read: {error}.") from error
     if not isinstance(tree, dict):
-        raise RecipeError(f"The recipe {path} is not a list of named settings; see recipes/mini/mini.yaml.")
+        raise RecipeError(f"The recipe {path} is not a list of named settings, as `mini` is.")
     for text in overrides:
         _override(tree, text)
     try:

@@ -106,7 +106,7 @@ class Workspace:
         if recipe.data == "videos":
             raise ValueError(
                 f"The recipe {recipe.name} learns from real videos, and reading those is not built yet; "
-                "--dry-run shows what its stages would take, and the recipes in recipes/mini run now."
+                "--dry-run shows what its stages would take, and the recipe `mini` runs now."
             )
         if recipe.earlier is not None and not recipe.earlier.is_dir():
             raise ValueError(

@@ -201,7 +201,7 @@ def test_exports_are_what_was_seen(page, tmp_path: Path) -> None:
 
 
 def test_a_story_file_is_told(page) -> None:
-    page.locator("input[type=file]").first.set_input_files("stories/first_story.yaml")
+    page.locator("input[type=file]").first.set_input_files("src/shotstream/stories/first_story.yaml")
     wait_for(page, 5)
     expect(card(page, 5)).to_contain_text("surprised cat")
 

@@ -1,6 +1,6 @@
 """Stage 1 in one file: a bidirectional next-shot generator, trained at toy size, with nothing hidden.
 
-    python recipes/flat_teacher.py --steps 600 --picture teacher.png
+    python examples/flat_teacher.py --steps 600 --picture teacher.png
 
 It draws stories, encodes them with mini's autoencoder, and learns by flow matching to make the next shot from
 a noisy one, six remembered frames and the captions. The real thing (`shotstream train teacher`) adds what a

@@ -1,7 +1,7 @@
 """Train mini on a GPU machine without network, and leave weights in pieces that can be sent back.
 
-    python recipes/mini/on_gpu.py [--wheels FOLDER] [--out FOLDER] [--budget 560] [SETTING=VALUE ...]
-    python recipes/mini/on_gpu.py --join FOLDER --run runs/mini-gpu
+    python benchmarks/train_on_gpu.py [--wheels FOLDER] [--out FOLDER] [--budget 560] [SETTING=VALUE ...]
+    python benchmarks/train_on_gpu.py --join FOLDER --run runs/mini-gpu
 
 The weights made so far are packed in half precision when a stage ends, so that a run that is cut off leaves
 those before: `OUT/weights.tar.00`, `OUT/weights.tar.01`, ... of at most 15 MiB. `--join` puts them back.
@@ -22,7 +22,7 @@ import time
 import traceback
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 RECIPE = Path(__file__).with_name("mini-gpu.yaml")
 PIECE_BYTES = 15 * 2**20
 ORDER = ("captions", "autoencoder", "teacher", "causal-init", "intra-shot", "inter-shot", "judge", "decoder")

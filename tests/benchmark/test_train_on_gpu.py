@@ -19,7 +19,7 @@ ROOT = Path(shotstream.__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def on_gpu():
-    return SimpleNamespace(**runpy.run_path(str(ROOT / "recipes" / "mini" / "on_gpu.py")))
+    return SimpleNamespace(**runpy.run_path(str(ROOT / "benchmarks" / "train_on_gpu.py")))
 
 
 def test_weights_come_back_in_half_precision_from_several_pieces(on_gpu, tmp_path, monkeypatch):
