@@ -134,14 +134,19 @@ def story(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_package_alone_tells_a_story(installed, tmp_path: Path) -> None:
-    code = re.search(
-        r"```python\n(.*?)```", (ROOT / "src/shotstream/weights/mini/README.md").read_text(), re.DOTALL
-    )
+@pytest.mark.parametrize(
+    ("page", "more", "said"),
+    [
+        ("README.md", "", ["(9, 128, 192, 3)", "(12, 128, 192, 3)"]),
+        ("src/shotstream/weights/mini/README.md", "print(frames.shape)", ["(1, 66, 128, 192, 3)"]),
+    ],
+)
+def test_the_package_alone_runs_what_its_pages_show(installed, tmp_path: Path, page, more, said) -> None:
+    code = re.search(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert code
-    done = run(installed(), "-c", code[1] + "\nprint(frames.shape)", where=tmp_path)
+    done = run(installed(), "-c", f"{code[1]}\n{more}", where=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "(1, 66, 128, 192, 3)" in done.stdout
+    assert [line for line in said if line not in done.stdout] == []
 
 
 @pytest.mark.parametrize(
