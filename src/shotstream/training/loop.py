@@ -133,7 +133,7 @@ def train(stage: Stage, run: RunFolder) -> None:
     """
     loop, world = stage.loop, run.world
     learners = _prepare(stage, world)
-    start = run.resume(learners)
+    start = run.resume(learners)  # before the bar: what it says stays readable
     with contextlib.closing(run), _progress() as bar, _stop_requests() as requests:
         task = bar.add_task(stage.name, total=loop.steps, completed=start, figures="")
         timer, dtype = LessonTimer(stage.settings.limits, world.clock), _precision(stage, world)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,37 @@ from shotstream.training.learner import Learner
 
 
 class RunFolder:
-    """`settings.yaml`, `metrics.jsonl`, `tensorboard/`, `samples/`, and a checkpoint, whole or absent.
+    """`settings.yaml`, `metrics.jsonl`, `tensorboard/`, `samples/`, and checkpoints, whole or absent.
 
     The checkpoint of one process is the file `checkpoint.pt`; of several, a folder `checkpoint-STEP/` with
-    the shards of each. A kill at any moment leaves the old one or the new one.
+    the shards of each. A kill at any moment leaves the old one or the new one. The checkpoint before the
+    newest stays (`checkpoint-before.pt`, or the folder with the lower step): a run whose newest checkpoint
+    cannot be read goes on from that.
+
+    Args:
+        path: The folder; made if it is missing.
+        settings: The stage's settings. They are written down when the run goes on, not before.
+        world: The processes that train together.
     """
 
     def __init__(self, path: Path, settings: BaseModel, world: ProcessGroup = SINGLE_PROCESS):
         self.path, self.world, self._board = path, world, None
+        self._settings = settings.model_dump(mode="json")
         if world.writes:
             (path / "samples").mkdir(parents=True, exist_ok=True)
-            text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
-            write_text(path / "settings.yaml", text)
             self._board = self._open_board()
         world.wait()
+
+    @property
+    def changes(self) -> list[str]:
+        """Settings that differ from those the run was begun with, as "name: before -> now"."""
+        path = self.path / "settings.yaml"
+        if not path.is_file():
+            return []
+        before = flatten(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        now = flatten(self._settings)
+        names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        return [f"{name}: {before.get(name)} -> {now.get(name)}" for name in names]
 
     def _open_board(self) -> Any:
         try:
@@ -66,7 +83,7 @@ class RunFolder:
             self._save_shards(step, learners)
             return
         state = {"step": step, "learners": {name: learner.state_dict() for name, learner in learners.items()}}
-        with atomic_path(self._file) as part:
+        with atomic_path(self._file) as part:  # the one before goes aside only when the new one is whole
             try:
                 torch.save(state, part)
             except RuntimeError as error:  # how torch says that it cannot write
@@ -74,6 +91,8 @@ class RunFolder:
                     f"Could not write {self._file}: {error}. Is the disk full? The checkpoint before it is "
                     "whole; the same command goes on from there."
                 ) from error
+            if self._file.exists():
+                self._file.replace(self._before)
 
     def _save_shards(self, step: int, learners: Mapping[str, Learner]) -> None:
         part, former = self.path / ".checkpoint.part", self._folders()
@@ -84,17 +103,26 @@ class RunFolder:
         self.world.save(part, {name: learner.tensors() for name, learner in learners.items()})
         if self.world.writes:
             part.replace(self.path / f"checkpoint-{step:06d}")
-            for folder in former:
+            for folder in former[:-1]:
                 shutil.rmtree(folder, ignore_errors=True)
         self.world.wait()
 
-    def resume(self, learners: Mapping[str, Learner]) -> int:
-        """Bring learners to the last checkpoint and return its step, 0 at the start of a run.
+    def resume(self, learners: Mapping[str, Learner], say: Callable[[str], None] = print) -> int:
+        """Bring learners to the last checkpoint that can be read.
 
-        Metrics of steps that will be run again are dropped.
+        Metrics of steps that will be run again are dropped. The settings are written down, and what changed
+        since the run was begun is told.
+
+        Args:
+            learners: What learns, by role.
+            say: Is told in sentences what a person should know.
+
+        Returns:
+            Step of the checkpoint, 0 at the start of a run.
 
         Raises:
-            ValueError: If the run was begun by one process and is now to go on with several, or the reverse.
+            ValueError: If the run was begun by one process and is now to go on with several, or the reverse;
+                or if no checkpoint of it fits the settings, or can be read. The settings stay as they were.
         """
         folders, several = self._folders(), self.world.size > 1
         if self._file.exists() if several else folders:
@@ -102,26 +130,73 @@ class RunFolder:
             raise ValueError(
                 f"The run {self.path} was begun by {begun}; go on with {now}, or rename the recipe."
             )
-        if several and folders:
-            step = _step_of(folders[-1])
-            self.world.load(folders[-1], {name: learner.tensors() for name, learner in learners.items()})
-        elif self._file.exists():
-            state = torch.load(self._file, map_location="cpu", weights_only=True)
-            step = state["step"]
-            for name, learner in learners.items():
-                learner.load_state_dict(state["learners"][name])
-        else:
-            step = 0
+        found = folders[::-1] if several else [one for one in (self._file, self._before) if one.exists()]
+        step = self._load_newest(found, learners, say) if found else 0
         if self.world.writes:
+            if found and self.changes:
+                say(f"Changed since {self.path} was begun: {'; '.join(self.changes)}.")
+            text = yaml.safe_dump(self._settings, sort_keys=False)
+            write_text(self.path / "settings.yaml", text)
             self._forget_after(step)
         return step
+
+    def _load_newest(
+        self, found: Sequence[Path], learners: Mapping[str, Learner], say: Callable[[str], None]
+    ) -> int:
+        """Load the first of `found`, newest first, that can be read; return its step."""
+        reasons = []
+        for path in found:
+            try:
+                step = self._load(path, learners)
+            except Exception as error:  # torch, zip and pickle each raise their own
+                if self._fits_not(path, learners):
+                    raise ValueError(self._misfit()) from error
+                reasons.append(f"{path.name} cannot be read ({str(error).partition(chr(10))[0][:200]})")
+                continue
+            if reasons and self.world.writes:
+                say(f"{'; '.join(reasons)}; the run goes on from the checkpoint before, at step {step}.")
+            return step
+        raise ValueError(
+            f"No checkpoint of {self.path} can be read: {'; '.join(reasons)}. Put one back from a copy, or "
+            "delete the folder to begin the stage again."
+        )
+
+    def _load(self, path: Path, learners: Mapping[str, Learner]) -> int:
+        if path.is_dir():
+            self.world.load(path, {name: learner.tensors() for name, learner in learners.items()})
+            return _step_of(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for name, learner in learners.items():
+            learner.load_state_dict(state["learners"][name])
+        return state["step"]
+
+    def _fits_not(self, path: Path, learners: Mapping[str, Learner]) -> bool:
+        """Whether a checkpoint can be read, and is of other networks or optimisers than these."""
+        if path.is_dir():
+            return bool(self.changes)
+        try:
+            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except Exception:  # it cannot be read
+            return False
+        return True
+
+    def _misfit(self) -> str:
+        changed = f": {'; '.join(self.changes)}" if self.changes else ""
+        return (
+            f"The checkpoint of {self.path} does not fit the recipe any more{changed}. Networks and "
+            "optimisers cannot change within a run: set these back, or give the recipe another name."
+        )
 
     @property
     def _file(self) -> Path:
         return self.path / "checkpoint.pt"
 
+    @property
+    def _before(self) -> Path:
+        return self.path / "checkpoint-before.pt"
+
     def _folders(self) -> list[Path]:
-        return sorted(self.path.glob("checkpoint-*"), key=_step_of)
+        return sorted(self.path.glob("checkpoint-[0-9]*"), key=_step_of)
 
     def _forget_after(self, step: int) -> None:
         path = self.path / "metrics.jsonl"
@@ -132,3 +207,11 @@ class RunFolder:
 
 def _step_of(folder: Path) -> int:
     return int(folder.name.removeprefix("checkpoint-"))
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Write nested settings as one level of dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
