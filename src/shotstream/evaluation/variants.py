@@ -16,7 +16,7 @@ import torch
 from shotstream.evaluation.film import Telling, in_order
 from shotstream.evaluation.sources import HeldOut
 from shotstream.evaluation.targets import ENDING
-from shotstream.loading.folders import ModelError, align_weights, check_weights, shorten
+from shotstream.loading.folders import ModelError, align_weights, check_configs, check_weights, shorten
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.story import Story
 from shotstream.streaming.chunk import Chunk
@@ -142,6 +142,7 @@ def build(variant: Variant, model: ShotStreamPipeline, weights: Path) -> ShotStr
 
 
 def _load(folder: Path, dtype: torch.dtype, changes: dict[str, Any]) -> Any:
+    check_configs(folder)
     try:
         transformer = CausalWanTransformer3DModel.from_pretrained(
             folder, use_safetensors=True, torch_dtype=dtype, **changes

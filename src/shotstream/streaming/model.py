@@ -202,5 +202,6 @@ class StoryModel(CaptionedPipeline):
                 f"the live decoder reads {live.config['latent_channels']} latent channels, the autoencoder "
                 f"makes {autoencoder.latent_channels}; take the tiny decoder of the same autoencoder"
             )
+        self._check_text_cleaning()
         if self.text_encoder is not None:
             self._check_text_width(self.text_encoder.config.hidden_size)

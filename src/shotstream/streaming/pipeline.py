@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 
 from shotstream.loading.eight_bit import to_eight_bit
-from shotstream.loading.folders import align_weights, check_weights, load_errors, locate_model
+from shotstream.loading.folders import align_weights, check_configs, check_weights, load_errors, locate_model
 from shotstream.loading.text_source import TextSource, check_text_place
 from shotstream.story import Story
 from shotstream.streaming.chunk import Chunk
@@ -72,6 +72,7 @@ class ShotStreamPipeline(StoryModel):
         if place == "release":
             settings["text_encoder"] = None
         folder = cls.fetch(name, **settings)
+        check_configs(folder)
         with load_errors(name):
             pipeline = super().from_pretrained(str(folder), **settings)
         align_weights(pipeline.components)
