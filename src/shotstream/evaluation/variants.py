@@ -63,7 +63,8 @@ def one_caption(pipeline: ShotStreamPipeline, story: Story) -> Iterator[Chunk]:
     for shot in story.shots:
         for frame in session.context.frames:
             frame.prompt = None
-        yield from session.shoot(shot.prompt, shot.seconds, chunks=shot.chunks, seed=shot.seed)
+        lora = story.lora_of(shot)
+        yield from session.shoot(shot.prompt, shot.seconds, chunks=shot.chunks, seed=shot.seed, lora=lora)
 
 
 def remembering(select: Selection) -> Telling:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,26 @@ class Lora(NamedTuple):
 
     path: Path
     scale: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Lora:
+        """Read "FILE" or "FILE:SCALE".
+
+        Raises:
+            ValueError: If the scale is no finite number.
+        """
+        file, colon, scale = text.rpartition(":")
+        if not colon or Path(text).exists():
+            return cls(Path(text))
+        try:
+            lora = cls(Path(file), float(scale))
+        except ValueError:
+            lora = cls(Path(file), math.nan)
+        if not math.isfinite(lora.scale):
+            raise ValueError(
+                f"--lora is {text!r}; give FILE or FILE:SCALE, for example style.safetensors:0.8."
+            )
+        return lora
 
 
 @dataclass(frozen=True)
@@ -67,6 +88,11 @@ class LoraLayer:
         norm = direction.norm(dim=1, keepdim=True)
         return self.magnitude.to(weight)[:, None] / norm * direction - weight
 
+    def to(self, device: torch.device) -> LoraLayer:
+        """Return the same on a device."""
+        magnitude = None if self.magnitude is None else self.magnitude.to(device)
+        return LoraLayer(self.down.to(device), self.up.to(device), magnitude)
+
 
 @dataclass(frozen=True)
 class Adapter:
@@ -74,7 +100,7 @@ class Adapter:
 
     path: Path
     """Where it was read, for people."""
-    layers: Mapping[str, LoraLayer]
+    layers: dict[str, LoraLayer]
     """By the names that the transformer's linear layers have here."""
 
     @property
