@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 
 import pytest
 
 from shotstream.loading.folders import SHIPPED, ModelError, check_configs
+from shotstream.loading.hashes import count_weights, hash_weights
 from shotstream.models import text
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.streaming.vram_sizes import measure
@@ -63,10 +65,30 @@ def test_absurd_sizes_are_refused_in_a_sentence(model, file, entries):
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.parametrize(
+    "file",
+    [
+        "model_index.json",
+        *("transformer/config.json", "transformer/diffusion_pytorch_model.safetensors"),
+        *("text_encoder/config.json", "text_encoder/model.safetensors"),
+        *("vae/config.json", "vae/diffusion_pytorch_model.safetensors"),
+        *("tokenizer/tokenizer.json", "scheduler/scheduler_config.json"),
+    ],
+)
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_pipes_and_folders_in_place_of_files_are_refused(model, file, make):
+    (model / file).unlink()
+    make(model / file)
+    with pytest.raises(ModelError):
+        ShotStreamPipeline.from_pretrained(model)
+    assert hash_weights(model) != hash_weights(SHIPPED / "mini") or file.endswith("json")
+    assert count_weights(model) > 0
+
+
 @pytest.mark.parametrize("content", ["{", "[" * 100_000, " " * (2**24 + 1)])
 def test_a_config_that_cannot_be_read_is_refused(model, content):
     (model / "vae" / "config.json").write_text(content)
-    with pytest.raises(ModelError, match=r"is no JSON|too big for a config"):
+    with pytest.raises(ModelError, match=r"it is no JSON|too big for a config"):
         check_configs(model)
 
 

@@ -100,8 +100,9 @@ def check_output(folder: Path, sources: Iterable[Path]) -> None:
 
 def _names_in_model(folder: Path) -> set[str]:
     """What may lie in a model's folder; nothing if its index cannot be read."""
+    path = folder / "model_index.json"
     try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        index = json.loads(path.read_text(encoding="utf-8") if path.is_file() else "")
         parts = {name for name, value in index.items() if isinstance(value, list)}
     except (OSError, ValueError, AttributeError):
         return set()

@@ -93,7 +93,7 @@ def check_configs(folder: Path) -> None:
             config = json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:
             raise ModelError(
-                f"{path} is no JSON ({shorten(error)}); fetch or export the model again"
+                f"{path} cannot be loaded: it is no JSON ({shorten(error)}); fetch or export the model again"
             ) from error
         for entry, size in _sizes(config):
             most = _MOST_REPEATS if _REPEATED.search(entry) else _MOST_SIZE
@@ -144,7 +144,7 @@ def check_weights(place: str, components: Mapping[str, Any]) -> None:
 def _missing_weights(folder: Path, module: nn.Module) -> list[str]:
     """Parameters that no file in `folder` holds, under this or a tied name; none if it holds no files."""
     stored: set[str] = set()
-    for file in folder.glob("*.safetensors"):
+    for file in filter(Path.is_file, folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as weights:
             stored |= set(weights.keys())
     parameters = list(module.named_parameters(remove_duplicate=False)) if stored else []

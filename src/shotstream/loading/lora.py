@@ -265,27 +265,13 @@ def _layer(file: WeightFile, name: str, parts: Mapping[str, Tensor], settings: L
             f"{settings.source} says DoRA, and {file.path} lacks lora_magnitude_vector of {name}; "
             "is it cut off?"
         )
-    scale = settings.scale(name, len(down))
-    if "alpha" in parts:
-        scale = _own_scale(file, name, parts["alpha"], len(down), settings, scale)
-    return LoraLayer(down, up.float() * scale, None if magnitude is None else magnitude.flatten())
-
-
-def _own_scale(
-    file: WeightFile, name: str, alpha: Tensor, rank: int, settings: LoraSettings, told: float
-) -> float:
-    """The scale by a layer's own alpha, which settings must not contradict."""
-    if alpha.numel() != 1:
+    alpha = parts.get("alpha")
+    if alpha is not None and alpha.numel() != 1:
         raise CheckpointError(
             f"{file.path} holds {name}.alpha of shape {list(alpha.shape)} instead of a number"
         )
-    scale = float(alpha) / (rank**0.5 if settings.rslora else rank)
-    if settings.alpha is not None and abs(scale - told) > 1e-3 * abs(told):
-        raise CheckpointError(
-            f"{file.path} holds an alpha of {float(alpha):g} for {name}, and {settings.source} tells "
-            "another; remove the one that is wrong"
-        )
-    return scale
+    scale = settings.scale(name, len(down), None if alpha is None else float(alpha))
+    return LoraLayer(down, up.float() * scale, None if magnitude is None else magnitude.flatten())
 
 
 def merge_adapter(transformer: nn.Module, adapter: Adapter, scale: float = 1.0) -> None:

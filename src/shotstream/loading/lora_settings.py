@@ -51,11 +51,19 @@ class LoraSettings:
     dora: bool = False
     """Whether every layer has magnitudes, too."""
 
-    def scale(self, layer: str, rank: int) -> float:
-        """Factor of ``lora_B lora_A`` in a layer of some rank.
+    own_alphas_first: bool = False
+    """Whether a layer's own alpha may differ from these; else one of them is wrong."""
+
+    def scale(self, layer: str, rank: int, own_alpha: float | None = None) -> float:
+        """Factor of ``lora_B lora_A`` in a layer.
+
+        Args:
+            layer: Its name.
+            rank: Its rank.
+            own_alpha: What stands beside its weights, if anything does.
 
         Raises:
-            CheckpointError: If the settings tell another rank.
+            CheckpointError: If the settings tell another rank or alpha, or none that is a number.
         """
         wanted = _find(self.ranks, layer, self.rank)
         if wanted is not None and wanted != rank:
@@ -64,8 +72,24 @@ class LoraSettings:
                 "are these the settings of another LoRA?"
             )
         alpha = _find(self.alphas, layer, self.alpha)
+        if own_alpha is not None:
+            if (
+                not self.own_alphas_first
+                and alpha is not None
+                and not math.isclose(alpha, own_alpha, rel_tol=1e-3)
+            ):
+                raise CheckpointError(
+                    f"{layer} has an alpha of {own_alpha:g}, and {self.source} tells another, {alpha:g}; "
+                    "remove the one that is wrong"
+                )
+            alpha = own_alpha
         if alpha is None:
             return 1.0
+        if not math.isfinite(alpha):
+            raise CheckpointError(
+                f"{self.source} tells no alpha that is a finite number, and {layer} has none of its own; "
+                "write the LoRA again with alphas"
+            )
         return alpha / (rank**0.5 if self.rslora else rank)
 
     def check_layers(self, layers: Iterable[str]) -> None:
@@ -126,8 +150,6 @@ def _from_peft(source: str, text: str, name: str) -> LoraSettings:
         raise CheckpointError(
             f"{source} does not tell the LoRA's alpha ({name}: {shorten(error)}); save the LoRA again"
         ) from error
-    if not all(map(math.isfinite, (settings.alpha or 0.0, *settings.alphas.values()))):
-        raise CheckpointError(f"{source} tells an alpha that is not finite; it is damaged")
     _check_followed(source, told)
     for pattern in (*settings.alphas, *settings.ranks):
         if (
@@ -165,17 +187,12 @@ def _check_followed(source: str, told: Mapping[str, Any]) -> None:
 
 def _from_kohya(source: str, header: Mapping[str, str]) -> LoraSettings:
     """Read what kohya's scripts write into a header; most of their files have alphas of layers, too."""
-    told = header.get("ss_network_alpha")
+    told = header.get("ss_network_alpha", "None")
     try:
-        alpha = None if told in (None, "", "None") else float(str(told))
-        rslora = "use_rslora" in header.get("ss_network_args", "") and bool(
-            json.loads(header["ss_network_args"]).get("use_rslora") in (True, "True", "true", "1")
-        )
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{source} cannot be read (ss_network_alpha: {shorten(error)})") from error
-    if not math.isfinite(alpha or 0.0):
-        raise CheckpointError(f"{source} tells an alpha that is not finite; it is damaged")
-    return LoraSettings(source, alpha, rslora=rslora)
+        alpha = None if told in ("", "None") else float(told)
+    except ValueError:  # "Dynamic", where every layer has its own
+        alpha = math.nan
+    return LoraSettings(source, alpha, own_alphas_first=True)
 
 
 def _find(values: Mapping[str, Any], layer: str, otherwise: Any) -> Any:

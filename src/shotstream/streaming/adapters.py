@@ -127,7 +127,6 @@ class Adapters:
             uses[name] = AdapterUse(name, self._hashes[name], scale)
         return tuple(uses[name] for name in sorted(uses) if uses[name].scale)
 
-    @torch.no_grad()
     def merge(self, uses: Sequence[AdapterUse]) -> None:
         """Have these LoRAs in the weights, and no others; nothing is done if it is so.
 
@@ -151,6 +150,7 @@ class Adapters:
             self._set_layer(layer, wanted)
         self._merged = uses
 
+    @torch.no_grad()
     def _set_layer(self, name: str, changes: Sequence[tuple[LoraLayer, float]]) -> None:
         """Set one layer anew, where it lies: fused products and compiled graphs read it there."""
         layer = self._transformer.get_submodule(name)
