@@ -77,6 +77,15 @@ def test_every_layout_computes_what_peft_does(tmp_path, transformer, write):
     assert not torch.allclose(flow(transformer), flow(model), atol=0.1)
 
 
+@pytest.mark.parametrize("network", ["generator_lora", "state_dict", "model"])
+def test_a_lora_in_a_checkpoint_is_found(tmp_path, transformer, network):
+    model = with_peft(transformer, lora_alpha=4)
+    torch.save({network: layers_of(model), "critic_lora": {}, "step": 5}, tmp_path / "a.pt")
+    torch.testing.assert_close(
+        flow(merged(transformer, tmp_path / "a.pt")), flow(model), rtol=1e-4, atol=1e-5
+    )
+
+
 @pytest.mark.parametrize("original", [True, False])
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_every_prefix_computes_what_peft_does(tmp_path, transformer, prefix, original):

@@ -391,6 +391,15 @@ def test_layers_of_other_kinds_are_refused(plain, style):
         plain.load_lora_weights(style)
 
 
+def test_adapters_of_peft_are_told_apart(plain, style):
+    peft = pytest.importorskip("peft")
+    plain.transformer.add_adapter(peft.LoraConfig(r=2, target_modules=["to_q"]))
+    with pytest.raises(
+        ValueError, match=r"which is a Linear of peft; take out what changes the model's layers .adapters"
+    ):
+        plain.load_lora_weights(style)
+
+
 def test_layers_that_are_elsewhere_are_refused(plain, style):
     plain.transformer.to("meta")
     with pytest.raises(ValueError, match="brought one layer at a time; use enable_model_cpu_offload"):

@@ -27,6 +27,8 @@ _INSIDE = re.compile(r"\.lora_(A|B|magnitude_vector)\b")
 
 _IN_FOLDER = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors", "adapter_model.bin")
 """What PEFT and diffusers call a LoRA's file in a folder of its own."""
+_NETWORKS = ("generator_lora", "generator_ema_lora", "lora", "state_dict", "model")
+"""What training code calls a generator's LoRA in a checkpoint; the first that is there is taken."""
 
 
 class Lora(NamedTuple):
@@ -112,7 +114,7 @@ class Adapter:
             for part in (layer.down, layer.up, layer.magnitude):
                 if part is not None:
                     digest.update(f"{list(part.shape)}".encode())
-                    digest.update(part.float().contiguous().numpy().tobytes())
+                    digest.update(part.float().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def check_fits(self, transformer: nn.Module) -> None:
@@ -160,9 +162,8 @@ def read_lora(path: Path) -> Adapter:
     networks = networks_in(found)
     taken = None
     if networks:
-        taken = next(
-            (name for name in ("generator_lora", "generator_ema_lora", "lora") if name in networks), None
-        )
+        with_lora = [name for name, own in networks.items() if any("lora" in str(key) for key in own)]
+        taken = next((name for name in _NETWORKS if name in with_lora), None)
         if taken is None:
             raise CheckpointError(
                 f"{file} holds {', '.join(networks)} and no generator_lora; give a LoRA file of Wan"

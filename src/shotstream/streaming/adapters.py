@@ -92,9 +92,11 @@ class Adapters:
         if name in self._loaded:
             raise ValueError(f"a LoRA called {name!r} is loaded already; give this one another name")
         adapter = read_lora(path)
-        adapter.check_fits(self._transformer)
+        modules = dict(self._transformer.named_modules())
         for layer in adapter.layers:
-            _check_layer(layer, self._transformer.get_submodule(layer))
+            if layer in modules:
+                _check_layer(layer, modules[layer])
+        adapter.check_fits(self._transformer)
         self._loaded[name], self._hashes[name] = adapter, adapter.sha256
         return name
 
@@ -192,8 +194,9 @@ def _check_layer(name: str, layer: nn.Module) -> None:
     assert isinstance(weight, Tensor)
     if type(layer) not in (nn.Linear, Float8Linear):
         raise ValueError(
-            f"a LoRA cannot be merged into {name}, which is a {type(layer).__name__}; take out what changes "
-            "the model's layers (adapters of PEFT, quantisation)"
+            f"a LoRA cannot be merged into {name}, which is a {type(layer).__name__} of "
+            f"{type(layer).__module__.partition('.')[0]}; take out what changes the model's layers "
+            "(adapters of PEFT, quantisation)"
         )
     if weight.is_meta:
         raise ValueError(
