@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shotstream.story import Shot, Story, StoryError
+from shotstream.story import Shot, Story, StoryError, parse_lora_choice
 
 pytestmark = pytest.mark.unit
 
@@ -75,11 +75,23 @@ lengths = st.one_of(
     st.builds(lambda seconds: {"seconds": seconds}, st.floats(0, 3600, exclude_min=True)),
     st.builds(lambda chunks: {"chunks": chunks}, st.integers(1, 10_000)),
 )
+loras = st.none() | st.lists(
+    st.sampled_from(["style", "grain:0.5", "1e3", "yes", "1:30", "a b:-2e1"]), max_size=2
+)
 shots = st.builds(
-    lambda prompt, seed, length: Shot(prompt=prompt, seed=seed, **length), prompts, st.none() | seeds, lengths
+    lambda prompt, seed, length, lora: Shot(prompt=prompt, seed=seed, lora=lora, **length),
+    prompts,
+    st.none() | seeds,
+    lengths,
+    loras,
 )
 stories = st.builds(
-    Story, title=st.none() | texts, setting=texts, seed=seeds, shots=st.lists(shots, min_size=1, max_size=4)
+    Story,
+    title=st.none() | texts,
+    setting=texts,
+    seed=seeds,
+    lora=loras,
+    shots=st.lists(shots, min_size=1, max_size=4),
 )
 
 
@@ -169,6 +181,20 @@ BROKEN = {
     "misspelt caption": ("globl_caption: x\nshot1: a", 1, "did you mean 'global_caption'"),
     "caption without shots": ("global_caption: x", 1, "no shots"),
     "empty numbered shot": ("global_caption: x\nshot1: a\nshot2: ''", 3, "shot 2 is empty"),
+    "a LoRA as a text": ("setting: x\nlora: style\nshots: [a]", 2, "lora is 'style', but should be a list"),
+    "a LoRA with a blank": (
+        "setting: x\nshots:\n - {prompt: a, lora: [style: 0.5]}",
+        3,
+        "a LoRA of shot 1 is a mapping, but should be text",
+    ),
+    "a LoRA's scale": (
+        "setting: x\nshots:\n - prompt: a\n   lora:\n   - style:0.5\n   - style:much",
+        6,
+        "a LoRA of shot 1 is 'style:much', but should be NAME or NAME:SCALE, for example style:0.8",
+    ),
+    "an endless scale": ("setting: x\nlora: ['style:inf']\nshots: [a]", 2, "a LoRA is 'style:inf'"),
+    "no LoRA's name": ("setting: x\nlora: [':1']\nshots: [a]", 2, "a LoRA is ':1'"),
+    "very many LoRAs": (f"setting: x\nlora: [{'a, ' * 17}]\nshots: [a]", 2, "names more than 16 LoRAs"),
     "list and numbers": ("global_caption: x\nshots: [a]\nshot1: a", 2, "do not go together"),
 }
 
@@ -191,6 +217,43 @@ def test_every_mistake_comes_in_one_message_in_order(tmp_path):
     first, *others = str(caught.value).splitlines()
     assert first.endswith("has 5 mistakes:")
     assert [int(re.search(r"yaml:(\d+):", other)[1]) for other in others] == [2, 4, 4, 5, 7]
+
+
+LORAS = """\
+setting: x
+lora: [style, grain:0.5]
+shots:
+  - a
+  - prompt: b
+    lora: []
+  - prompt: c
+    lora:
+      - stile:-0.5
+      - style
+      - style:2
+"""
+
+
+def test_loras_are_read_and_checked_against_what_is_loaded(tmp_path):
+    path = saved(tmp_path, LORAS)
+    story = Story.read(path)
+    wanted = [["style", "grain:0.5"], [], ["stile:-0.5", "style", "style:2"]]
+    assert [story.lora_of(shot) for shot in story.shots] == wanted
+    assert [parse_lora_choice(choice) for choice in wanted[2]] == [
+        ("stile", -0.5),
+        ("style", 1),
+        ("style", 2),
+    ]
+    with pytest.raises(StoryError) as caught:
+        Story.read(path, ["style", "grain"])
+    first, *others = str(caught.value).splitlines()
+    assert first.endswith("has 2 mistakes:")
+    assert re.search(r"yaml:9: shot 3: the LoRA 'stile' is not loaded; did you mean 'style'\?", others[0])
+    assert re.search(r"yaml:11: shot 3: the LoRA 'style' is named twice", others[1])
+    with pytest.raises(
+        StoryError, match="the story: the LoRA 'style' is not loaded, nor is any other; load it"
+    ):
+        Story.read(path, [])
 
 
 def test_a_missing_file_suggests_its_neighbour(tmp_path):

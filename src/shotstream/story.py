@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from shotstream.media.documents import (
     Document,
@@ -33,6 +43,37 @@ Title = Annotated[str, Field(max_length=200), BeforeValidator(_one_line)]
 Prompt = Annotated[Text, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
+
+def parse_lora_choice(text: str) -> tuple[str, float]:
+    """Read ``NAME`` or ``NAME:SCALE``; the scale is 1 if there is none.
+
+    Raises:
+        ValueError: If the name is empty or the scale no finite number.
+    """
+    name, colon, scale = text.partition(":")
+    try:
+        value = float(scale) if colon else 1.0
+    except ValueError:
+        value = math.nan
+    if not name or not math.isfinite(value):
+        raise ValueError(f"is {text!r}, but should be NAME or NAME:SCALE, for example style:0.8")
+    return name, value
+
+
+def say_not_loaded(name: str, loaded: Collection[str]) -> str:
+    """Say that a LoRA is not loaded, and which are."""
+    if not loaded:
+        return f"the LoRA {name!r} is not loaded, nor is any other; load it (--lora FILE, load_lora_weights)"
+    return f"the LoRA {name!r} is not loaded{did_you_mean(name, list(loaded)).rstrip('.')}"
+
+
+def _lora_choice(value: str) -> str:
+    parse_lora_choice(value)
+    return value
+
+
+LoraChoice = Annotated[str, AfterValidator(_lora_choice)]
+
 _PUBLISHED_SHOT = re.compile(r"shot(0|[1-9][0-9]{0,3})")
 
 
@@ -53,6 +94,8 @@ class Shot(BaseModel):
     """Wanted length in chunks, instead of `seconds`."""
     seed: Seed | None = None
     """Seed of this shot alone; without it, the story's seed decides."""
+    lora: list[LoraChoice] | None = Field(default=None, max_length=16)
+    """LoRAs of this shot, ``NAME`` or ``NAME:SCALE``, instead of the story's; ``[]`` for none."""
 
     @model_validator(mode="before")
     @classmethod
@@ -77,16 +120,19 @@ class Story(BaseModel):
     """Who and where: it goes with every shot (the global caption). May be empty."""
     seed: Seed = 0
     """The same seed, story and model give the same frames on the same machine."""
+    lora: list[LoraChoice] | None = Field(default=None, max_length=16)
+    """LoRAs of every shot that names none itself; without it, those that the model is set to."""
     shots: list[Shot] = Field(min_length=1)
 
     @classmethod
-    def read(cls, path: str | Path) -> Self:
+    def read(cls, path: str | Path, loras: Collection[str] | None = None) -> Self:
         """Read a story file.
 
         Args:
             path: A file, or the name of a story that comes with the package. It is YAML or JSON with the
                 fields of `Story`, or with those that the ShotStream authors use:
                 ``{"global_caption": ..., "shot1": ..., "shot2": ...}``.
+            loras: Names of the LoRAs that will be loaded: others are mistakes. None if that is not known yet.
 
         Raises:
             StoryError: If anything is wrong with the file; the message has every mistake with its line.
@@ -102,9 +148,32 @@ class Story(BaseModel):
         elif not document.mistakes:
             sentence = f"a story is a mapping with 'setting' and 'shots', not {shortened(document.data)}."
             document.complain((), sentence)
+        if story is not None and loras is not None:
+            for location, sentence in story.lora_mistakes(loras):
+                document.complain(location, f"{sentence}.")
         if story is None or document.mistakes:
             raise StoryError(document.report())
         return story
+
+    def lora_of(self, shot: Shot) -> list[str] | None:
+        """LoRAs of a shot of this story; None for those that the model is set to."""
+        return self.lora if shot.lora is None else shot.lora
+
+    def lora_mistakes(self, loaded: Collection[str]) -> Iterator[tuple[Location, str]]:
+        """Look for LoRAs that are not loaded or named twice.
+
+        Yields:
+            Where it stands, and what is wrong with it.
+        """
+        lists = [(("lora",), self.lora), *((("shots", n, "lora"), s.lora) for n, s in enumerate(self.shots))]
+        for place, choices in lists:
+            names = [parse_lora_choice(choice)[0] for choice in choices or ()]
+            where = f"shot {place[1] + 1}" if len(place) > 1 else "the story"
+            for index, name in enumerate(names):
+                if name not in loaded:
+                    yield (*place, index), f"{where}: {say_not_loaded(name, loaded)}"
+                elif name in names[:index]:
+                    yield (*place, index), f"{where}: the LoRA {name!r} is named twice; name it once"
 
     def write(self, path: str | Path) -> None:
         """Write the story, whole or not at all, as JSON if the name ends in ``.json``, else as YAML.
@@ -162,6 +231,8 @@ def _explain(error: ValidationError, document: Document, published: bool) -> Non
                 sentence = "there are no shots; add at least one."
             case "too_short":
                 sentence = f"{name} is empty; say what is to be seen."
+            case "too_long" if "lora" in location:
+                sentence = f"{name} names more than 16 LoRAs; name fewer."
             case "value_error":
                 sentence = f"{name} {message.removeprefix('Value error, ')}."
             case _:
@@ -173,7 +244,7 @@ def _explain(error: ValidationError, document: Document, published: bool) -> Non
 _WANTED = {
     "string_type": "should be text; put it in quotes",
     "string_too_long": "should have at most 200 characters",
-    "list_type": "should be a list, each shot after a dash (-)",
+    "list_type": "should be a list, each after a dash (-) or in brackets",
     "model_type": "should be a prompt, or a mapping with a prompt",
     "int_type": "should be a whole number",
     "float_type": "should be a number",
@@ -181,7 +252,7 @@ _WANTED = {
 
 
 def _keys(location: Location, published: bool) -> list[str]:
-    if len(location) > 1:
+    if len(location) > 1 and location[0] == "shots":
         return list(Shot.model_fields)
     return ["global_caption", "shot1", "title", "seed"] if published else list(Story.model_fields)
 
@@ -191,6 +262,10 @@ def _name(location: Location, published: bool) -> str:
     match location:
         case ("shots", int(index)):
             return f"shot {index + 1}"
+        case ("shots", int(index), "lora", int()):
+            return f"a LoRA of shot {index + 1}"
+        case ("lora", int()):
+            return "a LoRA"
         case ("shots", int(index), key):
             return f"the {key} of shot {index + 1}"
         case ("setting",) if published:

@@ -65,6 +65,20 @@ def test_a_converted_model_has_the_checkpoint_s_weights_and_wan_s_settings(model
     assert tuple(pipeline.scheduler.config["student_timesteps"]) == (1000, 740, 500, 260)
 
 
+def test_which_of_two_generators_was_taken_is_told(wan, transformer, tmp_path):
+    network = to_original(transformer.state_dict())
+    averaged = {name: value + 1 for name, value in network.items()}
+    found = {"generator": network, "generator_ema": averaged, "critic": network}
+    checkpoint = write(tmp_path / "step.pt", found)
+    result = run("convert", wan, "-o", tmp_path / "model", "--checkpoint", checkpoint)
+    assert result.exit_code == 0, result.output
+    assert "which differ; generator_ema, the averaged one, was taken" in result.output
+    result = run("convert", wan, "-o", tmp_path / "m", "--checkpoint", checkpoint, "--network", "generator")
+    assert "was taken" not in result.output
+    result = run("convert", wan, "-o", tmp_path / "n", "--checkpoint", checkpoint, "--network", "teacher")
+    assert "holds no 'teacher'; the networks in it: generator, generator_ema, critic" in result.output
+
+
 def test_a_checkpoint_can_be_loaded_without_converting(model, wan):
     converted = ShotStreamPipeline.from_pretrained(model)
     loaded = ShotStreamPipeline.from_single_file(model.parent / "shotstream.pt", wan, dtype=torch.float32)
@@ -210,6 +224,7 @@ def test_a_lora_of_any_naming_is_merged(wan, transformer, tmp_path, naming):
         (("nowhere",), "there is no folder nowhere"),
         (("{empty}",), "lacks diffusion_pytorch_model.safetensors, Wan2.1_VAE.pth, models_t5"),
         (("{wan}", "--dtype", "int8"), "--dtype is 'int8'; give bfloat16"),
+        (("{wan}", "--lora", "x:nan"), "--lora is 'x:nan'; give FILE or FILE:SCALE"),
         (("{wan}", "--lora", "x:y"), "--lora is 'x:y'; give FILE or FILE:SCALE"),
         (("{wan}", "--lora", "{lora}"), "is no LoRA of Wan's text-to-video model|belongs to no part"),
         (("{wan}", "--lora", "{weights}"), "holds no LoRA"),

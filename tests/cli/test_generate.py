@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from shotstream import TinyWanDecoder
 from shotstream.cli.generate import Pace, kept, parse_scale, parse_shots, tell
 from shotstream.cli.main import app
 from shotstream.loading.hashes import hash_weights
+from shotstream.loading.lora import read_lora
 from shotstream.media.story_folder import StoryFolder
 from shotstream.story import Story
 
@@ -97,6 +100,73 @@ def test_another_seed_is_another_film(model, story_file):
     _, output = generate(model, story_file, "--shots", "1", "--seed", "4")
     assert (output / "story.mp4").read_bytes() != first
     assert json.loads((output / "story.json").read_text())["seed"] == 4
+
+
+@pytest.fixture
+def style(tmp_path, pipeline):
+    """A LoRA of the tiny model."""
+    generator, shape = (
+        torch.Generator().manual_seed(0),
+        pipeline.transformer.blocks[0].attn1.to_q.weight.shape,
+    )
+    pair = {
+        "A": torch.randn(2, shape[1], generator=generator),
+        "B": torch.randn(shape[0], 2, generator=generator),
+    }
+    save_file(
+        {f"blocks.0.attn1.to_q.lora_{part}.weight": value for part, value in pair.items()},
+        tmp_path / "style.safetensors",
+    )
+    return tmp_path / "style.safetensors"
+
+
+def test_loras_are_used_and_recorded(model, story_file, style):
+    """In every shot at the scale of the option, or as the story says."""
+
+    def tell(text: str, *more: str):
+        story_file.write_text(text)
+        result, output = generate(model, story_file, *more)
+        assert result.exit_code == 0, result.output
+        shots = [(output / "shots" / f"0{number}.mp4").read_bytes() for number in (1, 2)]
+        return shots, json.loads((output / "story.json").read_text())
+
+    text = "setting: a red fox\nshots:\n  - {prompt: runs, chunks: 1}\n  - {prompt: sleeps, chunks: 1}\n"
+    bare, record = tell(text)
+    assert "loras" not in record
+    everywhere, record = tell(text, "--lora", f"{style}:0.5")
+    [lora] = record["loras"]
+    assert (lora["name"], lora["scale"], lora["sha256"]) == ("style", 0.5, read_lora(style).sha256)
+    uses = [{"name": "style", "sha256": lora["sha256"], "scale": 0.5}]
+    assert [shot["lora"] for shot in record["shots"]] == [uses, uses]
+    named = text.replace("{prompt: sleeps", "{lora: [style:0.5], prompt: sleeps")
+    mixed, record = tell(f"lora: []\n{named}", "--lora", str(style))
+    assert [shot["lora"] for shot in record["shots"]] == [[], uses]
+    assert mixed[0] == bare[0] != everywhere[0]
+    assert len({bare[1], everywhere[1], mixed[1]}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "message"),
+    [
+        (
+            "lora: [stile]\n",
+            ["{style}"],
+            r"fox.yaml:1: the story: the LoRA 'stile' is not loaded; did you mean",
+        ),
+        ("lora: [style]\n", [], "the LoRA 'style' is not loaded, nor is any other; load it .--lora FILE"),
+        ("", ["{style}", "{style}:2"], "--lora gives two LoRAs called 'style'; rename one"),
+        ("", ["{style}:nan"], "give FILE or FILE:SCALE"),
+        ("", ["nowhere.safetensors"], "there is no weight file nowhere.safetensors"),
+        ("", ["{model}"], "has no safetensors file; name the file"),
+    ],
+)
+def test_loras_that_cannot_be_used_are_told_in_a_sentence(model, story_file, style, text, more, message):
+    story_file.write_text(f"{text}setting: a red fox\nshots: [runs]\n")
+    options = [word for path in more for word in ("--lora", path.format(style=style, model=model))]
+    result, output = generate(model, story_file, *options)
+    assert result.exit_code == 1
+    assert re.search(message, result.output), result.output
+    assert not (output / "story.mp4").exists()
 
 
 @pytest.fixture

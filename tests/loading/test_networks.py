@@ -17,7 +17,7 @@ from shotstream.loading.networks import (
     load_umt5,
     read_sizes,
 )
-from shotstream.loading.weight_files import CheckpointError, WeightFile, read_weights
+from shotstream.loading.weight_files import CheckpointError, CheckpointWarning, WeightFile, read_weights
 from shotstream.loading.weight_names import from_original, to_original, umt5_from_original
 from shotstream.models.transformer import CausalWanTransformer3DModel
 
@@ -68,7 +68,8 @@ def test_the_transformer_from_a_released_checkpoint(tmp_path, transformer, origi
     path = write(tmp_path / "shotstream.pt", {"generator": network, "critic": other, "step": 3})
     assert same(load_transformer(path, **SIZES), transformer)
     path = write(tmp_path / "averaged.pt", {"generator": other, "generator_ema": network})
-    assert same(load_transformer(path, **SIZES), transformer)
+    with pytest.warns(CheckpointWarning, match="generator_ema, the averaged one, was taken"):
+        assert same(load_transformer(path, **SIZES), transformer)
     assert not same(load_transformer(path, "generator", **SIZES), transformer)
 
 
@@ -100,6 +101,21 @@ def test_adapters_in_a_checkpoint_are_merged(tmp_path, transformer, original, in
     assert all(
         torch.allclose(value, expected[name], atol=1e-5) for name, value in loaded.state_dict().items()
     )
+
+
+def test_another_network_s_adapter_is_not_merged(tmp_path, transformer, original):
+    adapter = {f"{LOW}.weight": torch.ones(3, 32), f"{HIGH}.weight": torch.ones(32, 3)}
+    found = {"generator": {}, "critic": original, "generator_lora": adapter}
+    assert same(load_transformer(write(tmp_path / "a.pt", found), "critic", **SIZES), transformer)
+    found["critic_lora"] = adapter
+    assert not same(load_transformer(write(tmp_path / "b.pt", found), "critic", **SIZES), transformer)
+
+
+def test_a_file_of_nothing_but_a_lora_is_no_checkpoint(tmp_path):
+    weights = {f"{LOW}.weight": torch.ones(3, 32), f"{HIGH}.weight": torch.ones(32, 3)}
+    save_file(weights, tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match="holds only a LoRA; give it as such"):
+        load_transformer(tmp_path / "a.safetensors")
 
 
 def test_umt5_from_wans_file_and_transformers_folder(tmp_path):
@@ -268,14 +284,17 @@ LOW, HIGH = "blocks.1.self_attn.q.lora_A", "blocks.1.self_attn.q.lora_B"
     [
         (
             {f"{LOW}.one.weight": (3, 32), f"{LOW}.two.weight": (3, 32)},
-            "holds several adapters, one of them with",
+            r"holds several adapters \(one, two\)",
         ),
         (
             {f"{LOW}.weight": (3, 32), f"{HIGH}.bias": (32,)},
             f"holds {HIGH}.bias, which is no part of a plain LoRA",
         ),
-        ({f"{LOW}.weight": (96,), f"{HIGH}.weight": (32, 3)}, r"lora_A.weight of shape \[96\] where 2 sizes"),
-        ({f"{LOW}.weight": (3, 32)}, "does not fit: blocks.1.self_attn.q has lora_A"),
+        (
+            {f"{LOW}.weight": (96,), f"{HIGH}.weight": (32, 3)},
+            r"holds \[32, 3\] x \[96\] of .* where two matrices",
+        ),
+        ({f"{LOW}.weight": (3, 32)}, "lacks lora_B of blocks.1.self_attn.q"),
     ],
 )
 def test_adapters_that_would_be_merged_wrongly_are_refused(tmp_path, original, adapter, message):
@@ -348,8 +367,8 @@ def bad_file(kind, folder, original):
         ("page", "is a web page"),
         ("cut off", "is damaged or cut off"),
         ("cut off torch", "is damaged, cut off"),
-        ("hostile", "opening it would run code"),
-        ("pickle", "opening it would run code"),
+        ("hostile", r"holds code besides weights \(.*\), which opening it would run"),
+        ("pickle", "holds code besides weights|holds more than weights"),
         ("list", "holds a list instead of named weights"),
         ("no tensors", "holds 'step' of type int"),
         ("twice", "holds 'head.head.bias' twice"),

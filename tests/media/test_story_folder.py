@@ -8,6 +8,7 @@ import pytest
 
 from shotstream.media.files import MediaError
 from shotstream.media.story_folder import StoryFolder
+from shotstream.streaming.adapters import AdapterUse
 
 av = pytest.importorskip("av")
 pytest.importorskip("PIL")
@@ -23,6 +24,7 @@ class Piece:
     seed: int = 5
     prompt: str = "A cat waves."
     fps: float = 12
+    adapters: tuple[AdapterUse, ...] = (AdapterUse("style", "abc", 0.5),)
     seconds: dict[str, float] = field(default_factory=lambda: {"total": 0.123456})
 
 
@@ -56,6 +58,7 @@ def test_a_whole_story(tmp_path):
         (1, 21, True),
         (2, 21, True),
     ]
+    assert record["shots"][1]["lora"] == [{"name": "style", "sha256": "abc", "scale": 0.5}]
     assert record["shots"][0]["chunks"][1] == {"frames": 12, "seconds": {"total": 0.1235}}
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from shotstream.cli.generate import show_warnings
+
 if TYPE_CHECKING:
     import torch
 
@@ -43,14 +45,15 @@ def convert(
     dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
 ) -> None:
     """Put published weights together as a folder that `shotstream generate --model` opens."""
+    from shotstream.loading.lora import Lora
     from shotstream.loading.wan import assemble, find_parts
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
     number_format = parse_dtype(dtype)
-    loras = [parse_lora(text) for text in lora or []]
+    loras = [Lora.parse(text) for text in lora or []]
     sources = (wan, checkpoint, tiny_decoder, *(given.path for given in loras))
     check_output(output, [source for source in sources if source is not None])
-    with console.status("reading the weights"):
+    with show_warnings(), console.status("reading the weights"):
         components = assemble(
             find_parts(wan),
             checkpoint,
@@ -97,8 +100,9 @@ def check_output(folder: Path, sources: Iterable[Path]) -> None:
 
 def _names_in_model(folder: Path) -> set[str]:
     """What may lie in a model's folder; nothing if its index cannot be read."""
+    path = folder / "model_index.json"
     try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        index = json.loads(path.read_text(encoding="utf-8") if path.is_file() else "")
         parts = {name for name, value in index.items() if isinstance(value, list)}
     except (OSError, ValueError, AttributeError):
         return set()
@@ -136,22 +140,3 @@ def parse_dtype(name: str) -> torch.dtype:
     if name not in ("bfloat16", "float16", "float32"):
         raise ValueError(f"--dtype is {name!r}; give bfloat16, float16 or float32.")
     return getattr(torch, name)
-
-
-def parse_lora(text: str):
-    """Read "FILE" or "FILE:SCALE".
-
-    Raises:
-        ValueError: If the scale is no number.
-    """
-    from shotstream.loading.lora import Lora
-
-    file, colon, scale = text.rpartition(":")
-    if not colon or Path(text).exists():
-        return Lora(Path(text))
-    try:
-        return Lora(Path(file), float(scale))
-    except ValueError:
-        raise ValueError(
-            f"--lora is {text!r}; give FILE or FILE:SCALE, for example style.safetensors:0.8."
-        ) from None

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shotstream.cli.convert import check_output, parse_dtype, save
+from shotstream.cli.generate import show_warnings
 
 if TYPE_CHECKING:
     from shotstream.loading.hub import HubPart, PartStatus
@@ -64,7 +65,7 @@ def download(
             "the same command goes on with the others."
         )
         raise typer.Exit(130) from stop
-    with console.status("reading the weights"):
+    with show_warnings(), console.status("reading the weights"):
         parts, tiny_decoder = locate_parts(*folders)
         pipeline = ShotStreamPipeline(**assemble(parts, tiny_decoder=tiny_decoder, dtype=number_format))
     save(pipeline, output, json.dumps([describe_source(status) for status in statuses], indent=2) + "\n")

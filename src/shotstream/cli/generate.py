@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from shotstream.media.story_folder import StoryFolder
 from shotstream.story import Story
 
 if TYPE_CHECKING:
+    from shotstream.loading.lora import Lora
     from shotstream.streaming.chunk import Chunk
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
@@ -50,16 +51,26 @@ def generate(
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
     ] = "auto",
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[:SCALE]",
+            help="Use a LoRA in shots that name none; `lora:` in a story calls it by its file's name. May be "
+            "given again.",
+        ),
+    ] = None,
     scale: Annotated[str, typer.Option(metavar="auto|N", help="Enlarge the pictures N times.")] = "auto",
 ) -> None:
     """Generate a story: story.mp4, shots/NN.mp4, contact_sheet.png and story.json."""
-    story = Story.read(story_file)
+    loras = name_loras(lora or [])
+    story = Story.read(story_file, loras)
     first, last = parse_shots(shots, len(story.shots))
     story = story.model_copy(update={"shots": story.shots[:last]})
     if seed is not None:
         story = story.model_copy(update={"seed": seed})
     enlargement = parse_scale(scale)
     pipeline, facts = load(model, device, dtype, text)
+    facts |= use_loras(pipeline, loras)
     facts |= apply_mode(pipeline, mode, kv_cache)
     with StoryFolder(output or Path("out") / story_file.stem, enlargement) as folder:
         folder.facts |= facts | {"title": story.title, "setting": story.setting, "seed": story.seed}
@@ -211,6 +222,55 @@ def load(
     return pipeline, {"shotstream": __version__, "model": model, **facts}
 
 
+def name_loras(given: Sequence[str]) -> dict[str, Lora]:
+    """Read what --lora says.
+
+    Args:
+        given: ``FILE`` or ``FILE:SCALE`` each.
+
+    Returns:
+        The LoRAs by the names that stories call them by.
+
+    Raises:
+        ValueError: If one cannot be understood, or two have one name.
+    """
+    if not given:
+        return {}
+    from shotstream.loading.lora import Lora
+    from shotstream.streaming.adapters import adapter_name
+
+    loras: dict[str, Lora] = {}
+    for lora in map(Lora.parse, given):
+        name = adapter_name(lora.path)
+        if name in loras:
+            raise ValueError(f"--lora gives two LoRAs called {name!r}; rename one of the files.")
+        loras[name] = lora
+    return loras
+
+
+def use_loras(pipeline: ShotStreamPipeline, loras: Mapping[str, Lora]) -> dict[str, Any]:
+    """Load LoRAs, and set the model to them.
+
+    Returns:
+        What story.json tells of them.
+
+    Raises:
+        ValueError: If one cannot be used.
+    """
+    if not loras:
+        return {}
+    for name, lora in loras.items():
+        pipeline.load_lora_weights(lora.path, name)
+    pipeline.set_adapters(list(loras), [lora.scale for lora in loras.values()])
+    every = {use.name: use for use in pipeline.adapters.choose(loras)}
+    return {
+        "loras": [
+            {"name": name, "file": str(lora.path), "sha256": every[name].sha256, "scale": lora.scale}
+            for name, lora in loras.items()
+        ]
+    }
+
+
 def apply_mode(pipeline: ShotStreamPipeline, mode: str, kv_cache: str) -> dict[str, Any]:
     """Choose the ways to compute, and say why.
 
@@ -236,7 +296,8 @@ def apply_mode(pipeline: ShotStreamPipeline, mode: str, kv_cache: str) -> dict[s
 
 @contextmanager
 def show_warnings() -> Iterator[None]:
-    """Print what the session warns of, such as unknown words, as it comes."""
+    """Print what sessions and weight files warn of, such as unknown words, as it comes."""
+    from shotstream.loading.weight_files import CheckpointWarning
     from shotstream.streaming.session import PromptWarning
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -244,6 +305,7 @@ def show_warnings() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", PromptWarning)
+        warnings.simplefilter("always", CheckpointWarning)
         warnings.showwarning = show
         yield
 

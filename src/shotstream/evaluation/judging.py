@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from shotstream.evaluation.frames import check_frames
-from shotstream.loading.folders import SHIPPED, ModelError, check_weights, shorten
+from shotstream.loading.folders import SHIPPED, ModelError, check_configs, check_weights, shorten
 from shotstream.loading.hashes import hash_weights
 from shotstream.streaming.chunk import to_pixels
 from shotstream.world.judge import Judge
@@ -40,6 +40,7 @@ def load_judge(folder: Path, device: torch.device | str = "cpu") -> Judge:
     Raises:
         ModelError: If what the folder holds is no judge, or a damaged one.
     """
+    check_configs(folder)
     try:
         judge: Any = Judge.from_pretrained(folder, use_safetensors=True)
     except Exception as error:  # diffusers, safetensors and torch each raise their own

@@ -16,7 +16,7 @@ import torch
 from shotstream.evaluation.judged_film import StreamStory, in_order
 from shotstream.evaluation.sources import HeldOut
 from shotstream.evaluation.targets import ENDING
-from shotstream.loading.folders import ModelError, align_weights, check_weights, shorten
+from shotstream.loading.folders import ModelError, align_weights, check_configs, check_weights, shorten
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.story import Story
 from shotstream.streaming.chunk import Chunk
@@ -63,7 +63,8 @@ def one_caption(pipeline: ShotStreamPipeline, story: Story) -> Iterator[Chunk]:
     for shot in story.shots:
         for frame in session.context.frames:
             frame.prompt = None
-        yield from session.shoot(shot.prompt, shot.seconds, chunks=shot.chunks, seed=shot.seed)
+        lora = story.lora_of(shot)
+        yield from session.shoot(shot.prompt, shot.seconds, chunks=shot.chunks, seed=shot.seed, lora=lora)
 
 
 def remembering(select: Selection) -> StreamStory:
@@ -142,6 +143,7 @@ def build(variant: Variant, model: ShotStreamPipeline, weights: Path) -> ShotStr
 
 
 def _load(folder: Path, dtype: torch.dtype, changes: dict[str, Any]) -> Any:
+    check_configs(folder)
     try:
         transformer = CausalWanTransformer3DModel.from_pretrained(
             folder, use_safetensors=True, torch_dtype=dtype, **changes

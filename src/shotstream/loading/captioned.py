@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shotstream.loading.folders import ModelError
 from shotstream.loading.text_source import TextPlace, TextSource
+from shotstream.models import text as caption_text
 from shotstream.models.text import CaptionEncoder, CaptionTokenizer
 
 
@@ -114,6 +115,18 @@ class CaptionedPipeline(DiffusionPipeline):
         super().__setattr__(name, value)
         if name in ("text_encoder", "tokenizer"):
             self._text = None
+
+    def _check_text_cleaning(self) -> None:
+        """Wan's captions are repaired by ftfy before umT5 reads them; without it some have other tokens.
+
+        Raises:
+            ModelError: If the vocabulary is open, as umT5's is, and ftfy is not installed.
+        """
+        if caption_text.ftfy is None and self._caption_tokenizer.known_words() is None:
+            raise ModelError(
+                "this model's text encoder (umT5) reads captions that ftfy has repaired, and ftfy is not "
+                'installed, without which some would be read as others: pip install "shotstream[wan]"'
+            )
 
     def _check_text_width(self, width: int) -> None:
         expected = self.transformer.config["text_dim"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import mmap
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +21,11 @@ SHIPPED = Path(__file__).parents[1] / "weights"
 
 
 _MADV_PAGEOUT = 21
+_MOST_CONFIG_BYTES = 2**24
+_CONFIGS = ("model_index.json", "config.json", "scheduler_config.json")
+_MOST_REPEATS, _MOST_SIZE, _MOST_PIXELS = 2**10, 2**20, 2**14
+_REPEATED = re.compile(r"layers|blocks|depth|heads$|chunks|frames|spatial_embedding")
+"""Entries of configs that count layers of a network, frames of a video or tokens in a row."""
 _SMALL_BYTES = 2**20
 
 
@@ -68,6 +75,49 @@ def load_errors(name: str | Path) -> Iterator[None]:
         ) from error
 
 
+def check_configs(folder: Path) -> None:
+    """Refuse sizes in a model's configs that no model has, before anything is made of them.
+
+    Args:
+        folder: The folder of a model, or of a part.
+
+    Raises:
+        ModelError: With the first of them.
+    """
+    for path in sorted(folder.rglob("*.json")):
+        if path.name not in _CONFIGS or not path.is_file():
+            continue
+        if path.stat().st_size > _MOST_CONFIG_BYTES:
+            raise ModelError(f"{path} is too big for a config; it is damaged, or something else")
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise ModelError(
+                f"{path} cannot be loaded: it is no JSON ({shorten(error)}); fetch or export the model again"
+            ) from error
+        for entry, size in _sizes(config):
+            most = _MOST_REPEATS if _REPEATED.search(entry) else _MOST_SIZE
+            most = _MOST_PIXELS if entry in ("height", "width") else most
+            if size > most:
+                raise ModelError(
+                    f"{path} has {entry} {size}, and no model has more than {most}; it is damaged: fetch or "
+                    "export the model again"
+                )
+
+
+def _sizes(config: object, entry: str = "") -> Iterator[tuple[str, int]]:
+    """All whole numbers in a config, each with the name of its entry; a list counts by its length, too."""
+    if isinstance(config, dict):
+        for name, value in config.items():
+            yield from _sizes(value, str(name))
+    elif isinstance(config, list):
+        yield f"entries of {entry}", len(config)
+        for value in config:
+            yield from _sizes(value, entry)
+    elif isinstance(config, int):
+        yield entry, abs(config)
+
+
 def check_weights(place: str, components: Mapping[str, Any]) -> None:
     """Refuse weights that are missing (libraries only warn, and go on with random ones) or no finite numbers.
 
@@ -94,7 +144,7 @@ def check_weights(place: str, components: Mapping[str, Any]) -> None:
 def _missing_weights(folder: Path, module: nn.Module) -> list[str]:
     """Parameters that no file in `folder` holds, under this or a tied name; none if it holds no files."""
     stored: set[str] = set()
-    for file in folder.glob("*.safetensors"):
+    for file in filter(Path.is_file, folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as weights:
             stored |= set(weights.keys())
     parameters = list(module.named_parameters(remove_duplicate=False)) if stored else []

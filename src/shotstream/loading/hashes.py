@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,11 +13,13 @@ import torch
 from torch import nn
 
 _SAMPLE_BYTES = 4096
+_MOST_HEADER_BYTES = 100_000_000
+"""As in the safetensors library."""
 
 
 def weight_files(folder: Path) -> list[Path]:
     """All safetensors files below `folder`, in the order of their names."""
-    return sorted(folder.rglob("*.safetensors"))
+    return sorted(path for path in folder.rglob("*.safetensors") if path.is_file())
 
 
 def hash_weights(folder: Path) -> str:
@@ -60,7 +63,11 @@ def sample_weights(folder: Path) -> str:
 
 
 def count_weights(folder: Path) -> int:
-    """How many numbers the safetensors files below `folder` hold; only their headers are read."""
+    """How many numbers the safetensors files below `folder` hold; only their headers are read.
+
+    Raises:
+        ValueError: In a sentence, if a file is damaged.
+    """
     count = 0
     for path in weight_files(folder):
         with path.open("rb") as file:
@@ -70,8 +77,23 @@ def count_weights(folder: Path) -> int:
 
 
 def _read_header(file: BinaryIO) -> tuple[dict[str, Any], int]:
-    """The weights that a safetensors file tells of, and where its numbers begin."""
-    length = int.from_bytes(file.read(8), "little")
-    header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
+    """The weights that a safetensors file tells of, and where its numbers begin.
+
+    Raises:
+        ValueError: In a sentence, if it is damaged.
+    """
+    size, length = os.fstat(file.fileno()).st_size, int.from_bytes(file.read(8), "little")
+    try:
+        if length > min(size - 8, _MOST_HEADER_BYTES):
+            raise ValueError(f"a header of {length} bytes in a file of {size}")
+        header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        for name, weight in header.items():
+            (first, end), shape = weight["data_offsets"], weight["shape"]
+            if not 0 <= first <= end <= size - 8 - length or not all(side >= 0 for side in shape):
+                raise ValueError(f"{name} of shape {shape} at bytes {first} to {end} of {size}")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"{file.name} is damaged or no safetensors file ({error}); fetch it again"
+        ) from error
     return header, 8 + length

@@ -1,25 +1,34 @@
-"""LoRAs: reading them in every naming, and merging them into the transformer."""
+"""LoRAs: reading them in every layout, and what they make of the transformer's weights."""
 
 from __future__ import annotations
 
-import json
+import hashlib
+import math
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from diffusers.loaders import WanLoraLoaderMixin
-from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
-from torch import Tensor
+from torch import Tensor, nn
 
 from shotstream.loading.folders import shorten
-from shotstream.loading.weight_files import CheckpointError, WeightFile, read_metadata, read_weights
-from shotstream.loading.weight_names import in_our_names
-from shotstream.models.transformer import CausalWanTransformer3DModel
+from shotstream.loading.lora_settings import LoraSettings, read_settings
+from shotstream.loading.weight_files import CheckpointError, WeightFile, networks_in, read_weights
+from shotstream.loading.weight_names import layer_in_our_names
 
-_ADAPTER = re.compile(r"(.+)\.(lora_[AB])(?:\.\w+)?\.weight")
-_LORA = re.compile(r"(?!.*blocks\D\d{4}).+\.(lora_(A|B|down|up)(\.\w+)?\.weight|alpha)")
-"""Names in a LoRA; diffusers goes through all layers up to the highest number, so that is bounded."""
+_PARTS = {"lora_A": "down", "lora_down": "down", "lora_B": "up", "lora_up": "up"}
+_WEIGHT = re.compile(r"(.+)\.(lora_A|lora_B|lora_down|lora_up)(?:\.(\w+))?\.weight")
+_MAGNITUDE = re.compile(r"(.+)\.lora_magnitude_vector(?:\.(?!weight$)(\w+))?(?:\.weight)?")
+_ALPHA = re.compile(r"(.+)\.alpha")
+_INSIDE = re.compile(r"\.lora_(A|B|magnitude_vector)\b")
+"""In the names of adapters that stand between a network's own weights."""
+
+_IN_FOLDER = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors", "adapter_model.bin")
+"""What PEFT and diffusers call a LoRA's file in a folder of its own."""
+_NETWORKS = ("generator_lora", "generator_ema_lora", "lora", "state_dict", "model")
+"""What training code calls a generator's LoRA in a checkpoint; the first that is there is taken."""
 
 
 class Lora(NamedTuple):
@@ -28,154 +37,259 @@ class Lora(NamedTuple):
     path: Path
     scale: float = 1.0
 
+    @classmethod
+    def parse(cls, text: str) -> Lora:
+        """Read "FILE" or "FILE:SCALE".
+
+        Raises:
+            ValueError: If the scale is no finite number.
+        """
+        file, colon, scale = text.rpartition(":")
+        if not colon or Path(text).exists():
+            return cls(Path(text))
+        try:
+            lora = cls(Path(file), float(scale))
+        except ValueError:
+            lora = cls(Path(file), math.nan)
+        if not math.isfinite(lora.scale):
+            raise ValueError(
+                f"--lora is {text!r}; give FILE or FILE:SCALE, for example style.safetensors:0.8."
+            )
+        return lora
+
+
+@dataclass(frozen=True)
+class LoraLayer:
+    """What a LoRA says of one linear layer."""
+
+    down: Tensor
+    """``lora_A`` [rank, in]."""
+    up: Tensor
+    """``lora_B`` [out, rank], multiplied by what alpha and rank make of it."""
+    magnitude: Tensor | None = None
+    """DoRA's magnitude of each output, [out]."""
+
+    def change(self, weight: Tensor, scale: float) -> Tensor:
+        """What the layer's weight changes by.
+
+        That is ``scale B A``, or with DoRA ``m V / |V| - W``, where ``V = W + scale B A`` (as PEFT has it).
+
+        Args:
+            weight: W, float32 [out, in].
+            scale: Strength; 0 changes nothing.
+
+        Returns:
+            float32 [out, in], on the device of `weight`.
+        """
+        if scale == 0:
+            return torch.zeros_like(weight)
+        product = scale * self.up.to(weight) @ self.down.to(weight)
+        if self.magnitude is None:
+            return product
+        direction = weight + product
+        norm = direction.norm(dim=1, keepdim=True)
+        return self.magnitude.to(weight)[:, None] / norm * direction - weight
+
+    def to(self, device: torch.device) -> LoraLayer:
+        """Return the same on a device."""
+        magnitude = None if self.magnitude is None else self.magnitude.to(device)
+        return LoraLayer(self.down.to(device), self.up.to(device), magnitude)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA of the transformer."""
+
+    path: Path
+    """Where it was read, for people."""
+    layers: dict[str, LoraLayer]
+    """By the names that the transformer's linear layers have here."""
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256, in hexadecimal, of what it computes: the same LoRA in another layout has the same."""
+        digest = hashlib.sha256()
+        for name, layer in sorted(self.layers.items()):
+            digest.update(name.encode())
+            for part in (layer.down, layer.up, layer.magnitude):
+                if part is not None:
+                    digest.update(f"{list(part.shape)}".encode())
+                    digest.update(part.float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def check_fits(self, transformer: nn.Module) -> None:
+        """Compare layers and shapes with those of a transformer.
+
+        Raises:
+            CheckpointError: With the first that is not right.
+        """
+        weights = {name: value.shape for name, value in transformer.state_dict().items()}
+        for name, layer in self.layers.items():
+            shape = weights.get(f"{name}.weight")
+            if shape is None:
+                raise CheckpointError(
+                    f"the LoRA in {self.path} does not fit: it has {name}, which the model does not have; "
+                    "it belongs to another model"
+                )
+            outputs, inputs = len(layer.up), layer.down.shape[1]
+            if (outputs, inputs) != tuple(shape) or layer.up.shape[1] != len(layer.down):
+                raise CheckpointError(
+                    f"the LoRA in {self.path} does not fit: for {name} {list(shape)} it has "
+                    f"{list(layer.up.shape)} x {list(layer.down.shape)}; it is of a model of another size"
+                )
+            if layer.magnitude is not None and layer.magnitude.shape != shape[:1]:
+                raise CheckpointError(
+                    f"the LoRA in {self.path} does not fit: for {name} {list(shape)} it has "
+                    f"{list(layer.magnitude.shape)} magnitudes; it is of a model of another size"
+                )
+
+
+def read_lora(path: Path) -> Adapter:
+    """Read a LoRA, or a DoRA in PEFT's names.
+
+    Layers may have diffusers' names, the original ones or kohya's, behind any usual prefix. Their strength is
+    told by alphas beside the weights, by the header (diffusers', kohya's) or by PEFT's adapter_config.json
+    beside the file. Without any, alpha is the rank, so that the LoRA counts in full.
+
+    Args:
+        path: A file, a folder with one, or a training checkpoint that holds ``generator_lora``.
+
+    Raises:
+        CheckpointError: If it cannot be used, or holds anything that could not be followed.
+    """
+    file = next((path / name for name in _IN_FOLDER if (path / name).is_file()), path)
+    found = read_weights(file)
+    networks = networks_in(found)
+    taken = None
+    if networks:
+        with_lora = [name for name, own in networks.items() if any("lora" in str(key) for key in own)]
+        taken = next((name for name in _NETWORKS if name in with_lora), None)
+        if taken is None:
+            raise CheckpointError(
+                f"{file} holds {', '.join(networks)} and no generator_lora; give a LoRA file of Wan"
+            )
+    elif not any("lora" in str(name) for name in found):
+        kinds = ", ".join(list(map(str, found))[:2]) or "nothing"
+        raise CheckpointError(
+            f"{file} holds no LoRA (no lora_A and lora_B, but {kinds}, ...); give a LoRA file of Wan"
+        )
+    return gather(WeightFile.pick(found, file, taken), read_settings(file))
+
 
 def split_adapter(file: WeightFile) -> tuple[WeightFile, WeightFile]:
     """Separate PEFT's adapter from the weights it stands between.
 
     Returns:
-        The weights under their plain names, and the adapter as ``MODULE.lora_A.weight`` and ``lora_B``.
-
-    Raises:
-        CheckpointError: If there are several adapters.
+        The weights under their plain names, and the adapter's under their own.
     """
     plain: dict[str, Tensor] = {}
     adapter: dict[str, Tensor] = {}
     for name, value in file.tensors.items():
-        match = _ADAPTER.fullmatch(name)
-        if match:
-            part = f"{match[1]}.{match[2]}.weight"
-            if part in adapter:
-                raise CheckpointError(
-                    f"{file.path} holds several adapters, one of them with {name}; "
-                    "give a file with one of them"
-                )
-            adapter[part] = value
+        if _INSIDE.search(name):
+            adapter[name] = value
         else:
             plain[name.replace(".base_layer.", ".")] = value
     return file.having(plain), file.having(adapter)
 
 
-def only_adapter(file: WeightFile) -> WeightFile:
-    """Return the adapter of a file that holds nothing else, named as `split_adapter` names it.
+def gather(file: WeightFile, settings: LoraSettings) -> Adapter:
+    """Put the weights of a LoRA together, layer by layer.
+
+    Args:
+        file: The weights of nothing but a LoRA, by names without prefixes.
+        settings: How strong it is.
 
     Raises:
-        CheckpointError: With the first weight that is of no plain LoRA (of a DoRA, say, or a changed bias).
+        CheckpointError: If it holds anything else (a changed bias, say), or layers that are not whole.
     """
-    others, adapter = split_adapter(file)
-    if others.tensors:
+    parts: dict[str, dict[str, Tensor]] = {}
+    adapters: dict[str, None] = {}
+    for name, value in file.tensors.items():
+        layer, part, adapter = _parse(name, file.path)
+        adapters |= {adapter: None} if adapter else {}
+        if part in parts.setdefault(layer, {}) or len(adapters) > 1:
+            raise CheckpointError(
+                f"{file.path} holds several adapters ({', '.join(adapters) or name}); "
+                "give a file with one of them"
+            )
+        parts[layer][part] = value
+        if part != "alpha":
+            file.check_numbers(name)
+    file.check_finite()
+    settings.check_layers(parts)
+    layers: dict[str, LoraLayer] = {}
+    for name, tensors in parts.items():
+        try:
+            ours = layer_in_our_names(name)
+        except ValueError as error:
+            raise CheckpointError(
+                f"{file.path} is no LoRA of Wan's text-to-video model ({shorten(error)}); "
+                "check what it was made for"
+            ) from error
+        if ours in layers:
+            raise CheckpointError(f"{file.path} holds {ours} twice, once as {name}; give one of the LoRAs")
+        layers[ours] = _layer(file, name, tensors, settings)
+    return Adapter(file.path, layers)
+
+
+def _parse(name: str, path: Path) -> tuple[str, str, str | None]:
+    """Take a name apart: layer, which part of its LoRA, and the adapter's name where it has one."""
+    if match := _WEIGHT.fullmatch(name):
+        return match[1], _PARTS[match[2]], match[3]
+    if match := _MAGNITUDE.fullmatch(name):
+        return match[1], "magnitude", match[2]
+    if match := _ALPHA.fullmatch(name):
+        return match[1], "alpha", None
+    raise CheckpointError(
+        f"{path} holds {name}, which is no part of a plain LoRA or DoRA and would be lost; only lora_A, "
+        "lora_B, lora_magnitude_vector and alpha of Wan's layers can be followed: convert it to these, or "
+        "train it anew"
+    )
+
+
+def _layer(file: WeightFile, name: str, parts: Mapping[str, Tensor], settings: LoraSettings) -> LoraLayer:
+    """Make one layer of the parts that a file has of it."""
+    missing = [what for part, what in (("down", "lora_A"), ("up", "lora_B")) if part not in parts]
+    if missing:
         raise CheckpointError(
-            f"{file.path} holds {next(iter(others.tensors))}, which is no part of a plain LoRA and would be "
-            "lost; only lora_A and lora_B of Wan's layers can be merged"
+            f"{file.path} lacks {' and '.join(missing)} of {name}, of which it has {', '.join(parts)}; "
+            "is it cut off?"
         )
-    return adapter
+    down, up, magnitude = parts["down"], parts["up"], parts.get("magnitude")
+    if down.ndim != 2 or up.ndim != 2 or not down.numel() or not up.numel():
+        raise CheckpointError(
+            f"{file.path} holds {list(up.shape)} x {list(down.shape)} of {name} where two matrices are "
+            "expected; LoRAs of convolutions cannot be followed"
+        )
+    if settings.dora and magnitude is None:
+        raise CheckpointError(
+            f"{settings.source} says DoRA, and {file.path} lacks lora_magnitude_vector of {name}; "
+            "is it cut off?"
+        )
+    alpha = parts.get("alpha")
+    if alpha is not None and alpha.numel() != 1:
+        raise CheckpointError(
+            f"{file.path} holds {name}.alpha of shape {list(alpha.shape)} instead of a number"
+        )
+    scale = settings.scale(name, len(down), None if alpha is None else float(alpha))
+    return LoraLayer(down, up.float() * scale, None if magnitude is None else magnitude.flatten())
 
 
-def merge_adapter(transformer: CausalWanTransformer3DModel, adapter: WeightFile, scale: float = 1.0) -> None:
-    """Add a LoRA to the weights: ``W + scale B A``.
+def merge_adapter(transformer: nn.Module, adapter: Adapter, scale: float = 1.0) -> None:
+    """Add a LoRA to the weights for good; see `LoraLayer.change`.
 
     Args:
         transformer: Changed in place.
-        adapter: ``MODULE.lora_A.weight`` [rank, in] and ``MODULE.lora_B.weight`` [out, rank], modules by
-            original names or ours.
-        scale: Factor of the product.
+        adapter: The LoRA.
+        scale: Its strength.
 
     Raises:
-        CheckpointError: If it does not fit, or holds no finite numbers.
+        CheckpointError: If it does not fit.
     """
-    parts: dict[str, dict[str, Tensor]] = {}
-    for name, value in adapter.tensors.items():
-        adapter.shape(name, 2)
-        module, part, _ = name.rsplit(".", 2)
-        parts.setdefault(module, {})[part] = value
-    adapter.check_finite()
-    own = dict(transformer.named_parameters())
-    names = adapter.having({f"{module}.weight": torch.empty(0) for module in parts}).converted(in_our_names)
-    for (module, pair), name in zip(parts.items(), names.tensors, strict=True):
-        if set(pair) != {"lora_A", "lora_B"} or name not in own:
-            raise CheckpointError(
-                f"the adapter in {adapter.path} does not fit: {module} has {', '.join(sorted(pair))}"
-            )
-        down, up, weight = pair["lora_A"].float(), pair["lora_B"].float(), own[name]
-        if (up.shape[0], down.shape[1]) != tuple(weight.shape) or up.shape[1] != down.shape[0]:
-            raise CheckpointError(
-                f"the adapter in {adapter.path} does not fit: for {module} {list(weight.shape)} it has "
-                f"{list(up.shape)} x {list(down.shape)}; it belongs to a model of another size"
-            )
-        with torch.no_grad():
-            own[name].data = (weight.float() + scale * up @ down).to(weight.dtype)  # never into a mapped file
-
-
-def read_lora(path: Path) -> WeightFile:
-    """Read a LoRA in diffusers' naming, the original or kohya's, as ``MODULE.lora_A.weight`` and ``lora_B``.
-
-    ``lora_B`` is multiplied by alpha / rank. Alphas stand beside the weights, or in the file's header as
-    diffusers writes them. Without any, alpha is the rank, so that the LoRA counts in full.
-
-    Raises:
-        CheckpointError: If it cannot be used, or holds anything that would not be merged.
-    """
-    found = read_weights(path)
-    if not any("lora" in str(name) for name in found):
-        raise CheckpointError(f"{path} holds no LoRA (no lora_A and lora_B); give a LoRA file of Wan")
-    for name, value in found.items():
-        if not isinstance(value, Tensor) or not _LORA.fullmatch(str(name)):
-            raise CheckpointError(
-                f"{path} holds {name}, which is no part of a plain LoRA and would be lost; "
-                "only lora_A, lora_B and alpha of Wan's layers can be merged"
-            )
-    beside, pairs = split_adapter(WeightFile(path, found))
-    found = beside.tensors | pairs.tensors
-    if not any(name.startswith(("transformer.", "diffusion_model.", "lora_unet_")) for name in found):
-        prefix = (
-            "transformer"
-            if any(".attn1." in name or ".attn2." in name for name in found)
-            else "diffusion_model"
-        )
-        found = {f"{prefix}.{name}": value for name, value in found.items()}
-    try:
-        state: Any = WanLoraLoaderMixin.lora_state_dict(found)
-    except Exception as error:  # the conversions raise whatever they stumble over
-        raise CheckpointError(
-            f"{path} is no LoRA of Wan's text-to-video model ({shorten(error)}); check what it was made for"
-        ) from error
-    plain = {name.removeprefix("transformer."): value for name, value in state.items()}
-    adapter = only_adapter(WeightFile(path, plain))
-    header = read_metadata(path).get(LORA_ADAPTER_METADATA_KEY)
-    return adapter if header is None else scale_adapter(adapter, header)
-
-
-def scale_adapter(adapter: WeightFile, header: str) -> WeightFile:
-    """Multiply every ``lora_B`` of an adapter by alpha / rank, or alpha / sqrt(rank) with ``use_rslora``.
-
-    Args:
-        adapter: From `read_lora`.
-        header: PEFT's settings as diffusers writes them, JSON: ``lora_alpha``, and in ``alpha_pattern`` the
-            alphas of some layers by the ends of their names.
-
-    Raises:
-        CheckpointError: If the settings cannot be read, or name layers that the adapter does not have.
-    """
-    path = adapter.path
-    try:
-        settings = {name.removeprefix("transformer."): value for name, value in json.loads(header).items()}
-        alphas = {f".{layer}": float(alpha) for layer, alpha in (settings.get("alpha_pattern") or {}).items()}
-        usual = float(settings["lora_alpha"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(
-            f"the header of {path} does not tell the LoRA's alpha ({LORA_ADAPTER_METADATA_KEY}: "
-            f"{shorten(error)}); save it again with diffusers"
-        ) from error
-    scaled = dict(adapter.tensors)
-    layers = {f".{name.removesuffix('.lora_B.weight')}": name for name in scaled if ".lora_B." in name}
-    for end in alphas:
-        if not any(layer.endswith(end) for layer in layers):
-            raise CheckpointError(
-                f"the header of {path} tells an alpha of {end[1:]}, which the LoRA does not have"
-            )
-    for layer, name in layers.items():
-        rank = adapter.shape(name, 2)[1]
-        alpha = next((alpha for end, alpha in alphas.items() if layer.endswith(end)), usual)
-        scaled[name] = adapter.tensors[name].float() * (
-            alpha / (rank**0.5 if settings.get("use_rslora") else rank)
-        )
-    return adapter.having(scaled)
+    adapter.check_fits(transformer)
+    with torch.no_grad():
+        for name, layer in adapter.layers.items():
+            weight = transformer.get_submodule(name).weight
+            assert isinstance(weight, Tensor)
+            values = weight.float()
+            weight.data = (values + layer.change(values, scale)).to(weight.dtype)  # never into a mapped file

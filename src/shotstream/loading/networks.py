@@ -6,7 +6,7 @@ The sizes of a network are read off the shapes of its weights; only what shapes 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +16,9 @@ from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 from torch import nn
 from transformers import UMT5Config, UMT5EncoderModel
 
-from shotstream.loading.lora import merge_adapter, only_adapter, split_adapter
-from shotstream.loading.weight_files import CheckpointError, WeightFile, read_weights
+from shotstream.loading.lora import gather, merge_adapter, split_adapter
+from shotstream.loading.lora_settings import read_settings
+from shotstream.loading.weight_files import CheckpointError, WeightFile, networks_in, read_weights
 from shotstream.loading.weight_names import in_our_names, umt5_from_original
 from shotstream.models.autoencoder_taew import TinyWanDecoder, tiny_decoder_sizes
 from shotstream.models.transformer import CausalWanTransformer3DModel
@@ -32,8 +33,8 @@ def load_transformer(path: Path, wrapper: str | None = None, **config: Any) -> C
     """Load Wan's transformer, or a ShotStream checkpoint, from a file or folder.
 
     Original and diffusers' names are understood, and adapters (PEFT's LoRA) that stand between the weights,
-    or beside them as ``generator_lora``; they are merged. A checkpoint does not tell their alpha: it is taken
-    to be their rank, so that they count in full.
+    or beside them as ``generator_lora``; they are merged. Most checkpoints do not tell their alpha (some have
+    PEFT's adapter_config.json beside them): it is their rank then, so that they count in full.
 
     Args:
         path: The file, or a folder with safetensors.
@@ -45,15 +46,20 @@ def load_transformer(path: Path, wrapper: str | None = None, **config: Any) -> C
     """
     found = read_weights(path)
     plain, inside = split_adapter(WeightFile.pick(found, path, wrapper))
-    adapters = [inside]
-    if isinstance(found.get("generator_lora"), Mapping):
-        adapters.append(only_adapter(WeightFile.pick(found, path, "generator_lora")))
+    adapters = [inside] if inside.tensors else []
+    beside = "generator_lora" if wrapper in (None, "generator", "generator_ema") else f"{wrapper}_lora"
+    if beside in networks_in(found):
+        adapters.append(WeightFile.pick(found, path, beside))
+    if not plain.tensors:
+        raise CheckpointError(
+            f"{path} holds only a LoRA; give it as such (--lora), beside the model's own weights"
+        )
     file = plain.converted(in_our_names)
     with torch.device("meta"):
         transformer = CausalWanTransformer3DModel(**{**read_sizes(file), **config})
     _fill(transformer, file)
     for adapter in adapters:
-        merge_adapter(transformer, adapter)
+        merge_adapter(transformer, gather(adapter, read_settings(path)))
     return transformer
 
 

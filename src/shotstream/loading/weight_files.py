@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
-from zipfile import is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from safetensors import safe_open
@@ -17,10 +19,22 @@ from torch import Tensor
 
 WRAPPERS = ("generator_ema", "generator", "model_ema", "model", "state_dict")
 """Names under which training code keeps a network's weights; the first that is there is taken."""
-PREFIX = re.compile(
-    r"(?:^|(?<=\.))(model|module|_fsdp_wrapped_module|_orig_mod|generator|diffusion_model|base_model\.model)\."
+NETWORKS = (
+    *WRAPPERS,
+    "critic",
+    "fake_score",
+    "real_score",
+    "teacher",
+    "discriminator",
+    "generator_lora",
+    "critic_lora",
 )
-"""What wrappers put before, or between, the names of weights."""
+"""What training code calls the networks of a checkpoint."""
+PREFIX = re.compile(
+    r"(?:^|(?<=\.))(model|module|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module|_orig_mod|generator"
+    r"|generator_ema|generator_lora|diffusion_model|base_model\.model|transformer|pipe|dit)\."
+)
+"""What wrappers and programs put before, or between, the names of weights."""
 _NUMBERS = (
     torch.float64,
     torch.float32,
@@ -29,16 +43,29 @@ _NUMBERS = (
     torch.float8_e4m3fn,
     torch.float8_e5m2,
 )
+_MOST_INDEX_BYTES = 2**26
 _SHARD = re.compile(r"[^/\\\0]+\.safetensors")
 _SIGNS = {
     b"version https://git-lfs": "a Git LFS pointer, not the weights; fetch them with `git lfs pull`",
     b"<!doctype html": "a web page, not weights; download the file itself",
     b"<html": "a web page, not weights; download the file itself",
+    b"gguf": "in GGUF's format, with weights of few bits; get the weights in bfloat16, float16 or float32",
+    b"\x93numpy": "a NumPy array; get the weights as safetensors",
 }
+_PART_OF_SEVERAL = (
+    "holds one process's part of a network that several shared out (DTensor); gather it with "
+    "torch.distributed.checkpoint.state_dict.get_model_state_dict (full_state_dict=True), and save that"
+)
+_IN_PICKLE = re.compile(r"GLOBAL:? (?:`)?([\w.]+)")
+"""How torch names what a file would call; see `_say_refused`."""
 
 
 class CheckpointError(ValueError):
     """Weights cannot be used; the message says why and what to do."""
+
+
+class CheckpointWarning(UserWarning):
+    """Weights can be used, and something about them should be known."""
 
 
 def read_weights(path: Path) -> dict[str, Any]:
@@ -57,6 +84,8 @@ def read_weights(path: Path) -> dict[str, Any]:
     if path.is_dir():
         return _read_folder(path)
     if not path.is_file():
+        if path.exists():
+            raise CheckpointError(f"{path} is no file (a pipe or a device); give a weight file")
         raise CheckpointError(f"there is no weight file {path}; check the path, or download it")
     with path.open("rb") as file:
         start = file.read(32)
@@ -76,7 +105,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     """
     told: dict[str, str] = {}
     for file in path.glob("*.safetensors") if path.is_dir() else [path]:
-        if file.suffix == ".safetensors":
+        if file.suffix == ".safetensors" and file.is_file():
             with safe_open(file, framework="pt") as weights:
                 told |= weights.metadata() or {}
     return told
@@ -113,19 +142,35 @@ class WeightFile:
         Args:
             found: What `read_weights` returned.
             path: The file it was read from.
-            wrapper: Name of the wrapper to take; None for the first of `WRAPPERS` that is there.
+            wrapper: Name of the network to take; None for the first of `WRAPPERS` that is there, with a
+                `CheckpointWarning` where ``generator`` and ``generator_ema`` differ.
 
         Raises:
-            CheckpointError: If there is no network in it, or one name stands for two tensors.
+            CheckpointError: If there is no network in it, several and none of `WRAPPERS`, or one name stands
+                for two tensors.
         """
-        wanted = wrapper
-        wrapper = wanted or next((name for name in WRAPPERS if isinstance(found.get(name), Mapping)), None)
-        if wanted and not isinstance(found.get(wanted), Mapping):
-            names = ", ".join(name for name, value in found.items() if isinstance(value, Mapping)) or "none"
-            raise CheckpointError(f"{path} holds no {wanted!r}; the networks in it: {names}")
-        network = found[wrapper] if wrapper else found
+        networks = networks_in(found)
+        if wrapper is not None and wrapper not in networks:
+            names = ", ".join(networks) or "none"
+            raise CheckpointError(f"{path} holds no {wrapper!r}; the networks in it: {names}")
+        taken = wrapper or next((name for name in WRAPPERS if name in networks), None)
+        if taken is None and networks:
+            raise CheckpointError(
+                f"{path} holds {', '.join(networks)}; say which of them to take (--network, in Python "
+                "wrapper=)"
+            )
+        if taken == "generator_ema" and wrapper is None and _differ(networks, "generator"):
+            warnings.warn(
+                f"{path} holds generator and generator_ema, which differ; generator_ema, the averaged one, "
+                "was taken",
+                CheckpointWarning,
+                stacklevel=3,
+            )
+        network = networks[taken] if taken else found
         tensors: dict[str, Tensor] = {}
         for name, value in network.items():
+            if _is_part(value):
+                raise CheckpointError(f"{path} {_PART_OF_SEVERAL}")
             if not isinstance(value, Tensor):
                 raise CheckpointError(
                     f"{path} holds {name!r} of type {type(value).__name__} where a tensor was expected; "
@@ -168,7 +213,7 @@ class WeightFile:
         """
         if name not in self.tensors:
             raise CheckpointError(f"{self.path} lacks {name}; is it cut off, or of another model?")
-        self._check_numbers(name)
+        self.check_numbers(name)
         shape = self.tensors[name].shape
         if len(shape) != dims or 0 in shape:
             raise CheckpointError(
@@ -221,7 +266,7 @@ class WeightFile:
                 raise CheckpointError(
                     f"{self.path} lacks {name} {list(value.shape)}; is it cut off, or of another model?"
                 )
-            self._check_numbers(name)
+            self.check_numbers(name)
             if self.tensors[name].shape != value.shape:
                 found = list(self.tensors[name].shape)
                 raise CheckpointError(
@@ -234,9 +279,22 @@ class WeightFile:
                 f"{self.path} holds {unknown}, which the model does not have; it is of another model"
             )
 
-    def _check_numbers(self, name: str) -> None:
-        """Refuse a weight whose values are not stored one by one as floating-point numbers."""
+    def check_numbers(self, name: str) -> None:
+        """Refuse a weight whose values are not stored one by one as floating-point numbers.
+
+        Raises:
+            CheckpointError: If it is one.
+        """
         value = self.tensors[name]
+        if (
+            value.layout == torch.strided
+            and not value.is_nested
+            and value.nbytes > value.untyped_storage().nbytes()
+        ):
+            raise CheckpointError(
+                f"{self.path} holds {name} of shape {list(value.shape)}, more values than are in the "
+                "file; it is damaged"
+            )
         if value.is_nested or value.layout != torch.strided or value.dtype not in _NUMBERS:
             dense = value.layout == torch.strided and not value.is_nested
             kind = str(value.dtype).removeprefix("torch.") if dense else "sparse or nested"
@@ -246,9 +304,56 @@ class WeightFile:
             )
 
 
+def networks_in(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Find the networks of a training checkpoint.
+
+    Args:
+        found: What `read_weights` returned: dicts of weights, or weights by ``NETWORK.`` and their own names.
+
+    Returns:
+        Weights by network; empty if they are those of a single one.
+    """
+    nested = {str(name): value for name, value in found.items() if isinstance(value, Mapping)}
+    nested = {
+        name: value for name, value in nested.items() if any(isinstance(v, Tensor) for v in value.values())
+    }
+    if nested or not found:
+        return nested
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in found.items():
+        network, _, rest = str(name).partition(".")
+        groups.setdefault(network, {})[rest] = value
+    return dict(groups) if len(groups) > 1 and set(groups) <= set(NETWORKS) else {}
+
+
+def _differ(networks: Mapping[str, Mapping[str, Any]], other: str) -> bool:
+    """Whether a checkpoint's averaged generator is another one than `other`, if it has that."""
+    if other not in networks:
+        return False
+    one, two = (
+        {PREFIX.sub("", str(name)): value for name, value in networks[network].items()}
+        for network in ("generator_ema", other)
+    )
+    if not all(isinstance(value, Tensor) and not _is_part(value) for value in (*one.values(), *two.values())):
+        return False  # it is refused for that
+    return one.keys() != two.keys() or not all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+def _is_part(value: object) -> bool:
+    """Whether a tensor is one process's part of one."""
+    return type(value).__name__ in ("DTensor", "ShardedTensor")
+
+
 def _read_folder(folder: Path) -> dict[str, Any]:
+    if next(folder.glob("*.distcp"), None):
+        raise CheckpointError(
+            f"{folder} is a checkpoint of several processes; put it together first: "
+            "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE"
+        )
     indices, files = sorted(folder.glob("*.safetensors.index.json")), sorted(folder.glob("*.safetensors"))
     if len(indices) == 1:
+        if not indices[0].is_file() or indices[0].stat().st_size > _MOST_INDEX_BYTES:
+            raise CheckpointError(f"{indices[0]} is no index of weight files; download it again")
         try:
             names = sorted(set(json.loads(indices[0].read_text(encoding="utf-8"))["weight_map"].values()))
         except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -274,15 +379,33 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> dict[str, Any]:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
-    except Exception as error:  # pickle, zip and torch each raise their own
-        reason = str(error)
-        if "weights_only" in reason.lower() and "Unsupported" in reason:
+        zipped = is_zipfile(path)
+        if zipped and any("/code/" in name for name in ZipFile(path).namelist()):
             raise CheckpointError(
-                f"{path} holds more than weights (opening it would run code), so it was not opened; "
-                "get the weights as safetensors"
-            ) from error
-        raise CheckpointError(f"{path} is damaged, cut off or no weight file; download it again") from error
+                f"{path} is a program (TorchScript), so it was not opened; get the weights as safetensors"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch tells of pickles that it then refuses
+            found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except CheckpointError:
+        raise
+    except Exception as error:  # pickle, zip and torch each raise their own
+        raise CheckpointError(f"{path} {_say_refused(error)}") from error
     if not isinstance(found, Mapping):
         raise CheckpointError(f"{path} holds a {type(found).__name__} instead of named weights")
     return dict(found)
+
+
+def _say_refused(error: Exception) -> str:
+    """Say in a sentence why torch did not read a file."""
+    reason = str(error)
+    if "DTensor" in reason or "ShardedTensor" in reason:
+        return _PART_OF_SEVERAL
+    if isinstance(error, UnpicklingError) and "unsupported" in reason.lower():
+        called = _IN_PICKLE.search(reason)
+        what = f"code besides weights ({called[1]})" if called else "more than weights"
+        return (
+            f"holds {what}, which opening it would run, so it was not opened; get the weights as "
+            "safetensors, or have their owner save the weights alone"
+        )
+    return "is damaged, cut off or no weight file; download it again"

@@ -6,6 +6,7 @@ umT5, too; here it has transformers'.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -30,6 +31,8 @@ _BLOCK = {
     "ffn.2": "ffn.net.2",
     "modulation": "scale_shift_table",
 }
+_OUR_LAYERS = frozenset([*_OUTER.values(), *(f"blocks.0.{name}" for name in _BLOCK.values())])
+_KOHYA = "lora_unet_"
 _OURS = ("condition_embedder.", ".attn1.", ".attn2.", ".ffn.net.")
 """Parts of names that only diffusers gives."""
 _WAN = "Wan's text-to-video model"
@@ -92,6 +95,33 @@ def to_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     outer = {ours: original for original, ours in _OUTER.items()}
     block = {ours: original for original, ours in _BLOCK.items()}
     return {_rename(name, outer, block, _WAN): value for name, value in state_dict.items()}
+
+
+def layer_in_our_names(name: str) -> str:
+    """Name a transformer's layer as we do.
+
+    Args:
+        name: Its original name, ours, or kohya's, which has underscores for dots after ``lora_unet_``.
+
+    Raises:
+        ValueError: If the transformer has no layer of that name.
+    """
+    dotted = _from_kohya(name) if name.startswith(_KOHYA) else name
+    if f"blocks.0.{dotted.split('.', 2)[-1]}" in _OUR_LAYERS or dotted in _OUR_LAYERS:
+        return dotted
+    return _rename(f"{dotted}.weight", _OUTER, _BLOCK, _WAN).removesuffix(".weight")
+
+
+def _from_kohya(name: str) -> str:
+    """Put the dots back into a layer's name as kohya's scripts write it."""
+    plain = name.removeprefix(_KOHYA)
+    block = re.fullmatch(r"blocks_(\d+)_(.+)", plain)
+    names = _BLOCK if block else _OUTER
+    dotted = {part.replace(".", "_"): part for pair in names.items() for part in pair}
+    layer = block[2] if block else plain
+    if layer not in dotted:
+        raise ValueError(f"{name} is no layer of {_WAN}")
+    return f"blocks.{block[1]}.{dotted[layer]}" if block else dotted[layer]
 
 
 def umt5_from_original(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

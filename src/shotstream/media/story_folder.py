@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -52,6 +53,11 @@ class FilmChunk(Protocol):
         ...
 
     @property
+    def adapters(self) -> Sequence[NamedTuple]:
+        """LoRAs it was made with."""
+        ...
+
+    @property
     def fps(self) -> float:
         """Frames per second."""
         ...
@@ -79,7 +85,7 @@ class StoryFolder:
         self.facts: dict[str, Any] = {}
         """Goes into story.json before the shots: model, weights, seed, version, speed."""
         self.shots: list[dict[str, Any]] = []
-        """What was made: shot (from 1), prompt, seed, take, frames, whether complete, time of every chunk."""
+        """What was made: shot (from 1), prompt, seed, take, LoRAs, frames, whether complete, times."""
         self._scale = scale
         self._rows: list[list[np.ndarray]] = []
         self._running: list[np.ndarray] = []
@@ -134,6 +140,7 @@ class StoryFolder:
                 "prompt": chunk.prompt,
                 "seed": chunk.seed,
                 "take": chunk.take,
+                "lora": [adapter._asdict() for adapter in chunk.adapters],
                 "frames": 0,
                 "chunks": [],
             }

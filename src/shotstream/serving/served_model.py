@@ -40,7 +40,9 @@ class ServedModel:
         """What its stories are marked with."""
         height, width = self.pipeline.picture_size(None, None)
         decoder = "" if self.decoder == "full" else f" {self.decoder}"
-        name = f"{self.name} {self.weights[:12]}{decoder}"
+        uses = self.pipeline.active_adapters
+        loras = "".join(f" {use.name} {use.sha256[:12]} x{use.scale:g}" for use in uses)
+        name = f"{self.name} {self.weights[:12]}{loras}{decoder}"
         return MadeWith(name, height, width, float(self.pipeline.timing.fps))
 
     @property

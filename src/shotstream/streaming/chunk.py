@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shotstream.streaming.adapters import AdapterUse
+
 
 class FullFramesError(RuntimeError):
     """Frames that were shown could not be made in full quality; the message says which, and what is left."""
@@ -40,6 +42,8 @@ class Chunk:
     """The clean latents ``[1, F, C, h, w]`` behind the frames, on the CPU."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time spent: ``denoise`` (with the context or clean pass due before it), ``decode`` and ``total``."""
+    adapters: tuple[AdapterUse, ...] = ()
+    """The LoRAs it was made with."""
     full: Future[np.ndarray] | None = field(default=None, repr=False)
     """Where a quicker decoder is shown live: the same frames by the full one, once they are made."""
 

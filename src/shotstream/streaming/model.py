@@ -19,6 +19,7 @@ from shotstream.models.autoencoder_wan import as_video_autoencoder
 from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
+from shotstream.streaming.adapters import Adapters, AdapterUse
 from shotstream.streaming.rollout import ShotRollout
 from shotstream.streaming.timing import ShotTiming
 
@@ -72,6 +73,8 @@ class StoryModel(CaptionedPipeline):
         """Number format of keys and values in new sessions; None for the transformer's."""
         self.compiled_for: tuple[int, int, torch.dtype | None] | None = None
         """What `speed.prepare` compiled blocks for: picture height and width, format of keys and values."""
+        self.active_adapters: tuple[AdapterUse, ...] = ()
+        """LoRAs of shots that name none; see `ShotStreamPipeline.set_adapters`."""
         self.still_worker = ThreadPoolExecutor(1, thread_name_prefix="shotstream-stills")
         """The thread that encodes stills for all sessions; it starts when needed and ends with the pipeline.
 
@@ -99,6 +102,11 @@ class StoryModel(CaptionedPipeline):
         if self._wrapped is None or self._wrapped[0] is not self.vae:
             self._wrapped = (self.vae, as_video_autoencoder(self.vae))
         return self._wrapped[1]
+
+    @property
+    def adapters(self) -> Adapters:
+        """The LoRAs that are loaded for the transformer."""
+        return Adapters.of(self.transformer)
 
     @property
     def timing(self) -> ShotTiming:
@@ -202,5 +210,6 @@ class StoryModel(CaptionedPipeline):
                 f"the live decoder reads {live.config['latent_channels']} latent channels, the autoencoder "
                 f"makes {autoencoder.latent_channels}; take the tiny decoder of the same autoencoder"
             )
+        self._check_text_cleaning()
         if self.text_encoder is not None:
             self._check_text_width(self.text_encoder.config.hidden_size)

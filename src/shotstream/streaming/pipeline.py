@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
 from shotstream.loading.eight_bit import to_eight_bit
-from shotstream.loading.folders import align_weights, check_weights, load_errors, locate_model
+from shotstream.loading.folders import align_weights, check_configs, check_weights, load_errors, locate_model
 from shotstream.loading.text_source import TextSource, check_text_place
 from shotstream.story import Story
 from shotstream.streaming.chunk import Chunk
@@ -72,6 +72,7 @@ class ShotStreamPipeline(StoryModel):
         if place == "release":
             settings["text_encoder"] = None
         folder = cls.fetch(name, **settings)
+        check_configs(folder)
         with load_errors(name):
             pipeline = super().from_pretrained(str(folder), **settings)
         align_weights(pipeline.components)
@@ -125,6 +126,62 @@ class ShotStreamPipeline(StoryModel):
         from shotstream.loading.wan import assemble, find_parts
 
         return cls(**assemble(find_parts(Path(wan)), Path(checkpoint), **settings), **(pipeline or {}))
+
+    # ---- LoRAs ----
+
+    def load_lora_weights(self, path: str | Path, adapter_name: str | None = None) -> str:
+        """Load a LoRA; from the next shot on it is used at scale 1, beside those that are used already.
+
+        Args:
+            path: A file, or the folder of one; see `shotstream.loading.lora.read_lora`.
+            adapter_name: What it is to be called; None for the name of its file.
+
+        Returns:
+            Its name.
+
+        Raises:
+            ValueError: In a sentence, if it cannot be used, or the name is taken.
+        """
+        name = self.adapters.load(Path(path), adapter_name)
+        self.active_adapters = tuple(sorted([*self.active_adapters, *self.adapters.choose([name])]))
+        return name
+
+    def set_adapters(self, names: str | Sequence[str], scales: float | Sequence[float] = 1.0) -> None:
+        """Say which LoRAs shots are made with that name none themselves, from the next shot on.
+
+        A running shot goes on with its own.
+
+        Args:
+            names: Names of loaded LoRAs; an empty list for none.
+            scales: How strong each is, or all are.
+
+        Raises:
+            ValueError: In a sentence, if one is not loaded, or there are not as many scales as names.
+        """
+        names = [names] if isinstance(names, str) else list(names)
+        each = [float(scales)] * len(names) if isinstance(scales, int | float) else list(scales)
+        if len(each) != len(names):
+            raise ValueError(f"{len(each)} scales for {len(names)} LoRAs; give one for each, or one for all")
+        choices = [f"{name}:{scale!r}" for name, scale in zip(names, each, strict=True)]
+        self.active_adapters = self.adapters.choose(choices)
+
+    def unload_lora_weights(self) -> None:
+        """Forget all LoRAs; the weights are what they were, to the bit."""
+        self.adapters.unload()
+        self.active_adapters = ()
+
+    def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
+        """Save the model without any LoRA; see `CaptionedPipeline.save_pretrained`.
+
+        Args:
+            save_directory: The folder.
+            **settings: As for any diffusers pipeline.
+
+        Raises:
+            ModelError: If its text encoder is not here as it was trained.
+        """
+        self.adapters.merge(())
+        super().save_pretrained(save_directory, **settings)
 
     # ---- telling ----
 
@@ -252,6 +309,8 @@ class ShotStreamPipeline(StoryModel):
                 f"shots {shots[0]} to {shots[1]} are not all in the story; it has {len(story.shots)}, "
                 "numbered from 0"
             )
+        for _, mistake in story.lora_mistakes(self.adapters.names):
+            raise ValueError(mistake)
         self.picture_size(height, width)
 
     def _stream(self, session: StorySession, story: Story, shots: tuple[int, int] | None) -> Iterator[Chunk]:
@@ -260,6 +319,7 @@ class ShotStreamPipeline(StoryModel):
             told = enumerate(story.shots[: last + 1])
             self._embed_all([self.caption(story.setting, number, shot.prompt) for number, shot in told])
         for number, shot in enumerate(story.shots[: last + 1]):
-            for chunk in session.shoot(shot.prompt, shot.seconds, chunks=shot.chunks, seed=shot.seed):
+            length, lora = {"seconds": shot.seconds, "chunks": shot.chunks}, story.lora_of(shot)
+            for chunk in session.shoot(shot.prompt, **length, seed=shot.seed, lora=lora):
                 if number >= first:
                     yield chunk

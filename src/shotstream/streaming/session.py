@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
 
@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from shotstream.streaming.adapters import AdapterUse
 from shotstream.streaming.chunk import Chunk, FullFramesError
 from shotstream.streaming.context_frames import (
     ContextFrame,
@@ -93,9 +94,10 @@ class StorySession:
         *,
         chunks: int | None = None,
         seed: int | None = None,
+        lora: Sequence[str] | None = None,
     ) -> Iterator[Chunk]:
         """Cut to a new shot and yield its chunks; a cut inside the loop goes on with the next. See `cut`."""
-        self.cut(prompt, seconds, chunks=chunks, seed=seed)
+        self.cut(prompt, seconds, chunks=chunks, seed=seed, lora=lora)
         return iter(self.next_chunk, None)
 
     def cut(
@@ -106,6 +108,7 @@ class StorySession:
         chunks: int | None = None,
         seed: int | None = None,
         take: int = 0,
+        lora: Sequence[str] | None = None,
     ) -> None:
         """Open the next shot. A running shot ends with the chunks it has; without any it leaves no trace.
 
@@ -115,15 +118,18 @@ class StorySession:
             chunks: Its length in chunks, instead of `seconds`.
             seed: Seed of this shot's noise; the story's if None.
             take: Number of the take, above 0 where a shot of this number was made before and dropped.
+            lora: LoRAs that it is made with, ``NAME`` or ``NAME:SCALE``; those the model is set to if None.
 
         Raises:
-            ValueError: If the prompt is empty or the length impossible.
+            ValueError: If the prompt is empty, the length impossible or a LoRA not loaded.
         """
         self._check_prompt(prompt, len(self.script))
+        adapters = self._choose_adapters(lora, self.pipeline.active_adapters)
         length = self.length_chunks(seconds, chunks)
         self._close_take()
         seed = self.seed if seed is None else seed
-        self._take = self._generator.open(TakeRecord(len(self.script), take, seed, [(0, prompt)]), length)
+        record = TakeRecord(len(self.script), take, seed, [(0, prompt)], adapters=adapters)
+        self._take = self._generator.open(record, length)
 
     def end_shot(self) -> None:
         """End the running shot with the chunks it has; without any it leaves no trace.
@@ -247,7 +253,13 @@ class StorySession:
         take.length_chunks += self.length_chunks(seconds, chunks, after=take.length_chunks)
 
     def retake(
-        self, shot: int, *, seed: int | None = None, prompt: str | None = None, take: int | None = None
+        self,
+        shot: int,
+        *,
+        seed: int | None = None,
+        prompt: str | None = None,
+        take: int | None = None,
+        lora: Sequence[str] | None = None,
     ) -> Iterator[Chunk]:
         """Make a shot anew and yield its chunks; the other shots stay as they are.
 
@@ -258,14 +270,16 @@ class StorySession:
             seed: Seed of the new take; the one of the former take if None (its noise differs all the same).
             prompt: What happens in it; None repeats what the former take was told, redirections included.
             take: Number of the new take; None for the one after the former take's.
+            lora: LoRAs that it is made with, ``NAME`` or ``NAME:SCALE``; the former take's if None.
 
         Raises:
-            ValueError: If there is no such shot, or its context is no longer kept.
+            ValueError: If there is no such shot, its context is no longer kept, or a LoRA is not loaded.
         """
         if prompt is not None:
             self._check_prompt(prompt, shot)
         self.context.check_kept(shot, len(self.script))
         former = self.script[shot]
+        adapters = self._choose_adapters(lora, former.adapters)
         running = self._take if self._take and self._take.record is former else None
         length = running.length_chunks if running else former.chunks
         self._close_take()
@@ -274,6 +288,7 @@ class StorySession:
             former.take + 1 if take is None else take,
             former.seed if seed is None else seed,
             list(former.prompts) if prompt is None else [(0, prompt)],
+            adapters=adapters,
         )
         self._take = self._generator.open(record, length)
         return iter(self.next_chunk, None)
@@ -486,6 +501,11 @@ class StorySession:
                 f"cut after {most / timing.fps:.0f} seconds at most"
             )
         return chunks
+
+    def _choose_adapters(
+        self, lora: Sequence[str] | None, otherwise: tuple[AdapterUse, ...]
+    ) -> tuple[AdapterUse, ...]:
+        return otherwise if lora is None else self.pipeline.adapters.choose(lora)
 
     def _check_prompt(self, prompt: str, shot: int) -> None:
         if not prompt.strip():

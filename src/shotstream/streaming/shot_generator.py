@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.captions import Captions
+from shotstream.streaming.adapters import AdapterUse
 from shotstream.streaming.chunk import Chunk, to_pictures
 from shotstream.streaming.context_frames import ContextFrame
 from shotstream.streaming.decoding import (
@@ -70,6 +71,8 @@ class ShotGenerator:
         self._closed = False
         self._captions: dict[str, Captions] = {}
         """Those that the running shot was opened with, and since; most of them serve the next shot too."""
+        self._captions_with: tuple[AdapterUse, ...] = ()
+        """The LoRAs that their keys and values were made with."""
 
     def open(self, record: TakeRecord, length_chunks: int) -> Take:
         """Open a take; nothing is computed before its first chunk.
@@ -102,6 +105,7 @@ class ShotGenerator:
         if self._in_turns:
             self.stills.wait()
             take.wait()
+        self._use_adapters(take.record)
         if take.rollout is None:
             rollout = self._new_rollout(take.record, setting, 0)
             self._fill_context(rollout, take.record, setting, remembered)
@@ -158,6 +162,7 @@ class ShotGenerator:
             fps=self._fps,
             latents=latents,
             seconds={"decode": decoding},
+            adapters=record.adapters,
             full=full,
         )
 
@@ -180,9 +185,19 @@ class ShotGenerator:
                 decoder.restore(tensors)
         take.made, take.recalled, take.prompts = list(state.made), state.recalled, list(state.prompts)
         if state.rollout is not None:
+            self._use_adapters(take.record)
             take.rollout = self._new_rollout(take.record, setting, max(take.record.chunks - 1, 0))
             take.rollout.restore(state.rollout)
         return take
+
+    def _use_adapters(self, record: TakeRecord) -> None:
+        """Have the take's LoRAs in the weights; other sessions may have changed that since its last chunk.
+
+        Captions whose keys and values were made with other LoRAs are made anew.
+        """
+        self.pipeline.adapters.merge(record.adapters)
+        if record.adapters != self._captions_with:
+            self._captions, self._captions_with = {}, record.adapters
 
     def _new_rollout(self, record: TakeRecord, setting: str, chunk: int) -> ShotRollout:
         captions = self._caption_of(record, setting, chunk)

@@ -122,6 +122,7 @@ def prepare(
         ValueError: If the model cannot make pictures of that size.
     """
     transformer, size = pipeline.transformer, pipeline.picture_size(height, width)
+    pipeline.adapters.merge(())  # layers in 8 bits are made of the model's own weights
     chosen: dict[str, Choice[str]] = {}
     if speed.attention:
         chosen["attention"] = _choose_attention(pipeline, size)

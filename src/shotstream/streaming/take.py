@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from shotstream.models.autoencoder import StreamingDecoder
+from shotstream.streaming.adapters import AdapterUse
 from shotstream.streaming.chunk import Chunk, FullFramesError
 from shotstream.streaming.context_frames import ContextFrame, ContextFrames
 from shotstream.streaming.rollout import RolloutState, ShotRollout
@@ -29,6 +30,8 @@ class TakeRecord:
     """(first chunk, prompt) of every direction, in order."""
     chunks: int = 0
     """Chunks made so far."""
+    adapters: tuple[AdapterUse, ...] = ()
+    """The LoRAs it is made with."""
 
     @property
     def prompt(self) -> str:

@@ -24,7 +24,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig, PreTrainedModel, UMT5Config, UMT5EncoderModel
 
 import shotstream
-from shotstream.loading.folders import ModelError, load_errors, locate_model
+from shotstream.loading.folders import ModelError, check_configs, load_errors, locate_model
 from shotstream.loading.networks import cast_weights
 from shotstream.machine.tensor_memory import peak_bytes, storage_bytes
 from shotstream.models.autoencoder_taew import TinyWanDecoder
@@ -174,6 +174,7 @@ def _build_from(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ModelError(
             f"the model {str(folder)!r} is not here; plan for wan-1.3b, or fetch it and give its folder"
         )
+    check_configs(folder)
     with load_errors(folder):
         index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
         parts = {name: _build_part(folder, index, name) for name in ("transformer", "vae", "live_decoder")}

@@ -136,6 +136,12 @@ def _read(data: bytes, name: str) -> Story:
         path = Path(folder) / name
         path.write_bytes(data)
         try:
-            return Story.read(path)
+            story = Story.read(path)
         except StoryError as error:
             raise HTTPException(422, str(error).replace(str(path), name)) from error
+    if any(story.lora_of(shot) is not None for shot in story.shots):
+        raise HTTPException(
+            422,
+            f"{name}: a studio has the same LoRAs in all shots; remove 'lora', or use shotstream generate",
+        )
+    return story
