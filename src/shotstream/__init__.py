@@ -22,6 +22,7 @@ _EXPORTS = {
     "StorySession": "shotstream.streaming.session",
     "TinyVideoAutoencoder": "shotstream.models.autoencoder_tiny",
     "TinyWanDecoder": "shotstream.models.autoencoder_taew",
+    "write_story": "shotstream.streaming.exported",
 }
 
 # diffusers looks beside a component's class for the base class that says how to load it.

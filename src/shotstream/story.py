@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Collection, Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -18,30 +18,44 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
-from shotstream.media.documents import (
-    Document,
-    Location,
-    as_yaml,
-    did_you_mean,
-    read_document,
-    shortened,
-)
+from shotstream.media.documents import Location, as_yaml, did_you_mean, read_document, shortened
 from shotstream.media.files import write_text
+from shotstream.media.plain_text import one_line
+from shotstream.media.story_mistakes import (
+    cut_off_texts,
+    explain,
+    explain_colons,
+    name_place,
+    rename_published,
+    take_unknown,
+)
 from shotstream.shipped import find_file
 
-_BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+
+def _text(value: Any) -> Any:
+    return one_line(value) if isinstance(value, str) else value
 
 
-def _one_line(value: Any) -> Any:
-    """Line breaks, runs of blanks and what nobody can write mean nothing to a model."""
-    return _BLANKS.sub(" ", value).strip() if isinstance(value, str) else value
+def _setting(value: Any) -> Any:
+    return one_line(value, keep_end=True) if isinstance(value, str) else value
 
 
-Text = Annotated[str, BeforeValidator(_one_line)]
-Title = Annotated[str, Field(max_length=200), BeforeValidator(_one_line)]
-Prompt = Annotated[Text, Field(min_length=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
+def _prompt(value: Any) -> Any:
+    return one_line(value, keep_start=True) if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Title = Annotated[str, Field(max_length=200), BeforeValidator(_text)]
+Setting = Annotated[str, BeforeValidator(_setting)]
+"""A blank at its end stays: with some models the prompt follows without one."""
+Prompt = Annotated[str, BeforeValidator(_prompt), Field(min_length=1)]
+"""A blank at its start stays, likewise."""
+Seed = Annotated[int, Field(ge=0, lt=2**53)]
+"""Browsers count exactly no further."""
+Number = Annotated[int, Field(ge=0, lt=2**31)]
+"""Of a shot, take, chunk or frame, from 0."""
 
 
 def parse_lora_choice(text: str) -> tuple[str, float]:
@@ -74,17 +88,56 @@ def _lora_choice(value: str) -> str:
 
 LoraChoice = Annotated[str, AfterValidator(_lora_choice)]
 
-_PUBLISHED_SHOT = re.compile(r"shot(0|[1-9][0-9]{0,3})")
+
+class StoryWarning(UserWarning):
+    """Something in a story file is not read as it may have been meant; the message has the line."""
 
 
 class StoryError(ValueError):
     """A story file cannot be used; the message lists every mistake with its line and what to do."""
 
 
-class Shot(BaseModel):
-    """One shot: what is seen until the next cut. A bare text is a shot with that prompt."""
-
+class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Redirection(_Part):
+    """Another prompt for a shot from one of its chunks on."""
+
+    chunk: Annotated[int, Field(ge=1, lt=10_000)]
+    """Number of the first chunk that is made under it; 0 is the shot's first."""
+    prompt: Prompt
+
+
+class StoryFrame(_Part):
+    """One frame of a shot."""
+
+    shot: Number
+    frame: Number
+    """Its number in the shot."""
+    take: Number | None = None
+    """Its take; the one that is in the film if None."""
+
+
+class ReferencePicture(_Part):
+    """A picture that shots are made from. A bare text is the path of one."""
+
+    picture: Annotated[Text, Field(min_length=1)]
+    """Path of a JPEG, PNG or WebP file. In a story file it is relative to the file's folder."""
+    prompt: Prompt | None = None
+    """What is in it; without it, the prompt of the shot that it serves."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"picture": value} if isinstance(value, str) else value
+
+
+class Shot(_Part):
+    """One shot: what is seen until the next cut. A bare text is a shot with that prompt.
+
+    Shots, takes, chunks and frames count from 0.
+    """
 
     prompt: Prompt
     """What happens in this shot."""
@@ -96,6 +149,18 @@ class Shot(BaseModel):
     """Seed of this shot alone; without it, the story's seed decides."""
     lora: list[LoraChoice] | None = Field(default=None, max_length=16)
     """LoRAs of this shot, ``NAME`` or ``NAME:SCALE``, instead of the story's; ``[]`` for none."""
+    take: Number = 0
+    """Number of the take: another number is another attempt with the same seed."""
+    redirects: list[Redirection] = []
+    """Other prompts for later chunks, in the order of their chunks."""
+    pins: list[StoryFrame] | None = None
+    """Frames of earlier shots that this shot and later ones are made from; None keeps those of before."""
+    references: list[ReferencePicture] | None = None
+    """Pictures that this shot and later ones are made from; None keeps those of before."""
+    remembers: list[StoryFrame] | None = None
+    """Frames that this shot alone is made from, instead of those that the rule chooses."""
+    number: Number | None = None
+    """Its number; None for the one after the shot before. Numbers between are of `Story.outtakes`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -103,30 +168,79 @@ class Shot(BaseModel):
         return {"prompt": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _one_length(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.seconds is not None and self.chunks is not None:
             raise ValueError("has both seconds and chunks; keep one of them")
+        starts = [redirect.chunk for redirect in self.redirects]
+        if starts != sorted(set(starts)):
+            raise ValueError("has redirects out of order; list them by rising chunk, one for a chunk")
+        if self.chunks is not None and starts and starts[-1] >= self.chunks:
+            raise ValueError(
+                f"has {self.chunks} chunks, numbered from 0, and is redirected at chunk {starts[-1]}; "
+                "make it longer, or leave that redirect out"
+            )
         return self
 
 
-class Story(BaseModel):
+class Story(_Part):
     """A setting and the shots that are told in it, in order."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     title: Title | None = None
     """For people; no model sees it."""
-    setting: Text
+    setting: Setting
     """Who and where: it goes with every shot (the global caption). May be empty."""
     seed: Seed = 0
     """The same seed, story and model give the same frames on the same machine."""
+    height: Annotated[int, Field(ge=1, le=2**16)] | None = None
+    """Height of the pictures in pixels; the one that the model was trained at if None."""
+    width: Annotated[int, Field(ge=1, le=2**16)] | None = None
+    """Width of the pictures in pixels, likewise."""
     lora: list[LoraChoice] | None = Field(default=None, max_length=16)
     """LoRAs of every shot that names none itself; without it, those that the model is set to."""
+    references: list[ReferencePicture] = []
+    """Pictures that all shots are made from, until one has `references` of its own."""
     shots: list[Shot] = Field(min_length=1)
+    outtakes: list[Shot] = []
+    """Takes that are not in the film, and that shots in it were made from; each with its `number`."""
+
+    @model_validator(mode="after")
+    def _places_exist(self) -> Self:
+        if faults := list(_misplaced(self)):
+            sentences = "; ".join(f"{name_place(location)}: {said}" for location, said in faults)
+            raise PydanticCustomError("places", "{sentences}", {"sentences": sentences, "faults": faults})
+        return self
+
+    @property
+    def numbers(self) -> list[int]:
+        """Number of every shot of the film, from 0."""
+        numbers: list[int] = []
+        for shot in self.shots:
+            following = numbers[-1] + 1 if numbers else 0
+            numbers.append(following if shot.number is None else shot.number)
+        return numbers
+
+    @property
+    def picture_names(self) -> set[str]:
+        """Paths of all pictures that it names."""
+        lists = [self.references, *(shot.references or () for shot in (*self.shots, *self.outtakes))]
+        return {reference.picture for references in lists for reference in references}
 
     @classmethod
     def read(cls, path: str | Path, loras: Collection[str] | None = None) -> Self:
-        """Read a story file.
+        """Read a story file, and warn (`StoryWarning`) of what `read_with_notes` notes."""
+        story, notes = cls.read_with_notes(path, loras)
+        for note in notes:
+            warnings.warn(note, StoryWarning, stacklevel=2)
+        return story
+
+    @classmethod
+    def read_with_notes(
+        cls, path: str | Path, loras: Collection[str] | None = None
+    ) -> tuple[Self, list[str]]:
+        """Read a story file, and note what may be meant otherwise.
+
+        That is a `` #`` that cuts a text off, and keys beside those of the ShotStream authors that mean
+        nothing here.
 
         Args:
             path: A file, or the name of a story that comes with the package. It is YAML or JSON with the
@@ -134,17 +248,22 @@ class Story(BaseModel):
                 ``{"global_caption": ..., "shot1": ..., "shot2": ...}``.
             loras: Names of the LoRAs that will be loaded: others are mistakes. None if that is not known yet.
 
+        Returns:
+            The story, and the notes, each a sentence with its line.
+
         Raises:
             StoryError: If anything is wrong with the file; the message has every mistake with its line.
         """
         document = read_document(find_file(Path(path), "stories"))
-        story = None
+        story, unknown = None, []
         if isinstance(document.data, dict):
-            published = _rename_published(document)
+            published = rename_published(document)
+            unknown = take_unknown(document, _KEYS[""]) if published else []
+            explain_colons(document, _KEYS["shots"])
             try:
                 story = cls.model_validate(document.data)
             except ValidationError as error:
-                _explain(error, document, published)
+                explain(error, document, _KEYS, published=published)
         elif not document.mistakes:
             sentence = f"a story is a mapping with 'setting' and 'shots', not {shortened(document.data)}."
             document.complain((), sentence)
@@ -153,7 +272,8 @@ class Story(BaseModel):
                 document.complain(location, f"{sentence}.")
         if story is None or document.mistakes:
             raise StoryError(document.report())
-        return story
+        placed = story._with_pictures(lambda picture: str(document.path.parent / picture))
+        return placed, [*unknown, *cut_off_texts(document)]
 
     def lora_of(self, shot: Shot) -> list[str] | None:
         """LoRAs of a shot of this story; None for those that the model is set to."""
@@ -165,10 +285,12 @@ class Story(BaseModel):
         Yields:
             Where it stands, and what is wrong with it.
         """
-        lists = [(("lora",), self.lora), *((("shots", n, "lora"), s.lora) for n, s in enumerate(self.shots))]
-        for place, choices in lists:
+        places: list[tuple[Location, list[str] | None]] = [(("lora",), self.lora)]
+        for part, shots in (("shots", self.shots), ("outtakes", self.outtakes)):
+            places += [((part, number, "lora"), shot.lora) for number, shot in enumerate(shots)]
+        for place, choices in places:
             names = [parse_lora_choice(choice)[0] for choice in choices or ()]
-            where = f"shot {place[1] + 1}" if len(place) > 1 else "the story"
+            where = name_place(place[:-1]) if len(place) > 1 else "the story"
             for index, name in enumerate(names):
                 if name not in loaded:
                     yield (*place, index), f"{where}: {say_not_loaded(name, loaded)}"
@@ -182,93 +304,88 @@ class Story(BaseModel):
             MediaError: If the file cannot be written.
         """
         path = Path(path)
-        data = self.model_dump(exclude_none=True)
-        if path.suffix == ".json":
-            write_text(path, json.dumps(data, indent=2) + "\n")
+        folder = path.parent.resolve()
+        story = self._with_pictures(lambda picture: _relative(Path(picture), folder))
+        write_text(path, story.json_text() if path.suffix == ".json" else story.yaml_text())
+
+    def yaml_text(self) -> str:
+        """Return the story file as YAML; paths of pictures stay as they are."""
+        return as_yaml(self._data())
+
+    def json_text(self) -> str:
+        """Return the story file as JSON; paths of pictures stay as they are."""
+        return json.dumps(self._data(), indent=2) + "\n"
+
+    def _data(self) -> dict[str, Any]:
+        """Plain data without what has its usual value, but for the seed."""
+        said = self.model_dump(exclude_defaults=True) | {"seed": self.seed}
+        return {name: said[name] for name in _DATA if name in said}
+
+    def _with_pictures(self, path: Callable[[str], str]) -> Self:
+        """The story with other paths of its pictures."""
+
+        def moved(references: list[ReferencePicture] | None) -> list[ReferencePicture] | None:
+            if references is None:
+                return None
+            return [item.model_copy(update={"picture": path(item.picture)}) for item in references]
+
+        def shots(of: list[Shot]) -> list[Shot]:
+            return [shot.model_copy(update={"references": moved(shot.references)}) for shot in of]
+
+        update = {"references": moved(self.references), "shots": shots(self.shots)}
+        return self.model_copy(update=update | {"outtakes": shots(self.outtakes)})
+
+
+def _relative(picture: Path, folder: Path) -> str:
+    """The path of a picture as a story file in `folder` names it."""
+    whole = picture.resolve()
+    return whole.relative_to(folder).as_posix() if whole.is_relative_to(folder) else str(whole)
+
+
+def _misplaced(story: Story) -> Iterator[tuple[Location, str]]:
+    """Numbers that do not fit one another, each with the place and a sentence."""
+    numbers = story.numbers
+    takes = {(number, shot.take) for number, shot in zip(numbers, story.shots, strict=True)}
+    for index, shot in enumerate(story.outtakes):
+        place = ("outtakes", index, "number")
+        if shot.number is None:
+            yield place, "an outtake needs the number of its shot, from 0; add it"
+        elif (shot.number, shot.take) in takes:
+            yield place, f"shot {shot.number} has take {shot.take} already; give another number or take"
         else:
-            write_text(path, as_yaml(data))
-
-
-def _rename_published(document: Document) -> bool:
-    """Turn the authors' keys (global_caption, shot1, ...) into ours, lines too; False if it has none."""
-    data = document.data
-    numbers = sorted(int(match[1]) for key in data if (match := _PUBLISHED_SHOT.fullmatch(key)))
-    if not numbers and "global_caption" not in data:
-        return False
-    for number, key in enumerate(numbers, start=1):
-        if key != number:
-            sentence = f"shot{key} stands where shot{number} is expected; number the shots 1, 2, 3, ..."
-            document.complain((f"shot{key}",), sentence)
-            break
-    if "shots" in data:
-        document.complain(("shots",), "'shots' and numbered shots do not go together; keep one of them.")
-    if "global_caption" in data:
-        _move(document, ("global_caption",), ("setting",))
-        data["setting"] = data.pop("global_caption")
-    data["shots"] = [data.pop(f"shot{number}") for number in numbers]
+            takes.add((shot.number, shot.take))
+    known, last = {number for number, _ in takes}, -1
     for index, number in enumerate(numbers):
-        _move(document, (f"shot{number}",), ("shots", index))
-    return True
+        missing = set(range(last + 1, number)) - known
+        if number <= last or missing:
+            expected = min(missing, default=last + 1)
+            sentence = f"number {number} stands where {expected} is expected; numbers rise by one from 0"
+            yield ("shots", index, "number"), f"{sentence}, but for shots that are among the outtakes"
+        last = max(last, number)
+    parts = [("shots", numbers, story.shots)]
+    parts.append(("outtakes", [shot.number or 0 for shot in story.outtakes], story.outtakes))
+    in_film = dict(zip(numbers, (shot.take for shot in story.shots), strict=True))
+    for part, own_numbers, shots in parts:
+        for index, (number, shot) in enumerate(zip(own_numbers, shots, strict=True)):
+            for key in ("pins", "remembers"):
+                for place, frame in enumerate(getattr(shot, key) or ()):
+                    take = in_film.get(frame.shot) if frame.take is None else frame.take
+                    if frame.shot >= number or (frame.shot, take) not in takes:
+                        which = (
+                            f"number {frame.shot}" if take is None else f"number {frame.shot}, take {take}"
+                        )
+                        sentence = f"no earlier shot has {which}; shots and takes count from 0"
+                        yield (part, index, key, place), sentence
 
 
-def _move(document: Document, old: Location, new: Location) -> None:
-    for location in [location for location in document.lines if location[: len(old)] == old]:
-        document.lines[new + location[len(old) :]] = document.lines.pop(location)
-
-
-def _explain(error: ValidationError, document: Document, published: bool) -> None:
-    """Say each of pydantic's complaints in a sentence, at its line."""
-    for fault in error.errors(include_url=False):
-        location, kind, message = fault["loc"], fault["type"], fault["msg"]
-        name = _name(location, published)
-        match kind:
-            case "missing":
-                sentence = f"{name} is missing; add it."
-            case "extra_forbidden":
-                key = str(location[-1])
-                sentence = f"the key {key!r} is unknown{did_you_mean(key, _keys(location, published))}"
-            case "too_short" if location == ("shots",):
-                sentence = "there are no shots; add at least one."
-            case "too_short":
-                sentence = f"{name} is empty; say what is to be seen."
-            case "too_long" if "lora" in location:
-                sentence = f"{name} names more than 16 LoRAs; name fewer."
-            case "value_error":
-                sentence = f"{name} {message.removeprefix('Value error, ')}."
-            case _:
-                wanted = _WANTED.get(kind, message.removeprefix("Input "))
-                sentence = f"{name} is {shortened(fault['input'])}, but {wanted}."
-        document.complain(location, sentence)
-
-
-_WANTED = {
-    "string_type": "should be text; put it in quotes",
-    "string_too_long": "should have at most 200 characters",
-    "list_type": "should be a list, each after a dash (-) or in brackets",
-    "model_type": "should be a prompt, or a mapping with a prompt",
-    "int_type": "should be a whole number",
-    "float_type": "should be a number",
+_DATA = ("title", "setting", "seed", "height", "width", "lora", "references", "shots", "outtakes")
+_KEYS: dict[str, list[str]] = {
+    "": list(Story.model_fields),
+    "redirects": list(Redirection.model_fields),
+    "pins": list(StoryFrame.model_fields),
+    "remembers": list(StoryFrame.model_fields),
+    "references": list(ReferencePicture.model_fields),
+    "shots": list(Shot.model_fields),
+    "outtakes": list(Shot.model_fields),
 }
-
-
-def _keys(location: Location, published: bool) -> list[str]:
-    if len(location) > 1 and location[0] == "shots":
-        return list(Shot.model_fields)
-    return ["global_caption", "shot1", "title", "seed"] if published else list(Story.model_fields)
-
-
-def _name(location: Location, published: bool) -> str:
-    """What people call the place: ``("shots", 2, "seed")`` is the seed of shot 3."""
-    match location:
-        case ("shots", int(index)):
-            return f"shot {index + 1}"
-        case ("shots", int(index), "lora", int()):
-            return f"a LoRA of shot {index + 1}"
-        case ("lora", int()):
-            return "a LoRA"
-        case ("shots", int(index), key):
-            return f"the {key} of shot {index + 1}"
-        case ("setting",) if published:
-            return "global_caption"
-        case _:
-            return str(location[-1])
+"""The keys of every part of a story file; "" is the file itself."""

@@ -5,8 +5,10 @@ import re
 import threading
 import time
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
@@ -16,7 +18,8 @@ from shotstream.cli.main import app
 from shotstream.loading.hashes import hash_weights
 from shotstream.loading.lora import read_lora
 from shotstream.media.story_folder import StoryFolder
-from shotstream.story import Story
+from shotstream.story import ReferencePicture, Story
+from shotstream.streaming.exported import write_story
 
 av = pytest.importorskip("av")
 pytestmark = pytest.mark.system
@@ -286,3 +289,56 @@ def test_scales():
     for text in ["0", "17", "-1", "2.5", "big", "٣"]:
         with pytest.raises(ValueError, match="--scale is"):
             parse_scale(text)
+
+
+def test_references_are_obeyed_and_noted(model, story_file, tmp_path):
+    _, output = generate(model, story_file)
+    plain = (output / "story.mp4").read_bytes()
+    picture = tmp_path / "fox.png"
+    Image.new("RGBA", (40, 20), (255, 90, 0, 120)).save(picture)
+    result, _ = generate(model, story_file, "--reference", str(picture))
+    assert result.exit_code == 0, result.output
+    assert "transparent in places; they are white now" in result.stdout
+    once = (output / "story.mp4").read_bytes()
+    assert once != plain
+    story = Story.read(story_file)
+    written = story.model_copy(update={"references": [ReferencePicture(picture=str(picture))]})
+    written.write(tmp_path / "with.yaml")
+    result, _ = generate(model, tmp_path / "with.yaml", "-o", str(tmp_path / "with"))
+    assert (tmp_path / "with" / "story.mp4").read_bytes() == once
+    result, _ = generate(model, story_file, "--reference", str(tmp_path / "nothing.png"))
+    assert result.exit_code == 1
+    assert re.search(r"the picture .*nothing.png cannot be read", result.stderr.replace("\n", " "))
+
+
+def test_a_comment_that_cuts_a_prompt_off_is_said(model, story_file):
+    story_file.write_text("setting: a fox\nshots:\n  - runs #2 sleeps\n")
+    result, _ = generate(model, story_file)
+    assert result.exit_code == 0
+    assert "fox.yaml:3: the text ends before '#2 sleeps'" in result.stdout
+
+
+def test_a_directed_session_is_generated_again(model, pipeline, tmp_path):
+    """A retake chosen, a redirect, a pin and a reference: the command makes the session's frames."""
+    session = pipeline.open("a red fox", seed=5)
+    session.reference(Image.effect_noise((50, 40), 90), "a blue cat")
+    frames = {0: [chunk.frames for chunk in session.shoot("runs", chunks=2)]}
+    session.pin(0, 7)
+    list(session.shoot("sleeps", chunks=2))
+    frames[1] = [chunk.frames for chunk in session.retake(1, seed=3)]
+    session.cut("a cat", chunks=3)
+    frames[2] = [session.next_chunk().frames]
+    session.redirect("at night")
+    frames[2] += [chunk.frames for chunk in iter(session.next_chunk, None)]
+    write_story(session, tmp_path / "fox.yaml")
+    told: list[np.ndarray] = []
+    with StoryFolder(tmp_path / "out") as folder:
+        for chunk in pipeline.stream(Story.read(tmp_path / "fox.yaml")):
+            told.append(chunk.frames)
+            folder.add(chunk)
+    assert np.array_equal(
+        np.concatenate(told), np.concatenate([part for shot in frames.values() for part in shot])
+    )
+    result, _ = generate(model, tmp_path / "fox.yaml", "-o", str(tmp_path / "again"))
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "again" / "story.mp4").read_bytes() == (tmp_path / "out" / "story.mp4").read_bytes()

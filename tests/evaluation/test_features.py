@@ -1,13 +1,16 @@
 """Features by the real classes at tiny size, from folders that look like those on the hub."""
 
 import json
+import time
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model
 
+from shotstream.evaluation import features as published
 from shotstream.evaluation.features import (
     AestheticScores,
     ClipFeatures,
@@ -141,6 +144,23 @@ def test_weights_that_cannot_be_had_are_named(kind):
         MissingExtractorError, match=r"'nobody/nothing' is not here.*hf download nobody/nothing"
     ):
         extractor(pictures(1))
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://nowhere.invalid"])
+def test_without_a_network_it_is_known_at_once(monkeypatch, address):
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    published._hub_answers.cache_clear()
+    started = time.monotonic()
+    for kind in (DinoFeatures, ClipFeatures):
+        with pytest.raises(MissingExtractorError, match="is not here and cannot be fetched"):
+            kind("nobody/nothing")(pictures(1))
+    published._hub_answers.cache_clear()
+    assert time.monotonic() - started < 30, "the libraries' own attempts take minutes"
+
+
+def test_what_is_here_asks_no_network(dino_folder, monkeypatch):
+    monkeypatch.setattr(published, "_hub_answers", None)
+    assert DinoFeatures(dino_folder)(pictures(1)).shape == (1, 16)
 
 
 def test_missing_weights_are_not_made_up(dino_folder, tmp_path):

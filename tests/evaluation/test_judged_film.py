@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shotstream.evaluation.judged_film import Film, drawn, tell
-from shotstream.evaluation.video_folder import content_key, find_films, read_folder
+from shotstream.evaluation.video_folder import content_key, find_films, knows_the_world, read_film
 from shotstream.media.story_folder import StoryFolder
 from shotstream.media.video import write_video
 from shotstream.story import Story
@@ -63,13 +63,13 @@ def test_what_generate_wrote_is_read_back(pipeline, tmp_path):
         folder.facts |= {"first_frame_seconds": 0.25}
         for chunk in pipeline.stream(STORY):
             folder.add(chunk)
-    film = read_folder(tmp_path / "fox")
+    film = read_film(tmp_path / "fox")
     assert [len(shot) for shot in film.shots] == [21, 5]
     assert (film.prompts[1], film.setting, film.seed, film.fps) == ("the fox sleeps", "a red fox", 3, 8.0)
     assert (film.first_frame_seconds, film.generating_seconds) == (0.25, 26 / 52)
     (tmp_path / "fox" / "shots" / "02.mp4").unlink()
     with pytest.raises(ValueError, match=r"02\.mp4 is missing"):
-        read_folder(tmp_path / "fox")
+        read_film(tmp_path / "fox")
 
 
 def test_a_record_of_something_else_is_refused(tmp_path):
@@ -81,13 +81,13 @@ def test_a_record_of_something_else_is_refused(tmp_path):
     ]:
         (tmp_path / "story.json").write_text(text)
         with pytest.raises(ValueError, match=sentence):
-            read_folder(tmp_path)
+            read_film(tmp_path)
 
 
 def test_clips_are_shots_in_the_order_of_their_names(tmp_path):
     for name, colour in [("b.mp4", (0, 0, 255)), ("a.mp4", (255, 0, 0)), (".c.part.mp4", (0, 0, 0))]:
         write_video(tmp_path / name, plain(colour), 12)
-    film = read_folder(tmp_path)
+    film = read_film(tmp_path)
     assert [shot.mean(axis=(0, 1, 2)).argmax() for shot in film.shots] == [0, 2]
     assert (film.fps, film.prompts, film.attributes) == (12.0, ["", ""], None)
     assert np.abs(film.shots[0].astype(int) - (255, 0, 0)).max() < 12
@@ -99,7 +99,7 @@ def test_prompts_may_lie_beside_clips(tmp_path):
     before = content_key(tmp_path)
     STORY.write(tmp_path / "story.yaml")
     assert content_key(tmp_path) != before
-    film = read_folder(tmp_path)
+    film = read_film(tmp_path)
     assert (film.setting, film.prompts) == ("a red fox", ["the fox runs", "the fox sleeps"])
 
 
@@ -108,22 +108,58 @@ def test_clips_of_the_story_world_bring_their_attributes(tmp_path):
     for shot in range(2):
         write_video(tmp_path / f"{shot}.mp4", draw_shot(story, shot, height=32, width=48), 12)
     (tmp_path / "attributes.json").write_text(json.dumps(story.attributes()))
-    film = read_folder(tmp_path)
+    film = read_film(tmp_path)
     assert film.attributes == story.attributes()
     assert (film.seed, film.prompts) == (4, [shot.prompt for shot in story.shots])
     (tmp_path / "attributes.json").write_text('{"shots": [{"subjects": [0]}]}')
     with pytest.raises(ValueError, match="does not tell a story of the story world"):
-        read_folder(tmp_path)
+        read_film(tmp_path)
 
 
 def test_clips_must_go_together(tmp_path):
     write_video(tmp_path / "1.mp4", plain((9, 9, 9)), 12)
     write_video(tmp_path / "2.mp4", plain((9, 9, 9)), 16)
     with pytest.raises(ValueError, match="have 12 and 16 frames per second"):
-        read_folder(tmp_path)
+        read_film(tmp_path)
     (tmp_path / "2.mp4").write_bytes(b"no video")
     with pytest.raises(ValueError, match=r"2\.mp4 cannot be read as a video"):
-        read_folder(tmp_path)
+        read_film(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".MP4", ".mov", ".MKV", ".m4v", ".avi", ".Webm"])
+def test_every_common_suffix_is_read_in_any_case(tmp_path, suffix):
+    write_video(tmp_path / "01.mp4", plain((9, 200, 9)), 12)
+    file = (tmp_path / "01.mp4").rename(tmp_path / f"Fox{suffix}")
+    assert find_films(tmp_path) == [tmp_path]
+    assert find_films(file) == [file]
+    for place in (tmp_path, file):
+        film = read_film(place)
+        assert ([len(shot) for shot in film.shots], film.prompts) == ([len(plain((9, 200, 9)))], [""])
+    assert content_key(file) != content_key(tmp_path)
+
+
+def test_what_is_no_video_file_is_refused(tmp_path):
+    (tmp_path / "fox.txt").write_text("a fox")
+    with pytest.raises(ValueError, match=r"fox\.txt is no video file \(\*\.mp4, .*\*\.gif\); give one"):
+        find_films(tmp_path / "fox.txt")
+
+
+def test_a_hundred_clips_are_in_the_order_of_their_numbers(tmp_path):
+    for number in (1, 2, 10, 99, 100, 101):
+        write_video(tmp_path / f"shot {number:02d}.mp4", plain((number, number, number)), 12)
+    levels = [int(shot.mean()) for shot in read_film(tmp_path).shots]
+    assert levels == sorted(levels)
+
+
+def test_captions_of_the_drawn_world_tell_its_attributes(tmp_path):
+    write_video(tmp_path / "1.mp4", plain((9, 9, 9)), 12)
+    assert not knows_the_world(tmp_path)
+    story = Story(setting="A red cat is on a beach by day.", shots=["Wide shot of the cat waving hello."])
+    story.write(tmp_path / "story.yaml")
+    assert knows_the_world(tmp_path)
+    assert read_film(tmp_path).attributes["shots"][0]["action"] == "waves"
+    STORY.write(tmp_path / "story.yaml")
+    assert not knows_the_world(tmp_path)
 
 
 def test_films_are_found_in_a_folder_and_one_below(tmp_path):

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotstream.media.timeline import TimelineShot, subtitles, timeline
+from shotstream.media.timeline import (
+    TimelineShot,
+    edit_decision_list,
+    edit_rate,
+    final_cut_xml,
+    subtitles,
+    timeline,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -29,10 +36,85 @@ def test_a_timeline_has_a_clip_per_shot():
     assert (film.name, [track.kind for track in film.tracks]) == ("Night", ["Video"])
     clips = list(film.find_clips())
     assert [clip.media_reference.target_url for clip in clips] == ["shots/01.mp4", "shots/02.mp4"]
-    assert [frames(clip.source_range) for clip in clips] == [(0, 33, 12), (0, 21, 12)]
+    assert [frames(clip.source_range) for clip in clips] == [(0, 66, 24), (0, 42, 24)]
     assert [frames(clip.media_reference.available_range) for clip in clips] == [(0, 33, 12), (0, 21, 12)]
-    assert [frames(clip.range_in_parent()) for clip in clips] == [(0, 33, 12), (33, 21, 12)]
-    assert film.duration().value == 54
+    assert [frames(clip.range_in_parent()) for clip in clips] == [(0, 66, 24), (66, 42, 24)]
+    assert film.duration().to_seconds() == 54 / 12
+
+
+@pytest.mark.parametrize(
+    ("fps", "rate"),
+    [(12, 24), (8, 24), (24, 24), (15, 30), (10, 30), (25, 25), (16, 48), (50, 50), (7.5, 30)],
+)
+def test_a_timeline_has_a_rate_that_editors_know(fps, rate):
+    assert edit_rate(fps) == rate
+    film = read(timeline("Night", fps, [FOX, OWL]))
+    assert [clip.source_range.duration.value for clip in film.find_clips()] == [
+        33 * rate / fps,
+        21 * rate / fps,
+    ]
+
+
+@pytest.mark.parametrize("fps", [24000 / 1001, 18, 7, 29.97])
+def test_at_other_rates_cuts_are_where_they_are_shown(fps):
+    """To the frame of the timeline, and no clip is longer than its file."""
+    shots = [TimelineShot(((0, "a"),), 33, 0, 0, f"{number}.mp4") for number in range(8)]
+    film = read(timeline("Night", fps, shots))
+    for number, clip in enumerate(film.find_clips()):
+        assert clip.range_in_parent().start_time.to_seconds() == pytest.approx(
+            33 * number / fps, abs=number / 24
+        )
+        assert clip.source_range.duration.to_seconds() <= 33 / fps + 1e-9
+
+
+def opened(text: str, adapter: str):
+    """What an editing program sees; the adapter reads what it wrote."""
+    pytest.importorskip({"cmx_3600": "otio_cmx3600_adapter", "fcp_xml": "otio_fcp_adapter"}[adapter])
+    return pytest.importorskip("opentimelineio").adapters.read_from_string(text, adapter)
+
+
+TITLES = ["Night", "Ночь → 夜", 'a & b <c> "d"', ""]
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_an_edit_decision_list_is_opened_again(title):
+    pytest.importorskip("otio_cmx3600_adapter")
+    text = edit_decision_list(title, 12, [FOX, OWL])
+    assert text.isascii()
+    film = opened(text, "cmx_3600")
+    clips = list(film.find_clips())
+    assert [frames(clip.source_range) for clip in clips] == [(0, 66, 24), (0, 42, 24)]
+    assert [clip.range_in_parent().start_time.value for clip in clips] == [0, 66]
+    assert [clip.name for clip in clips] == ["Shot 1", "Shot 2"]
+    assert [clip.media_reference.target_url for clip in clips] == ["shots/01.mp4", "shots/02.mp4"]
+    assert [mark.marked_range.start_time.value for mark in clips[0].markers] == [24]
+
+
+def test_an_edit_decision_list_numbers_no_more_than_999():
+    pytest.importorskip("otio_cmx3600_adapter")
+    shots = [TimelineShot(((0, "a"),), 9, 0, 0, f"{number:03d}.mp4") for number in range(1000)]
+    assert len(list(opened(edit_decision_list("Night", 12, shots[:999]), "cmx_3600").find_clips())) == 999
+    with pytest.raises(ValueError, match=r"999 events at most, and the film has 1000 shots; take"):
+        edit_decision_list("Night", 12, shots)
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_xml_of_final_cut_is_opened_again(title):
+    pytest.importorskip("otio_fcp_adapter")
+    film = opened(final_cut_xml(title, 12, [FOX, OWL]), "fcp_xml")
+    clips = list(film.find_clips())
+    assert [frames(clip.source_range) for clip in clips] == [(0, 66, 24), (0, 42, 24)]
+    assert [clip.range_in_parent().start_time.value for clip in clips] == [0, 66]
+    assert [clip.media_reference.target_url for clip in clips] == ["shots/01.mp4", "shots/02.mp4"]
+    assert [mark.name for mark in clips[0].markers] == ["It stops."]
+
+
+def test_a_missing_adapter_is_said(monkeypatch):
+    otio = pytest.importorskip("opentimelineio")
+    monkeypatch.setattr(otio.adapters, "available_adapter_names", lambda: ["otio_json"])
+    for write in (edit_decision_list, final_cut_xml):
+        with pytest.raises(ImportError, match=r'pip install "shotstream\[serve\]"'):
+            write("Night", 12, [FOX])
 
 
 def test_a_timeline_says_what_was_asked_for():
@@ -43,6 +125,7 @@ def test_a_timeline_says_what_was_asked_for():
         "prompts": [{"frame": 0, "text": "A fox runs."}, {"frame": 12, "text": "It stops."}],
         "seed": 7,
         "take": 0,
+        "fps": 12,
     }
     assert owl["seed"] == 2**53
 
@@ -50,7 +133,7 @@ def test_a_timeline_says_what_was_asked_for():
 def test_redirects_are_marked():
     clips = list(read(timeline("Night", 12, [FOX, OWL])).find_clips())
     assert [[(mark.name, frames(mark.marked_range)) for mark in clip.markers] for clip in clips] == [
-        [("It stops.", (12, 1, 12))],
+        [("It stops.", (24, 1, 24))],
         [],
     ]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -141,3 +142,21 @@ def test_a_size_limit_gives_one_sentence_and_leaves_nothing(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "a.mp4: the file grew past the size limit" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_a_turned_video_is_read_upright(tmp_path, quarters):
+    """As phones write them: the pictures lie, and the file says how they are to be turned."""
+    picture = np.zeros((32, 64, 3), np.uint8)
+    picture[:16, :32] = 200
+    write_video(tmp_path / "lying.mp4", [picture] * 2, 8)
+    data = bytearray((tmp_path / "lying.mp4").read_bytes())
+    across, along = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarters]  # clockwise
+    a, b, c, d = (0x10000 * part for part in (across, along, -along, across))
+    start = data.index(b"tkhd") + 4 + 40
+    data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    (tmp_path / "turned.mp4").write_bytes(data)
+    seen, _ = read_video(tmp_path / "turned.mp4")
+    wanted = np.rot90(picture, k=-quarters)
+    assert seen.shape[1:] == wanted.shape
+    assert np.abs(seen[0].astype(int) - wanted).mean() < 8

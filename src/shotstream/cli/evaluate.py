@@ -40,8 +40,8 @@ def evaluate(
         Path | None,
         typer.Argument(
             metavar="[CLIPS]",
-            help="Judge these films: a folder of .mp4 shots, or of such folders. The word ablations compares "
-            "a model with its teacher and with what is left when parts are taken away.",
+            help="Judge these films: a video file, a folder of shots, or of such folders. The word ablations "
+            "compares a model with its teacher and with what is left when parts are taken away.",
         ),
     ] = None,
     model: Annotated[
@@ -117,7 +117,8 @@ def evaluate(
             source = sources.from_model(pipeline, asked)
     else:
         warn_unused(options, "with stories from files")
-        tasks, used = suites.from_files(Path(suite)), tools(False)
+        tasks = suites.from_files(Path(suite))
+        used = tools(any(task.attributes for task in tasks))
         if model == DRAWN:
             raise ValueError(f"--model {DRAWN} draws held-out stories only; leave --suite out.")
         pipeline, facts = load_known(model or "mini", device)

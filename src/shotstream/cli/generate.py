@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from shotstream import __version__
 from shotstream.media.story_folder import StoryFolder
-from shotstream.story import Story
+from shotstream.story import ReferencePicture, Story, StoryWarning
 
 if TYPE_CHECKING:
     from shotstream.loading.lora import Lora
@@ -35,7 +35,13 @@ def generate(
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder; else out/<story's name>.")
     ] = None,
     model: Annotated[str, typer.Option(help="mini, a model folder, or a name on the hub.")] = "mini",
-    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the story's seed.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**53 - 1, help="Instead of the story's seed.")
+    ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PICTURE", help="Make the shots from this picture, too; may be repeated."),
+    ] = None,
     shots: Annotated[str | None, typer.Option(metavar="A-B", help="Write these shots only.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     decoder: Annotated[
@@ -63,7 +69,12 @@ def generate(
 ) -> None:
     """Generate a story: story.mp4, shots/NN.mp4, contact_sheet.png and story.json."""
     loras = name_loras(lora or [])
-    story = Story.read(story_file, loras)
+    story, notes = Story.read_with_notes(story_file, loras)
+    for note in notes:
+        console.print(f"[yellow]{escape(note)}[/yellow]")
+    if reference:
+        pictures = [ReferencePicture(picture=str(picture)) for picture in reference]
+        story = story.model_copy(update={"references": [*story.references, *pictures]})
     first, last = parse_shots(shots, len(story.shots))
     story = story.model_copy(update={"shots": story.shots[:last]})
     if seed is not None:
@@ -304,8 +315,8 @@ def show_warnings() -> Iterator[None]:
         console.print(f"[yellow]{escape(str(message))}[/yellow]")
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", PromptWarning)
-        warnings.simplefilter("always", CheckpointWarning)
+        for kind in (PromptWarning, StoryWarning, CheckpointWarning):
+            warnings.simplefilter("always", kind)
         warnings.showwarning = show
         yield
 

@@ -66,7 +66,7 @@ def chunk_jump(shots: Sequence[np.ndarray], starts: Sequence[Sequence[int]]) -> 
 
 def _drawn_again(film: Film) -> WorldStory | None:
     """The story of a film, if the world still tells it as the film's attributes say."""
-    if film.attributes is None:
+    if film.attributes is None or "split" not in film.attributes:
         return None
     told, frames = film.attributes, max(len(shot) for shot in film.shots)
     story = sample_story(told["seed"], split=told["split"], shots=len(film.shots), frames=frames)

@@ -8,18 +8,23 @@ from __future__ import annotations
 import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
+from huggingface_hub import constants
+from huggingface_hub.utils import get_session
 from torch import Tensor
 from torch.nn import functional
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel, Dinov2Model
 
 from shotstream.evaluation.frames import check_frames
 from shotstream.loading.folders import shorten
+
+_HUB_SECONDS = 5.0
+"""How long the hub is given to answer."""
 
 
 class MissingExtractorError(OSError):
@@ -110,8 +115,14 @@ class _PictureModel(ABC):
         return self._load(AutoImageProcessor, backend="pil")
 
     def _load(self, kind: Any, **options: Any) -> Any:
+        """Load a part of the model from this machine, or else from the hub if that answers."""
         try:
-            return kind.from_pretrained(self._model, local_files_only=self._local_files_only, **options)
+            try:
+                return kind.from_pretrained(self._model, local_files_only=True, **options)
+            except OSError:
+                if self._local_files_only or not _hub_answers():
+                    raise
+                return kind.from_pretrained(self._model, **options)
         except OSError as error:
             raise MissingExtractorError(
                 f"the model {self._model!r} is not here and cannot be fetched ({shorten(error)}); "
@@ -119,6 +130,18 @@ class _PictureModel(ABC):
             ) from error
         except ImportError as error:
             raise ImportError('Features need Pillow: pip install "shotstream[evaluate]"') from error
+
+
+@cache
+def _hub_answers() -> bool:
+    """Whether the hub can be reached; the libraries would try for minutes."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_HUB_SECONDS)
+    except Exception:  # of whatever library asks
+        return False
+    return True
 
 
 class DinoFeatures(_PictureModel):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from shotstream.evaluation import judged_film, suites
 from shotstream.evaluation.judged_film import Film, StreamStory, in_order
-from shotstream.evaluation.video_folder import content_key, read_folder
+from shotstream.evaluation.video_folder import content_key, read_film
 from shotstream.streaming.pipeline import ShotStreamPipeline
 
 
@@ -49,12 +49,12 @@ class HeldOut(NamedTuple):
 
 
 def from_clips(folder: Path, films: Sequence[Path]) -> Source:
-    """Take films from folders of clips."""
+    """Take films from folders of clips, or files."""
     assignments = []
     for place in films:
-        name = place.resolve().name
+        name = place.resolve().stem if place.is_file() else place.resolve().name
         key = hashlib.sha256(f"{name} {content_key(place)}".encode()).hexdigest()
-        assignments.append(Assignment(name, key, partial(read_folder, place)))
+        assignments.append(Assignment(name, key, partial(read_film, place)))
     return Source(assignments, {"clips": str(folder)})
 
 
@@ -85,6 +85,9 @@ def from_model(pipeline: ShotStreamPipeline, asked: HeldOut, telling: StreamStor
 def from_files(pipeline: ShotStreamPipeline, path: Path, tasks: Sequence[suites.Task]) -> Source:
     """Have a model tell stories from files."""
     films = [
-        Assignment(task.name, task.key, partial(judged_film.tell, pipeline, task.story)) for task in tasks
+        Assignment(
+            task.name, task.key, partial(judged_film.tell, pipeline, task.story, attributes=task.attributes)
+        )
+        for task in tasks
     ]
     return Source(films, {"suite": str(path)})

@@ -10,6 +10,7 @@ from typing import Any
 
 from shotstream.story import Shot, Story
 from shotstream.world.sampler import WorldStory, sample_story
+from shotstream.world.told_attributes import told_attributes
 
 HELD_OUT = "held-out"
 """Name of the suite of stories of the story world whose hero was never trained on."""
@@ -26,12 +27,14 @@ class Task:
     story: Story
     """Its seed is the seed of the noise."""
     world: WorldStory | None = None
-    """What is to be seen, for a story of the story world."""
+    """The same story as the world's sampler made it, if it did."""
 
     @property
     def attributes(self) -> dict[str, Any] | None:
-        """The same as plain data."""
-        return self.world and self.world.attributes()
+        """What is to be seen, for a story of the drawn world, as its sampler or its captions tell."""
+        if self.world is not None:
+            return self.world.attributes()
+        return told_attributes(self.story.setting, [shot.prompt for shot in self.story.shots])
 
     @property
     def key(self) -> str:
@@ -57,13 +60,19 @@ def held_out(
 def from_files(path: Path) -> list[Task]:
     """Read a story file, or all story files (``*.yaml``, ``*.json``) of a folder in the order of their names.
 
+    In a folder, ``attributes.json`` is passed over.
+
     Raises:
         StoryError: If a file cannot be used.
         ValueError: If there is none.
     """
     files = [path]
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml", ".json"))
+        files = sorted(
+            file
+            for file in path.iterdir()
+            if file.suffix.lower() in (".yaml", ".yml", ".json") and file.name != "attributes.json"
+        )
     elif not path.exists():
         raise ValueError(
             f"there is no suite {str(path)!r}: it is not {HELD_OUT!r}, and no file or folder is there; "

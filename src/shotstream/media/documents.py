@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import yaml
 
@@ -15,6 +17,8 @@ Location = tuple[str | int, ...]
 
 _MAX_BYTES = 256 * 1024
 _MAX_DEPTH = 20
+_MAX_SHOWN = 20
+_COMMENT = re.compile(r"[ \t]*(#[^\r\n\x85\u2028\u2029\0]*)")
 
 
 class Mistake(NamedTuple):
@@ -36,6 +40,8 @@ class Document:
     """Line of every key and list item, counted from 1."""
     mistakes: list[Mistake] = field(default_factory=list)
     """What is wrong with the file as a file: syntax, duplicate keys, unreadable values."""
+    comments: list[tuple[Location, str]] = field(default_factory=list)
+    """Comments in the line of a text without quotes, which they cut off: where, and what they say."""
 
     def line(self, location: Location) -> int | None:
         """Line of `location`, or of the nearest thing around it; None when the file is empty."""
@@ -48,13 +54,18 @@ class Document:
         self.mistakes.append(Mistake(self.line(location), sentence))
 
     def report(self) -> str:
-        """All mistakes, in the order of their lines, each as ``file:line: sentence``."""
+        """The first 20 mistakes by their lines, each as ``file:line: sentence``; then how many more."""
         ordered = sorted(self.mistakes, key=lambda mistake: mistake.line or 0)
-        places = [f"{self.path}:{line}" if line else f"{self.path}" for line, _ in ordered]
-        entries = [f"{place}: {sentence}" for place, (_, sentence) in zip(places, ordered, strict=True)]
+        entries = [self.at(line, sentence) for line, sentence in ordered[:_MAX_SHOWN]]
         if len(entries) == 1:
             return entries[0]
-        return "\n  ".join([f"{self.path} has {len(entries)} mistakes:", *entries])
+        if more := len(ordered) - len(entries):
+            entries.append(f"and {more} more.")
+        return "\n  ".join([f"{self.path} has {len(ordered)} mistakes:", *entries])
+
+    def at(self, line: int | None, sentence: str) -> str:
+        """The sentence after the file's name and the line."""
+        return f"{self.path}:{line}: {sentence}" if line else f"{self.path}: {sentence}"
 
 
 def read_document(path: Path) -> Document:
@@ -75,41 +86,77 @@ def read_document(path: Path) -> Document:
         document.mistakes.append(Mistake(None, "the file is empty."))
         return document
     document.lines[()] = node.start_mark.line + 1
+    for line, tag in loader.tags:
+        sentence = f"the tag {shortened(tag)} is not read here; remove it, and put text in quotes."
+        document.mistakes.append(Mistake(line, sentence))
     document.data = _value(node, (), loader, document)
     return document
 
 
-def did_you_mean(word: str, known: list[str]) -> str:
+def did_you_mean(word: str, known: Sequence[str]) -> str:
     """``"; did you mean 'prompt'?"``, or the list of what is known when nothing is near."""
     near = get_close_matches(word, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}."
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader without aliases (which can blow up a small file) and without bottomless nesting."""
+    """SafeLoader without aliases (which can blow up a small file), bottomless nesting, tags and guesses.
 
-    _depth = 0
+    A plain value is a number as people write it (``010`` is ten, ``1_000`` a thousand), true, false or
+    nothing. All else is text: yes, 12:30, 0x1F, 2026-01-01.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.tags: list[tuple[int, str]] = []
+        """Line and name of every tag that was written out; it is passed over."""
+        self._depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        event: Any = self.peek_event()
         if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="an alias (*)", problem_mark=self.peek_event().start_mark)
+            raise yaml.MarkedYAMLError(problem="an alias (*)", problem_mark=event.start_mark)
         if self._depth == _MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem="too deep", problem_mark=self.peek_event().start_mark)
+            raise yaml.MarkedYAMLError(problem="too deep", problem_mark=event.start_mark)
+        if event.tag is not None:
+            self.tags.append((event.start_mark.line + 1, event.tag.replace("tag:yaml.org,2002:", "!!")))
+            event.tag, event.implicit = None, _UNTAGGED.get(type(event), True)
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
 
+    def construct_number(self, node: yaml.ScalarNode) -> int:
+        """Read a whole number to base ten."""
+        return int(node.value.replace("_", ""))
+
+
+_UNTAGGED = {yaml.ScalarEvent: (True, False)}
+_NUMBER_STARTS = list("-+.0123456789")
+for _tag, _pattern, _starts in (
+    ("null", r"(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"[-+]?(?:[0-9]+|[0-9]{1,3}(?:_[0-9]{3})+)$", _NUMBER_STARTS),
+    (
+        "float",
+        r"[-+]?(?:[0-9]+(?:[.][0-9]*)?(?:[eE][-+]?[0-9]+)?|[.][0-9]+(?:[eE][-+]?[0-9]+)?|[.](?:inf|Inf|INF))$"
+        r"|[.](?:nan|NaN|NAN)$",
+        _NUMBER_STARTS,
+    ),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _starts)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
+
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper that puts in quotes what `_Loader` would take for something else than text."""
+    """SafeDumper that puts in quotes what `_Loader` or a reader of YAML 1.1 would not take for text."""
 
 
-# YAML 1.1 takes 1e3 for text; JSON and people mean a number.
-for _kind in (_Loader, _Dumper):
-    _kind.add_implicit_resolver(
-        "tag:yaml.org,2002:float", re.compile(r"-?[0-9]+([.][0-9]+)?[eE][-+]?[0-9]+$"), list("-0123456789")
-    )
+for _first, _resolvers in _Loader.yaml_implicit_resolvers.items():
+    for _tag, _pattern in _resolvers:
+        _Dumper.add_implicit_resolver(_tag, _pattern, [_first])
 
 
 def as_yaml(data: Any) -> str:
@@ -134,16 +181,30 @@ def _read_text(document: Document) -> str:
     if raw is None:
         sentence = f"the file is larger than {_MAX_BYTES // 1024} KiB; is it the right one?"
         document.mistakes.append(Mistake(None, sentence))
-    elif b"\0" in raw:
-        document.mistakes.append(
-            Mistake(None, "this is not text but a binary file; give a YAML or JSON file.")
-        )
     else:
         return _decode(raw, document)
     return ""
 
 
 def _decode(raw: bytes, document: Document) -> str:
+    if raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        document.mistakes.append(Mistake(None, "the file is UTF-32; save it with the encoding UTF-8."))
+        return ""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return raw.decode("utf-16")
+        except UnicodeDecodeError:
+            document.mistakes.append(
+                Mistake(None, "the file is damaged UTF-16; save it with the encoding UTF-8.")
+            )
+            return ""
+    if b"\0" in raw:
+        sentence = (
+            "this is not text but a binary file, or UTF-16 without its mark; give a YAML or JSON file in the "
+            "encoding UTF-8."
+        )
+        document.mistakes.append(Mistake(None, sentence))
+        return ""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -160,6 +221,9 @@ def _value(node: yaml.Node, location: Location, loader: _Loader, document: Docum
         for index, item in enumerate(node.value):
             document.lines[(*location, index)] = item.start_mark.line + 1
         return [_value(item, (*location, index), loader, document) for index, item in enumerate(node.value)]
+    assert isinstance(node, yaml.ScalarNode)
+    if node.style is None and (comment := _comment_after(node)):
+        document.comments.append((location, comment))
     try:
         return _checked(loader.construct_object(node))
     except (ValueError, OverflowError, yaml.YAMLError):
@@ -167,6 +231,13 @@ def _value(node: yaml.Node, location: Location, loader: _Loader, document: Docum
             location, f"{shortened(node.value)} cannot be read; if it is text, put it in quotes."
         )
         return node.value
+
+
+def _comment_after(node: yaml.ScalarNode) -> str:
+    """The comment in the line in which a plain value ends, with its ``#``; empty without one."""
+    mark = node.end_mark
+    found = _COMMENT.match(mark.buffer, mark.pointer) if mark.buffer else None
+    return found[1].rstrip() if found else ""
 
 
 def _mapping(
@@ -225,7 +296,8 @@ def _syntax_mistake(error: yaml.YAMLError, text: str) -> Mistake:
         "mapping values": 'a second ": " in one line; put text that contains ": " in quotes',
         "found character '\\t'": "the line is indented with a tab; use spaces",
         "found unexpected end of stream": "this quote is never closed; add the closing quote",
-        "'<stream end>'": "this bracket is never closed; add the closing one",
+        "'<stream end>'": "this bracket is never closed; add the closing one, or put text with # in quotes, "
+        "as that begins a comment",
         "but found another document": "a second document (---) starts here; a file holds one story",
     }
     known = [sentence for part, sentence in remedies.items() if part in problem]

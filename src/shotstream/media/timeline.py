@@ -1,13 +1,17 @@
-"""A story for editing programs: an OpenTimelineIO timeline and subtitles of the prompts."""
+"""A story for editing programs: timelines (OpenTimelineIO, EDL, XML) and subtitles of the prompts."""
 
 from __future__ import annotations
 
+import math
 import textwrap
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
+_EDIT_RATES = (24.0, 30.0, 25.0, 48.0, 50.0, 60.0)
+_MOST_EVENTS = 999
 _LINE_CHARACTERS = 42
 
 
@@ -35,12 +39,21 @@ class _Span(NamedTuple):
     text: str
 
 
+def edit_rate(fps: float) -> float:
+    """The rate of a timeline of clips of `fps`, in frames per second: one that editing programs know.
+
+    It is the first of 24, 30, 25, 48, 50 and 60 that is a multiple of `fps`, so that every frame of a clip
+    begins where one of the timeline does. Where none is, it is 24, and times are rounded to its frames.
+    """
+    return next((rate for rate in _EDIT_RATES if (rate / fps).is_integer()), _EDIT_RATES[0])
+
+
 def timeline(name: str, fps: float, shots: Sequence[TimelineShot]) -> str:
     """Write a film as an OpenTimelineIO file: one video track, a clip per shot, a marker per redirect.
 
     Args:
         name: What an editing program shows as the name.
-        fps: Frames per second of every clip.
+        fps: Frames per second of every clip; the timeline has those of `edit_rate`.
         shots: In the order of the film.
 
     Returns:
@@ -50,11 +63,47 @@ def timeline(name: str, fps: float, shots: Sequence[TimelineShot]) -> str:
     Raises:
         ImportError: If OpenTimelineIO is not installed.
     """
-    schema = _opentimelineio().schema
-    clips = [_clip(number, shot, fps) for number, shot in enumerate(shots, start=1)]
-    film = schema.Timeline(name)
-    film.tracks.append(schema.Track("Shots", children=clips, kind=schema.TrackKind.Video))
-    return _opentimelineio().adapters.write_to_string(film, "otio_json")
+    return _opentimelineio().adapters.write_to_string(_film(name, fps, shots, fps), "otio_json")
+
+
+def edit_decision_list(name: str, fps: float, shots: Sequence[TimelineShot]) -> str:
+    """Write a film as an edit decision list (CMX 3600), in ASCII, as old programs read no other text.
+
+    Args:
+        name: What an editing program shows as the name.
+        fps: Frames per second of every clip; the list counts in those of `edit_rate`.
+        shots: In the order of the film, 999 at most.
+
+    Raises:
+        ImportError: If OpenTimelineIO or its adapter is not installed.
+        ValueError: If there are more shots than such a list can number.
+    """
+    if len(shots) > _MOST_EVENTS:
+        raise ValueError(
+            f"an edit decision list has {_MOST_EVENTS} events at most, and the film has {len(shots)} shots; "
+            "take the timeline as OTIO or XML"
+        )
+    rate = edit_rate(fps)
+    film = _film(_ascii(name) or "Film", fps, shots, rate)
+    for clip in film.find_clips():
+        clip.metadata["cmx_3600"] = {"reel": PurePath(clip.media_reference.target_url).stem}
+        for marker in clip.markers:
+            marker.name = _ascii(marker.name)
+    return _written(film, "cmx_3600", rate=rate)
+
+
+def final_cut_xml(name: str, fps: float, shots: Sequence[TimelineShot]) -> str:
+    """Write a film as an XML file of Final Cut Pro 7, which most editing programs read.
+
+    Args:
+        name: What an editing program shows as the name.
+        fps: Frames per second of every clip; the sequence has those of `edit_rate`.
+        shots: In the order of the film.
+
+    Raises:
+        ImportError: If OpenTimelineIO or its adapter is not installed.
+    """
+    return _written(_film(name, fps, shots, edit_rate(fps)), "fcp_xml")
 
 
 def subtitles(fps: float, shots: Sequence[TimelineShot]) -> str:
@@ -79,24 +128,43 @@ def subtitles(fps: float, shots: Sequence[TimelineShot]) -> str:
     return "\n".join(captions)
 
 
-def _clip(number: int, shot: TimelineShot, fps: float) -> Any:
-    schema = _opentimelineio().schema
+def _film(name: str, fps: float, shots: Sequence[TimelineShot], media_rate: float) -> Any:
+    """The film as an OTIO timeline; the lengths of media files are counted in frames of `media_rate`."""
+    schema, rate = _opentimelineio().schema, edit_rate(fps)
+    clips, start, made = [], 0, 0
+    for number, shot in enumerate(shots, start=1):
+        made += shot.frames
+        room = math.floor(shot.frames * rate / fps)
+        frames = max(1, min(round(made * rate / fps) - start, room))
+        clips.append(_clip(number, shot, frames, fps, media_rate))
+        start += frames
+    film = schema.Timeline(name)
+    film.tracks.append(schema.Track("Shots", children=clips, kind=schema.TrackKind.Video))
+    return film
+
+
+def _clip(number: int, shot: TimelineShot, frames: int, fps: float, media_rate: float) -> Any:
+    """The clip of a shot, so many frames long on the timeline."""
+    schema, rate = _opentimelineio().schema, edit_rate(fps)
     spans = list(_spans(shot))
     told = {
         "prompt": shot.prompts[0][1],
         "prompts": [{"frame": span.start, "text": span.text} for span in spans],
         "seed": shot.seed,
         "take": shot.take,
+        "fps": fps,
     }
-    whole = _range(0, shot.frames, fps)
+    media = _range(0, math.floor(shot.frames * media_rate / fps), media_rate)
     return schema.Clip(
         f"Shot {number}",
-        media_reference=schema.ExternalReference(shot.clip, available_range=whole),
-        source_range=whole,
+        media_reference=schema.ExternalReference(shot.clip, available_range=media),
+        source_range=_range(0, frames, rate),
         metadata={"shotstream": told},
         markers=[
             schema.Marker(
-                span.text, _range(span.start, 1, fps), metadata={"shotstream": {"prompt": span.text}}
+                span.text,
+                _range(min(round(span.start * rate / fps), frames - 1), 1, rate),
+                metadata={"shotstream": {"prompt": span.text}},
             )
             for span in spans[1:]
         ],
@@ -127,6 +195,21 @@ def _clock(seconds: float) -> str:
     milliseconds = round(seconds * 1000)
     minutes, rest = divmod(milliseconds, 60_000)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d},{rest % 1000:03d}"
+
+
+def _ascii(text: str) -> str:
+    """The text without accents and what has no letter in ASCII."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return " ".join(plain.split())
+
+
+def _written(film: Any, adapter: str, **options: Any) -> str:
+    otio = _opentimelineio()
+    if adapter not in otio.adapters.available_adapter_names():
+        raise ImportError(
+            f'Timelines of this kind ({adapter}) need an adapter: pip install "shotstream[serve]"'
+        )
+    return otio.adapters.write_to_string(film, adapter, **options)
 
 
 def _opentimelineio() -> Any:

@@ -157,7 +157,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, scale: int
 
 
 def read_video(path: Path) -> tuple[np.ndarray, float]:
-    """Read all frames of a video file into memory.
+    """Read all frames of a video file into memory, turned as the file says that they are to be shown.
 
     Returns:
         Frames ``uint8 [T, H, W, 3]``, and how many of them are shown per second.
@@ -170,13 +170,18 @@ def read_video(path: Path) -> tuple[np.ndarray, float]:
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+            frames = [_upright(frame) for frame in container.decode(stream)]
             rate = stream.average_rate or stream.guessed_rate
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(f"{path} cannot be read as a video ({error}); check it, or make it anew.") from error
     if not frames or not rate:
         raise ValueError(f"{path} is a video without frames or without a frame rate; make it anew.")
     return np.stack(frames), float(rate)
+
+
+def _upright(frame: Any) -> np.ndarray:
+    """A decoded frame, uint8 ``[H, W, 3]``, turned by its rotation (degrees against the clock)."""
+    return np.rot90(frame.to_ndarray(format="rgb24"), k=round(frame.rotation / 90) % 4)
 
 
 def check_frame(frame: np.ndarray) -> None:

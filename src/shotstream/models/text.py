@@ -22,6 +22,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from shotstream.media.plain_text import drop_unseen
+
 try:
     import ftfy
 except ImportError:
@@ -143,10 +145,13 @@ class CaptionEncoder(CaptionTokenizer):
 
 
 def clean_caption(caption: str) -> str:
-    """Repair broken encodings (when ftfy is installed) and HTML entities, and collapse white space."""
+    """Repair broken encodings (when ftfy is installed) and HTML entities, and collapse white space.
+
+    Characters that nobody sees are left out: a soft hyphen in a word does not make another word of it.
+    """
     if ftfy is not None:
         caption = ftfy.fix_text(caption)
-    caption = html.unescape(html.unescape(caption))
+    caption = drop_unseen(html.unescape(html.unescape(caption)))
     return re.sub(r"\s+", " ", caption).strip()
 
 

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+
+from shotstream.media.pictures import prepare_image
 
 Selection = Callable[[Sequence[int], int], list[tuple[int, int]]]
 """A rule ``(frames of each earlier shot, budget) -> [(shot, frame in the shot), ...]``, in story order."""
@@ -41,6 +44,15 @@ def select_frames(shot_frames: Sequence[int], budget: int) -> list[tuple[int, in
     return chosen
 
 
+class FrameKey(NamedTuple):
+    """Which frame of which take; all count from 0."""
+
+    shot: int
+    take: int
+    frame: int
+    """Its number in the shot; negative for a picture that the user brought."""
+
+
 @dataclass(eq=False)
 class ContextFrame:
     """A picture that a later shot may be made from."""
@@ -64,9 +76,29 @@ class ContextFrame:
         return self.shot, self.frame
 
     @property
+    def take_key(self) -> FrameKey:
+        """Its place, with the take."""
+        return FrameKey(self.shot, self.take, self.frame)
+
+    @property
     def is_reference(self) -> bool:
         """Whether the user brought it."""
         return self.frame < 0
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self  # nobody writes to a picture
+
+
+@dataclass(frozen=True)
+class MadeFrom:
+    """What a take was made from."""
+
+    context: tuple[FrameKey, ...]
+    """Its context frames, in story order."""
+    pins: tuple[FrameKey, ...]
+    """Those of all frames that were pinned then, references left out."""
+    references: tuple[ContextFrame, ...]
+    """The user's pictures that were pinned then, in the order of their numbers (-1, -2, ...)."""
 
 
 class ContextFrames:
@@ -96,6 +128,8 @@ class ContextFrames:
         """What selection can still ask for, in story order."""
         self.pins: list[ContextFrame] = []
         """What every later shot is made from, in story order; references come first."""
+        self.given: dict[int, list[ContextFrame]] = {}
+        """Frames that a shot is made from instead of pins and rule, by its number; see `choose`."""
 
     def remember(
         self,
@@ -127,7 +161,16 @@ class ContextFrames:
 
     def choose(self, shot: int) -> list[ContextFrame]:
         """The frames that `shot` is made from, in story order: pins first, then the rule, `budget` in all."""
-        return self._choose(shot, self._nearest)
+        return self.given[shot] if shot in self.given else self._choose(shot, self._nearest)
+
+    def made_from(self, shot: int) -> MadeFrom:
+        """What a take of `shot` that is opened now is made from."""
+        pins = sorted(self.pins, key=lambda pin: (-pin.frame if pin.is_reference else 0, pin.key))
+        return MadeFrom(
+            tuple(frame.take_key for frame in self.choose(shot)),
+            tuple(pin.take_key for pin in pins if not pin.is_reference),
+            tuple(pin for pin in pins if pin.is_reference),
+        )
 
     def foresee(
         self, shot: int, frames: int, picture: Callable[[int], ContextFrame | None]
@@ -202,7 +245,7 @@ class ContextFrames:
         """Return a copy that changes independently; the pictures are shared."""
         twin = copy(self)
         twin.shot_frames, twin.left_out = list(self.shot_frames), set(self.left_out)
-        twin.frames, twin.pins = list(self.frames), list(self.pins)
+        twin.frames, twin.pins, twin.given = list(self.frames), list(self.pins), dict(self.given)
         return twin
 
     def branch(self, shots: int) -> ContextFrames:
@@ -247,18 +290,23 @@ class ContextFrames:
 
 
 def fit_picture(picture: Image.Image | np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale and crop a user's picture around its middle to uint8 ``[height, width, 3]``.
+    """Prepare a user's picture (`prepare_image`), and scale and crop it around its middle.
+
+    Returns:
+        The picture, uint8 ``[height, width, 3]``.
 
     Raises:
-        ValueError: If it is an array that is not uint8 ``[H, W, 3]``.
+        ValueError: If it is an array that is not uint8 ``[H, W, 3]``, or an image without levels of colours.
     """
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise ValueError(
                 f"a picture of {picture.dtype} {list(picture.shape)} cannot be used; give uint8 [H, W, 3]"
             )
-        picture = Image.fromarray(picture)
-    return np.array(ImageOps.fit(picture.convert("RGB"), (width, height), Image.Resampling.LANCZOS))
+    else:
+        picture = prepare_image(picture).pixels
+    image = Image.fromarray(picture)
+    return np.array(ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS))
 
 
 def _story_order(frame: ContextFrame) -> tuple[int, int]:

@@ -23,6 +23,9 @@ from shotstream.streaming.adapters import Adapters, AdapterUse
 from shotstream.streaming.rollout import ShotRollout
 from shotstream.streaming.timing import ShotTiming
 
+MOST_PICTURE_BYTES = 4 * 2**30
+"""A running shot keeps its frames until the cut; this bounds them (2 minutes at 480x832, 16 fps: 2.3e9)."""
+
 
 class StoryModel(CaptionedPipeline):
     """The networks of a model as a diffusers pipeline, and what sessions ask of them.
@@ -125,6 +128,38 @@ class StoryModel(CaptionedPipeline):
         _, rows, columns = self.transformer.config["patch_size"]
         _, latent_height, latent_width = self.latent_shape(height, width)
         return (latent_height // rows) * (latent_width // columns)
+
+    def shot_chunks(
+        self, seconds: float | None, chunks: int | None, size: tuple[int, int], *, after: int = 0
+    ) -> int:
+        """Length in chunks of a shot, or of what is added to `after` chunks.
+
+        Args:
+            seconds: Wanted length, rounded up to whole chunks.
+            chunks: Wanted length in chunks; without both, as long as trained.
+            size: Picture height and width in pixels.
+            after: Chunks that the shot has already.
+
+        Raises:
+            ValueError: If it is impossible.
+        """
+        timing = self.timing
+        if seconds is not None and chunks is not None:
+            raise ValueError("give the length of a shot either in seconds or in chunks")
+        if seconds is not None:
+            chunks = timing.chunks(seconds, after=after)
+        if chunks is None:
+            chunks = int(self.transformer.config["window_chunks"])
+        if chunks < 1:
+            raise ValueError(f"a shot of {chunks} chunks shows nothing; give at least 1")
+        total = after + chunks
+        most = MOST_PICTURE_BYTES // (size[0] * size[1] * 3)
+        if timing.frames(total) > most:
+            raise ValueError(
+                f"a shot of {timing.seconds(total):.0f} seconds is too long to be kept until its cut; "
+                f"cut after {most / timing.fps:.0f} seconds at most"
+            )
+        return chunks
 
     def new_cache(self, height: int, width: int) -> DualCache:
         """Allocate keys and values for pictures of a size in pixels.

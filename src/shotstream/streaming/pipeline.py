@@ -16,6 +16,7 @@ from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import Selection, select_frames
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.output import StoryOutput, gather
+from shotstream.streaming.scripted import ScriptedStory
 from shotstream.streaming.session import StorySession
 
 
@@ -203,9 +204,9 @@ class ShotStreamPipeline(StoryModel):
             seed: Instead of the story's seed.
             shots: (first, last) shot to yield, from 0 and both included. Shots before are made too, because
                 later ones remember them, but not yielded; shots after are not made.
-            height: Picture height in pixels; the trained one if None.
-            width: Picture width in pixels; the trained one if None.
-            select: The rule by which remembered frames are chosen.
+            height: Picture height in pixels; the story's if None, or else the trained one.
+            width: Picture width in pixels, likewise.
+            select: The rule by which remembered frames are chosen, where the story does not say which.
             decoder: "full", or "tiny" for frames of the tiny decoder; see `Chunk.full_frames`.
 
         Raises:
@@ -213,8 +214,10 @@ class ShotStreamPipeline(StoryModel):
         """
         self.check_inputs(story, shots, height, width)
         seed = story.seed if seed is None else seed
+        height, width = height or story.height, width or story.width
         session = self.open(story.setting, seed, height, width, select=select, decoder=decoder)
-        return self._stream(session, story, shots)
+        first, last = shots or (0, len(story.shots) - 1)
+        return self._stream(ScriptedStory(session, story, last), first)
 
     @torch.no_grad()
     def __call__(
@@ -233,8 +236,8 @@ class ShotStreamPipeline(StoryModel):
         Args:
             story: The story.
             seed: Instead of the story's seed.
-            height: Picture height in pixels; the trained one if None.
-            width: Picture width in pixels; the trained one if None.
+            height: Picture height in pixels; the story's if None, or else the trained one.
+            width: Picture width in pixels, likewise.
             generator: Its initial seed is used as `seed`.
             output_type: "np" (float in [0, 1]), "pt" or "pil", as in diffusers.
             callback_on_step_end: Called as ``(pipeline, n, 0, {"latents": ...})`` after the n-th chunk, which
@@ -311,15 +314,11 @@ class ShotStreamPipeline(StoryModel):
             )
         for _, mistake in story.lora_mistakes(self.adapters.names):
             raise ValueError(mistake)
-        self.picture_size(height, width)
+        self.picture_size(height or story.height, width or story.width)
 
-    def _stream(self, session: StorySession, story: Story, shots: tuple[int, int] | None) -> Iterator[Chunk]:
-        first, last = shots or (0, len(story.shots) - 1)
+    def _stream(self, script: ScriptedStory, first: int) -> Iterator[Chunk]:
         if self.text_encoder is None:
-            told = enumerate(story.shots[: last + 1])
-            self._embed_all([self.caption(story.setting, number, shot.prompt) for number, shot in told])
-        for number, shot in enumerate(story.shots[: last + 1]):
-            length, lora = {"seconds": shot.seconds, "chunks": shot.chunks}, story.lora_of(shot)
-            for chunk in session.shoot(shot.prompt, **length, seed=shot.seed, lora=lora):
-                if number >= first:
-                    yield chunk
+            self._embed_all(script.captions)
+        for chunk in script.tell():
+            if chunk.shot >= first:
+                yield chunk

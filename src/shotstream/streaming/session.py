@@ -25,9 +25,6 @@ from shotstream.streaming.model import StoryModel
 from shotstream.streaming.shot_generator import ShotGenerator
 from shotstream.streaming.take import SessionSnapshot, Take, TakeRecord, TakeState
 
-MOST_PICTURE_BYTES = 4 * 2**30
-"""A running shot keeps its frames until the cut; this bounds them (2 minutes at 480x832, 16 fps: 2.3e9)."""
-
 
 class PromptWarning(UserWarning):
     """A prompt has words that the model does not know, or is too long to be read; it is told all the same."""
@@ -80,6 +77,8 @@ class StorySession:
         self.decoder = decoder
         self.script: list[TakeRecord] = []
         """The shots so far, each as the take that stands for it: the newest, or one that was chosen."""
+        self.takes: dict[tuple[int, int], TakeRecord] = {}
+        """Every take that was made, by (shot, take)."""
         self.context = ContextFrames(pipeline.transformer.config["context_frames"], history_shots, select)
         self._generator = ShotGenerator(pipeline, height, width, decoder)
         self._take: Take | None = None
@@ -151,8 +150,6 @@ class StorySession:
 
         Args:
             prompt: As for `cut`, like `seconds` and `chunks`.
-            seconds: Its length.
-            chunks: Its length in chunks.
             shot: Its number, from 0; the next one if None.
 
         Returns:
@@ -190,12 +187,13 @@ class StorySession:
             self._look_ahead()
             return None
         assert take.recalled is None, "a take that was over goes on"
-        self._generator.prepare(
-            take, self.setting, [] if take.rollout else self.context.choose(take.record.shot)
-        )
+        remembered = [] if take.rollout else self.context.choose(take.record.shot)
+        if take.rollout is None:
+            take.record.made_from = self.context.made_from(take.record.shot)
+        self._generator.prepare(take, self.setting, remembered)
         chunk = self._generator.show(take, self._generator.denoise(take) if known is None else known)
         take.add(chunk)
-        self.script[chunk.shot : chunk.shot + 1] = [take.record]
+        self._note(take.record)
         if chunk.last and not take.pending:
             self._look_ahead()
         elif self._generator.encodes_ahead:
@@ -217,9 +215,10 @@ class StorySession:
         take = self._running_take()
         assert not take.complete
         assert take.rollout is None
-        shot = take.record.shot
-        take.recall(self._frame_prompts(take.record, take.record.chunks), picture)
-        self.script[shot : shot + 1] = [take.record]
+        if not take.record.chunks:
+            take.record.made_from = self.context.made_from(take.record.shot)
+        take.recall(take.record.frame_prompts(self.pipeline.timing, take.record.chunks), picture)
+        self._note(take.record)
 
     def decode(self, latents: Iterable[Tensor]) -> list[np.ndarray]:
         """Make the frames of a take once more, as they were remembered.
@@ -259,6 +258,7 @@ class StorySession:
         seed: int | None = None,
         prompt: str | None = None,
         take: int | None = None,
+        chunks: int | None = None,
         lora: Sequence[str] | None = None,
     ) -> Iterator[Chunk]:
         """Make a shot anew and yield its chunks; the other shots stay as they are.
@@ -269,11 +269,13 @@ class StorySession:
             shot: Its number, from 0.
             seed: Seed of the new take; the one of the former take if None (its noise differs all the same).
             prompt: What happens in it; None repeats what the former take was told, redirections included.
-            take: Number of the new take; None for the one after the former take's.
+            take: Number of the new take; None for the one after the newest.
+            chunks: Its length in chunks; the former take's if None.
             lora: LoRAs that it is made with, ``NAME`` or ``NAME:SCALE``; the former take's if None.
 
         Raises:
-            ValueError: If there is no such shot, its context is no longer kept, or a LoRA is not loaded.
+            ValueError: If there is no such shot, its context is no longer kept, the length is impossible, or
+                a LoRA is not loaded.
         """
         if prompt is not None:
             self._check_prompt(prompt, shot)
@@ -282,10 +284,13 @@ class StorySession:
         adapters = self._choose_adapters(lora, former.adapters)
         running = self._take if self._take and self._take.record is former else None
         length = running.length_chunks if running else former.chunks
+        if chunks is not None:
+            length = self.length_chunks(None, chunks)
+        newest = max([former.take, *(number for place, number in self.takes if place == shot)])
         self._close_take()
         record = TakeRecord(
             shot,
-            former.take + 1 if take is None else take,
+            newest + 1 if take is None else take,
             former.seed if seed is None else seed,
             list(former.prompts) if prompt is None else [(0, prompt)],
             adapters=adapters,
@@ -304,13 +309,13 @@ class StorySession:
             ValueError: If there is no such shot, or its context is no longer kept.
         """
         self.context.check_kept(record.shot, len(self.script))
-        context, chunks = self.context.copy(), range(record.chunks)
-        prompts = [prompt for chunk in chunks for prompt in self._frame_prompts(record, chunk)]
+        context, timing = self.context.copy(), self.pipeline.timing
+        prompts = [prompt for chunk in range(record.chunks) for prompt in record.frame_prompts(timing, chunk)]
         context.remember(record.shot, record.take, prompts, picture)
         if self._take and self._take.record is self.script[record.shot]:
             self._take = None
         self.context = context
-        self.script[record.shot] = deepcopy(record)
+        self._note(deepcopy(record))
 
     def leave_out(self, shot: int) -> None:
         """Let later shots be made as if this one were not there; `choose` or a retake bring it back.
@@ -392,6 +397,7 @@ class StorySession:
         )
         branch.context = self.context.branch(at + 1)
         branch.script = deepcopy(self.script[: at + 1])
+        branch.takes = {place: deepcopy(take) for place, take in self.takes.items() if place[0] <= at}
         return branch
 
     def snapshot(self) -> SessionSnapshot:
@@ -404,6 +410,7 @@ class StorySession:
             deepcopy(self.script),
             self.context.copy(),
             TakeState.of(self._take) if self._take else None,
+            deepcopy(self.takes),
         )
 
     def restore(self, snapshot: SessionSnapshot) -> None:
@@ -416,11 +423,11 @@ class StorySession:
         self._drop_take()
         take = self._generator.restore(snapshot.take, snapshot.setting) if snapshot.take else None
         self.setting, self.seed = snapshot.setting, snapshot.seed
-        self.script = deepcopy(snapshot.script)
+        self.script, self.takes = deepcopy(snapshot.script), deepcopy(snapshot.takes)
         self.context = snapshot.context.copy()
         self._take = take
         if take and take.record.chunks:
-            self.script[take.record.shot] = take.record
+            self._note(take.record)
 
     def close(self) -> None:
         """End the story and stop what goes on in the background, without waiting for it.
@@ -435,6 +442,11 @@ class StorySession:
         self._close_take()
 
     # ---- the open take ----
+
+    def _note(self, record: TakeRecord) -> None:
+        """Let a take stand for its shot."""
+        self.script[record.shot : record.shot + 1] = [record]
+        self.takes[record.shot, record.take] = record
 
     def _close_take(self) -> None:
         self._remember_take()
@@ -466,11 +478,6 @@ class StorySession:
         frames = self.pipeline.timing.frames(take.length_chunks)
         self._generator.stills.request(take.look_ahead(self.context, frames))
 
-    def _frame_prompts(self, record: TakeRecord, chunk: int) -> list[str]:
-        """The prompt of every frame of a chunk."""
-        timing = self.pipeline.timing
-        return [record.prompt_at(chunk)] * (timing.frames(chunk + 1) - timing.first_frame(chunk))
-
     def _running_take(self) -> Take:
         if self._take is None:
             raise ValueError("no shot is running; open one with shoot() or cut() first")
@@ -484,23 +491,7 @@ class StorySession:
         Raises:
             ValueError: If it is impossible.
         """
-        timing = self.pipeline.timing
-        if seconds is not None and chunks is not None:
-            raise ValueError("give the length of a shot either in seconds or in chunks")
-        if seconds is not None:
-            chunks = timing.chunks(seconds, after=after)
-        if chunks is None:
-            chunks = int(self.pipeline.transformer.config["window_chunks"])
-        if chunks < 1:
-            raise ValueError(f"a shot of {chunks} chunks shows nothing; give at least 1")
-        total = after + chunks
-        most = MOST_PICTURE_BYTES // (self.height * self.width * 3)
-        if timing.frames(total) > most:
-            raise ValueError(
-                f"a shot of {timing.seconds(total):.0f} seconds is too long to be kept until its cut; "
-                f"cut after {most / timing.fps:.0f} seconds at most"
-            )
-        return chunks
+        return self.pipeline.shot_chunks(seconds, chunks, (self.height, self.width), after=after)
 
     def _choose_adapters(
         self, lora: Sequence[str] | None, otherwise: tuple[AdapterUse, ...]

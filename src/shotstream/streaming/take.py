@@ -12,8 +12,9 @@ from torch import Tensor
 from shotstream.models.autoencoder import StreamingDecoder
 from shotstream.streaming.adapters import AdapterUse
 from shotstream.streaming.chunk import Chunk, FullFramesError
-from shotstream.streaming.context_frames import ContextFrame, ContextFrames
+from shotstream.streaming.context_frames import ContextFrame, ContextFrames, MadeFrom
 from shotstream.streaming.rollout import RolloutState, ShotRollout
+from shotstream.streaming.timing import ShotTiming
 
 
 @dataclass
@@ -32,6 +33,8 @@ class TakeRecord:
     """Chunks made so far."""
     adapters: tuple[AdapterUse, ...] = ()
     """The LoRAs it is made with."""
+    made_from: MadeFrom | None = None
+    """What it was made from; None before its first chunk."""
 
     @property
     def prompt(self) -> str:
@@ -41,6 +44,10 @@ class TakeRecord:
     def prompt_at(self, chunk: int) -> str:
         """The prompt that `chunk` is made under."""
         return [prompt for first, prompt in self.prompts if first <= chunk][-1]
+
+    def frame_prompts(self, timing: ShotTiming, chunk: int) -> list[str]:
+        """The prompt of every frame of a chunk."""
+        return [self.prompt_at(chunk)] * (timing.frames(chunk + 1) - timing.first_frame(chunk))
 
     def direct(self, prompt: str) -> None:
         """Give another prompt from the next chunk on."""
@@ -193,6 +200,7 @@ class SessionSnapshot:
     script: list[TakeRecord]
     context: ContextFrames
     take: TakeState | None
+    takes: dict[tuple[int, int], TakeRecord] = field(default_factory=dict)
 
     def check_fits(self, size: tuple[int, int], decoder: str) -> None:
         """Complain if a session of pictures of `size`, shown by `decoder`, cannot go on from here.

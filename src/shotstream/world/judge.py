@@ -64,8 +64,8 @@ QUESTIONS: Questions = {
 def true_answers(attributes: dict[str, Any], shot: int) -> dict[str, str]:
     """What is to be seen in a shot (from 0) of a story, from `WorldStory.attributes()`.
 
-    Stories written down before there were weather, feelings and props have a clear sky, and calm heroes with
-    empty hands.
+    What captions leave open has no answer (None). Stories written down before there were weather, feelings
+    and props have a clear sky, and calm heroes with empty hands.
     """
     story, told = attributes, attributes["shots"][shot]
     answers = {
@@ -174,7 +174,7 @@ class Judge(ModelMixin, ConfigMixin):
         ]
 
 
-def can_answer(questions: Questions, question: str, truth: str) -> bool:
+def can_answer(questions: Questions, question: str, truth: str | None) -> bool:
     """Whether a judge of these questions knows the question, and the true answer as a possible one."""
     return truth in questions.get(question, ())
 

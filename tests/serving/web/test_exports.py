@@ -58,7 +58,17 @@ def test_the_timeline_is_read_by_opentimelineio(client: httpx.Client, told: str)
     timeline = opentimelineio.adapters.read_from_string(text, "otio_json")
     clips = list(timeline.find_clips())
     lengths = [clip.duration().to_frames() for clip in clips]
-    assert lengths == [card["frames"] for card in cards(client, told)]
+    assert lengths == [card["frames"] * 3 for card in cards(client, told)], (
+        "24 frames per second instead of 8"
+    )
+
+
+@pytest.mark.parametrize(("suffix", "adapter"), [("edl", "cmx_3600"), ("xml", "fcp_xml")])
+def test_other_timelines_are_read_too(client: httpx.Client, told: str, suffix: str, adapter: str) -> None:
+    text = fetch(client, told, f"timeline.{suffix}").text
+    read = opentimelineio.adapters.read_from_string(text, adapter)
+    lengths = [clip.duration().to_frames() for clip in read.find_clips()]
+    assert lengths == [card["frames"] * 3 for card in cards(client, told)]
 
 
 def test_the_zip_has_the_clips_that_its_timeline_names(client: httpx.Client, told: str) -> None:
@@ -68,7 +78,10 @@ def test_the_zip_has_the_clips_that_its_timeline_names(client: httpx.Client, tol
     for clip, card in zip(timeline.find_clips(), cards(client, told), strict=True):
         film = archive.read(clip.media_reference.target_url)
         assert len(frames_of(film)) == card["frames"]
-    assert set(archive.namelist()) == {"001.mp4", "002.mp4", "timeline.otio", "subtitles.srt"}
+    assert set(archive.namelist()) == {
+        *("001.mp4", "002.mp4", "subtitles.srt"),
+        *("timeline.otio", "timeline.edl", "timeline.xml"),
+    }
 
 
 def test_the_subtitles_follow_one_another(client: httpx.Client, told: str) -> None:
@@ -81,19 +94,36 @@ def test_the_subtitles_follow_one_another(client: httpx.Client, told: str) -> No
 def test_the_story_file_tells_the_same_frames_again(
     client: httpx.Client, server: Server, told: str, tmp_path
 ) -> None:
-    """From the film's own seeds, in another story."""
+    """From the film's own seeds and takes, in another story."""
     file = tmp_path / "story.yaml"
     file.write_bytes(fetch(client, told, "story.yaml").content)
     script = Story.read(file)
-    assert [shot.prompt for shot in script.shots] == ["the fox runs", "the fox sleeps"]
+    assert [(shot.prompt, shot.take) for shot in script.shots] == [("the fox runs", 0), ("the fox sleeps", 1)]
     again = client.post("/api/films", content=file.read_bytes(), headers={"content-type": "text/yaml"})
     seen, wanted = (
         frames_of(again.raise_for_status().content),
         frames_of(fetch(client, told, "film.mp4").content),
     )
-    first = cards(client, told)[0]["frames"]
-    assert np.array_equal(seen[:first], wanted[:first])
-    assert len(seen) == len(wanted)
+    assert np.array_equal(seen, wanted)
+
+
+def test_the_story_zip_has_the_pictures_that_its_file_names(client: httpx.Client) -> None:
+    told = client.post("/api/stories", json={"setting": "a fox"}).json()["story"]
+    picture = BytesIO()
+    Image.new("RGB", (20, 20), "orange").save(picture, "PNG")
+    upload = client.post("/api/uploads", content=picture.getvalue()).json()["upload"]
+    path = f"/api/stories/{told}/commands"
+    client.post(path, json={"type": "reference", "id": "r", "upload": upload}).raise_for_status()
+    client.post(path, json={"type": "shoot", "id": "s", "prompt": "a fox", "chunks": 1}).raise_for_status()
+    until(lambda: [card["state"] for card in cards(client, told)] == ["done"])
+    answer = fetch(client, told, "story.zip")
+    assert answer.headers["content-disposition"] == 'attachment; filename="a-fox-story.zip"'
+    archive = zipfile.ZipFile(BytesIO(answer.content))
+    assert archive.namelist() == ["story.yaml", f"reference-{upload}.png"]
+    assert archive.read("story.yaml") == fetch(client, told, "story.yaml").content
+    script = archive.read("story.yaml")
+    refused = client.post("/api/stories/import", content=script, headers={"content-type": "text/yaml"})
+    assert (refused.status_code, "the story has references" in refused.json()["detail"]) == (422, True)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +137,12 @@ def test_the_story_file_tells_the_same_frames_again(
 def test_what_is_downloaded_bears_the_title(client: httpx.Client, told: str, title: str, name: str) -> None:
     client.patch(f"/api/stories/{told}", json={"title": title}).raise_for_status()
     suffixes = {"film.mp4": ".mp4", "clips.zip": ".zip", "clips/1/0.mp4": "-shot-2-take-1.mp4"}
-    suffixes |= {"timeline.otio": ".otio", "subtitles.srt": ".srt"}
+    suffixes |= {
+        "timeline.otio": ".otio",
+        "timeline.edl": ".edl",
+        "timeline.xml": ".xml",
+        "subtitles.srt": ".srt",
+    }
     suffixes |= {"story.yaml": ".yaml", "story.json": ".json"}
     for path, suffix in suffixes.items():
         said = fetch(client, told, path).headers["content-disposition"].removesuffix('"')

@@ -112,6 +112,43 @@ def test_a_story_file_is_begun_with_all_its_shots(client: httpx.Client, server: 
     assert client.get(f"/api/stories/{again.json()['story']}").json()["title"] == "The fox"
 
 
+NEEDS_A_HAND = {
+    "references": "references: [/etc/hostname]\nshots: [runs]",
+    "shot 1 has references": "shots: [{prompt: runs, references: [/etc/hostname]}]",
+    "shot 1 has redirects": "shots: [{prompt: runs, redirects: [{chunk: 1, prompt: sleeps}]}]",
+    "shot 2 has pins": "shots: [runs, {prompt: sleeps, pins: [{shot: 0, frame: 0}]}]",
+    "shot 2 has remembers": "shots: [runs, {prompt: sleeps, remembers: [{shot: 0, frame: 0}]}]",
+    "outtakes": "shots: [runs]\nouttakes: [{prompt: a fox, number: 0, take: 1}]",
+    "64x32 pixels, the studio makes 32x16": "width: 64\nheight: 32\nshots: [runs]",
+}
+
+
+@pytest.mark.parametrize("said", NEEDS_A_HAND)
+def test_what_needs_a_hand_is_refused(client: httpx.Client, said: str) -> None:
+    """Pictures that a file names are not opened."""
+    text = f"setting: a fox\n{NEEDS_A_HAND[said]}"
+    for path in ("/api/stories/import", "/api/films"):
+        answer = client.post(path, content=text, headers={"content-type": "text/yaml"})
+        assert answer.status_code == 422
+        assert said in answer.json()["detail"]
+        assert "`shotstream generate`" in answer.json()["detail"]
+
+
+def test_takes_of_a_story_file_are_obeyed_and_notes_handed_back(client: httpx.Client, server: Server) -> None:
+    text = (
+        "setting: a fox #1\nshots:\n  - {prompt: runs, chunks: 1, take: 2}\n  - {prompt: sleeps, chunks: 1}\n"
+    )
+    answer = client.post("/api/stories/import", content=text, headers={"content-type": "text/yaml"}).json()
+    assert ["story.yaml:1: the text ends before '#1'" in note for note in answer["notes"]] == [True]
+    with server.watch(answer["story"]) as viewer:
+        viewer.watch_shot(1)
+        viewer.direct("retake", shot=0)
+        while (0, 3) not in viewer.clips:
+            viewer.hear()
+    cards = client.get(f"/api/stories/{answer['story']}").json()["snapshot"]["shots"]
+    assert [card["take"] for card in cards] == [3, 0]
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "said"),
     [

@@ -6,21 +6,29 @@ import json
 import unicodedata
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shotstream.media.documents import as_yaml
 from shotstream.media.files import atomic_path, write_errors
 from shotstream.media.films import remux
-from shotstream.media.timeline import TimelineShot, subtitles, timeline
+from shotstream.media.timeline import (
+    TimelineShot,
+    edit_decision_list,
+    final_cut_xml,
+    subtitles,
+    timeline,
+)
 from shotstream.serving.delivery.clips import access_units, read_clip
+from shotstream.serving.journal_takes import made_takes
 from shotstream.serving.protocol.events import ShotCard
 from shotstream.serving.storage.store import Store
-from shotstream.serving.storage.stored import StoredChunk, StoreError
-from shotstream.story import Shot, Story
+from shotstream.serving.storage.stored import StoredChunk, StoredStory, StoreError
+from shotstream.story import Story
 
 _NAME_CHARACTERS = 60
+_PICTURE_PREFIX = "reference-"
 
 
 def file_name(text: str, otherwise: str) -> str:
@@ -75,6 +83,8 @@ class StoryFilm:
     seed: int
     fps: float
     shots: Sequence[FilmShot]
+    store: Store
+    stored: StoredStory
 
     @classmethod
     def of(cls, store: Store, story: str) -> StoryFilm:
@@ -90,7 +100,7 @@ class StoryFilm:
         shots = [shot for shot in shots if shot.chunks]
         if not shots:
             raise StoreError("the story has no pictures yet; shoot something first")
-        return cls(stored.title, stored.setting, stored.seed, stored.made_with.fps, shots)
+        return cls(stored.title, stored.setting, stored.seed, stored.made_with.fps, shots, store, stored)
 
     @property
     def name(self) -> str:
@@ -103,25 +113,47 @@ class StoryFilm:
         return timeline(self.name, self.fps, [shot.timeline for shot in self.shots])
 
     @property
+    def edl(self) -> str:
+        """As an edit decision list, likewise."""
+        try:
+            return edit_decision_list(self.name, self.fps, [shot.timeline for shot in self.shots])
+        except ValueError as error:
+            raise StoreError(str(error)) from error
+
+    @property
+    def xml(self) -> str:
+        """As XML of Final Cut Pro 7, likewise."""
+        return final_cut_xml(self.name, self.fps, [shot.timeline for shot in self.shots])
+
+    @property
     def subtitles(self) -> str:
         """The prompts as SRT."""
         return subtitles(self.fps, [shot.timeline for shot in self.shots])
 
     @property
     def story(self) -> Story:
-        """A story file that tells it again, as far as one can: a redirected shot is told its first prompt."""
-        shots = [
-            Shot(
-                prompt=shot.chunks[0].prompt, chunks=len(shot.chunks), seed=_other(shot.card.seed, self.seed)
+        """A story file that tells the same film again; `write_story` has the pictures that it names.
+
+        Raises:
+            StoreError: If it cannot be put into a story file.
+        """
+        made = made_takes(self.store, self.stored, _picture_name)
+        size = self.stored.made_with
+        try:
+            return made.story(
+                title=self.title or None,
+                setting=self.setting,
+                seed=self.seed,
+                height=size.height,
+                width=size.width,
             )
-            for shot in self.shots
-        ]
-        return Story(title=self.title or None, setting=self.setting, seed=self.seed, shots=shots)
+        except ValueError as error:
+            raise StoreError(str(error)) from error
 
     @property
     def yaml(self) -> str:
         """`story` as YAML."""
-        return as_yaml(self.story.model_dump(exclude_none=True))
+        return self.story.yaml_text()
 
     @property
     def json(self) -> str:
@@ -140,8 +172,25 @@ class StoryFilm:
         """
         write_take([chunk for shot in self.shots for chunk in shot.chunks], self.fps, path)
 
+    def write_story(self, path: Path) -> None:
+        """Write a zip with the story file and the pictures that it names.
+
+        Raises:
+            MediaError: If it cannot be written.
+            StoreError: If it cannot be put into a story file, or a picture is missing.
+        """
+        story = self.story
+        with atomic_path(path) as part, write_errors(path), zipfile.ZipFile(part, "w") as archive:
+            archive.writestr("story.yaml", story.yaml_text())
+            for name in sorted(story.picture_names):
+                upload = name.removeprefix(_PICTURE_PREFIX).removesuffix(".png")
+                file = self.store.picture_file(upload)
+                if not file.is_file():
+                    raise StoreError(f"the picture {file} is missing; put it back from a copy of the library")
+                archive.write(file, name)
+
     def write_clips(self, path: Path) -> None:
-        """Write a zip with a film per shot, the timeline that names them, and the subtitles.
+        """Write a zip with a film per shot, the timelines that name them, and the subtitles.
 
         Raises:
             MediaError: If it cannot be written.
@@ -154,6 +203,9 @@ class StoryFilm:
                 archive.write(clip, shot.timeline.clip)
                 clip.unlink()
             archive.writestr("timeline.otio", self.timeline)
+            archive.writestr("timeline.xml", self.xml)
+            with suppress(StoreError):  # the other timelines have room for more shots
+                archive.writestr("timeline.edl", self.edl)
             archive.writestr("subtitles.srt", self.subtitles)
 
 
@@ -177,5 +229,5 @@ def _units(chunk: StoredChunk) -> list[bytes]:
         ) from error
 
 
-def _other(seed: int, usual: int) -> int | None:
-    return None if seed == usual else seed
+def _picture_name(upload: str) -> str:
+    return f"{_PICTURE_PREFIX}{upload}.png"

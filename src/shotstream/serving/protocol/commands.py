@@ -88,6 +88,8 @@ class Shoot(_Length):
     type: Literal["shoot"] = "shoot"
     prompt: Prompt
     seed: Seed | None = None
+    take: Count | None = None
+    """Number of its take, as a story file names it; the next one that the shot has not if None."""
     after: bool = False
     """Wait until all that runs and waits has ended, instead of cutting."""
 

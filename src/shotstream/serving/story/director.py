@@ -179,7 +179,7 @@ class Director:
             shot = self.planned_shots
             self.session.check_shot(command.prompt, command.seconds, command.chunks, shot=shot)
             self.waiting.append(command)
-            return CommandResult((shot, self.next_take(shot), 0))
+            return CommandResult((shot, self.take_number(command, shot), 0))
         return self._begin(command)
 
     def _retake(self, command: Retake) -> CommandResult:
@@ -195,7 +195,8 @@ class Director:
         if live and self.machine.running:
             raise Refusal("not_now", "the shot is running; cut it first")
         if command.take not in self._takes[shot]:
-            raise Refusal("not_found", f"shot {shot + 1} has {self.next_take(shot)} takes")
+            known = ", ".join(str(take + 1) for take in sorted(self._takes[shot]))
+            raise Refusal("not_found", f"shot {shot + 1} has no take {command.take + 1}; it has {known}")
         self._check_kept(shot)
         self.session.choose(self._takes[shot][command.take], self.find_take(shot, command.take))
         self.waiting = [waiting for waiting in self.waiting if not _takes_anew(waiting, shot)]
@@ -395,7 +396,9 @@ class Director:
     def _begin(self, command: Shoot | Retake) -> CommandResult:
         """Cut to a new shot or to another take of a former one."""
         if isinstance(command, Shoot):
-            take = self.next_take(len(self.session.script))  # after a deletion: no two share a number
+            take = self.take_number(command, len(self.session.script))
+            if take in self._takes.get(len(self.session.script), ()):
+                raise Refusal("invalid", f"the shot has take {take + 1} already; shoot it without a number")
             self.session.cut(
                 command.prompt, command.seconds, chunks=command.chunks, seed=command.seed, take=take
             )
@@ -437,8 +440,12 @@ class Director:
         return begun + sum(isinstance(waiting, Shoot) for waiting in self.waiting)
 
     def next_take(self, shot: int) -> int:
-        """Number of the next take of a shot, which is how many it has."""
-        return len(self._takes.get(shot, ()))
+        """Number of the next take of a shot, after a deletion too: no two share a number."""
+        return max(self._takes.get(shot, ()), default=-1) + 1
+
+    def take_number(self, command: Shoot, shot: int) -> int:
+        """Number of the take that a new shot begins with."""
+        return self.next_take(shot) if command.take is None else command.take
 
     def _waiting_shot(self, shot: int) -> Shoot | None:
         """The new shot that waits to get this number."""

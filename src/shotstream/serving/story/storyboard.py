@@ -80,7 +80,7 @@ def _card(story: Director, record: TakeRecord) -> ShotCard:
 
 
 def _waiting_card(story: Director, number: int, shot: Shoot) -> ShotCard:
-    take = story.next_take(number)
+    take = story.take_number(shot, number)
     return ShotCard(
         number=number,
         prompt=shot.prompt,

@@ -16,7 +16,7 @@ from shotstream.serving.protocol.events import (
     Welcome,
 )
 from shotstream.serving.storage.stored import StorySummary
-from shotstream.story import Text, Title
+from shotstream.story import Setting, Title
 
 
 class NewStory(Message):
@@ -24,7 +24,7 @@ class NewStory(Message):
 
     title: Title = ""
     """What people call it."""
-    setting: Text = ""
+    setting: Setting = ""
     """Who and where: goes with every shot."""
     seed: Seed = 0
 
@@ -46,6 +46,8 @@ class Began(Message):
     """A story was begun."""
 
     story: StoryId
+    notes: list[str] = Field(default=[])
+    """What of its story file may be meant otherwise than it was read, in sentences."""
 
 
 class Uploaded(Message):

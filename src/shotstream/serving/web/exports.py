@@ -101,6 +101,18 @@ async def timeline(studio: TheStudio, story: StoryPath) -> Response:
     return await _send_text(studio, story, "timeline", "otio", "application/json")
 
 
+@router.get("/stories/{story}/timeline.edl", response_class=Response, responses=gives("text/plain"))
+async def edit_list(studio: TheStudio, story: StoryPath) -> Response:
+    """The same as an edit decision list (CMX 3600)."""
+    return await _send_text(studio, story, "edl", "edl", "text/plain")
+
+
+@router.get("/stories/{story}/timeline.xml", response_class=Response, responses=gives("application/xml"))
+async def edit_xml(studio: TheStudio, story: StoryPath) -> Response:
+    """The same as XML of Final Cut Pro 7."""
+    return await _send_text(studio, story, "xml", "xml", "application/xml")
+
+
 @router.get(
     "/stories/{story}/subtitles.srt", response_class=Response, responses=gives("application/x-subrip")
 )
@@ -111,8 +123,16 @@ async def subtitles(studio: TheStudio, story: StoryPath) -> Response:
 
 @router.get("/stories/{story}/story.yaml", response_class=Response, responses=gives("text/yaml"))
 async def story_file(studio: TheStudio, story: StoryPath) -> Response:
-    """A story file that tells it again."""
+    """A story file that tells the same film again; `story.zip` has the pictures that it names, too."""
     return await _send_text(studio, story, "yaml", "yaml", "text/yaml")
+
+
+@router.get("/stories/{story}/story.zip", response_class=Response, responses=gives("application/zip"))
+async def story_folder(studio: TheStudio, story: StoryPath) -> FileResponse:
+    """The story file with the pictures that it was made from."""
+    film = await studio.aside(StoryFilm.of, studio.store, story)
+    name = f"{await _name(studio, story)}-story.zip"
+    return await _send_file(studio, film.write_story, name, "application/zip")
 
 
 @router.get("/stories/{story}/story.json", response_class=Response, responses=gives("application/json"))

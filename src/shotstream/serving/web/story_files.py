@@ -18,6 +18,7 @@ from shotstream.serving.protocol.events import Refused
 from shotstream.serving.protocol.messages import VideoHeader
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State
+from shotstream.serving.storage.stored import MadeWith
 from shotstream.serving.studio import Studio
 from shotstream.serving.web.answers import PROBLEMS, TheStudio, gives, read_body
 from shotstream.serving.web.bodies import Began
@@ -43,30 +44,32 @@ FILE_BODY = {
 }
 
 
-async def _story_file(studio: TheStudio, request: Request) -> Story:
+async def _story_file(studio: TheStudio, request: Request) -> tuple[Story, list[str]]:
     """Read the body as a story file."""
     data = await read_body(request, MOST_FILE_BYTES)
     kind = "json" if "json" in request.headers.get("content-type", "") else "yaml"
     return await studio.aside(_read, data, f"story.{kind}")
 
 
-StoryFile = Annotated[Story, Depends(_story_file)]
+StoryFile = Annotated[tuple[Story, list[str]], Depends(_story_file)]
+"""A story, and notes of what may be meant otherwise."""
 
 
 @router.post("/stories/import", status_code=201, openapi_extra=FILE_BODY)
-async def import_story(studio: TheStudio, script: StoryFile) -> Began:
+async def import_story(studio: TheStudio, file: StoryFile) -> Began:
     """Begin a story from a story file, all its shots queued."""
-    return Began(story=await _begin(studio, script))
+    script, notes = file
+    return Began(story=await _begin(studio, script), notes=notes)
 
 
 @router.post("/films", openapi_extra=FILE_BODY, response_class=Response, responses=gives("video/mp4"))
-async def make_film(studio: TheStudio, script: StoryFile, request: Request) -> FileResponse:
+async def make_film(studio: TheStudio, file: StoryFile, request: Request) -> FileResponse:
     """Tell a whole story and answer with the film, MP4; it is kept in the library too.
 
     Whoever hangs up stops the story.
     """
     viewer = Viewer()
-    story = await _begin(studio, script)
+    story = await _begin(studio, file[0])
     await studio.join(story, viewer)
     try:
         while not _told(studio, story):
@@ -81,6 +84,8 @@ async def make_film(studio: TheStudio, script: StoryFile, request: Request) -> F
 
 async def _begin(studio: Studio, script: Story) -> str:
     """Begin a story and queue its shots; one that is refused takes the story with it."""
+    if reason := _not_told_here(script, studio.model.made_with):
+        raise HTTPException(422, f"{reason}; tell this file with `shotstream generate`")
     try:
         shots = [_command(number, shot) for number, shot in enumerate(script.shots)]
     except ValidationError as error:
@@ -101,8 +106,23 @@ def _command(number: int, shot: Shot) -> Shoot:
         seconds=shot.seconds,
         chunks=shot.chunks,
         seed=shot.seed,
+        take=shot.take or None,
         after=True,
     )
+
+
+def _not_told_here(script: Story, model: MadeWith) -> str | None:
+    """What in a story file needs more than shots in a row; None if nothing does."""
+    size = script.width or model.width, script.height or model.height
+    if size != (model.width, model.height):
+        return f"the story has {size[0]}x{size[1]} pixels, the studio makes {model.width}x{model.height}"
+    if script.references:
+        return "the story has references, which are pictures on another machine"
+    for number, shot in enumerate(script.shots, start=1):
+        names = ("redirects", "pins", "references", "remembers")
+        if found := next((name for name in names if getattr(shot, name)), None):
+            return f"shot {number} has {found}, which the studio takes while a shot is director only"
+    return "the story has outtakes, which the studio cannot make" if script.outtakes else None
 
 
 def _told(studio: Studio, story: str) -> bool:
@@ -131,12 +151,12 @@ async def _watch(studio: Studio, story: str, viewer: Viewer) -> None:
         studio.playhead(story, Playhead(shot=header.shot, take=header.take, frame=header.frame))
 
 
-def _read(data: bytes, name: str) -> Story:
+def _read(data: bytes, name: str) -> tuple[Story, list[str]]:
     with _READING, TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(data)
         try:
-            story = Story.read(path)
+            story, notes = Story.read_with_notes(path)
         except StoryError as error:
             raise HTTPException(422, str(error).replace(str(path), name)) from error
     if any(story.lora_of(shot) is not None for shot in story.shots):
@@ -144,4 +164,4 @@ def _read(data: bytes, name: str) -> Story:
             422,
             f"{name}: a studio has the same LoRAs in all shots; remove 'lora', or use shotstream generate",
         )
-    return story
+    return story, [note.replace(str(path), name) for note in notes]

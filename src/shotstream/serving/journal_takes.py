@@ -1,0 +1,159 @@
+"""The takes of a story in the library, and what each was made from, read off its journal without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from shotstream.serving.protocol.commands import Choose, Command, Delete, Pin, Reference, Shoot, Undo, Unpin
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import StoredChunk, StoredCommand, StoredStory, StoreError
+from shotstream.streaming.context_frames import ContextFrame, ContextFrames
+from shotstream.streaming.exported import MadeTakes
+from shotstream.streaming.take import TakeRecord
+
+_NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
+_ENDS_A_SHOT = ("shoot", "cut", "stop", "retake", "reshoot", "branch")
+
+
+def made_takes(store: Store, stored: StoredStory, picture: Callable[[str], str]) -> MadeTakes:
+    """Read the takes of a story off its journal.
+
+    Args:
+        store: Has the stories that it branched off.
+        stored: The story.
+        picture: Gives the path of an uploaded picture by its name.
+
+    Raises:
+        StoreError: If a parent is missing.
+    """
+    budget = store.snapshot(stored.id).memory.global_size
+    if not budget:
+        raise StoreError("the story has no pictures yet; shoot something first")
+    journal = _read(store, stored, len(stored.entries), budget)
+    frames = {record.chunks: journal.frames[place] for place, record in journal.takes.items()}
+    return MadeTakes(
+        script=journal.script,
+        takes=journal.takes,
+        left_out=journal.context.left_out,
+        budget=budget,
+        frames=frames.__getitem__,
+        picture=lambda frame: picture(journal.uploads[frame]),
+    )
+
+
+def _read(store: Store, stored: StoredStory, entries: int, budget: int) -> _Journal:
+    journal = _Journal(ContextFrames(budget))
+    if stored.parent is not None:
+        parent = _read(store, store.load(stored.parent.story), stored.parent.entries, budget)
+        journal = parent.branch(stored.parent.shot)
+    for entry in stored.entries[:entries]:
+        if isinstance(entry, StoredCommand):
+            journal.apply(entry.command)
+        else:
+            journal.add(entry)
+    return journal
+
+
+@dataclass
+class _Journal:
+    """A story as far as it is read; what `Director` and its session do, for numbers of frames alone."""
+
+    context: ContextFrames
+    script: list[TakeRecord] = field(default_factory=list)
+    takes: dict[tuple[int, int], TakeRecord] = field(default_factory=dict)
+    frames: dict[tuple[int, int], int] = field(default_factory=dict)
+    """How many frames every take has."""
+    uploads: dict[ContextFrame, str] = field(default_factory=dict)
+    running: TakeRecord | None = None
+    """The take that is made, or was made last."""
+    ended: bool = True
+    """Whether it has its last chunk."""
+    remembered_frames: int = 0
+    """How many of its frames are remembered."""
+    deleted: list[tuple[ContextFrames, list[TakeRecord]]] = field(default_factory=list)
+
+    def add(self, chunk: StoredChunk) -> None:
+        """Take in a chunk."""
+        place = chunk.shot, chunk.take
+        if chunk.chunk == 0:
+            self._remember()
+            self.running = TakeRecord(chunk.shot, chunk.take, chunk.seed, [(0, chunk.prompt)])
+            self.running.made_from = self.context.made_from(chunk.shot)
+            self.takes[place], self.frames[place], self.remembered_frames = self.running, 0, 0
+        record = self.takes[place]
+        if record.prompt_at(chunk.chunk) != chunk.prompt:
+            record.prompts.append((chunk.chunk, chunk.prompt))
+        record.chunks, self.ended = chunk.chunk + 1, chunk.last
+        self.frames[place] += chunk.frames
+        self.script[chunk.shot : chunk.shot + 1] = [record]
+        if chunk.last:
+            self._remember()
+
+    def apply(self, command: Command) -> None:
+        """Do what a command says to what is remembered."""
+        waits = isinstance(command, Shoot) and command.after and not self.ended
+        if command.type in _ENDS_A_SHOT and not waits:
+            self._remember()
+        match command:
+            case Choose():
+                self._choose(command)
+            case Delete():
+                self._delete(command.shot)
+            case Undo():
+                self.context, self.script = self.deleted.pop()
+            case Pin():
+                self._pin(command.shot, command.frame)
+            case Unpin():
+                self.context.unpin((command.shot, command.frame))
+            case Reference():
+                number = min([0, *(pin.frame for pin in self.context.pins)]) - 1
+                frame = ContextFrame(_NO_PICTURE, 0, 0, number, command.prompt)
+                self.uploads[frame] = command.upload
+                self.context.pin(frame)
+
+    def branch(self, shot: int) -> _Journal:
+        """Begin another story that shares this one up to and including a shot."""
+        self._remember()
+        takes = {place: record for place, record in self.takes.items() if place[0] <= shot}
+        return _Journal(
+            self.context.branch(shot + 1), self.script[: shot + 1], takes, dict(self.frames), self.uploads
+        )
+
+    def _choose(self, command: Choose) -> None:
+        record = self.takes[command.shot, command.take]
+        if self.running and self.running.shot == command.shot:
+            self.running = None
+        self._take_in(record)
+        self.script[command.shot] = record
+
+    def _delete(self, shot: int) -> None:
+        if shot >= len(self.script):
+            return  # it was waiting, or had no chunk yet
+        self._remember()
+        self.running = None
+        self.deleted.append((self.context.copy(), list(self.script)))
+        if shot == len(self.script) - 1:
+            self.context, self.script = self.context.branch(shot), self.script[:shot]
+        else:
+            self.context.leave_out(shot)
+
+    def _pin(self, shot: int, frame: int) -> None:
+        running = self.running
+        if running and running.shot == shot and frame < self.frames[shot, running.take]:
+            self.context.pin(ContextFrame(_NO_PICTURE, shot, running.take, frame, None))
+        else:
+            self.context.pin(self.context.find(shot, frame))
+
+    def _remember(self) -> None:
+        """Take in the take that is made, as far as it is made."""
+        running = self.running
+        if running and self.frames[running.shot, running.take] > self.remembered_frames:
+            self.remembered_frames = self.frames[running.shot, running.take]
+            self._take_in(running)
+
+    def _take_in(self, record: TakeRecord) -> None:
+        prompts = [""] * self.frames[record.shot, record.take]
+        self.context.remember(record.shot, record.take, prompts, lambda _: _NO_PICTURE)

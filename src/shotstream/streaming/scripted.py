@@ -1,0 +1,219 @@
+"""A story file told by a session: its takes, redirects, pins, references and outtakes.
+
+Shots are told by their numbers, and of one number the outtakes first: a take is made from lower numbers only.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from shotstream.media.pictures import read_picture
+from shotstream.story import ReferencePicture, Shot, Story, StoryFrame, StoryWarning
+from shotstream.streaming.chunk import Chunk
+from shotstream.streaming.context_frames import ContextFrame, FrameKey, fit_picture
+from shotstream.streaming.model import StoryModel
+from shotstream.streaming.session import StorySession
+
+
+class ScriptedTake(NamedTuple):
+    """A take of a story file, with all that holds when it is made."""
+
+    number: int
+    """Number of its shot, from 0."""
+    shot: Shot
+    place: int | None
+    """Its place among the shots of the film, from 0; None for an outtake."""
+    pins: list[FrameKey]
+    references: list[ReferencePicture]
+    remembers: list[FrameKey] | None
+    """Instead of what the rule chooses."""
+    lora: list[str] | None
+    """Its LoRAs; None for those that the model is set to."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"outtake of shot {self.number}" if self.place is None else f"shot {self.place + 1}"
+
+
+def takes_of(story: Story, last: int | None = None) -> list[ScriptedTake]:
+    """The takes of a story in the order in which they are told.
+
+    Args:
+        story: The story.
+        last: Place of the last shot that is told, from 0; all if None.
+    """
+    film = dict(zip(story.numbers[: None if last is None else last + 1], story.shots, strict=False))
+    in_film = {number: shot.take for number, shot in film.items()}
+    places = {number: place for place, number in enumerate(film)}
+    told: list[ScriptedTake] = []
+    pins: list[FrameKey] = []
+    references = list(story.references)
+
+    def keys(frames: list[StoryFrame]) -> list[FrameKey]:
+        return [
+            FrameKey(frame.shot, in_film[frame.shot] if frame.take is None else frame.take, frame.frame)
+            for frame in frames
+        ]
+
+    def take(number: int, shot: Shot, place: int | None) -> ScriptedTake:
+        own_pins = pins if shot.pins is None else keys(shot.pins)
+        own_references = references if shot.references is None else shot.references
+        remembers = None if shot.remembers is None else keys(shot.remembers)
+        lora = story.lora_of(shot)
+        return ScriptedTake(number, shot, place, own_pins, own_references, remembers, lora)
+
+    for number in range(max(film) + 1):
+        told += [take(number, shot, None) for shot in story.outtakes if shot.number == number]
+        if number in film:
+            told.append(take(number, film[number], places[number]))
+            pins, references = told[-1].pins, told[-1].references
+    return told
+
+
+def check(model: StoryModel, takes: list[ScriptedTake], size: tuple[int, int]) -> None:
+    """See that a model can tell these takes.
+
+    Args:
+        model: The model.
+        takes: See `takes_of`.
+        size: Height and width of the pictures in pixels.
+
+    Raises:
+        ValueError: If not, in a sentence.
+    """
+    timing, budget = model.timing, model.transformer.config["context_frames"]
+    frames: dict[tuple[int, int], int] = {}
+    for take in takes:
+        shot = take.shot
+        length = model.shot_chunks(shot.seconds, shot.chunks, size)
+        frames[take.number, shot.take] = timing.frames(length)
+        late = [redirect.chunk for redirect in shot.redirects if redirect.chunk >= length]
+        if late:
+            raise ValueError(
+                f"{take.name} is redirected at chunk {late[0]}, but with this model it has {length} chunks, "
+                "numbered from 0; make it longer, or leave that redirect out"
+            )
+        for key in (*take.pins, *(take.remembers or ())):
+            if key.frame >= frames[key.shot, key.take]:
+                raise ValueError(
+                    f"{take.name} asks for frame {key.frame} of shot {key.shot}, take {key.take}, which has "
+                    f"{frames[key.shot, key.take]} frames with this model, numbered from 0; give one of them"
+                )
+        asked = max(len(take.pins) + len(take.references), len(take.remembers or ()))
+        if asked > budget:
+            raise ValueError(
+                f"{take.name} is to be made from {asked} pins, references or remembered frames, but this "
+                f"model remembers {budget}; leave some out"
+            )
+
+
+class ScriptedStory:
+    """Tells the takes of a story file.
+
+    Args:
+        session: A session in which nothing is told yet.
+        story: The story.
+        last: Place of the last shot that is told, from 0; all if None.
+
+    Raises:
+        ValueError: If the model cannot tell it, or a picture cannot be used.
+    """
+
+    def __init__(self, session: StorySession, story: Story, last: int | None = None) -> None:
+        self.session = session
+        self.takes = takes_of(story, last)
+        check(session.pipeline, self.takes, (session.height, session.width))
+        self._asked = {key for take in self.takes for key in (*take.pins, *(take.remembers or ()))}
+        self._frames: dict[FrameKey, ContextFrame] = {}
+        self._pictures = self._read_pictures()
+        self._references: dict[tuple[ReferencePicture, int], ContextFrame] = {}
+
+    @property
+    def captions(self) -> list[str]:
+        """Every caption that will be read."""
+        model, setting = self.session.pipeline, self.session.setting
+        return [
+            model.caption(setting, take.number, prompt)
+            for take in self.takes
+            for prompt in (take.shot.prompt, *(redirect.prompt for redirect in take.shot.redirects))
+        ]
+
+    def tell(self) -> Iterator[Chunk]:
+        """Tell all takes and yield the chunks of the film; a chunk's `shot` is its place in the film."""
+        for take, after in zip(self.takes, [*self.takes[1:], None], strict=True):
+            for chunk in self._tell(take):
+                if take.place is not None:
+                    yield replace(chunk, shot=take.place)
+            if take.place is None and (after is None or after.number != take.number):
+                self.session.end_shot()
+                self.session.leave_out(take.number)
+
+    def _tell(self, take: ScriptedTake) -> Iterator[Chunk]:
+        session, shot = self.session, take.shot
+        self._remember(take)
+        seed = session.seed if shot.seed is None else shot.seed
+        if take.number == len(session.script):
+            session.cut(
+                shot.prompt, shot.seconds, chunks=shot.chunks, seed=seed, take=shot.take, lora=take.lora
+            )
+        else:
+            length = session.length_chunks(shot.seconds, shot.chunks)
+            session.retake(
+                take.number, seed=seed, prompt=shot.prompt, take=shot.take, chunks=length, lora=take.lora
+            )
+        redirects = {redirect.chunk: redirect.prompt for redirect in shot.redirects}
+        made = 0
+        while chunk := session.next_chunk():
+            yield chunk
+            made += 1
+            if made in redirects:
+                session.redirect(redirects[made])
+        self._keep(take)
+
+    def _remember(self, take: ScriptedTake) -> None:
+        """Let the session make the next take from what the file says."""
+        context = self.session.context
+        context.pins, context.given = [], {}
+        for number, reference in enumerate(take.references, start=1):
+            context.pin(self._reference(reference, number))
+        for key in take.pins:
+            context.pin(self._frames[key])
+        if take.remembers is not None:
+            given = [self._frames[key] for key in take.remembers]
+            places = {frame.key for frame in given}
+            given += [pin for pin in context.pins if pin.key not in places]
+            context.given = {take.number: sorted(given, key=lambda frame: frame.key)}
+
+    def _keep(self, take: ScriptedTake) -> None:
+        """Keep the frames of the take that later ones are made from."""
+        running = self.session.running
+        assert running is not None
+        for key in self._asked:
+            if (key.shot, key.take) == (take.number, take.shot.take):
+                picture = running.picture(key.frame).copy()
+                self._frames[key] = ContextFrame(picture, *key, running.prompts[key.frame])
+
+    def _reference(self, reference: ReferencePicture, number: int) -> ContextFrame:
+        """The frame of a reference, the `number`-th of those that hold."""
+        if (reference, number) not in self._references:
+            frame = ContextFrame(self._pictures[reference], 0, 0, -number, reference.prompt)
+            self._references[reference, number] = frame
+        return self._references[reference, number]
+
+    def _read_pictures(self) -> dict[ReferencePicture, np.ndarray]:
+        """Every reference's picture at the size of the film, uint8 ``[H, W, 3]``."""
+        pictures: dict[ReferencePicture, np.ndarray] = {}
+        for reference in dict.fromkeys(reference for take in self.takes for reference in take.references):
+            path = Path(reference.picture)
+            prepared = read_picture(path)
+            for note in prepared.notes:
+                warnings.warn(f"{path}: {note}", StoryWarning, stacklevel=5)
+            pictures[reference] = fit_picture(prepared.pixels, self.session.height, self.session.width)
+        return pictures

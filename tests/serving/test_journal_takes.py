@@ -1,0 +1,79 @@
+"""The story file of a director story tells the same film again, whatever was director."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from shotstream.serving.delivery.export import StoryFilm
+from shotstream.serving.storage.stored import StoreError
+from shotstream.story import Story
+from tests.serving.conftest import FOX, Studio, studios
+from tests.serving.test_laws import OPENING, SHOOT, TURN, apply, steps
+
+pytestmark = pytest.mark.unit
+
+
+def exported(studio: Studio, story: str, folder: Path) -> Story:
+    """Take the story out of the studio, with its pictures."""
+    file = folder / f"{story}.zip"
+    StoryFilm.of(studio.store, story).write_story(file)
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(folder / story)
+    return Story.read(folder / story / "story.yaml")
+
+
+def assert_told_again(pipeline, studio: Studio, story: str, folder: Path) -> Story:
+    film, decode = StoryFilm.of(studio.store, story), pipeline.open().decode
+    shots = [decode(chunk.latents() for chunk in shot.chunks) for shot in film.shots]
+    script = exported(studio, story, folder)
+    again = pipeline.stream(script, height=16, width=32)  # the library's own size is made up
+    told = [frame for chunk in again for frame in chunk.frames]
+    assert np.array_equal(told, [frame for shot in shots for frame in shot])
+    return script
+
+
+def test_retakes_redirects_pins_and_references_are_told_again(pipeline, studio: Studio, tmp_path) -> None:
+    live = studio.begin()
+    director = [
+        {"type": "reference", "upload": FOX, "prompt": "a fox"},
+        *(SHOOT, TURN, {"type": "redirect", "prompt": "sleeps"}, TURN),
+        *(SHOOT, TURN, TURN),
+        {"type": "pin", "shot": 0, "frame": 3},
+        *({"type": "retake", "shot": 1, "seed": 2}, TURN, TURN),
+        *({"type": "retake", "shot": 1}, TURN, TURN),
+        {"type": "choose", "shot": 1, "take": 1},
+        *(SHOOT, TURN, TURN),
+        *({"type": "retake", "shot": 0}, TURN, TURN),
+    ]
+    apply(studio, live, director)
+    script = assert_told_again(pipeline, studio, live.story, tmp_path)
+    assert [(shot.take, shot.seed) for shot in script.shots] == [(1, None), (1, 2), (0, None)]
+    assert [(shot.number, shot.take) for shot in script.outtakes] == [(0, 0)], "later shots remember it"
+    assert [redirect.prompt for redirect in script.outtakes[0].redirects] == ["sleeps"]
+    assert script.references[0].picture.endswith(f"reference-{FOX}.png")
+
+
+@settings(max_examples=6, deadline=None)
+@given(steps)
+def test_whatever_is_directed_is_told_again(pipeline, tmp_path_factory, steps: list[dict]) -> None:
+    """Branches too."""
+    with studios(pipeline) as make_studio:
+        studio = make_studio(shot_seconds=5.0)
+        live = studio.begin()
+        apply(studio, live, steps)
+        for story in [story.id for story in studio.store.stories()]:
+            if any(card.chunks and card.state != "deleted" for card in studio.store.snapshot(story).shots):
+                assert_told_again(pipeline, studio, story, tmp_path_factory.mktemp("story"))
+
+
+def test_a_missing_picture_is_said(studio: Studio, tmp_path) -> None:
+    live = studio.begin()
+    apply(studio, live, [{"type": "reference", "upload": FOX}, *OPENING])
+    studio.store.picture_file(FOX).unlink()
+    with pytest.raises(StoreError, match=rf"{FOX}\.png is missing"):
+        StoryFilm.of(studio.store, live.story).write_story(tmp_path / "story.zip")
