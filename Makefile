@@ -6,7 +6,7 @@ READY := .venv/ready
 .PHONY: demo studio reproduce test check setup page page-check kill-test load-test fuzz test-torch-2.11
 
 demo: $(READY)  ## a five-shot story, generated here: out/first_story/
-	$(BIN)/shotstream generate first_story -o out/first_story
+	$(BIN)/shotstream generate first_story -o out/first_story --overwrite
 
 studio: $(READY)  ## direct a story live, in a browser
 	$(BIN)/shotstream studio

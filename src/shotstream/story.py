@@ -54,6 +54,8 @@ Prompt = Annotated[str, BeforeValidator(_prompt), Field(min_length=1)]
 """A blank at its start stays, likewise."""
 Seed = Annotated[int, Field(ge=0, lt=2**53)]
 """Browsers count exactly no further."""
+PictureSide = Annotated[int, Field(ge=1, le=4096)]
+"""Pixels; the model says which it can make."""
 Number = Annotated[int, Field(ge=0, lt=2**31)]
 """Of a shot, take, chunk or frame, from 0."""
 
@@ -191,9 +193,9 @@ class Story(_Part):
     """Who and where: it goes with every shot (the global caption). May be empty."""
     seed: Seed = 0
     """The same seed, story and model give the same frames on the same machine."""
-    height: Annotated[int, Field(ge=1, le=2**16)] | None = None
+    height: PictureSide | None = None
     """Height of the pictures in pixels; the one that the model was trained at if None."""
-    width: Annotated[int, Field(ge=1, le=2**16)] | None = None
+    width: PictureSide | None = None
     """Width of the pictures in pixels, likewise."""
     lora: list[LoraChoice] | None = Field(default=None, max_length=16)
     """LoRAs of every shot that names none itself; without it, those that the model is set to."""

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-import time
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -12,14 +11,14 @@ from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from shotstream import TinyWanDecoder
-from shotstream.cli.generate import Pace, kept, parse_scale, parse_shots, tell
+from shotstream.cli.generate import parse_film_height, parse_shots
 from shotstream.cli.main import app
 from shotstream.loading.hashes import hash_weights
 from shotstream.loading.lora import read_lora
 from shotstream.media.story_folder import StoryFolder
 from shotstream.story import ReferencePicture, Story
 from shotstream.streaming.exported import write_story
+from shotstream.streaming.story_writer import StoryWriter
 
 av = pytest.importorskip("av")
 pytestmark = pytest.mark.system
@@ -82,7 +81,7 @@ def test_a_released_text_encoder_makes_the_same_film(model, story_file, monkeypa
     result, output = generate(model, story_file)
     whole = (output / "story.mp4").read_bytes()
     assert "text encoder" not in result.stdout
-    result, output = generate(model, story_file, "--text", "release")
+    result, output = generate(model, story_file, "--text", "release", "--overwrite")
     assert "text encoder: release, asked for" in result.stdout
     assert (output / "story.mp4").read_bytes() == whole
     assert json.loads((output / "story.json").read_text())["text"] == "release"
@@ -92,7 +91,7 @@ def test_a_number_format_can_be_asked_for(model, story_file):
     _, output = generate(model, story_file, "--dtype", "bfloat16")
     assert json.loads((output / "story.json").read_text())["dtype"] == "torch.bfloat16"
     for option in ("--dtype", "--text"):
-        result, _ = generate(model, story_file, option, "small")
+        result, _ = generate(model, story_file, option, "small", "-o", str(output / "other"))
         assert result.exit_code == 1
         assert "'small'" in result.output
 
@@ -100,9 +99,138 @@ def test_a_number_format_can_be_asked_for(model, story_file):
 def test_another_seed_is_another_film(model, story_file):
     _, output = generate(model, story_file, "--shots", "1")
     first = (output / "story.mp4").read_bytes()
-    _, output = generate(model, story_file, "--shots", "1", "--seed", "4")
+    _, output = generate(model, story_file, "--shots", "1", "--seed", "4", "--overwrite")
     assert (output / "story.mp4").read_bytes() != first
     assert json.loads((output / "story.json").read_text())["seed"] == 4
+
+
+def stop_after(monkeypatch, chunks: int) -> None:
+    """Press Ctrl-C after some chunks."""
+    tell = StoryWriter.chunks
+
+    def told(self):
+        yield from islice(tell(self), chunks)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StoryWriter, "chunks", told)
+
+
+def test_ctrl_c_keeps_what_was_made_and_the_same_command_goes_on(model, story_file, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        result, output = generate(model, story_file)
+    assert result.exit_code == 130
+    assert "13 frames, 1 of 2 shots whole; the same command goes on." in result.stdout
+    assert frames(output / "story.mp4") == 13
+    result, _ = generate(model, story_file, "--resume")
+    assert result.exit_code == 0, result.output
+    assert "Going on: 1 of 2 shots are finished." in result.stdout
+    assert "shot 1/2  " not in result.stdout, "it was reported before"
+    assert frames(output / "story.mp4") == 18
+
+
+def test_ctrl_c_before_the_first_frame_leaves_nothing(model, story_file, monkeypatch):
+    stop_after(monkeypatch, 0)
+    result, output = generate(model, story_file)
+    assert result.exit_code == 130
+    assert "No frame was made by then" in result.stdout
+    assert not output.exists()
+
+
+def test_a_film_that_is_whole_is_not_made_again(model, story_file, monkeypatch):
+    generate(model, story_file)
+    monkeypatch.setattr("shotstream.cli.generate.load", None)
+    result, _ = generate(model, story_file)
+    assert result.exit_code == 0
+    assert "holds this film already, whole" in result.stdout
+
+
+def test_another_story_is_refused_before_a_model_is_loaded(model, story_file, monkeypatch):
+    _, output = generate(model, story_file)
+    before = (output / "story.mp4").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("shotstream.cli.generate.load", None)
+        result, _ = generate(model, story_file, "--seed", "4")
+    assert result.exit_code == 1
+    assert "holds another film, with other values of: seed;" in result.stderr
+    assert (output / "story.mp4").read_bytes() == before
+    result, _ = generate(model, story_file, "--seed", "4", "--overwrite")
+    assert result.exit_code == 0
+    assert (output / "story.mp4").read_bytes() != before
+
+
+def test_without_a_folder_of_its_own_another_story_gets_the_next_one(model, story_file, monkeypatch):
+    monkeypatch.chdir(story_file.parent)
+    words = ["generate", "fox.yaml", "--model", str(model), "--device", "cpu", "--shots", "2"]
+    for more, place in (
+        ([], "fox"),
+        (["--seed", "4"], "fox-2"),
+        (["--seed", "5"], "fox-3"),
+        (["--seed", "4"], "fox-2"),
+    ):
+        result = CliRunner().invoke(app, [*words, *more])
+        assert result.exit_code == 0, result.output
+        assert f"out/{place}/" in result.stdout.splitlines()[-1]
+    assert "whole" in result.stdout
+
+
+def test_resume_begins_nothing(model, story_file, monkeypatch):
+    monkeypatch.setattr("shotstream.cli.generate.load", None)
+    result, output = generate(model, story_file, "--resume")
+    assert result.exit_code == 1
+    assert "holds nothing to go on with" in result.stderr
+    assert not output.exists()
+    result, _ = generate(model, story_file, "--resume", "--overwrite")
+    assert "give one of them" in result.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_a_model_is_fetched(story_file, monkeypatch):
+    (story_file.parent / "out").write_text("a file")
+    monkeypatch.setattr("shotstream.streaming.pipeline.ShotStreamPipeline.fetch", None)
+    result, output = generate("nowhere", story_file)
+    assert result.exit_code == 1
+    assert f"Could not write {output}: a part of the path is a file" in result.stderr
+
+
+def test_pictures_and_films_have_the_size_that_was_asked_for(model, story_file):
+    result, output = generate(model, story_file, "--height", "32", "--width", "16", "--film-height", "90")
+    assert result.exit_code == 0, result.output
+    with av.open(str(output / "story.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.height, stream.width) == (90, 44)
+    record = json.loads((output / "story.json").read_text())
+    assert (record["height"], record["width"]) == (32, 16)
+    result, _ = generate(model, story_file, "--height", "40", "-o", str(output / "other"))
+    assert result.exit_code == 1
+    assert "the nearest that can is 32x32" in result.stderr
+
+
+def test_the_first_picture_is_told_and_nothing_twice(model, story_file):
+    result, output = generate(model, story_file)
+    lines = result.stdout.splitlines()
+    picture = f"First picture: {output / 'first_frame.png'}"
+    assert lines.index(picture) < next(n for n, line in enumerate(lines) if line.startswith("shot 1/2"))
+    assert len(set(lines)) == len(lines)
+    assert "" not in lines
+    assert "s left)" in next(line for line in lines if line.startswith("shot 1/2"))
+
+
+@pytest.mark.parametrize(("text", "shots"), [(None, (1, 5)), ("3", (3, 3)), ("2-4", (2, 4)), ("1-5", (1, 5))])
+def test_ranges(text, shots):
+    assert parse_shots(text, 5) == shots
+
+
+@pytest.mark.parametrize("text", ["0", "0-2", "4-2", "3-6", "a-b", "-1", "", "1-2-3", "٣"])
+def test_broken_ranges(text):
+    with pytest.raises(ValueError, match="--shots is"):
+        parse_shots(text, 5)
+
+
+def test_film_heights():
+    assert (parse_film_height("auto"), parse_film_height("720")) == (None, 720)
+    for text in ["0", "17", "-2", "2.5", "big", "٣٢", "4322"]:
+        with pytest.raises(ValueError, match="--film-height is"):
+            parse_film_height(text)
 
 
 @pytest.fixture
@@ -128,7 +256,7 @@ def test_loras_are_used_and_recorded(model, story_file, style):
 
     def tell(text: str, *more: str):
         story_file.write_text(text)
-        result, output = generate(model, story_file, *more)
+        result, output = generate(model, story_file, "--overwrite", *more)
         assert result.exit_code == 0, result.output
         shots = [(output / "shots" / f"0{number}.mp4").read_bytes() for number in (1, 2)]
         return shots, json.loads((output / "story.json").read_text())
@@ -172,131 +300,12 @@ def test_loras_that_cannot_be_used_are_told_in_a_sentence(model, story_file, sty
     assert not (output / "story.mp4").exists()
 
 
-@pytest.fixture
-def live(make_pipeline):
-    """A model with a tiny decoder, whose full one can be held up: `live.before_decoding(chunk number)`."""
-    pipeline, chunks = make_pipeline(), []
-    torch.manual_seed(3)
-    pipeline.register_modules(live_decoder=TinyWanDecoder(latent_channels=4, widths=(8, 8, 8, 8)).eval())
-    open_decoder = pipeline.vae.open_decoder
-
-    def open_slow_decoder():
-        decoder = open_decoder()
-        decode = decoder.decode
-
-        def decode_later(latents):
-            chunks.append(latents)
-            pipeline.before_decoding(len(chunks))
-            return decode(latents)
-
-        decoder.decode = decode_later
-        return decoder
-
-    pipeline.vae.open_decoder = open_slow_decoder
-    return pipeline
-
-
-class Interrupted:
-    """A pipeline whose user presses Ctrl-C after some chunks, when `ready` are there in full quality."""
-
-    def __init__(self, pipeline, chunks: int = 2, ready: int = 0) -> None:
-        self.pipeline, self.chunks, self.ready = pipeline, chunks, ready
-
-    def stream(self, story, **settings):
-        chunks = self.pipeline.stream(story, **settings)
-        self.told = [next(chunks) for _ in range(self.chunks)]
-        yield from self.told
-        for chunk in self.told[: self.ready]:
-            chunk.full_frames()
-        raise KeyboardInterrupt
-
-
-def test_ctrl_c_keeps_what_was_made(pipeline, story_file, tmp_path):
-    with StoryFolder(tmp_path / "out") as folder:
-        finished = tell(Interrupted(pipeline), Story.read(story_file), folder)
-    assert not finished
-    assert frames(tmp_path / "out" / "story.mp4") == 13
-    assert kept(folder).endswith("13 frames, 1 whole shots of 1 begun.")
-
-
-@pytest.mark.parametrize(("first", "message"), [(1, "the last 24 frames"), (2, "")])
-def test_ctrl_c_waits_for_no_full_frames(live, tmp_path, capsys, first, message):
-    """Those that are there are kept, the one being made is left out, and the others are never begun."""
-    go_on = threading.Event()
-    live.before_decoding = lambda chunk: chunk < 2 or go_on.wait(5)
-    story = Story.model_validate({"setting": "a fox", "shots": [{"prompt": "runs", "chunks": 5}]})
-    interrupted, started = Interrupted(live, chunks=4, ready=1), time.perf_counter()
-    with StoryFolder(tmp_path / "out") as folder:
-        assert not tell(interrupted, story, folder, first, decoder="tiny")
-    assert time.perf_counter() - started < 5
-    assert (tmp_path / "out" / "story.mp4").exists() == (first == 1)
-    if first == 1:
-        assert frames(tmp_path / "out" / "story.mp4") == sum(shot["frames"] for shot in folder.shots) == 5
-        speed = 5 / folder.facts["first_frame_seconds"]  # all were told before the first was seen
-        assert folder.facts["frames_per_second"] <= 1.02 * speed, "of frames that are written"
-    assert message in capsys.readouterr().out
-    assert [chunk.full.cancelled() for chunk in interrupted.told] == [False, False, True, True]
-    go_on.set()
-    interrupted.told[1].full_frames()
-
-
-class SlowFolder(StoryFolder):
-    """Takes its time over every chunk."""
-
-    seconds = 0.0
-
-    def add(self, chunk) -> None:
-        started = time.perf_counter()
-        super().add(chunk)
-        time.sleep(0.1)
-        self.seconds += time.perf_counter() - started
-
-
-def test_waiting_for_full_frames_counts_and_writing_them_does_not(live, story_file, tmp_path):
-    live.before_decoding = lambda chunk: time.sleep(0.1)
-    started = time.perf_counter()
-    with SlowFolder(tmp_path / "out") as folder:
-        assert tell(live, Story.read(story_file), folder, decoder="tiny")
-        made_seconds = time.perf_counter() - started - folder.seconds
-    assert frames(tmp_path / "out" / "story.mp4") == 18
-    assert 18 / made_seconds - 0.01 <= folder.facts["frames_per_second"] < 18 / 0.3
-
-
-def test_pace_counts_the_time_of_making_only(pipeline, story_file):
-    pace = Pace()
-    assert pace.facts() == {}
-    for _ in pace.watch(pipeline.stream(Story.read(story_file))):
-        pass
-    facts = pace.facts()
-    assert (pace.frames, pace.fps) == (18, 8.0)
-    assert 0 < facts["first_frame_seconds"] <= round(pace.generating_seconds, 3)
-    assert facts["times_real_time"] == pytest.approx(facts["frames_per_second"] / 8, abs=0.01)
-
-
-@pytest.mark.parametrize(("text", "shots"), [(None, (1, 5)), ("3", (3, 3)), ("2-4", (2, 4)), ("1-5", (1, 5))])
-def test_ranges(text, shots):
-    assert parse_shots(text, 5) == shots
-
-
-@pytest.mark.parametrize("text", ["0", "0-2", "4-2", "3-6", "a-b", "-1", "", "1-2-3", "٣"])
-def test_broken_ranges(text):
-    with pytest.raises(ValueError, match="--shots is"):
-        parse_shots(text, 5)
-
-
-def test_scales():
-    assert (parse_scale("auto"), parse_scale("4")) == (None, 4)
-    for text in ["0", "17", "-1", "2.5", "big", "٣"]:
-        with pytest.raises(ValueError, match="--scale is"):
-            parse_scale(text)
-
-
 def test_references_are_obeyed_and_noted(model, story_file, tmp_path):
     _, output = generate(model, story_file)
     plain = (output / "story.mp4").read_bytes()
     picture = tmp_path / "fox.png"
     Image.new("RGBA", (40, 20), (255, 90, 0, 120)).save(picture)
-    result, _ = generate(model, story_file, "--reference", str(picture))
+    result, _ = generate(model, story_file, "--overwrite", "--reference", str(picture))
     assert result.exit_code == 0, result.output
     assert "transparent in places; they are white now" in result.stdout
     once = (output / "story.mp4").read_bytes()
@@ -332,8 +341,9 @@ def test_a_directed_session_is_generated_again(model, pipeline, tmp_path):
     frames[2] += [chunk.frames for chunk in iter(session.next_chunk, None)]
     write_story(session, tmp_path / "fox.yaml")
     told: list[np.ndarray] = []
-    with StoryFolder(tmp_path / "out") as folder:
-        for chunk in pipeline.stream(Story.read(tmp_path / "fox.yaml")):
+    story = Story.read(tmp_path / "fox.yaml")
+    with StoryFolder(tmp_path / "out", story) as folder:
+        for chunk in pipeline.stream(story):
             told.append(chunk.frames)
             folder.add(chunk)
     assert np.array_equal(

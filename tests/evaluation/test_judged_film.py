@@ -58,7 +58,7 @@ def test_films_that_are_none_are_refused():
 
 
 def test_what_generate_wrote_is_read_back(pipeline, tmp_path):
-    with StoryFolder(tmp_path / "fox", scale=1) as folder:
+    with StoryFolder(tmp_path / "fox", STORY) as folder:
         folder.facts |= {"setting": "a red fox", "seed": 3, "frames_per_second": 52.0}
         folder.facts |= {"first_frame_seconds": 0.25}
         for chunk in pipeline.stream(STORY):

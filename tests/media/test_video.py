@@ -13,6 +13,7 @@ from shotstream.media.pictures import write_png
 from shotstream.media.video import VideoWriter, read_video, write_video
 
 av = pytest.importorskip("av")
+PIL = pytest.importorskip("PIL.Image")
 pytestmark = pytest.mark.unit
 
 COLOURS = [(255, 0, 0), (0, 200, 0), (20, 40, 250), (200, 200, 40)]
@@ -52,7 +53,7 @@ def read(path: Path) -> tuple[list[np.ndarray], float]:
 
 
 def test_frames_rate_size_and_colours_survive(tmp_path):
-    write_video(tmp_path / "a.mp4", bars(), fps=12, scale=2)
+    write_video(tmp_path / "a.mp4", bars(), fps=12, height=64)
     frames, fps = read(tmp_path / "a.mp4")
     assert (len(frames), fps, frames[0].shape) == (5, 12, (64, 128, 3))
     for index, colour in enumerate(COLOURS):
@@ -106,10 +107,42 @@ def test_wrong_frames_leave_nothing(tmp_path, frames, sentence):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("fps", "scale"), [(0, 1), (float("nan"), 1), (12, 0)])
-def test_wrong_settings(tmp_path, fps, scale):
-    with pytest.raises(ValueError, match=r"fps|scale"):
-        write_video(tmp_path / "a.mp4", bars(), fps, scale)
+@pytest.mark.parametrize(("fps", "height"), [(0, 32), (float("nan"), 32), (12, 0), (12, 33)])
+def test_wrong_settings(tmp_path, fps, height):
+    with pytest.raises(ValueError, match=r"fps|pixels high"):
+        write_video(tmp_path / "a.mp4", bars(), fps, height)
+
+
+@pytest.mark.parametrize("height", [16, 50, 96])
+def test_any_size_keeps_the_shape_and_is_sharper_than_bicubic(tmp_path, height):
+    frame = np.full((32, 64, 3), 20, np.uint8)
+    frame[:, 32:] = 235  # an edge
+    write_video(tmp_path / "a.mp4", [frame] * 3, 12, height)
+    (film, *_), _ = read(tmp_path / "a.mp4")
+    assert film.shape == (height, 2 * height, 3)
+    row = film[height // 2, :, 0].astype(int)
+    assert abs(row[2] - 20) <= 4
+    assert abs(row[-3] - 235) <= 4
+    if height == 96:
+        wide = PIL.fromarray(frame[:, :, 0])
+        soft, sharp = (
+            np.asarray(wide.resize((192, 96), kind)).astype(int)[48, 88:104]
+            for kind in (PIL.Resampling.BICUBIC, PIL.Resampling.LANCZOS)
+        )
+        assert np.abs(row[88:104] - sharp).sum() < np.abs(row[88:104] - soft).sum()
+
+
+def test_an_interruption_inside_a_frame_is_noticed(tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with VideoWriter(tmp_path / "a.mp4", 12) as video:
+        video.write(bars())
+        assert video.intact
+        monkeypatch.setattr(video._pictures, "make", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            video.write(bars())
+        assert not video.intact
 
 
 def test_a_full_disk_gives_one_sentence_and_leaves_nothing(small_disk):

@@ -107,10 +107,19 @@ def test_streams_in_half_precision(story, saved) -> None:
 def test_other_picture_sizes(pipeline, story) -> None:
     chunk = next(pipeline.stream(story, height=32, width=16))
     assert chunk.frames.shape[1:] == (32, 16, 3)
-    with pytest.raises(
-        ValueError, match="pictures of 20x32 cannot be made; the height must be a multiple of 16"
-    ):
+    sentence = "pictures of 20x32 cannot be made; the height must be a multiple of 16 .* nearest .* 16x32"
+    with pytest.raises(ValueError, match=sentence):
         pipeline.open(height=20)
+    with pytest.raises(ValueError, match="nearest that can is 32x48"):
+        pipeline.open(height=39, width=41)
+
+
+def test_a_story_may_name_its_picture_size(pipeline, story) -> None:
+    small = story.model_copy(update={"height": 32, "width": 16})
+    assert next(pipeline.stream(small)).frames.shape[1:] == (32, 16, 3)
+    assert next(pipeline.stream(small, width=32)).frames.shape[1:] == (32, 32, 3)
+    with pytest.raises(ValueError, match="nearest that can is 16x32"):
+        pipeline.stream(story.model_copy(update={"height": 17}))
 
 
 def test_unknown_words_are_reported_and_do_no_harm(pipeline) -> None:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import re
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
 
 from shotstream import __version__
-from shotstream.media.story_folder import StoryFolder
+from shotstream.media.files import claimed
+from shotstream.media.story_folder import StoryFolder, choose_folder, read_record
 from shotstream.story import ReferencePicture, Story, StoryWarning
 
 if TYPE_CHECKING:
     from shotstream.loading.lora import Lora
-    from shotstream.streaming.chunk import Chunk
     from shotstream.streaming.pipeline import ShotStreamPipeline
+    from shotstream.streaming.story_writer import StoryWriter
 
 app = typer.Typer(add_completion=False)
 console = Console(highlight=False, soft_wrap=True)
@@ -32,8 +32,17 @@ console = Console(highlight=False, soft_wrap=True)
 def generate(
     story_file: Annotated[Path, typer.Argument(metavar="STORY", help="Story file, YAML or JSON.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder; else out/<story's name>.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Folder; else out/<story's name>, or the next that is free."
+        ),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Only go on with what was stopped; that happens by itself, too.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace whatever story the folder holds.")
+    ] = False,
     model: Annotated[str, typer.Option(help="mini, a model folder, or a name on the hub.")] = "mini",
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**53 - 1, help="Instead of the story's seed.")
@@ -43,6 +52,13 @@ def generate(
         typer.Option(metavar="PICTURE", help="Make the shots from this picture, too; may be repeated."),
     ] = None,
     shots: Annotated[str | None, typer.Option(metavar="A-B", help="Write these shots only.")] = None,
+    height: Annotated[
+        int | None, typer.Option(min=16, max=4096, help="Of the pictures; instead of the story's.")
+    ] = None,
+    width: Annotated[int | None, typer.Option(min=16, max=4096, help="Likewise.")] = None,
+    film_height: Annotated[
+        str, typer.Option(metavar="auto|PIXELS", help="Of the films; pictures are scaled to it (Lanczos).")
+    ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     decoder: Annotated[
         str, typer.Option(help="full, or tiny: makes frames to watch sooner; files have the full one's.")
@@ -52,7 +68,7 @@ def generate(
         str, typer.Option(help="Where the text encoder lives: auto, resident, cpu, int8 or release.")
     ] = "auto",
     mode: Annotated[
-        str, typer.Option(help="auto, plain, compiled (and fast attention), fast (8-bit layers, too).")
+        str, typer.Option(help="auto, plain, exact (fast attention, compiled), fast (8-bit layers, too).")
     ] = "auto",
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
@@ -65,9 +81,13 @@ def generate(
             "given again.",
         ),
     ] = None,
-    scale: Annotated[str, typer.Option(metavar="auto|N", help="Enlarge the pictures N times.")] = "auto",
 ) -> None:
-    """Generate a story: story.mp4, shots/NN.mp4, contact_sheet.png and story.json."""
+    """Generate a story: story.mp4, shots/NN.mp4, contact_sheet.png and story.json.
+
+    Ctrl-C, or any other end, loses nothing: the same command goes on, and the film is the same.
+    """
+    if resume and overwrite:
+        raise ValueError("--resume goes on with what --overwrite would remove; give one of them.")
     loras = name_loras(lora or [])
     story, notes = Story.read_with_notes(story_file, loras)
     for note in notes:
@@ -75,127 +95,98 @@ def generate(
     if reference:
         pictures = [ReferencePicture(picture=str(picture)) for picture in reference]
         story = story.model_copy(update={"references": [*story.references, *pictures]})
-    first, last = parse_shots(shots, len(story.shots))
-    story = story.model_copy(update={"shots": story.shots[:last]})
-    if seed is not None:
-        story = story.model_copy(update={"seed": seed})
-    enlargement = parse_scale(scale)
-    pipeline, facts = load(model, device, dtype, text)
-    facts |= use_loras(pipeline, loras)
-    facts |= apply_mode(pipeline, mode, kv_cache)
-    with StoryFolder(output or Path("out") / story_file.stem, enlargement) as folder:
-        folder.facts |= facts | {"title": story.title, "setting": story.setting, "seed": story.seed}
-        folder.facts["decoder"] = decoder
-        if first > 1:
-            console.print(f"Shots 1-{first - 1} are made but not written: shot {first} remembers them.")
-        finished = tell(pipeline, story, folder, first, decoder)
-        if finished:  # not before: it reads all of the weights
-            from shotstream.loading.hashes import hash_weights
+    given = {"seed": seed, "height": height, "width": width}
+    story = story.model_copy(update={name: value for name, value in given.items() if value is not None})
+    wanted = {"shots": parse_shots(shots, len(story.shots)), "film_height": parse_film_height(film_height)}
+    place = output or Path("out") / story_file.stem
+    with claimed(place):  # before a model is fetched
+        pass
+    asked = {"dtype": dtype, "text": text, "mode": mode, "kv_cache": kv_cache, "lora": " ".join(lora or [])}
+    made_with = describe(model, device, asked)
+    if output is None and not overwrite:
+        place = choose_folder(place, story, made_with, **wanted)
+    folder = StoryFolder(place, story, made_with, overwrite=overwrite, **wanted)
+    try:
+        with folder:
+            if folder.whole:
+                console.print(f"{place}/ holds this film already, whole; --overwrite makes it anew.")
+                return
+            if resume and not folder.goes_on:
+                raise ValueError(f"{place} holds nothing to go on with; leave --resume out to begin.")
+            pipeline, facts = load(model, device, dtype, text)
+            size = pipeline.picture_size(story.height, story.width)
+            facts |= use_loras(pipeline, loras)
+            folder.facts |= facts | apply_mode(pipeline, mode, kv_cache, *size)
+            folder.facts |= {"decoder": decoder, "height": size[0], "width": size[1]}
+            tell(pipeline, story, folder, decoder)
+            from shotstream.loading.hashes import hash_weights  # only now: it reads all of them
 
             folder.facts["weights_sha256"] = hash_weights(pipeline.fetch(model))
-    if not finished:
-        console.print(f"[yellow]Stopped.[/yellow] {kept(folder)}")
-        raise typer.Exit(130)
-    console.print(f"Wrote {folder.folder}/: story.mp4, shots/, contact_sheet.png, story.json")
+    except KeyboardInterrupt as stop:
+        again = "the same command" + (" without --overwrite" if overwrite else "")
+        console.print(f"[yellow]Stopped.[/yellow] {kept(folder)} {again} goes on.")
+        raise typer.Exit(130) from stop
+    console.print(f"Wrote {place}/: story.mp4, shots/, contact_sheet.png, story.json")
 
 
-def tell(
-    pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, first: int = 1, decoder: str = "full"
-) -> bool:
-    """Generate `story` into `folder`, from shot number `first` on (counted from 1), and show how it goes.
+def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decoder: str = "full") -> None:
+    """Generate `story` into the open `folder`, and show how it goes."""
+    from shotstream.streaming.story_writer import StoryWriter
 
-    Returns:
-        False if Ctrl-C ended it early; what was made until then, in full quality, is in the folder.
-    """
-    pace = Pace()
-    waiting: list[Chunk] = []
-    try:
-        with show_warnings(), console.status("starting") as status:
-            for chunk in pace.watch(pipeline.stream(story, decoder=decoder)):
-                status.update(
-                    f"shot {chunk.shot + 1}/{len(story.shots)} · chunk {chunk.index + 1} · {pace.summary()}"
-                )
-                waiting.append(chunk)
-                if chunk.last or chunk.full is None:
-                    pace.wait(waiting)
-                    write(waiting, folder, first)
-                if chunk.last:
-                    console.print(f"shot {chunk.shot + 1}/{len(story.shots)}  {escape(chunk.prompt)}")
-    except KeyboardInterrupt:
-        write(waiting, folder, first)
-        left_out = sum(len(chunk.frames) for chunk in waiting if chunk.shot + 1 >= first)
-        if left_out:
-            console.print(f"Left out: the last {left_out} frames, not yet made in full quality.")
-        pace.frames -= sum(len(chunk.frames) for chunk in waiting)
-        return False
-    finally:
-        for chunk in waiting:
-            if chunk.full is not None:
-                chunk.full.cancel()  # or leaving would wait for it
-        folder.facts |= pace.facts()
-    console.print(pace.summary())
-    return True
-
-
-def write(chunks: list[Chunk], folder: StoryFolder, first: int = 1) -> None:
-    """Take the chunks that are there in full quality off the list, and write those from shot `first` on."""
-    while chunks and chunks[0].ready:
-        chunk = chunks.pop(0)
-        if chunk.shot + 1 >= first:
-            folder.add(replace(chunk, frames=chunk.full_frames()))
-
-
-@dataclass
-class Pace:
-    """How fast chunks come: the time of making them in full quality counts, not that of writing files."""
-
-    frames: int = 0
-    generating_seconds: float = 0.0
-    first_frame_seconds: float = 0.0
-    """From the start until the first frames can be shown."""
-    fps: float = 0.0
-    """Frames per second at which the film is shown."""
-
-    def watch(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-        """Pass `chunks` on and measure the time that each took."""
-        started = time.perf_counter()
+    writer = StoryWriter(pipeline, story, folder, decoder)
+    if folder.goes_on:
+        console.print(f"Going on: {len(folder.finished)} of {folder.last} shots are finished.")
+    if folder.first > 1:
+        before = f"Shots 1-{folder.first - 1} are made but not written"
+        console.print(f"{before}: shot {folder.first} remembers them.")
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with show_warnings(), bar, closing(writer.chunks()) as chunks:
+        task = bar.add_task("starting", total=writer.story_frames, left="")
         for chunk in chunks:
-            self.generating_seconds += time.perf_counter() - started
-            self.first_frame_seconds = self.first_frame_seconds or self.generating_seconds
-            self.frames += len(chunk.frames)
-            self.fps = chunk.fps
-            yield chunk
-            started = time.perf_counter()
+            left = time_left(writer)
+            about = f"shot {chunk.shot + 1}/{len(story.shots)}"
+            told = f"{about} · chunk {chunk.index + 1} · {writer.pace.summary()}"
+            bar.update(task, advance=len(chunk.frames), description=told, left=left)
+            if chunk.shot + 1 == folder.first and chunk.index == 0:
+                console.print(f"First picture: {folder.first_picture}")
+            if chunk.last and chunk.shot + 1 not in folder.finished:
+                line = f"{about}  {escape(chunk.prompt)}"
+                console.print(line if console.is_terminal or not left else f"{line}  ({left})")
+    console.print(writer.pace.summary())
 
-    def wait(self, chunks: list[Chunk]) -> None:
-        """Wait for chunks in full quality: the next shot needs them, so that this time counts too."""
-        started = time.perf_counter()
-        try:
-            for chunk in chunks:
-                chunk.full_frames()
-        finally:
-            self.generating_seconds += time.perf_counter() - started
 
-    def facts(self) -> dict[str, float]:
-        """First-frame time, frames per second, and how many times faster than the film is shown."""
-        if not self.frames:
-            return {}
-        speed = self.frames / self.generating_seconds
-        return {
-            "first_frame_seconds": round(self.first_frame_seconds, 3),
-            "frames_per_second": round(speed, 2),
-            "times_real_time": round(speed / self.fps, 2),
-        }
+def time_left(writer: StoryWriter) -> str:
+    """Say how long the rest will take; nothing while nobody knows, and at the end."""
+    seconds = writer.pace.seconds_left(writer.frames_left)
+    if not seconds:
+        return ""
+    return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"
 
-    def summary(self) -> str:
-        """The facts in a line."""
-        facts = self.facts()
-        speed, times = facts["frames_per_second"], facts["times_real_time"]
-        if speed < 1:
-            pace = f"{self.generating_seconds / self.frames:.1f} s a frame"
-        else:
-            pace = f"{speed:.1f} frames/s ({times:.1f}x real time)"
-        return f"{pace}, first frame after {facts['first_frame_seconds']:.2f} s"
+
+def kept(folder: StoryFolder) -> str:
+    """Say what a generation that was stopped left."""
+    record = read_record(folder.folder)
+    if record is None:
+        return "No frame was made by then;"
+    frames = sum(shot["frames"] for shot in record["shots"])
+    whole = sum(shot["complete"] for shot in record["shots"])
+    return f"Kept in {folder.folder}/: {frames} frames, {whole} of {folder.last} shots whole;"
+
+
+def describe(model: str, device: str, settings: dict[str, str]) -> dict[str, str]:
+    """All but the story that decides how a film looks: what a run must share with one that it goes on with.
+
+    Raises:
+        ValueError: If there is no such model or device.
+    """
+    from shotstream.loading.hashes import sample_weights
+    from shotstream.machine.device import choose_device
+    from shotstream.streaming.pipeline import ShotStreamPipeline
+
+    weights = sample_weights(ShotStreamPipeline.fetch(model))
+    kind = choose_device(device).value.type
+    return {"shotstream": __version__, "weights": weights, "device": kind, **settings}
 
 
 def load(
@@ -282,8 +273,14 @@ def use_loras(pipeline: ShotStreamPipeline, loras: Mapping[str, Lora]) -> dict[s
     }
 
 
-def apply_mode(pipeline: ShotStreamPipeline, mode: str, kv_cache: str) -> dict[str, Any]:
-    """Choose the ways to compute, and say why.
+def apply_mode(
+    pipeline: ShotStreamPipeline,
+    mode: str,
+    kv_cache: str,
+    height: int | None = None,
+    width: int | None = None,
+) -> dict[str, Any]:
+    """Choose the ways to compute, for pictures of a size or of the trained one, and say why.
 
     Returns:
         What story.json tells of them.
@@ -299,7 +296,7 @@ def apply_mode(pipeline: ShotStreamPipeline, mode: str, kv_cache: str) -> dict[s
         raise ValueError(f"--kv-cache is {kv_cache!r}; give auto or float8.")
     pipeline.cache_dtype = torch.float8_e4m3fn if kv_cache == "float8" else None
     with console.status("choosing the fastest ways to compute"):
-        chosen = prepare(pipeline, MODES[choose_mode(mode, pipeline._execution_device).value])
+        chosen = prepare(pipeline, MODES[choose_mode(mode, pipeline._execution_device).value], height, width)
     for what, choice in chosen:
         console.print(f"{what}: {choice.value} ({choice.reason})")
     return {"kv_cache": kv_cache, "computing": {what: choice.value for what, choice in chosen}}
@@ -319,15 +316,6 @@ def show_warnings() -> Iterator[None]:
             warnings.simplefilter("always", kind)
         warnings.showwarning = show
         yield
-
-
-def kept(folder: StoryFolder) -> str:
-    """Say what an interrupted generation left."""
-    if not folder.shots:
-        return "Nothing was made yet, so nothing is kept."
-    frames = sum(shot["frames"] for shot in folder.shots)
-    whole = sum(shot["complete"] for shot in folder.shots)
-    return f"Kept in {folder.folder}/: {frames} frames, {whole} whole shots of {len(folder.shots)} begun."
 
 
 def parse_shots(text: str | None, count: int) -> tuple[int, int]:
@@ -350,14 +338,15 @@ def parse_shots(text: str | None, count: int) -> tuple[int, int]:
     return first, last
 
 
-def parse_scale(text: str) -> int | None:
-    """Read "auto" (None) or a whole number from 1 to 16.
+def parse_film_height(text: str) -> int | None:
+    """Read "auto" (None) or an even number of pixels from 16 to 4320.
 
     Raises:
         ValueError: If it is neither.
     """
     if text == "auto":
         return None
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 16:
-        raise ValueError(f"--scale is {text!r}; give auto or a whole number from 1 to 16.")
-    return int(text)
+    pixels = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
+    if not 16 <= pixels <= 4320 or pixels % 2:
+        raise ValueError(f"--film-height is {text!r}; give auto or an even number from 16 to 4320.")
+    return pixels

@@ -1,4 +1,7 @@
-"""`shotstream`: every other file in this folder is a command; here errors become one sentence."""
+"""`shotstream`: every other file in this folder is a command; here errors become one sentence.
+
+Here, too, each command is given an output that never fails and one way to be stopped.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
+
+from shotstream.machine.stopping import stopped_by_signals
+from shotstream.machine.terminal import print_without_fail
 
 gc.set_threshold(100_000)  # libraries make half a million objects that stay: looking through them takes long
 
@@ -41,6 +47,17 @@ class Commands(TyperGroup):
         command = typer.main.get_command(import_module(f"shotstream.cli.{cmd_name}").app)
         command.name = cmd_name
         return command
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run the command line, whatever becomes of the terminal, and whichever signal asks it to stop."""
+        print_without_fail()
+        with stopped_by_signals() as received:
+            try:
+                return super().main(*args, **settings)
+            except SystemExit as end:
+                if received and end.code in (1, 130):  # 1 where it came outside of any command
+                    raise SystemExit(128 + received[0]) from end
+                raise
 
     def invoke(self, ctx: typer.Context) -> Any:
         """Run a command; what a user can mend is told in one sentence, without a traceback."""

@@ -62,8 +62,7 @@ def preview(
     output: Annotated[Path, typer.Option("-o", "--output", help="PNG file.")] = Path("out/world.png"),
 ) -> None:
     """Draw a contact sheet: a row per story, the middle frame of every shot, its prompt below."""
-    from shotstream.media.pictures import write_png
-    from shotstream.media.sheet import contact_sheet
+    from shotstream.media.sheet import write_sheets
     from shotstream.world.sampler import sample_story
     from shotstream.world.scene import draw_shot
 
@@ -76,10 +75,10 @@ def preview(
         [draw_shot(story, index, height=height, width=width, fps=FPS)[FRAMES // 2] for index in range(shots)]
         for story in told
     ]
-    write_png(output, contact_sheet(rows, [[shot.prompt for shot in story.shots] for story in told]))
+    sheets = write_sheets(output, rows, [[shot.prompt for shot in story.shots] for story in told])
     for story in told:
         typer.echo(f"{story.seed}: {story.setting}")
-    typer.echo(f"Wrote {output}")
+    typer.echo(f"Wrote {', '.join(map(str, sheets))}")
 
 
 @app.command()

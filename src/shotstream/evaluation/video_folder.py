@@ -109,7 +109,8 @@ def _read_generated(folder: Path) -> tuple[list[Path], dict[str, Any]]:
     path = folder / "story.json"
     record = _read_json(path)
     try:
-        return [folder / "shots" / f"{shot['shot']:02d}.mp4" for shot in record["shots"]], {
+        clips = [folder / shot.get("film", f"shots/{shot['shot']:02d}.mp4") for shot in record["shots"]]
+        return clips, {
             "prompts": [str(shot["prompt"]) for shot in record["shots"]],
             "setting": record.get("setting") or "",
             "seed": record.get("seed"),

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_native_id
+
+try:
+    import fcntl
+except ImportError:  # Windows: there nobody claims a folder
+    fcntl = None
+
+_PART = re.compile(r"\..+\.([0-9]{1,9})(-[0-9]+)?\.part(\.[^.]+)?")
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -33,6 +42,10 @@ class MediaError(OSError):
 
 class DiskFull(MediaError):
     """There was no room: the disk is full, a quota is used up or a size limit is reached."""
+
+
+class FolderInUse(MediaError):
+    """Another process writes into the folder."""
 
 
 @contextmanager
@@ -103,6 +116,78 @@ def atomic_path(path: Path) -> Iterator[Path]:
             sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Make a folder if it is missing, and keep others who claim it out of it until the block ends.
+
+    A folder that is empty at the end is removed again if it was made here.
+
+    Raises:
+        FolderInUse: If another process has claimed it.
+        MediaError: If it cannot be made or written to.
+    """
+    made = not folder.exists()
+    with write_errors(folder):
+        _make_folder(folder)
+        tempfile.TemporaryFile(dir=folder).close()
+    opened = None
+    try:
+        if fcntl is not None:
+            opened = os.open(folder, os.O_RDONLY)
+            _lock(opened, folder)
+        yield
+    finally:
+        if opened is not None:
+            os.close(opened)
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _lock(opened: int, folder: Path) -> None:
+    assert fcntl is not None
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise FolderInUse(
+            f"Another process writes into {folder}; wait until it has ended or choose another folder."
+        ) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK):  # such a disk knows no locks
+            raise
+
+
+def clear_parts(folder: Path) -> None:
+    """Remove the temporary files and folders that killed processes left in a folder.
+
+    Those of a running process stay, but for this one's, which is to call before it writes there.
+
+    Raises:
+        MediaError: If one cannot be removed.
+    """
+    if os.name != "posix" or not folder.is_dir():  # elsewhere nothing tells whether a process runs
+        return
+    for path in folder.iterdir():
+        match = _PART.fullmatch(path.name)
+        if match is None or _runs_beside(int(match[1])):
+            continue
+        with write_errors(path):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+
+
+def _runs_beside(process: int) -> bool:
+    """Whether there is such a process, other than this one."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 @contextmanager

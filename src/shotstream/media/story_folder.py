@@ -1,22 +1,31 @@
-"""The folder a story is written to while it is being generated."""
+"""The folder a story is written to while it is being generated: whatever ends that, nothing made is lost."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import ExitStack
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from shotstream.media.files import write_text
+from shotstream.media.files import DiskFull, claimed, clear_parts, write_errors, write_text
+from shotstream.media.joining import join_films
+from shotstream.media.latents import LatentFolder
 from shotstream.media.pictures import write_png
-from shotstream.media.sheet import contact_sheet
+from shotstream.media.sheet import find_sheets, write_sheets
 from shotstream.media.video import VideoWriter
+from shotstream.story import Story
 
 _FILM_HEIGHT = 384  # pixels that automatic enlargement stays below, so that a small model fills a screen
 _SHEET_WIDTH = 288  # the same for the width of a picture on the contact sheet
+_SHOT_BYTES = 2 * 2**20  # room that must be there for every shot before it is begun; most need less
+_SHOT_NAME = re.compile(r"[0-9]{2,}\.mp4")
 
 
 class FilmChunk(Protocol):
@@ -43,6 +52,11 @@ class FilmChunk(Protocol):
         ...
 
     @property
+    def index(self) -> int:
+        """Number of the chunk in the shot, from 0."""
+        ...
+
+    @property
     def last(self) -> bool:
         """Whether the shot ends here."""
         ...
@@ -50,6 +64,11 @@ class FilmChunk(Protocol):
     @property
     def prompt(self) -> str:
         """Prompt of the shot."""
+        ...
+
+    @property
+    def latents(self) -> Any:
+        """The clean latents behind the frames, ``float32 [1, F, C, h, w]`` on the CPU."""
         ...
 
     @property
@@ -68,85 +87,303 @@ class FilmChunk(Protocol):
         ...
 
 
-class StoryFolder:
-    """``story.mp4``, ``shots/NN.mp4``, ``contact_sheet.png`` and ``story.json`` of one generation.
+class OtherStoryError(ValueError):
+    """There is something else in the folder than what is to be written; the message says what."""
 
-    Use as a context manager and `add` every chunk as it comes. The videos grow with every chunk; all files
-    take their names when they are whole. An exception inside the block leaves finished shots only; to keep
-    everything made so far after Ctrl-C, catch ``KeyboardInterrupt`` inside the block.
+
+class StoryFolder:
+    """``story.mp4``, ``shots/NN.mp4``, ``contact_sheet.png`` and ``story.json`` of one story that is told.
+
+    ::
+
+        with StoryFolder(Path("out/fox"), story) as folder:  # claims the folder, and sees whether it will do
+            for chunk in ...:
+                folder.keep(chunk)  # its latents, before anything else
+                folder.add(chunk)  # its frames
+
+    A shot is on the disk, and in story.json, when `add` returns from its last chunk. ``latents/`` has what
+    the film can be made from again. When the block ends, also by ``KeyboardInterrupt``, the running shot's
+    film is closed (left out if that came inside a frame), and the shots are joined. Any other exception
+    leaves the finished shots. ``latents/`` stays until all shots are finished; until then the same story goes
+    on from it: see `finished` and `known`.
 
     Args:
         folder: Where to write; made if missing.
-        scale: Whole-number enlargement of the videos; None chooses it from the size of the frames.
+        story: All of the story.
+        made_with: What else decides how the film looks, for JSON: model, seed, settings.
+        shots: First and last shot to be written, from 1; all if None.
+        film_height: Pixels, even, of the films; None enlarges small pictures by a whole number.
+        overwrite: Replace another story, or this one, when the first chunk comes.
     """
 
-    def __init__(self, folder: Path, scale: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        story: Story,
+        made_with: Mapping[str, Any] | None = None,
+        *,
+        shots: tuple[int, int] | None = None,
+        film_height: int | None = None,
+        overwrite: bool = False,
+    ) -> None:
         self.folder = folder
-        self.facts: dict[str, Any] = {}
-        """Goes into story.json before the shots: model, weights, seed, version, speed."""
+        self.facts: dict[str, Any] = {"title": story.title, "setting": story.setting, "seed": story.seed}
+        """Goes into story.json before the shots, such as speed and hashes."""
         self.shots: list[dict[str, Any]] = []
-        """What was made: shot (from 1), prompt, seed, take, LoRAs, frames, whether complete, times."""
-        self._scale = scale
-        self._rows: list[list[np.ndarray]] = []
-        self._running: list[np.ndarray] = []
-        self._files = ExitStack()
-        self._reel = ExitStack()  # holds the video of the running shot
+        """What was made: shot (from 1), film, prompt, seed, take, frames, whether complete, its chunks."""
+        self.finished: dict[int, dict[str, Any]] = {}
+        """Shots (from 1) that an earlier run finished: what it wrote into `shots`."""
+        self.latents = LatentFolder(folder / "latents")
+        self.goes_on = False
+        """Whether an earlier run began this film."""
+        self.whole = False
+        """Whether the whole film is there already."""
+        self.first, self.last = shots or (1, len(story.shots))
+        self.first_picture = folder / "first_frame.png"
+        """Written with the first chunk."""
+        self._asked = as_asked(story, made_with, (self.first, self.last), film_height)
+        self._digits = max(2, len(str(len(story.shots))))
+        self._film_height = film_height
+        self._overwrite = overwrite
+        self._begun = False
+        self._stills: dict[int, list[np.ndarray]] = {}
+        self._running: _RunningShot | None = None
+        self._claim = ExitStack()
+        self._files = ExitStack()  # holds the film of the running shot
 
     def __enter__(self) -> Self:
+        """Claim the folder and look into it.
+
+        Raises:
+            DiskFull: If there is no room in it.
+            MediaError: If it cannot be written, or another process writes into it.
+            OtherStoryError: If another story is in it.
+        """
+        with ExitStack() as claim:
+            claim.enter_context(claimed(self.folder))
+            for place in (self.folder, self.folder / "shots", self.latents.folder):
+                clear_parts(place)
+            self._look()
+            if not self.whole:
+                self._check_room()
+            self._claim = claim.pop_all()
         return self
 
+    def known(self, shot: int) -> list[np.ndarray]:
+        """Latents of the chunks of a shot (from 0) that an earlier run made, from the first one on."""
+        return self.latents.read(shot) if self._begun else []
+
+    def keep(self, chunk: FilmChunk) -> None:
+        """Write a chunk's latents, and the first picture of all.
+
+        Raises:
+            ImportError: If Pillow is not installed.
+            MediaError: If a file cannot be written.
+        """
+        self._begin()
+        self.latents.keep(chunk.shot, chunk.index, np.asarray(chunk.latents))
+        if chunk.shot + 1 >= self.first and not self.first_picture.exists():
+            write_png(self.first_picture, chunk.frames[0])
+
     def add(self, chunk: FilmChunk) -> None:
-        """Write a chunk.
+        """Write a chunk's frames; those of shots before the first that is wanted are left out.
 
         Raises:
             ImportError: If PyAV or Pillow is not installed.
             MediaError: If a file cannot be written.
         """
-        if not self.shots or self.shots[-1]["shot"] != chunk.shot + 1:
-            self._open_shot(chunk)
-        for writer in self._writers:
-            writer.write(chunk.frames)
-        self._running.extend(chunk.frames)
-        shot = self.shots[-1]
-        shot["frames"] += len(chunk.frames)
-        shot["complete"] = chunk.last
-        seconds = {name: round(value, 4) for name, value in chunk.seconds.items()}
-        shot["chunks"].append({"frames": len(chunk.frames), "seconds": seconds})
-
-    def __exit__(self, *exception: Any) -> None:
-        self._files.__exit__(*exception)
-        if exception[0] is not None or not self.shots:
+        self._begin()
+        if chunk.shot + 1 < self.first:
             return
-        self._keep_stills()
-        prompts = [[f"{shot['shot']}. {shot['prompt']}"] for shot in self.shots]
-        scale = max(1, round(_SHEET_WIDTH / self._rows[0][0].shape[1]))
-        write_png(self.folder / "contact_sheet.png", contact_sheet(self._rows, prompts, scale))
-        record = json.dumps(self.facts | {"shots": self.shots}, indent=2, ensure_ascii=False)
+        running = self._running
+        if running is None or running.record["shot"] != chunk.shot + 1:
+            running = self._open_shot(chunk)
+        running.pictures.extend(chunk.frames)
+        if running.film is not None:
+            running.film.write(chunk.frames)
+            seconds = {name: round(value, 4) for name, value in chunk.seconds.items()}
+            running.record["chunks"].append({"frames": len(chunk.frames), "seconds": seconds})
+        if chunk.last:
+            self._close_shot(complete=True)
+            self._write_record(complete=False)
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: Any) -> None:
+        with self._claim:
+            if kind is None or issubclass(kind, KeyboardInterrupt):
+                self._finish()
+            else:
+                self._files.__exit__(kind, *exception)
+
+    def _look(self) -> None:
+        """Find out what an earlier run left."""
+        record = read_record(self.folder)
+        if self._overwrite or not (record or any(_written(self.folder))):
+            return
+        if (record or {}).get("asked") != self._asked:
+            raise OtherStoryError(
+                f"{self.folder} holds {_difference(record or {}, self._asked)}; choose another folder (-o), "
+                "or give --overwrite to lose what is there."
+            )
+        assert record is not None
+        self._begun = self.goes_on = True
+        self.whole = record["complete"]
+        shots = [shot for shot in record["shots"] if shot["complete"]]
+        self.finished = {shot["shot"]: shot for shot in shots if (self.folder / shot["film"]).is_file()}
+        self.facts = {
+            name: value for name, value in record.items() if name not in ("shots", "complete", "asked")
+        }
+        if self.whole:
+            self.latents.remove()
+
+    def _check_room(self) -> None:
+        wanted = (self.last - len(self.finished)) * _SHOT_BYTES
+        with write_errors(self.folder):
+            free = shutil.disk_usage(self.folder).free
+        if free < wanted:
+            raise DiskFull(
+                f"The disk of {self.folder} has {free >> 20} MiB free, and the story may need "
+                f"{wanted >> 20}; free some space or choose another folder."
+            )
+
+    def _begin(self) -> None:
+        """Make the folder that of this story, before anything is written."""
+        if self._begun:
+            return
+        with write_errors(self.folder):
+            for path in [self.folder / "story.json", *_written(self.folder)]:
+                path.unlink(missing_ok=True)
+            self.latents.remove()
+        self._begun = True
+        self._write_record(complete=False)
+
+    def _open_shot(self, chunk: FilmChunk) -> _RunningShot:
+        self._close_shot(complete=False)
+        number = chunk.shot + 1
+        if number in self.finished:
+            self._running = _RunningShot(self.finished[number], None)
+            return self._running
+        name = f"shots/{number:0{self._digits}d}.mp4"
+        height = self._film_height or _enlarged(chunk.frames.shape[1])
+        film = self._files.enter_context(VideoWriter(self.folder / name, chunk.fps, height))
+        facts = {"prompt": chunk.prompt, "seed": chunk.seed, "take": chunk.take}
+        facts |= {"lora": [adapter._asdict() for adapter in chunk.adapters]}
+        self._running = _RunningShot({"shot": number, "film": name, **facts, "chunks": []}, film)
+        return self._running
+
+    def _close_shot(self, *, complete: bool) -> None:
+        """Close the film of the running shot, and keep three of its pictures for the contact sheet."""
+        running, self._running = self._running, None
+        film = running and running.film
+        if running is None or (film and not (film.intact and film.frames_written)):
+            self._files.__exit__(KeyboardInterrupt, None, None)  # removes the film: its latents are kept
+            return
+        self._files.close()
+        if film:
+            running.record |= {"frames": film.frames_written, "complete": complete}
+        pictures = running.pictures
+        self._stills[running.record["shot"]] = [pictures[0], pictures[len(pictures) // 2], pictures[-1]]
+        self.shots.append(running.record)
+
+    def _finish(self) -> None:
+        self._close_shot(complete=False)
+        shots = self._known_shots()
+        if not self.shots:
+            return
+        join_films([self.folder / shot["film"] for shot in shots], self.folder / "story.mp4")
+        if all(shot["shot"] in self._stills for shot in shots):  # else it stopped before the earlier run did
+            rows = [self._stills[shot["shot"]] for shot in shots]
+            prompts = [[f"{shot['shot']}. {shot['prompt']}"] for shot in shots]
+            scale = max(1, round(_SHEET_WIDTH / rows[0][0].shape[1]))
+            write_sheets(self.folder / "contact_sheet.png", rows, prompts, scale)
+        complete = len(self.shots) == self.last - self.first + 1 and all(shot["complete"] for shot in shots)
+        self._write_record(complete=complete)
+        if complete:
+            self.latents.remove()
+
+    def _write_record(self, *, complete: bool) -> None:
+        told = {"complete": complete, "asked": self._asked, "shots": self._known_shots()}
+        record = json.dumps(self.facts | told, indent=2, ensure_ascii=False)
         write_text(self.folder / "story.json", record + "\n")
 
-    def _open_shot(self, chunk: FilmChunk) -> None:
-        scale = self._scale or max(1, _FILM_HEIGHT // chunk.frames.shape[1])
-        if self.shots:
-            self._reel.close()
-            self._keep_stills()
-        else:
-            self._story = self._files.enter_context(VideoWriter(self.folder / "story.mp4", chunk.fps, scale))
-            self._files.push(self._reel)
-        reel = VideoWriter(self.folder / "shots" / f"{chunk.shot + 1:02d}.mp4", chunk.fps, scale)
-        self._writers = [self._story, self._reel.enter_context(reel)]
-        self.shots.append(
-            {
-                "shot": chunk.shot + 1,
-                "prompt": chunk.prompt,
-                "seed": chunk.seed,
-                "take": chunk.take,
-                "lora": [adapter._asdict() for adapter in chunk.adapters],
-                "frames": 0,
-                "chunks": [],
-            }
-        )
+    def _known_shots(self) -> list[dict[str, Any]]:
+        """The shots of this run and, where it has not come that far yet, of the earlier one."""
+        return [
+            shot for _, shot in sorted((self.finished | {shot["shot"]: shot for shot in self.shots}).items())
+        ]
 
-    def _keep_stills(self) -> None:
-        frames = self._running
-        self._rows.append([frames[0], frames[len(frames) // 2], frames[-1]])
-        self._running = []
+
+@dataclass
+class _RunningShot:
+    """The shot that chunks are added to."""
+
+    record: dict[str, Any]
+    """What story.json will tell of it."""
+    film: VideoWriter | None
+    """None if an earlier run finished it."""
+    pictures: list[np.ndarray] = field(default_factory=list)
+
+
+def choose_folder(place: Path, story: Story, made_with: Mapping[str, Any], **settings: Any) -> Path:
+    """The first of ``place``, ``place-2``, ``place-3``, ... that is free or holds this very story.
+
+    Args:
+        place: The wanted folder.
+        story: As for `StoryFolder`, like the rest.
+        made_with: What else decides how the film looks.
+        **settings: ``shots`` and ``film_height``.
+    """
+    shots = settings.get("shots") or (1, len(story.shots))
+    asked = as_asked(story, made_with, shots, settings.get("film_height"))
+    candidates = (place if number == 1 else place.with_name(f"{place.name}-{number}") for number in count(1))
+    for candidate in candidates:
+        record = read_record(candidate)
+        if record.get("asked") == asked if record else not any(_written(candidate)):
+            return candidate
+    raise AssertionError("there are always more numbers")
+
+
+def as_asked(
+    story: Story, made_with: Mapping[str, Any] | None, shots: tuple[int, int], film_height: int | None
+) -> dict[str, Any]:
+    """All that decides how a film looks, as JSON gives it back: two tellings that agree in it are one."""
+    told = story.model_dump(exclude={"title"}, exclude_none=True)
+    told = {"story": told, "shots": shots, "film_height": film_height, **(made_with or {})}
+    return json.loads(json.dumps(told))
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """What story.json of a folder tells; None if there is none that this version can read."""
+    with suppress(OSError, ValueError):
+        record = json.loads((folder / "story.json").read_text(encoding="utf-8"))
+        if isinstance(record, dict) and {"complete", "asked", "shots"} <= record.keys():
+            return record
+    return None
+
+
+def _written(folder: Path) -> Iterator[Path]:
+    """Files of a story in a folder, whichever it is, but for latents."""
+    names = ("story.json", "story.mp4", "first_frame.png")
+    yield from (path for name in names if (path := folder / name).exists())
+    yield from find_sheets(folder / "contact_sheet.png")
+    if (folder / "shots").is_dir():
+        yield from (path for path in (folder / "shots").iterdir() if _SHOT_NAME.fullmatch(path.name))
+
+
+def _difference(record: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """Say what a folder holds instead of what is asked for."""
+    there = record.get("asked")
+    if not isinstance(there, dict):
+        return "films that no story.json of this version tells of"
+    others = [name for name in {**asked, **there} if name != "story" and asked.get(name) != there.get(name)]
+    old, new = there.get("story", {}), asked["story"]
+    parts = [name for name in old | new if name != "shots" and old.get(name) != new.get(name)]
+    shots = zip(old.get("shots", []), new["shots"], strict=False)
+    changed = [f"shot {number}" for number, (before, after) in enumerate(shots, 1) if before != after]
+    if len(old.get("shots", [])) != len(new["shots"]):
+        changed.append("the number of shots")
+    return f"another film, with other values of: {', '.join([*parts, *changed, *others][:6])}"
+
+
+def _enlarged(height: int) -> int:
+    """Height of the film where nobody asked for one: the pictures', as many times as fit."""
+    return (height + height % 2) * max(1, _FILM_HEIGHT // height)

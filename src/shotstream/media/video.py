@@ -13,6 +13,7 @@ import numpy as np
 from shotstream.media.files import atomic_path, write_errors
 
 _X264 = {"crf": "16", "preset": "veryfast"}
+_THREADS = 4  # always as many, so that bytes do not depend on the number of cores
 _BT709 = 1
 _LIMITED_RANGE = 1
 
@@ -26,25 +27,24 @@ class VideoWriter:
     Args:
         path: Final name, ``*.mp4``.
         fps: Frames per second, above 0.
-        scale: Whole-number enlargement of every frame (bicubic).
+        height: Pixels, even; frames are scaled to it (Lanczos) and keep their shape. None keeps their size.
 
     Raises:
         ImportError: If PyAV is not installed; the message is the line that installs it.
-        ValueError: If `fps` or `scale` makes no sense.
+        ValueError: If `fps` or `height` makes no sense.
     """
 
-    def __init__(self, path: Path, fps: float, scale: int = 1) -> None:
-        if scale < 1:
-            raise ValueError(f"scale is {scale}, but frames can only be enlarged; give 1 or more.")
+    def __init__(self, path: Path, fps: float, height: int | None = None) -> None:
         self.path = Path(path)
         self.frames_written = 0
+        self.intact = True
+        """False inside `write`, and after an exception there: a picture that others need may be lost."""
         self._rate = frame_rate(fps)
-        self._scale = scale
         self._container: Any = None
         self._stream: Any = None
         self._shape: tuple[int, ...] = ()
         self._files = ExitStack()
-        self._pictures = PictureMaker(scale)
+        self._pictures = PictureMaker(height)
 
     def __enter__(self) -> Self:
         self._part = self._files.enter_context(atomic_path(self.path))
@@ -64,11 +64,13 @@ class VideoWriter:
         """
         for frame in frames:
             self._check(frame)
+            self.intact = False
             with write_errors(self.path):
                 if not self._shape:
                     self._open(frame)
                 self._container.mux(self._stream.encode(self._pictures.make(frame)))
             self.frames_written += 1
+            self.intact = True
 
     def __exit__(self, *exception: Any) -> bool | None:
         return self._files.__exit__(*exception)
@@ -93,6 +95,7 @@ class VideoWriter:
         self._shape = frame.shape
         self._container = pyav().open(str(self._part), "w", format="mp4")
         self._stream = self._container.add_stream("libx264", rate=self._rate, options=_X264)
+        self._stream.codec_context.thread_count = _THREADS
         self._pictures.describe(self._stream.codec_context, frame)
 
 
@@ -100,15 +103,18 @@ class PictureMaker:
     """Makes of frames what H.264 is encoded from: yuv420p, BT.709, limited range, even sizes.
 
     Args:
-        scale: Whole-number enlargement (bicubic).
+        height: Pixels, even; frames are scaled to it (Lanczos) and keep their shape. None keeps their size.
 
     Raises:
         ImportError: If PyAV is not installed.
+        ValueError: If `height` makes no sense.
     """
 
-    def __init__(self, scale: int = 1) -> None:
+    def __init__(self, height: int | None = None) -> None:
+        if height is not None and (height < 2 or height % 2):
+            raise ValueError(f"A film {height} pixels high cannot be written; give an even number above 0.")
         self._av = pyav()
-        self._scale = scale
+        self._height = height
         self._reformatter = self._av.video.reformatter.VideoReformatter()
 
     def describe(self, codec: Any, frame: np.ndarray) -> None:
@@ -130,29 +136,31 @@ class PictureMaker:
             height=height,
             format="yuv420p",
             dst_colorspace="ITU709",
-            interpolation="BICUBIC",
+            interpolation="BICUBIC" if self._height is None else "LANCZOS",
         )
 
     def _size(self, frame: np.ndarray) -> tuple[int, int]:
-        height, width = ((side + side % 2) * self._scale for side in frame.shape[:2])
-        return width, height
+        height, width = (side + side % 2 for side in frame.shape[:2])
+        if self._height is None:
+            return width, height
+        return max(2, 2 * round(width * self._height / height / 2)), self._height
 
 
-def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, scale: int = 1) -> None:
+def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, height: int | None = None) -> None:
     """Write a whole video file: H.264, yuv420p, whole or not at all.
 
     Args:
         path: Final name, ``*.mp4``.
         frames: ``uint8 [H, W, 3]`` each, at least one.
         fps: Frames per second.
-        scale: Whole-number enlargement (bicubic).
+        height: Pixels, even, that frames are scaled to (Lanczos); None keeps their size.
 
     Raises:
         ImportError: If PyAV is not installed.
         MediaError: If the file cannot be written.
         ValueError: If there are no frames, or one has the wrong type or size.
     """
-    with VideoWriter(path, fps, scale) as video:
+    with VideoWriter(path, fps, height) as video:
         video.write(frames)
 
 

@@ -209,11 +209,15 @@ class StoryModel(CaptionedPipeline):
         picture_width = int(self.config["width"]) if width is None else width
         _, rows, columns = self.transformer.config["patch_size"]
         ratio = self.autoencoder.spatial_ratio
-        fits = picture_height % (ratio * rows) == 0 and picture_width % (ratio * columns) == 0
-        if not fits or min(picture_height, picture_width) < 1:
+        nearest = [
+            step * max(1, round(side / step))
+            for side, step in ((picture_height, ratio * rows), (picture_width, ratio * columns))
+        ]
+        if nearest != [picture_height, picture_width]:
             raise ValueError(
                 f"pictures of {picture_height}x{picture_width} cannot be made; the height must be a "
-                f"multiple of {ratio * rows} and the width of {ratio * columns}"
+                f"multiple of {ratio * rows} and the width of {ratio * columns}, and the nearest that can "
+                f"is {nearest[0]}x{nearest[1]}"
             )
         return picture_height, picture_width
 

@@ -18,6 +18,7 @@ from shotstream.streaming.model import StoryModel
 from shotstream.streaming.output import StoryOutput, gather
 from shotstream.streaming.scripted import ScriptedStory
 from shotstream.streaming.session import StorySession
+from shotstream.streaming.told_shot import KnownLatents
 
 
 class ShotStreamPipeline(StoryModel):
@@ -196,6 +197,7 @@ class ShotStreamPipeline(StoryModel):
         width: int | None = None,
         select: Selection = select_frames,
         decoder: str = "full",
+        known: KnownLatents = lambda shot: (),
     ) -> Iterator[Chunk]:
         """Tell a story and yield its chunks as they are decoded.
 
@@ -208,16 +210,17 @@ class ShotStreamPipeline(StoryModel):
             width: Picture width in pixels, likewise.
             select: The rule by which remembered frames are chosen, where the story does not say which.
             decoder: "full", or "tiny" for frames of the tiny decoder; see `Chunk.full_frames`.
+            known: Gives the latents that were made before for a shot, see `tell_shot`; the same chunks come.
 
         Raises:
             ValueError: If anything asked for is impossible.
         """
         self.check_inputs(story, shots, height, width)
-        seed = story.seed if seed is None else seed
         height, width = height or story.height, width or story.width
+        seed = story.seed if seed is None else seed
         session = self.open(story.setting, seed, height, width, select=select, decoder=decoder)
         first, last = shots or (0, len(story.shots) - 1)
-        return self._stream(ScriptedStory(session, story, last), first)
+        return self._stream(ScriptedStory(session, story, last), first, known)
 
     @torch.no_grad()
     def __call__(
@@ -316,9 +319,9 @@ class ShotStreamPipeline(StoryModel):
             raise ValueError(mistake)
         self.picture_size(height or story.height, width or story.width)
 
-    def _stream(self, script: ScriptedStory, first: int) -> Iterator[Chunk]:
+    def _stream(self, script: ScriptedStory, first: int, known: KnownLatents) -> Iterator[Chunk]:
         if self.text_encoder is None:
             self._embed_all(script.captions)
-        for chunk in script.tell():
+        for chunk in script.tell(known):
             if chunk.shot >= first:
                 yield chunk

@@ -6,12 +6,13 @@ Shots are told by their numbers, and of one number the outtakes first: a take is
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from shotstream.media.pictures import read_picture
 from shotstream.story import ReferencePicture, Shot, Story, StoryFrame, StoryWarning
@@ -19,6 +20,7 @@ from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame, FrameKey, fit_picture
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.session import StorySession
+from shotstream.streaming.told_shot import KnownLatents, tell_shot
 
 
 class ScriptedTake(NamedTuple):
@@ -145,17 +147,22 @@ class ScriptedStory:
             for prompt in (take.shot.prompt, *(redirect.prompt for redirect in take.shot.redirects))
         ]
 
-    def tell(self) -> Iterator[Chunk]:
-        """Tell all takes and yield the chunks of the film; a chunk's `shot` is its place in the film."""
+    def tell(self, known: KnownLatents = lambda place: ()) -> Iterator[Chunk]:
+        """Tell all takes and yield the chunks of the film; a chunk's `shot` is its place in the film.
+
+        Args:
+            known: Gives the latents that were made before for a shot of the film, by its place from 0.
+        """
         for take, after in zip(self.takes, [*self.takes[1:], None], strict=True):
-            for chunk in self._tell(take):
+            made = () if take.place is None else known(take.place)
+            for chunk in self._tell(take, made):
                 if take.place is not None:
                     yield replace(chunk, shot=take.place)
             if take.place is None and (after is None or after.number != take.number):
                 self.session.end_shot()
                 self.session.leave_out(take.number)
 
-    def _tell(self, take: ScriptedTake) -> Iterator[Chunk]:
+    def _tell(self, take: ScriptedTake, known: Sequence[Tensor]) -> Iterator[Chunk]:
         session, shot = self.session, take.shot
         self._remember(take)
         seed = session.seed if shot.seed is None else shot.seed
@@ -169,12 +176,7 @@ class ScriptedStory:
                 take.number, seed=seed, prompt=shot.prompt, take=shot.take, chunks=length, lora=take.lora
             )
         redirects = {redirect.chunk: redirect.prompt for redirect in shot.redirects}
-        made = 0
-        while chunk := session.next_chunk():
-            yield chunk
-            made += 1
-            if made in redirects:
-                session.redirect(redirects[made])
+        yield from tell_shot(session, known, redirects)
         self._keep(take)
 
     def _remember(self, take: ScriptedTake) -> None:

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from shotstream.machine.device import choose_training_dtype
+from shotstream.machine.stopping import stop_signals
 from shotstream.media.files import whole_folder
 from shotstream.media.pictures import write_png
 from shotstream.training.distributed import ProcessGroup
@@ -182,7 +183,7 @@ def _precision(stage: Stage, world: ProcessGroup) -> torch.dtype:
 
 @contextlib.contextmanager
 def _stop_requests() -> Iterator[list[int]]:
-    """Collect Ctrl-C and termination, so that a step is always finished; a second one stops at once."""
+    """Collect what asks to stop, such as Ctrl-C: a step is finished first; a second one stops at once."""
     requests: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -193,7 +194,7 @@ def _stop_requests() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield requests
         return
-    former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.signal(number, note) for number in stop_signals()}
     try:
         yield requests
     finally:

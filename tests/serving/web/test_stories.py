@@ -165,6 +165,7 @@ def test_takes_of_a_story_file_are_obeyed_and_notes_handed_back(client: httpx.Cl
         ("\x00\x01", "text/yaml", "binary file"),
         ("setting: a fox\nshots: [{prompt: runs, seconds: 3000}]", "text/yaml", "a shot lasts 60 seconds"),
         ("setting: ''\nshots: [{prompt: runs, seed: 9007199254740992}]", "text/yaml", "less than"),
+        ("setting: ''\nheight: 32\nshots: [a fox]", "text/yaml", "makes pictures of 16x32 pixels; leave"),
         (f"setting: {'x' * 2001}\nshots: [a fox]", "text/yaml", "2001 characters"),
         (f"title: {'x' * 201}\nsetting: a\nshots: [b]", "text/yaml", "story.yaml:1: title is 'xxx"),
         (f"setting: a\ntitle: {'x' * 201}\nshots: [b]", "text/yaml", "should have at most 200 characters"),
