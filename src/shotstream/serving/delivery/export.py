@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipInfo
 
 from shotstream.media.documents import as_yaml
 from shotstream.media.files import atomic_path, write_errors
@@ -151,10 +152,10 @@ class StoryFilm:
             for shot in self.shots:
                 clip = path.with_name(f"{path.stem}-{shot.timeline.clip}")
                 write_take(shot.chunks, self.fps, clip)
-                archive.write(clip, shot.timeline.clip)
+                archive.writestr(_entry(shot.timeline.clip), clip.read_bytes())
                 clip.unlink()
-            archive.writestr("timeline.otio", self.timeline)
-            archive.writestr("subtitles.srt", self.subtitles)
+            archive.writestr(_entry("timeline.otio"), self.timeline)
+            archive.writestr(_entry("subtitles.srt"), self.subtitles)
 
 
 def write_take(chunks: Sequence[StoredChunk], fps: float, path: Path) -> None:
@@ -165,6 +166,13 @@ def write_take(chunks: Sequence[StoredChunk], fps: float, path: Path) -> None:
         StoreError: If a clip is missing.
     """
     remux((_units(chunk) for chunk in chunks), fps, path)
+
+
+def _entry(name: str) -> ZipInfo:
+    """A file of a zip, without the time when it was put in: the same film is the same zip."""
+    entry = ZipInfo(name)
+    entry.external_attr = 0o644 << 16
+    return entry
 
 
 def _units(chunk: StoredChunk) -> list[bytes]:
