@@ -220,7 +220,87 @@ def test_the_token_is_not_logged(library, model, caplog) -> None:
     assert not [line for line in served if TOKEN in line]
 
 
-# ---- floods ----
+@pytest.mark.parametrize("path", ["/?token={}", "/x?token={}", "//?a=b&token={}", "/api/live?to%6ben={}"])
+def test_no_address_brings_the_token_into_a_log(library, model, caplog, path: str) -> None:
+    """Nor does a socket's header at the level that logs them."""
+    caplog.set_level(logging.DEBUG)
+    with serving(library, model, Access(TOKEN), log_level="debug", access_log=True) as server:
+        httpx.get(server.url + path.format(TOKEN))
+        kept = {"cookie": f"{cookie_name(server.port)}={TOKEN}", "authorization": f"Bearer {TOKEN}"}
+        with connect(f"{server.live}?token={TOKEN}", additional_headers=kept):
+            pass
+    ours = [record for record in caplog.records if record.name.startswith(("uvicorn", "shotstream"))]
+    assert ours
+    assert not [record.getMessage() for record in ours if TOKEN in record.getMessage()]
+
+
+def test_two_studios_at_one_name_keep_their_cookies_apart(guarded: Server, library, model) -> None:
+    """Browsers have one jar for all ports of a name."""
+    with serving(library, model, Access("another")) as other, httpx.Client() as browser:
+        for server, token in ((guarded, TOKEN), (other, "another")):
+            browser.get(f"{server.url}/", params={"token": token})
+        for server in (guarded, other):
+            assert browser.get(f"{server.url}/api/model").status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", "a b", 'a"b', "a;b", "a,b", "a\\b", "ä", "a\n"])
+def test_a_token_that_cannot_be_brought_is_refused(token: str) -> None:
+    with pytest.raises(ValueError, match="token"):
+        Access(token)
+
+
+def test_a_token_of_any_other_sign_lets_in(library, model) -> None:
+    token = "".join(chr(code) for code in range(33, 127) if chr(code) not in '",;\\')
+    access = Access(token)
+    with serving(library, model, access) as server, httpx.Client() as browser:
+        assert browser.get(f"{server.url}/{access.query}").status_code == 303
+        assert browser.get(f"{server.url}/api/model").status_code == 200
+        bearer = {"authorization": f"Bearer {token}"}
+        assert httpx.get(f"{server.url}/api/model", headers=bearer).status_code == 200
+
+
+def test_everything_that_can_be_fetched_has_a_head(server: Server, told: str) -> None:
+    """The app says which paths there are, so that new ones are fetched here, too."""
+    values = {"story": told, "shot": "0", "take": "0", "frame": "0", "upload": "nothere"}
+    ways = httpx.get(f"{server.url}/api/openapi.json").json()["paths"]
+    paths = [path.format(**values) for path, methods in ways.items() if "get" in methods]
+    assert len(paths) > 15
+    for path in [*paths, "/", "/icon.svg", "/api/openapi.json"]:
+        path = path.replace("live.mp4", "live.mp4?shot=0&take=0")
+        got, head = (httpx.request(method, server.url + path) for method in ("GET", "HEAD"))
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers["content-type"] == got.headers["content-type"], path
+        assert head.headers.get("etag") == got.headers.get("etag"), path
+    assert httpx.head(f"{server.url}/api/films").status_code == 405
+
+
+# ---- pages elsewhere, and floods ----
+
+ELSEWHERE = [
+    {"origin": "http://evil.example"},
+    {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"},
+    {"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"},
+]
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE)
+def test_a_page_elsewhere_uses_up_nobodys_rate(library, model, at_once: int, headers: dict) -> None:
+    with serving(library, model, Access()) as server, server.client() as client:
+        codes = {client.get("/api/model", headers=headers).status_code for _ in range(2 * at_once)}
+        assert codes == {403}
+        assert client.get("/api/model").status_code == 200
+
+
+def test_a_link_to_the_studio_may_stand_anywhere(server: Server) -> None:
+    follows = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    assert httpx.get(server.url, headers=follows).status_code == 200
+    assert httpx.post(f"{server.url}/api/stories", headers=follows, json={}).status_code == 403
+
+
+def test_health_is_told_however_often_it_is_asked_for(library, model, at_once: int) -> None:
+    with serving(library, model, Access()) as server, server.client() as client:
+        codes = [client.get(path).status_code for path in ("/healthz", "/readyz") for _ in range(2 * at_once)]
+        assert set(codes) == {200}
 
 
 @pytest.fixture
