@@ -10,7 +10,6 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from benchmarks.studio_load import SETTING
 from benchmarks.studio_process import StudioProcess, free_port
 from benchmarks.studio_viewers import Patient
 
@@ -19,6 +18,7 @@ from tests.serving.web.conftest import LONG
 
 pytestmark = [pytest.mark.cpu, pytest.mark.skipif(not LONG, reason="long: SHOTSTREAM_LONG=1")]
 
+SETTING = "An orange cat wearing a top hat is in a meadow on a sunny day."
 LATER_SECONDS = 0.5
 """How much longer a chunk that is wanted may take to come than where nothing else happens."""
 MORE_BYTES = 64 * 2**20
