@@ -9,6 +9,7 @@ const SERVER = "http://127.0.0.1:8000";
 const BUILT = "../src/shotstream/serving/web/static";
 
 export default defineConfig({
+  base: "./", // it may stand under any path of a proxy
   plugins: [react(), sourcesBeside(BUILT)],
   build: {
     outDir: BUILT,

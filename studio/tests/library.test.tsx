@@ -84,30 +84,41 @@ it("the arrow keys walk the tree, and Enter opens a story", async () => {
 });
 
 it("a story is put away with a way back, and forgotten only when asked twice", async () => {
-  answers["GET /api/stories"] = [story("one")];
-  answers["GET /api/stories?deleted=true"] = [story("two", undefined, { deleted_seconds: 9 }), story("one")];
+  answers["GET api/stories"] = [story("one")];
+  answers["GET api/stories?deleted=true"] = [story("two", undefined, { deleted_seconds: 9 }), story("one")];
   await show(<Library />);
   await click("Put away: Of one.");
   expect(document.body.textContent).toContain("is put away");
   await click("Undo");
   expect(asked.filter((one) => !one.startsWith("GET"))).toEqual([
-    "DELETE /api/stories/one000000000",
-    "POST /api/stories/one000000000/undelete",
+    "DELETE api/stories/one000000000",
+    "POST api/stories/one000000000/undelete",
   ]);
   const away = [...document.querySelectorAll("button")].find((one) => one.textContent === "Put away")!;
   await act(async () => away.click());
   await act(async () => away.click()); // once more changes nothing
   expect(document.querySelectorAll(".book")).toHaveLength(1);
   await click("Delete for good: Of two.");
-  expect(asked).not.toContain("DELETE /api/stories/two000000000/forever");
+  expect(asked).not.toContain("DELETE api/stories/two000000000/forever");
   await click("Really delete for good: Of two.");
-  expect(asked).toContain("DELETE /api/stories/two000000000/forever");
+  expect(asked).toContain("DELETE api/stories/two000000000/forever");
+});
+
+it("shows older stories when a person asks, those that moved up meanwhile once", async () => {
+  const link = { headers: { Link: '<?deleted=false&before=7-two000000000>; rel="next"' } };
+  answers["GET api/stories"] = new Response(JSON.stringify([story("one"), story("two")]), link);
+  answers["GET api/stories?deleted=false&before=7-two000000000"] = [story("one"), story("three")];
+  await show(<Library />);
+  expect(document.querySelectorAll(".book")).toHaveLength(2);
+  await click("Show older ones");
+  expect(document.querySelectorAll(".book")).toHaveLength(3);
+  expect(document.body.textContent).not.toContain("Show older ones");
 });
 
 it("a browser without a token is shown the way in", async () => {
-  answers["GET /api/stories"] = new Response("{}", { status: 401 });
+  answers["GET api/stories"] = new Response("{}", { status: 401 });
   await show(<Library />);
-  expect(document.querySelector('[role="alert"] a')?.getAttribute("href")).toBe("/");
+  expect(document.querySelector('[role="alert"] a')?.getAttribute("href")).toBe("./");
 });
 
 it("a dropped story file begins a story; the server's sentence tells what is wrong with another", async () => {
@@ -119,10 +130,10 @@ it("a dropped story file begins a story; the server's sentence tells what is wro
       Object.assign(event, { dataTransfer: { files: [new File(["{}"], name)], types: ["Files"] } });
       document.querySelector(".drop")!.dispatchEvent(event);
     });
-  answers["POST /api/stories/import"] = { story: "abcdefghijkl" };
+  answers["POST api/stories/import"] = { story: "abcdefghijkl" };
   await drop("a.json");
   await vi.waitFor(() => expect(location.hash).toBe("#/abcdefghijkl"));
-  answers["POST /api/stories/import"] = new Response('{"detail": "It has no shots."}', { status: 422 });
+  answers["POST api/stories/import"] = new Response('{"detail": "It has no shots."}', { status: 422 });
   await drop("a.yaml");
   await vi.waitFor(() => expect(document.body.textContent).toContain("It has no shots."));
 });

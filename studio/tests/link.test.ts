@@ -144,6 +144,15 @@ describe("a link", () => {
     },
   );
 
+  it("waits and tries again where too many watch", async () => {
+    await ear.hears(1);
+    ear.say({ type: "error", message: "64 viewers are here." });
+    ear.sockets[0]!.close(4010);
+    await vi.waitFor(() => expect(reasons).toEqual(["4010: 64 viewers are here."]));
+    expect(states).toEqual(["full"]);
+    await ear.hears(2);
+  });
+
   it("says the server's own sentence when there is one", async () => {
     await ear.hears(1);
     ear.say({ type: "error", message: "That story was deleted." });

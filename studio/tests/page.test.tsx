@@ -235,9 +235,9 @@ it("remembered frames are pinned and let go", () => {
   click("Let go: Shot 2, frame 10");
   click("Let go: A picture of yours");
   expect([...document.querySelectorAll("img")].map((image) => image.getAttribute("src"))).toEqual([
-    "/api/stories/abcdefghijkl/stills/1/2/4.jpg",
-    "/api/stories/abcdefghijkl/stills/1/2/9.jpg",
-    "/api/uploads/abc.png",
+    "api/stories/abcdefghijkl/stills/1/2/4.jpg",
+    "api/stories/abcdefghijkl/stills/1/2/9.jpg",
+    "api/uploads/abc.png",
   ]);
   expect(orders).toEqual([
     { type: "pin", shot: 1, frame: 4 },

@@ -12,7 +12,7 @@ beforeEach(async () => {
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const { fetch } = globalThis;
-  vi.stubGlobal("fetch", (path: string, init?: RequestInit) => fetch(address + path, init));
+  vi.stubGlobal("fetch", (path: string, init?: RequestInit) => fetch(`${address}/${path}`, init));
 });
 afterEach(() => {
   server.closeAllConnections();

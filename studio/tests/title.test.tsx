@@ -57,7 +57,7 @@ it("Enter saves the title, which is shown as it is kept", async () => {
   expect([field().value, field().placeholder]).toEqual(["The fox", "Untitled story"]);
   await write(" The fox  and the lantern ");
   await press("Enter");
-  expect(asked).toEqual([`PATCH /api/stories/${STORY} {"title":"The fox  and the lantern"}`]);
+  expect(asked).toEqual([`PATCH api/stories/${STORY} {"title":"The fox  and the lantern"}`]);
   expect(field().value).toBe("The fox and the lantern");
   expect(document.activeElement).not.toBe(field());
 });
@@ -68,7 +68,7 @@ it("leaving saves too, also an empty title; unchanged ones are not sent", async 
   expect(asked).toEqual([]);
   await write("");
   await act(async () => field().blur());
-  expect(asked).toEqual([`PATCH /api/stories/${STORY} {"title":""}`]);
+  expect(asked).toEqual([`PATCH api/stories/${STORY} {"title":""}`]);
 });
 
 it("Escape takes back what was typed", async () => {

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import socket
+
 import pytest
+from typer.testing import CliRunner
 
 from shotstream.cli import studio
+from shotstream.cli.main import app
+from shotstream.serving.web.access import Access
 
 pytestmark = pytest.mark.system
 
@@ -24,10 +29,41 @@ def test_stories_are_marked_with_what_changes_their_numbers(pipeline, monkeypatc
 
 
 def test_the_page_s_address_is_said_and_given(capsys, tmp_path):
-    assert studio._greet("127.0.0.1", 8000, None, tmp_path) == "http://127.0.0.1:8000"
-    page = studio._greet("::1", 80, "secret[1]", tmp_path)
-    assert page == "http://[::1]:80/?token=secret[1]"
-    assert f"Studio: {page}" in capsys.readouterr().out
+    assert studio._greet("127.0.0.1", 8000, Access(), tmp_path) == "http://127.0.0.1:8000"
+    access = Access("secret[1]&#+%", origins=("https://a.example",), root_path="/studio")
+    page = studio._greet("::1", 80, access, tmp_path)
+    assert page == "http://[::1]:80/?token=secret%5B1%5D%26%23%2B%25"
+    printed = capsys.readouterr().out
+    assert f"Studio: {page}" in printed
+    assert f"https://a.example/studio/?{page.partition('?')[2]}" in printed
+
+
+@pytest.mark.parametrize(("host", "families"), [("127.0.0.1", "4"), ("::1", "6"), ("::", "46")])
+def test_an_address_is_listened_at_in_its_families(host, families):
+    try:
+        listener = studio._listen(host, 0)
+    except ValueError:
+        pytest.skip("this machine has no IPv6")
+    with listener:
+        for family, address in (("4", "127.0.0.1"), ("6", "::1")):
+            try:
+                socket.create_connection((address, listener.getsockname()[1]), 5).close()
+            except OSError:
+                assert family not in families
+            else:
+                assert family in families
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--token", ""], ["--token", "a b"], ["--token", "é"], ["--origin", "a.b"], ["--root-path", "a/"]],
+)
+def test_what_nobody_could_get_in_with_is_refused_at_the_start(options, tmp_path):
+    arguments = ["studio", "--library", str(tmp_path / "library"), *options]
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 1
+    assert options[0].strip("-") in refused.output
+    assert not (tmp_path / "library").exists()
 
 
 @pytest.mark.parametrize(("display", "opens"), [({"DISPLAY": ":0"}, True), ({}, False)])

@@ -127,8 +127,10 @@ class Studio:
 
     def send(self, live: LiveStory, id: str | None = None, **fields) -> Receipt | Refused:
         """Send a command, and return what it is answered before the next chunk."""
+        answered = len(self.viewer(live).answers)
         self.offer(live, id, **fields)
-        live.attend()
+        while len(self.viewer(live).answers) == answered:
+            live.attend()
         return self.viewer(live).answers[-1]
 
     def offer(self, live: LiveStory, id: str | None = None, **fields) -> None:

@@ -53,6 +53,34 @@ def test_many_commands_keep_no_chunk_from_being_made(make_studio) -> None:
     assert codes == ["busy"] * 6
 
 
+def test_a_story_that_rests_makes_room_before_one_that_is_made(make_studio) -> None:
+    studio = make_studio(open_stories=2)
+    made, rests = studio.begin(), studio.begin()
+    for live in (made, rests):
+        studio.send(live, type="shoot", prompt="runs", chunks=1)
+    studio.run()
+    studio.send(made, type="shoot", prompt="sleeps", chunks=2)
+    for live in (made, rests):
+        live.unlisten(studio.viewer(live))
+    studio.begin()
+    assert studio.engine.find(made.story)
+    assert not studio.engine.find(rests.story)
+
+
+def test_a_story_is_kept_from_its_first_command_on(make_studio) -> None:
+    studio = make_studio(open_stories=1)
+    said = studio.begin()
+    studio.send(said, type="pause")
+    said.unlisten(studio.viewer(said))
+    empty = studio.begin()
+    empty.unlisten(studio.viewer(empty))
+    studio.begin()
+    listed = [story.id for story in studio.store.stories()]
+    assert len(listed) == 2, "the one in the middle is gone"
+    studio.engine.close()
+    assert [story.id for story in studio.store.stories()] == [said.story]
+
+
 def test_unwatched_stories_make_room(make_studio) -> None:
     studio = make_studio(open_stories=2)
     first, second = studio.begin(), studio.begin()

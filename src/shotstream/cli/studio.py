@@ -20,11 +20,10 @@ from shotstream.cli.generate import apply_mode, load
 
 if TYPE_CHECKING:
     from shotstream.serving.served_model import ServedModel
+    from shotstream.serving.web.access import Access
 
 app = typer.Typer(add_completion=False)
 console = Console(highlight=False, soft_wrap=True)
-
-_MOST_MESSAGE_BYTES = 64 * 1024
 
 
 @app.command()
@@ -41,6 +40,13 @@ def studio(
         str | None,
         typer.Option(envvar="SHOTSTREAM_TOKEN", help="Instead of one made up for an address that needs one."),
     ] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Where else the page comes from: a proxy's, as https://a.example."),
+    ] = None,
+    root_path: Annotated[
+        str, typer.Option(metavar="PATH", help="What stands before every path at the proxy, as /studio.")
+    ] = "",
     database: Annotated[
         str | None, typer.Option(metavar="URL", help="SQLAlchemy URL; by default SQLite in the library.")
     ] = None,
@@ -48,6 +54,12 @@ def studio(
         float, typer.Option(min=0.1, max=60, help="Seconds that may be made before they are watched.")
     ] = 2.0,
     stories: Annotated[int, typer.Option(min=1, max=256, help="Most stories open at once.")] = 8,
+    most_stories: Annotated[int, typer.Option(min=1, help="Most stories in the library.")] = 10_000,
+    most_branches: Annotated[int, typer.Option(min=0, help="Most branches of one story.")] = 100,
+    most_uploads: Annotated[int, typer.Option(min=0, help="Most pictures brought to the library.")] = 1_000,
+    most_gib: Annotated[
+        float | None, typer.Option(min=0.01, help="GiB the library may take; by default all there are.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     decoder: Annotated[str, typer.Option(help="full, or tiny: shows frames sooner.")] = "full",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
@@ -71,44 +83,47 @@ def studio(
     import uvicorn
 
     from shotstream.serving.protocol.events import Limits
+    from shotstream.serving.quotas import Quotas
     from shotstream.serving.storage.store import Store
     from shotstream.serving.studio import Studio
+    from shotstream.serving.web.access import LOOPBACK, Access
     from shotstream.serving.web.app import create_app
-    from shotstream.serving.web.security import LOOPBACK, Access
-    from shotstream.serving.web.strict_websocket import StrictWebSocket
+    from shotstream.serving.web.server import allow_files, server_config
 
     if log_level not in ("warning", "info", "debug"):
         raise ValueError(f"--log-level is {log_level!r}; give warning, info or debug.")
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    if host not in LOOPBACK and not token:
+    if token is None and not LOOPBACK.issuperset([host, *map(_host_of, origin or [])]):
         token = secrets.token_urlsafe(24)
+    access = Access(token, origins=tuple(origin or ()), root_path=root_path)
+    allow_files()
     with _listen(host, port) as listener, Store(library, database) as store:
         served = _served(model, device, decoder, dtype, text, mode, kv_cache)
         limits = Limits(lookahead_seconds=lookahead, open_stories=stories)
-        config = uvicorn.Config(
-            create_app(Studio(store, served, limits), Access(token)),
-            log_level=log_level,
-            access_log=log_level != "warning",
-            ws=StrictWebSocket,
-            ws_max_size=_MOST_MESSAGE_BYTES,
-            ws_per_message_deflate=False,  # what goes out is compressed already
-            timeout_graceful_shutdown=2,
-            server_header=False,
-            proxy_headers=False,
-        )
+        disk_bytes = None if most_gib is None else int(most_gib * 2**30)
+        quotas = Quotas(most_stories, most_branches, most_uploads, disk_bytes)
+        config = server_config(create_app(Studio(store, served, limits, quotas), access), access, log_level)
         gc.freeze()  # what is loaded by now stays: no chunk waits until it was looked through for garbage
-        page = _greet(host, listener.getsockname()[1], token, library)
+        page = _greet(host, listener.getsockname()[1], access, library)
         if open_page and host in LOOPBACK and _has_screen():
             webbrowser.open(page)  # the address is taken already: the browser waits until it is served
         uvicorn.Server(config).run(sockets=[listener])
     console.print(f"Closed. The stories are in {escape(str(library))}/.")
 
 
+def _host_of(origin: str) -> str:
+    from shotstream.serving.web.access import Origin
+
+    page = Origin.parse(origin)
+    return page.name if page else origin  # which is refused later
+
+
 def _listen(host: str, port: int) -> socket.socket:
     """Take the address before the model is loaded: whether it is free is known at once."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
+        both = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=family, dualstack_ipv6=both)
     except OSError as error:
         raise ValueError(
             f"cannot listen at {host}:{port} ({error.strerror or error}); is another studio running there? "
@@ -122,14 +137,16 @@ def _has_screen() -> bool:
     return console.is_terminal and shows
 
 
-def _greet(host: str, port: int, token: str | None, library: Path) -> str:
+def _greet(host: str, port: int, access: Access, library: Path) -> str:
     """Say where the studio is, and return the page's address."""
     name = f"[{host}]" if ":" in host else host
     if host in ("0.0.0.0", "::"):
         name = socket.gethostname()  # what others may know this machine by
-    query = f"/?token={token}" if token else ""
+    query = f"/{access.query}" if access.query else ""
     page = f"http://{name}:{port}{query}"
     console.print(f"Studio: [bold]{escape(page)}[/bold]")
+    for origin in access.origins:
+        console.print(f"At the proxy: [bold]{escape(origin)}{access.root_path}/{escape(access.query)}[/bold]")
     console.print(f"Stories are kept in {escape(str(library))}/. Ctrl-C ends; nothing is lost.")
     return page
 

@@ -15,8 +15,11 @@ from typing import TypeVar
 from shotstream.serving.protocol.commands import Command, Playhead
 from shotstream.serving.protocol.events import Limits
 from shotstream.serving.protocol.refusal import Refusal
+from shotstream.serving.protocol.states import State
+from shotstream.serving.quotas import QuotaKeeper
+from shotstream.serving.storage.catalogue import Catalogue
 from shotstream.serving.storage.store import Store
-from shotstream.serving.storage.stored import MadeWith, StoredStory
+from shotstream.serving.storage.stored import MadeWith, StoredStory, StoreError
 from shotstream.serving.story import storyboard
 from shotstream.serving.story.director import Director
 from shotstream.serving.story.live_story import (
@@ -55,6 +58,7 @@ class Engine:
         show: Is given every chunk that is made, once it is on the disk; of stories that are told again those
             of the newest take, and all that have no clip.
         keep: Is given the frames that stories begin to remember.
+        quotas: Sees whether there may be more stories, and more of one; by default there may.
         clock: Seconds that run evenly.
     """
 
@@ -67,11 +71,13 @@ class Engine:
         *,
         show: Show = show_nobody,
         keep: Keep = keep_nothing,
+        quotas: QuotaKeeper | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits or Limits()
         self._store, self._open_session, self._made_with = store, open_session, made_with
-        self._show, self._keep, self._clock = show, keep, clock
+        self._show, self._keep, self._clock, self._quotas = show, keep, clock, quotas
+        self._catalogue = Catalogue(store)
         self._open_stories: dict[str, LiveStory] = {}
         self._turns: deque[str] = deque()
         self._jobs: Queue[Iterator[None]] = Queue(_MOST_JOBS)
@@ -96,6 +102,7 @@ class Engine:
             pass
         for live in self._open_stories.values():
             live.close()
+            self._drop_empty(live.story)
 
     def begin(self, setting: str = "", seed: int = 0, title: str = "") -> Future[LiveStory]:
         """Begin a story.
@@ -214,6 +221,8 @@ class Engine:
         most = self.limits.setting_characters
         if len(setting) > most:
             raise Refusal("too_long", f"the setting has {len(setting)} characters; at most {most} are taken")
+        if self._quotas:
+            self._quotas.check_story()
         self._make_room()
         yield
         director = Director(self._open_session(setting, seed), self._store.picture)
@@ -256,6 +265,7 @@ class Engine:
             keep=self._keep,
             playback=playback,
             adopt=self._adopt,
+            quotas=self._quotas,
             clock=self._clock,
         )
         self._open_stories[stored.id] = live
@@ -277,22 +287,38 @@ class Engine:
             live.close()
             self._remove(story)
 
+    def _drop_empty(self, story: str) -> None:
+        """A story is kept from its first command on."""
+        try:
+            self._catalogue.remove_empty(story)
+        except (OSError, StoreError) as error:
+            log.warning("story %s, which is empty, could not be removed (%s)", story, type(error).__name__)
+
     def _remove(self, story: str) -> None:
         del self._open_stories[story]
         self._turns.remove(story)
 
     def _make_room(self) -> None:
-        """Let go of a story that nobody watches, if there are too many: the library has all of it."""
+        """Let go of a story that nobody watches, if there are too many: the library has all of it.
+
+        One that rests goes before one that is being made; one that nothing was said to is not kept.
+        """
         if len(self._open_stories) < self.limits.open_stories:
             return
-        for story, live in self._open_stories.items():
+        by_need = sorted(self._open_stories.items(), key=lambda entry: _is_made(entry[1]))
+        for story, live in by_need:
             if live.close(unless_watched=True):
                 self._remove(story)
+                self._drop_empty(story)
                 return
         sentence = (
             f"{len(self._open_stories)} stories are open and watched, the most there can be; close one first"
         )
         raise Refusal("limit", sentence)
+
+
+def _is_made(live: LiveStory) -> bool:
+    return live.snapshot.state not in (State.IDLE, State.PAUSED, State.FAILED)
 
 
 def _log_cut_short(error: Exception) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,9 @@ from shotstream.serving.protocol.events import (
 )
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State
+from shotstream.serving.quotas import QuotaKeeper, Quotas
 from shotstream.serving.served_model import ServedModel
+from shotstream.serving.storage.catalogue import Catalogue
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import MadeWith, NoStory, StoredChunk, StoreError
 from shotstream.serving.story import storyboard
@@ -93,10 +96,14 @@ class Studio:
         store: The library.
         model: What tells the stories.
         limits: What is refused.
+        quotas: How much the library may hold.
     """
 
-    def __init__(self, store: Store, model: ServedModel, limits: Limits | None = None) -> None:
+    def __init__(
+        self, store: Store, model: ServedModel, limits: Limits | None = None, quotas: Quotas | None = None
+    ) -> None:
         self.store, self.model, self.limits = store, model, limits or Limits()
+        self.catalogue, self.quotas = Catalogue(store), QuotaKeeper(store, quotas)
         self.metrics = Metrics()
         self.engine = Engine(
             store,
@@ -105,11 +112,15 @@ class Studio:
             self.limits,
             show=self._show,
             keep=self._keep,
+            quotas=self.quotas,
         )
         self._recorder = Recorder(self._send)
         self._channels: dict[str, Channel] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._aside = ThreadPoolExecutor(_THREADS_ASIDE, "aside")
+        self._exporter = ThreadPoolExecutor(1, "exporter")
+        self.exports = store.folder / "exports"
+        """Where films are written while they are sent."""
         self._still_writer = ThreadPoolExecutor(1, "still_writer")
         self._to_keep = Semaphore(_MOST_TO_KEEP)
         self.ready = False
@@ -121,6 +132,8 @@ class Studio:
         warnings.filterwarnings("ignore", category=PromptWarning)  # directors are told; Python would print it
         try:
             await asyncio.to_thread(self.store.sweep)
+            await asyncio.to_thread(self._empty_exports)
+            await asyncio.to_thread(self.quotas.measure)
             await asyncio.to_thread(self.model.warm_up)
         except Exception:
             log.exception("the studio cannot start")
@@ -130,13 +143,19 @@ class Studio:
         self.engine.start()
         self.ready = True
 
+    def _empty_exports(self) -> None:
+        """Remove what a kill has left of films that were being sent."""
+        shutil.rmtree(self.exports, ignore_errors=True)
+        self.exports.mkdir(exist_ok=True)
+
     async def close(self) -> None:
         """End after the running chunk; the library, which stays open, has everything."""
         self.ready = False
         await asyncio.to_thread(self.engine.close)
         await asyncio.to_thread(self._recorder.close)
         await asyncio.to_thread(self._still_writer.shutdown)
-        self._aside.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._aside, self._exporter):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     # ---- stories ----
 
@@ -284,6 +303,10 @@ class Studio:
     async def aside(self, work: Callable[..., T], *arguments: object) -> T:
         """Do what takes long on threads of its own: however much of it waits, viewers' clips are read."""
         return await asyncio.get_running_loop().run_in_executor(self._aside, work, *arguments)
+
+    async def export(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do what makes a film on a thread of its own: one at a time, so that chunks are made beside it."""
+        return await asyncio.get_running_loop().run_in_executor(self._exporter, work, *arguments)
 
     def check_viewers(self) -> None:
         """See whether another viewer may come.

@@ -1,7 +1,7 @@
 /** The tree that the open story is part of, if it has branches. */
 
 import { useEffect, useState } from "react";
-import { listStories } from "../story/server";
+import { listFamily } from "../story/server";
 import { type Node, familyOf, forest } from "../story/tree";
 import type { OpenStory } from "../story/useStory";
 import { Tree } from "./Tree";
@@ -12,7 +12,7 @@ export function Branches({ open: { story, state } }: { open: OpenStory }) {
   const shots = state.shots.length;
   useEffect(() => {
     const known = (entries: Parameters<typeof forest>[0]) => setFamily(familyOf(forest(entries), story));
-    listStories().then(known, () => undefined); // the socket says what is wrong
+    listFamily(story).then(known, () => undefined); // the socket says what is wrong
   }, [story, branched, shots]);
   if (!family || family.branches.length === 0) return null;
   return (

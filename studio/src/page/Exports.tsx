@@ -8,7 +8,7 @@ export function Exports({ story }: { story: string }) {
     <Menu icon="export" words="Export" label="Export the story">
       {(close) =>
         EXPORTS.map(([file, name, what]) => (
-          <a key={file} href={`/api/stories/${story}/${file}`} download onClick={close}>
+          <a key={file} href={`api/stories/${story}/${file}`} download onClick={close}>
             <span>{name}</span>
             <span className="dim">{what}</span>
           </a>

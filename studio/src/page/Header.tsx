@@ -15,7 +15,7 @@ export function Header({ theme, onHelp, title, children }: Props) {
   return (
     <header className="header">
       <a className="wordmark" href="#/">
-        <img src="/icon.svg" alt="" />
+        <img src="icon.svg" alt="" />
         <span>ShotStream</span>
         <span className="unseen">, all stories</span>
       </a>

@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useState } from "react";
 import {
   type StoryEntry,
+  type StoryList,
   bringBack,
   forget,
   listStories,
@@ -22,10 +23,20 @@ type View = keyof typeof VIEWS;
 export function Library() {
   const [view, setView] = useState<View>("books");
   const [stories, setStories] = useState<StoryEntry[]>();
+  /** Where older ones are, if there are any. */
+  const [next, setNext] = useState<string>();
   const [wrong, setWrong] = useState<Error>();
   /** The story that was put away last, until something else is done. */
   const [gone, setGone] = useState<StoryEntry>();
-  const read = useCallback(() => listStories(view === "away").then(setStories, setWrong), [view]);
+  const read = useCallback(() => {
+    const known = (list: StoryList) => (setStories(list.stories), setNext(list.next));
+    return listStories(view === "away").then(known, setWrong);
+  }, [view]);
+  const readOlder = () =>
+    void listStories(view === "away", next).then((list) => {
+      setStories((former) => withOlder(former ?? [], list.stories));
+      setNext(list.next);
+    }, setWrong);
   useEffect(() => void read(), [read]);
   const change = (asked: Promise<unknown>, goes?: StoryEntry) => {
     setWrong(undefined);
@@ -78,8 +89,19 @@ export function Library() {
           ))}
         </ul>
       )}
+      {stories && next && (
+        <button type="button" onClick={readOlder}>
+          Show older ones
+        </button>
+      )}
     </section>
   );
+}
+
+/** A story that changed in between is listed once. */
+function withOlder(former: StoryEntry[], older: StoryEntry[]): StoryEntry[] {
+  const known = new Set(former.map(({ story }) => story));
+  return [...former, ...older.filter(({ story }) => !known.has(story))];
 }
 
 function Views({ view, onChange }: { view: View; onChange(view: View): void }) {

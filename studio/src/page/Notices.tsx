@@ -26,13 +26,21 @@ export function Obstacles({ open: { state, readiness, retry, order } }: { open: 
           )}
         </Unready>
       )}
+      {state.link === "full" && (
+        <p className="notice">
+          {state.linkReason} It is tried again by itself.
+          <button type="button" className="link" onClick={retry}>
+            Try now
+          </button>
+        </p>
+      )}
       {state.link === "ended" && (
         <p className="notice wrong-tone">
           {state.linkReason ?? "This story cannot be opened."}
           <button type="button" className="link" onClick={retry}>
             Try again
           </button>
-          <a href="/">Go to all stories</a>
+          <a href="./">Go to all stories</a>
         </p>
       )}
       {state.telling === "failed" && (

@@ -10,7 +10,7 @@ const WORDS = {
   failed: "Halted",
 } as const;
 
-const LINK_WORDS = { connecting: "Connecting", lost: "Offline", ended: "Closed" } as const;
+const LINK_WORDS = { connecting: "Connecting", lost: "Offline", full: "Waiting", ended: "Closed" } as const;
 
 /** What the story does, in one word. */
 export function StateBadge({ open: { state, readiness } }: { open: OpenStory }) {
@@ -25,7 +25,7 @@ export function StateBadge({ open: { state, readiness } }: { open: OpenStory }) 
       <span className="dot" aria-hidden="true" />
       {waits ? "Starting" : word}
       {playing && <span className="dim"> · what is made plays on</span>}
-      {waiting && <span className="dim"> · waits for you to watch</span>}
+      {waiting && <span className="dim"> · waits until you watch</span>}
     </p>
   );
 }

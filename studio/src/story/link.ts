@@ -7,8 +7,11 @@ type WithoutId<T> = T extends { id: string } ? Omit<T, "id"> : never;
 /** A command before the link has given it an id. */
 export type Order = WithoutId<Command>;
 
-/** `ended`: the server said why it will not go on; nothing is tried again unless a person asks. */
-export type LinkState = "connecting" | "open" | "lost" | "ended";
+/**
+ * `full`: too many watch, and it is tried again. `ended`: the server said why it will not go on; nothing is tried
+ * again unless a person asks.
+ */
+export type LinkState = "connecting" | "open" | "lost" | "full" | "ended";
 
 /** Why a server closes a socket; other codes are accidents. */
 export const CLOSED = {
@@ -16,6 +19,7 @@ export const CLOSED = {
   noStory: 4004,
   tooSlow: 4008,
   tooMuchSaid: 4009,
+  comeLater: 4010,
   notAllowed: 4403,
 } as const;
 
@@ -26,13 +30,15 @@ const SENTENCES: Record<number, string> = {
   [CLOSED.notAllowed]: "The server does not let this page in: its token is missing or old.",
 };
 
+const COME_LATER = "Too many watch just now.";
+
 /** Who is told what comes in, and what a new connection needs to know. */
 export interface Listener {
   /** The last chunk that is here whole; the server goes on after it. */
   lastChunk(): ChunkPlace | undefined;
   said(event: ServerEvent): void;
   packet(bytes: ArrayBuffer): void;
-  /** @param why only with `ended`: a sentence, and the code the socket was closed with. */
+  /** @param why only with `full` and `ended`: a sentence, and the code the socket was closed with. */
   link(state: LinkState, why?: { sentence: string; code: number }): void;
 }
 
@@ -147,7 +153,8 @@ export class Link {
     this.lastError = undefined;
     if (this.closed) return;
     if (SENTENCES[code]) return this.listener.link("ended", { sentence: said ?? SENTENCES[code], code });
-    this.listener.link("lost");
+    if (code === CLOSED.comeLater) this.listener.link("full", { sentence: said ?? COME_LATER, code });
+    else this.listener.link("lost");
     const atOnce = code === CLOSED.tooSlow && wasWelcome;
     const waitMs = atOnce ? 0 : waitBefore(this.attempt++, Math.random());
     this.timer = setTimeout(() => this.connect(), waitMs);

@@ -31,7 +31,7 @@ const STARTING_AFTER_MS = 3000;
 export async function readReadiness(patienceMs = STARTING_AFTER_MS): Promise<Readiness> {
   const patience = AbortSignal.timeout(patienceMs);
   try {
-    const { ok, status } = await fetch("/readyz", { signal: patience, cache: "no-store" });
+    const { ok, status } = await fetch("readyz", { signal: patience, cache: "no-store" });
     return ok ? "ready" : status === 503 ? "warming" : "away";
   } catch {
     return patience.aborted ? "starting" : "away";

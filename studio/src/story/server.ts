@@ -1,4 +1,4 @@
-/** The server's HTTP side. Every address is on the host that served the page. */
+/** The server's HTTP side. Every address is beside the page, whatever path a proxy gives it. */
 
 import type { Limits, MemoryFrame, ShotCard, State } from "../protocol";
 import type { Position } from "../video/packet";
@@ -89,50 +89,67 @@ const posted = (type: string, body: string, method = "POST"): RequestInit => ({
   body,
 });
 
-export const readModel = () => ask<Model>("/api/model");
+export const readModel = () => ask<Model>("api/model");
 
-export const readVocabulary = () => ask<Vocabulary>("/api/vocabulary");
+export const readVocabulary = () => ask<Vocabulary>("api/vocabulary");
 
-/** The stories of the library, or those that were put away. */
-export async function listStories(putAway = false): Promise<StoryEntry[]> {
-  const all = await ask<StoryEntry[]>(`/api/stories${putAway ? "?deleted=true" : ""}`);
-  return all.filter(({ deleted_seconds }) => (deleted_seconds !== null) === putAway);
+/** A part of the library, and where the next one is. */
+export interface StoryList {
+  stories: StoryEntry[];
+  /** The address of older ones, if there are any. */
+  next?: string;
 }
+
+const FIRST_STORIES = "api/stories";
+
+/** Stories of the library, or of those that were put away: the newest, or what is at `address`. */
+export async function listStories(putAway = false, address?: string): Promise<StoryList> {
+  const answer = await request(address ?? `${FIRST_STORIES}${putAway ? "?deleted=true" : ""}`);
+  const all = (await answer.json()) as StoryEntry[];
+  const next = /<\?([^>]+)>; rel="next"/.exec(answer.headers.get("Link") ?? "")?.[1];
+  return {
+    stories: all.filter(({ deleted_seconds }) => (deleted_seconds !== null) === putAway),
+    ...(next && { next: `${FIRST_STORIES}?${next}` }),
+  };
+}
+
+/** A story, and all that it branched off and that branched off it. */
+export const listFamily = (story: string) => ask<StoryEntry[]>(`api/stories/${story}/family`);
 
 const SEEDS = 2 ** 32;
 
 /** Begins a story, another one every time; answers with its id. */
 export async function beginStory(setting: string): Promise<string> {
   const body = JSON.stringify({ setting, seed: Math.floor(Math.random() * SEEDS) });
-  return (await ask<{ story: string }>("/api/stories", posted("application/json", body))).story;
+  return (await ask<{ story: string }>("api/stories", posted("application/json", body))).story;
 }
 
 /** Begins the story that a file tells, and queues its shots; answers with its id. */
 export async function importStory(file: File): Promise<string> {
   const type = /\.json$/i.test(file.name) ? "application/json" : "text/yaml";
-  return (await ask<{ story: string }>("/api/stories/import", posted(type, await file.text()))).story;
+  return (await ask<{ story: string }>("api/stories/import", posted(type, await file.text()))).story;
 }
 
 export const readTitle = async (story: string) =>
-  (await ask<{ title: string }>(`/api/stories/${story}`)).title;
+  (await ask<{ title: string }>(`api/stories/${story}`)).title;
 
 /** Gives a story another title; answers with it as it is kept. */
 export async function renameStory(story: string, title: string): Promise<string> {
   const body = posted("application/json", JSON.stringify({ title }), "PATCH");
-  return (await ask<{ title: string }>(`/api/stories/${story}`, body)).title;
+  return (await ask<{ title: string }>(`api/stories/${story}`, body)).title;
 }
 
 /** Puts a story away; it can be brought back. */
-export const putAway = (story: string) => request(`/api/stories/${story}`, { method: "DELETE" });
+export const putAway = (story: string) => request(`api/stories/${story}`, { method: "DELETE" });
 
-export const bringBack = (story: string) => request(`/api/stories/${story}/undelete`, { method: "POST" });
+export const bringBack = (story: string) => request(`api/stories/${story}/undelete`, { method: "POST" });
 
 /** Deletes a story that was put away, with all its files. */
-export const forget = (story: string) => request(`/api/stories/${story}/forever`, { method: "DELETE" });
+export const forget = (story: string) => request(`api/stories/${story}/forever`, { method: "DELETE" });
 
 /** Where the picture of a frame is. */
 export const stillAddress = (story: string, { shot, take, frame }: Position) =>
-  `/api/stories/${story}/stills/${shot}/${take}/${frame}.jpg`;
+  `api/stories/${story}/stills/${shot}/${take}/${frame}.jpg`;
 
 /** Where the first picture of a shot's newest take is, if it has one. */
 export const cardAddress = (story: string, { number, take, frames }: ShotCard) =>
@@ -140,15 +157,15 @@ export const cardAddress = (story: string, { number, take, frames }: ShotCard) =
 
 /** Where the picture of a remembered frame is. */
 export const memoryAddress = (story: string, frame: MemoryFrame) =>
-  frame.upload ? `/api/uploads/${frame.upload}.png` : stillAddress(story, frame);
+  frame.upload ? `api/uploads/${frame.upload}.png` : stillAddress(story, frame);
 
 /** Where a whole take is, as a film. */
 export const clipAddress = (story: string, shot: number, take: number) =>
-  `/api/stories/${story}/clips/${shot}/${take}.mp4`;
+  `api/stories/${story}/clips/${shot}/${take}.mp4`;
 
 /** Where a take is as a film that grows while it is made, from a frame on. */
 export const growingAddress = (story: string, { shot, take, frame }: Position) =>
-  `/api/stories/${story}/live.mp4?shot=${shot}&take=${take}&frame=${frame}`;
+  `api/stories/${story}/live.mp4?shot=${shot}&take=${take}&frame=${frame}`;
 
 /** What can be taken home: the file, and what it is. */
 export const EXPORTS = [
@@ -162,5 +179,5 @@ export const EXPORTS = [
 
 /** Where a story's socket is. */
 export function liveAddress(): string {
-  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/live`;
+  return new URL("api/live", document.baseURI).href.replace(/^http/, "ws");
 }

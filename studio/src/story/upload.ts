@@ -32,7 +32,7 @@ export async function uploadPicture(
 function send(picture: File, progress: (share: number) => void): Promise<XMLHttpRequest> {
   return new Promise((done, failed) => {
     const request = new XMLHttpRequest();
-    request.open("POST", "/api/uploads");
+    request.open("POST", "api/uploads");
     request.setRequestHeader("Content-Type", picture.type);
     request.upload.onprogress = ({ loaded, total }) => progress(total > 0 ? loaded / total : 0);
     request.onload = () => done(request);

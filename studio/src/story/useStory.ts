@@ -49,7 +49,7 @@ export function useStory(story: string) {
     if (link.current) happen({ kind: "sent", command: link.current.send(what) });
   }, []);
   const retry = useCallback(() => link.current?.retry(), []);
-  const readiness = useReadiness(state.link === "connecting" || state.link === "lost");
+  const readiness = useReadiness(["connecting", "lost"].includes(state.link));
   useEffect(() => {
     if (readiness === "ready") retry(); // it is back: no need to wait for the next try
   }, [readiness, retry]);

@@ -28,12 +28,12 @@ from shotstream.serving.protocol.events import Limits
 from shotstream.serving.protocol.messages import HEADER_BYTES, VideoHeader
 from shotstream.serving.served_model import ServedModel
 from shotstream.serving.studio import Studio
+from shotstream.serving.web.access import Access
 from shotstream.serving.web.app import create_app
-from shotstream.serving.web.security import Access
+from shotstream.serving.web.server import server_config
 from tests.serving.conftest import MEMORY, Library
 
 LONG = bool(os.environ.get("SHOTSTREAM_LONG"))
-MESSAGE_BYTES = 64 * 1024
 NO_RATES = Access(rates=False)
 
 
@@ -79,9 +79,8 @@ def serving(
     """Serve a library as `shotstream studio` does."""
     studio = Studio(library, model, limits)
     app = create_app(studio, access)
-    options = {"log_level": "warning", "ws_max_size": MESSAGE_BYTES, "timeout_graceful_shutdown": 1}
-    options |= {"server_header": False, "proxy_headers": False, "log_config": None, **config}
-    server = uvicorn.Server(uvicorn.Config(app, **options))
+    options = {"timeout_graceful_shutdown": 1, "log_config": None, **config}
+    server = uvicorn.Server(server_config(app, access, **options))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -7,6 +7,7 @@ import logging
 import re
 import socket
 from collections.abc import Iterator
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from shotstream.cli.main import app
-from shotstream.serving.web.security import COOKIE, Access
+from shotstream.serving.web.access import Access, cookie_name
 from tests.serving.conftest import Library
 from tests.serving.web.conftest import Server, serving
 
@@ -147,7 +148,7 @@ def test_without_the_token_there_is_nothing(guarded: Server) -> None:
         for headers in (
             {},
             {"authorization": "Bearer wrong"},
-            {"cookie": f"{COOKIE}=wrong"},
+            {"cookie": f"{cookie_name(guarded.port)}=wrong"},
             {"authorization": TOKEN},
         ):
             answer = httpx.request(method, guarded.url + path, headers=headers)
@@ -156,33 +157,28 @@ def test_without_the_token_there_is_nothing(guarded: Server) -> None:
     assert httpx.get(f"{guarded.url}/healthz").status_code == 200
 
 
-def test_an_empty_token_lets_nobody_in(library, model) -> None:
-    with serving(library, model, Access("")) as server:
-        for address in ("/", "/?token=", "/api/stories"):
-            answer = httpx.get(server.url + address, headers={"cookie": f"{COOKIE}="})
-            assert answer.status_code == 401
-
-
 def test_the_page_asks_for_the_token(guarded: Server) -> None:
     for address in ("/", "/?token=a-guess", "/?token="):
         page = httpx.get(guarded.url + address)
         assert (page.status_code, 'name="token" type="password"' in page.text) == (401, True)
         assert ("That is not the token" in page.text) == (address == "/?token=a-guess")
         for path in re.findall(r'(?:href|src)="([^"]+)"', page.text):
-            assert httpx.get(guarded.url + path).status_code == 200, "what the page looks like needs no token"
+            assert httpx.get(urljoin(guarded.url + "/", path)).status_code == 200, (
+                "what the page looks like needs no token"
+            )
         assert "a-guess" not in page.text
         assert "set-cookie" not in page.headers
 
 
 def test_the_token_is_kept_in_a_cookie_and_not_in_the_address(guarded: Server) -> None:
     answer = httpx.get(f"{guarded.url}/", params={"token": TOKEN})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "./")
     assert answer.headers["referrer-policy"] == "no-referrer"
     attributes = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")[1:]}
     assert {"httponly", "samesite=strict", "path=/"} <= attributes
     with httpx.Client(base_url=guarded.url, cookies=answer.cookies) as client:
         assert client.get("/api/stories").status_code == 200
-    cookie = f"{COOKIE}={TOKEN}"
+    cookie = f"{cookie_name(guarded.port)}={TOKEN}"
     with guarded.watch(additional_headers={"Cookie": cookie}) as viewer:
         assert viewer.welcome
 
@@ -195,7 +191,7 @@ def test_programs_bring_the_token_along(guarded: Server) -> None:
 
 
 def test_a_token_does_not_let_other_pages_in(guarded: Server) -> None:
-    headers = {"cookie": f"{COOKIE}={TOKEN}", "origin": "http://evil.example"}
+    headers = {"cookie": f"{cookie_name(guarded.port)}={TOKEN}", "origin": "http://evil.example"}
     assert httpx.post(f"{guarded.url}/api/stories", headers=headers, json={}).status_code == 403
 
 
@@ -224,7 +220,86 @@ def test_the_token_is_not_logged(library, model, caplog) -> None:
     assert not [line for line in served if TOKEN in line]
 
 
-# ---- floods ----
+@pytest.mark.parametrize("path", ["/?token={}", "/x?token={}", "//?a=b&token={}", "/api/live?to%6ben={}"])
+def test_no_address_brings_the_token_into_a_log(library, model, caplog, path: str) -> None:
+    """Nor does a socket's header at the level that logs them."""
+    caplog.set_level(logging.DEBUG)
+    with serving(library, model, Access(TOKEN), log_level="debug", access_log=True) as server:
+        httpx.get(server.url + path.format(TOKEN))
+        kept = {"cookie": f"{cookie_name(server.port)}={TOKEN}", "authorization": f"Bearer {TOKEN}"}
+        with connect(f"{server.live}?token={TOKEN}", additional_headers=kept):
+            pass
+    ours = [record for record in caplog.records if record.name.startswith(("uvicorn", "shotstream"))]
+    assert ours
+    assert not [record.getMessage() for record in ours if TOKEN in record.getMessage()]
+
+
+def test_two_studios_at_one_name_keep_their_cookies_apart(guarded: Server, library, model) -> None:
+    """Browsers have one jar for all ports of a name."""
+    with serving(library, model, Access("another")) as other, httpx.Client() as browser:
+        for server, token in ((guarded, TOKEN), (other, "another")):
+            browser.get(f"{server.url}/", params={"token": token})
+        for server in (guarded, other):
+            assert browser.get(f"{server.url}/api/model").status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", "a b", 'a"b', "a;b", "a,b", "a\\b", "ä", "a\n"])
+def test_a_token_that_cannot_be_brought_is_refused(token: str) -> None:
+    with pytest.raises(ValueError, match="token"):
+        Access(token)
+
+
+def test_a_token_of_any_other_sign_lets_in(library, model) -> None:
+    token = "".join(chr(code) for code in range(33, 127) if chr(code) not in '",;\\')
+    access = Access(token)
+    with serving(library, model, access) as server, httpx.Client() as browser:
+        assert browser.get(f"{server.url}/{access.query}").status_code == 303
+        assert browser.get(f"{server.url}/api/model").status_code == 200
+        bearer = {"authorization": f"Bearer {token}"}
+        assert httpx.get(f"{server.url}/api/model", headers=bearer).status_code == 200
+
+
+def test_everything_that_can_be_fetched_has_a_head(server: Server, told: str) -> None:
+    """The app says which paths there are, so that new ones are fetched here, too."""
+    values = {"story": told, "shot": "0", "take": "0", "frame": "0", "upload": "nothere"}
+    ways = httpx.get(f"{server.url}/api/openapi.json").json()["paths"]
+    paths = [path.format(**values) for path, methods in ways.items() if "get" in methods]
+    assert len(paths) > 15
+    for path in [*paths, "/", "/icon.svg", "/api/openapi.json"]:
+        path = path.replace("live.mp4", "live.mp4?shot=0&take=0")
+        got, head = (httpx.request(method, server.url + path) for method in ("GET", "HEAD"))
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers["content-type"] == got.headers["content-type"], path
+        assert head.headers.get("etag") == got.headers.get("etag"), path
+
+
+# ---- pages elsewhere, and floods ----
+
+ELSEWHERE = [
+    {"origin": "http://evil.example"},
+    {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"},
+    {"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"},
+]
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE)
+def test_a_page_elsewhere_uses_up_nobodys_rate(library, model, at_once: int, headers: dict) -> None:
+    with serving(library, model, Access()) as server, server.client() as client:
+        codes = {client.get("/api/model", headers=headers).status_code for _ in range(2 * at_once)}
+        assert codes == {403}
+        assert client.get("/api/model").status_code == 200
+
+
+def test_a_link_to_the_studio_may_stand_anywhere(server: Server) -> None:
+    follows = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    assert httpx.get(server.url, headers=follows).status_code == 200
+    assert httpx.post(f"{server.url}/api/stories", headers=follows, json={}).status_code == 403
+
+
+def test_health_is_told_however_often_it_is_asked_for(library, model, at_once: int) -> None:
+    with serving(library, model, Access()) as server, server.client() as client:
+        codes = [client.get(path).status_code for path in ("/healthz", "/readyz") for _ in range(2 * at_once)]
+        assert set(codes) == {200}
 
 
 @pytest.fixture
@@ -249,7 +324,7 @@ def test_who_begins_too_many_stories_is_told_to_wait(library, model, at_once: in
     with serving(library, model, Access()) as server, server.client() as client:
         codes = [client.post("/api/stories", json={"setting": 1}).status_code for _ in range(6)]
         assert codes == [422] * 5 + [429]
-        assert close_code(server.live) == 4403, "a socket may begin a story too"
+        assert close_code(server.live) == 4010, "a socket may begin a story too"
         assert client.get("/api/model").status_code == 200, "reading is another thing"
 
 

@@ -43,6 +43,21 @@ def test_a_part_of_a_film_can_be_fetched(client: httpx.Client, told: str) -> Non
     assert (part.status_code, part.content) == (206, whole[10:20])
 
 
+@pytest.mark.parametrize("path", ["film.mp4", "clips.zip", "clips/0/0.mp4"])
+def test_a_download_that_broke_off_goes_on(
+    client: httpx.Client, server: Server, told: str, path: str
+) -> None:
+    """Its file is written anew, beside the library, and has the same tag while it has the same contents."""
+    whole = fetch(client, told, path)
+    rest = {"range": "bytes=20-", "if-range": whole.headers["etag"]}
+    part = client.get(f"/api/stories/{told}/{path}", headers=rest)
+    assert (part.status_code, part.content) == (206, whole.content[20:])
+    other = client.get(f"/api/stories/{told}/{path}", headers=rest | {"if-range": '"another"'})
+    assert (other.status_code, other.content) == (200, whole.content)
+    assert server.studio.exports.parent == server.store.folder
+    until(lambda: not list(server.studio.exports.iterdir()))
+
+
 def test_every_take_is_a_clip(client: httpx.Client, told: str) -> None:
     first, second = cards(client, told)
     assert second["takes"] == 2

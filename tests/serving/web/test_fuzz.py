@@ -33,8 +33,9 @@ from websockets.sync.client import connect
 from shotstream.serving.protocol.commands import Command, Directive
 from shotstream.serving.protocol.events import Limits
 from shotstream.serving.protocol.messages import ProtocolError, read_message
+from shotstream.serving.web.server import MOST_MESSAGE_BYTES
 from tests.serving.conftest import MEMORY, Library
-from tests.serving.web.conftest import LONG, MESSAGE_BYTES, Server, serving
+from tests.serving.web.conftest import LONG, Server, serving
 from tests.serving.web.test_uploads import picture
 
 pytestmark = pytest.mark.system
@@ -299,7 +300,7 @@ def test_whatever_is_said_over_a_socket(fuzzed: Server, known: dict[str, str], t
                 socket.send(b"\xff\xfe", text=True)
                 _expect_end(socket, {1007}, tally)
             elif luck == 27:
-                socket.send("x" * (MESSAGE_BYTES + 1))
+                socket.send("x" * (MOST_MESSAGE_BYTES + 1))
                 _expect_end(socket, {1009}, tally)
             else:
                 _expect_answers(socket, messages, tally)

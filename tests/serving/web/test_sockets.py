@@ -152,7 +152,7 @@ def test_one_viewer_too_many_is_told_so(library, model) -> None:
         with pytest.raises(ConnectionClosed) as closed:
             server.watch()
         assert closed.value.rcvd
-        assert closed.value.rcvd.code == 4009
+        assert closed.value.rcvd.code == 4010
         assert "come later" in closed.value.rcvd.reason
         first.__exit__()
         until(lambda: server.studio.viewers == 0)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipInfo
 
 from shotstream.media.files import atomic_path, write_errors
 from shotstream.media.films import remux
@@ -187,7 +188,7 @@ class StoryFilm:
                 file = self.store.picture_file(upload)
                 if not file.is_file():
                     raise StoreError(f"the picture {file} is missing; put it back from a copy of the library")
-                archive.write(file, name)
+                archive.writestr(_entry(name), file.read_bytes())
 
     def write_clips(self, path: Path) -> None:
         """Write a zip with a film per shot, the timelines that name them, and the subtitles.
@@ -200,13 +201,13 @@ class StoryFilm:
             for shot in self.shots:
                 clip = path.with_name(f"{path.stem}-{shot.timeline.clip}")
                 write_take(shot.chunks, self.fps, clip)
-                archive.write(clip, shot.timeline.clip)
+                archive.writestr(_entry(shot.timeline.clip), clip.read_bytes())
                 clip.unlink()
-            archive.writestr("timeline.otio", self.timeline)
-            archive.writestr("timeline.xml", self.xml)
+            archive.writestr(_entry("timeline.otio"), self.timeline)
+            archive.writestr(_entry("timeline.xml"), self.xml)
             with suppress(StoreError):  # the other timelines have room for more shots
-                archive.writestr("timeline.edl", self.edl)
-            archive.writestr("subtitles.srt", self.subtitles)
+                archive.writestr(_entry("timeline.edl"), self.edl)
+            archive.writestr(_entry("subtitles.srt"), self.subtitles)
 
 
 def write_take(chunks: Sequence[StoredChunk], fps: float, path: Path) -> None:
@@ -217,6 +218,13 @@ def write_take(chunks: Sequence[StoredChunk], fps: float, path: Path) -> None:
         StoreError: If a clip is missing.
     """
     remux((_units(chunk) for chunk in chunks), fps, path)
+
+
+def _entry(name: str) -> ZipInfo:
+    """A file of a zip, without the time when it was put in: the same film is the same zip."""
+    entry = ZipInfo(name)
+    entry.external_attr = 0o644 << 16
+    return entry
 
 
 def _units(chunk: StoredChunk) -> list[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,8 @@ from shotstream.serving.protocol.commands import (
     FramePlace,
     Hold,
     Playhead,
+    Reshoot,
+    Retake,
     Shoot,
 )
 from shotstream.serving.protocol.events import (
@@ -36,6 +38,7 @@ from shotstream.serving.protocol.events import (
 )
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State
+from shotstream.serving.quotas import QuotaKeeper
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import (
     NewBranch,
@@ -48,7 +51,7 @@ from shotstream.serving.storage.stored import (
 from shotstream.serving.story import storyboard
 from shotstream.serving.story.director import CommandResult, Director
 from shotstream.serving.story.playback import PendingCommand, PlaybackTracker
-from shotstream.serving.story.replay import OpenSession, finish, replay
+from shotstream.serving.story.replay import OpenSession, replay
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
 
@@ -91,6 +94,8 @@ Adopt = Callable[[str, Director], None]
 """Takes a branch: its id, and the story as it stands."""
 
 FIGURES_EVERY_SECONDS = 0.5
+AWAY_SECONDS = 5.0
+"""Who has shown nothing and said nothing for so long is not waited for, where the shot has an end."""
 _OPENS_A_SHOT = ("shoot", "retake", "reshoot")
 
 
@@ -121,6 +126,7 @@ class LiveStory:
         keep: Is given every frame that is remembered.
         playback: Has the story's chunks already.
         adopt: Is given every branch.
+        quotas: Sees whether more may be made; by default it may.
         clock: Seconds that run evenly.
     """
 
@@ -136,13 +142,14 @@ class LiveStory:
         keep: Keep = keep_nothing,
         playback: PlaybackTracker | None = None,
         adopt: Adopt = lambda story, director: None,
+        quotas: QuotaKeeper | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.story = stored.id
         self.director = director
         self.limits = limits
         self._store, self._open_session, self._clock = store, open_session, clock
-        self._show, self._keep, self._adopt = show, keep, adopt
+        self._show, self._keep, self._adopt, self._quotas = show, keep, adopt, quotas
         self._kept: set[tuple[int, int, int]] = set()
         """Frames that were handed over to be kept: (shot, take, frame)."""
         self._queue: Queue[_Offered] = Queue(limits.queued_commands)
@@ -155,7 +162,9 @@ class LiveStory:
         self._receipts = {entry.command.id: entry.receipt for entry in stored.commands}
         self._playback = playback or PlaybackTracker()
         self._playback.all_shown()
-        self._opened_at = clock()
+        self._opened_at = self._heard_at = clock()
+        self._replaying: tuple[_Offered, Generator[None, None, None]] | None = None
+        """The ``resume`` for which the story is told again, step by step."""
         self._speed = self._first_frame = 0.0
         self._prompt_to_screen_seconds: float | None = None
         self._figures, self._figures_at = self._measured(), clock() - FIGURES_EVERY_SECONDS
@@ -220,7 +229,8 @@ class LiveStory:
         return self._queue.qsize()
 
     def _refuse_offered(self) -> None:
-        for offered in self._offered():
+        resuming, self._replaying = self._replaying, None
+        for offered in [*([resuming[0]] if resuming else []), *self._offered()]:
             sentence = "the story was closed here; open it again"
             offered.reply(Refused(id=offered.command.id, code="not_now", message=sentence))
 
@@ -241,8 +251,15 @@ class LiveStory:
 
     @property
     def waiting(self) -> bool:
-        """Whether nothing is made because enough is."""
-        return self._wants_chunks and self.lookahead_seconds >= self.limits.lookahead_seconds
+        """Whether nothing is made because enough is, until somebody has watched it."""
+        is_enough = self.lookahead_seconds >= self.limits.lookahead_seconds
+        return self._wants_chunks and is_enough and not self._goes_on_unwatched
+
+    @property
+    def _goes_on_unwatched(self) -> bool:
+        """Whether nobody is waited for: shots are queued, or nobody is there and the shot has an end."""
+        is_away = self._clock() - self._heard_at >= AWAY_SECONDS
+        return bool(self.director.waiting) or (is_away and self.director.machine.state is not State.HOLDING)
 
     @property
     def may_work(self) -> bool:
@@ -250,17 +267,28 @@ class LiveStory:
         return self._wants_chunks and not self.waiting
 
     def attend(self) -> bool:
-        """Take what came in since the last time; return whether a command was among it."""
+        """Take what came in since the last time; return whether there was anything to do.
+
+        A story that is told again takes one step of that, and commands when it is done.
+        """
+        self._take_playheads()
+        attended = self._replaying is not None
+        if self._replaying:
+            self._replay_step(*self._replaying)
+        for offered in self._offered() if not self._replaying else ():
+            attended = True
+            self._answer(offered)
+            if self._replaying:
+                break
+        self._publish_figures()
+        return attended
+
+    def _take_playheads(self) -> None:
         while self._playheads:
+            self._heard_at = self._clock()
             for command, seconds in self._playback.shown(*self._playheads.popleft()):
                 self._prompt_to_screen_seconds = seconds
                 self._publish(Shown(id=command, prompt_to_glass_seconds=seconds))
-        attended = False
-        for offered in self._offered():
-            attended = True
-            self._answer(offered)
-        self._publish_figures()
-        return attended
 
     def make_chunk(self) -> None:
         """Make the next chunk, write it down and show it; the story stands still if one of these fails."""
@@ -305,8 +333,13 @@ class LiveStory:
 
     def _answer(self, offered: _Offered) -> None:
         command = offered.command
+        self._heard_at = self._clock()
+        receipt = self._receipts.get(command.id)
+        if not receipt and command.type == "resume" and self.director.machine.state is State.FAILED:
+            self._replaying = offered, self._replay()
+            return
         try:
-            receipt = self._receipts.get(command.id) or self._take(command, offered.since_seconds)
+            receipt = receipt or self._take(command, offered.since_seconds)
         except Refusal as refusal:
             offered.reply(Refused(id=command.id, code=refusal.code, message=str(refusal)))
         else:
@@ -316,8 +349,6 @@ class LiveStory:
         """Follow a command and write it down."""
         self._check_limits(command)
         try:
-            if command.type == "resume" and self.director.machine.state is State.FAILED:
-                self._replay()
             effect = self.director.apply(command)
             (now, changes), branch = self._changes(), _new_branch(command, effect)
             receipt = _receipt(command, effect, branch)
@@ -325,18 +356,36 @@ class LiveStory:
         except Refusal:
             raise
         except Exception as error:
-            self._fail("the command could not be followed or saved", error)
-            raise Refusal("not_now", f"the story stands still ({self.director.machine.reason})") from error
+            raise self._not_followed(error) from error
         self._receipts[command.id] = receipt
         self._took_effect(command, effect, receipt, since_seconds)
         self._publish_changes(now, changes)
         self._keep_remembered()
         return receipt
 
-    def _replay(self) -> None:
+    def _not_followed(self, error: Exception) -> Refusal:
+        """Stand still, and say so to who gave the command."""
+        self._fail("the command could not be followed or saved", error)
+        return Refusal("not_now", f"the story stands still ({self.director.machine.reason})")
+
+    def _replay_step(self, resuming: _Offered, steps: Generator[None, None, None]) -> None:
+        """Tell a little of the story again; at its end, follow the command for which that is done."""
+        try:
+            next(steps)
+            return
+        except StopIteration:
+            self._replaying = None
+        except Exception as error:
+            self._replaying = None
+            refusal = self._not_followed(error)
+            return resuming.reply(Refused(id=resuming.command.id, code=refusal.code, message=str(refusal)))
+        self._answer(resuming)
+
+    def _replay(self) -> Generator[None, None, None]:
         """Go back to what the library has: that counts, whatever a call of it has raised."""
         stored, show = self._store.load(self.story), partial(self._show, self.story, again=True)
-        self.director = finish(replay(self._store, stored, self._open_session, show))
+        yield
+        self.director = yield from replay(self._store, stored, self._open_session, show)
         self._receipts = {entry.command.id: entry.receipt for entry in stored.commands}
 
     def _took_effect(
@@ -361,6 +410,10 @@ class LiveStory:
             raise Refusal("too_long", sentence)
         if isinstance(command, Shoot) and director.planned_shots >= most.shots:
             raise Refusal("limit", f"the story has {most.shots} shots, the most there can be; begin another")
+        if self._quotas and isinstance(command, Branch):
+            self._quotas.check_branch(self.story)
+        if self._quotas and isinstance(command, Shoot | Retake | Reshoot | Extend | Hold):
+            self._quotas.check_disk()
         if self._chunks_asked_for(command) > self._most_chunks:
             raise Refusal("limit", f"a shot lasts {most.shot_seconds:g} seconds at most; cut to the next")
 

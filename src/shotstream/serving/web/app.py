@@ -16,8 +16,10 @@ except ImportError as error:
 from shotstream import __version__
 from shotstream.serving.studio import Studio
 from shotstream.serving.web import exports, health, sockets, stories, story_files
+from shotstream.serving.web.access import Access
 from shotstream.serving.web.answers import add_problems
-from shotstream.serving.web.security import Access, Guard
+from shotstream.serving.web.head import HeadAsGet
+from shotstream.serving.web.security import Guard
 
 PAGE = Path(__file__).with_name("static")
 """The page, as it was built from the folder ``studio`` of the sources."""
@@ -40,6 +42,7 @@ def create_app(studio: Studio, access: Access | None = None) -> FastAPI:
             await asyncio.gather(starting, return_exceptions=True)
             await studio.close()
 
+    access = access or Access()
     app = FastAPI(
         title="ShotStream",
         version=__version__,
@@ -48,13 +51,15 @@ def create_app(studio: Studio, access: Access | None = None) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,  # it would fetch scripts from elsewhere
         redoc_url=None,
+        servers=[{"url": access.root_path}] if access.root_path else None,
         lifespan=lifespan,
     )
     app.state.studio = studio
     for part in (health, story_files, stories, exports, sockets):
         app.include_router(part.router)
     add_problems(app)
-    app.add_middleware(Guard, access=access or Access(), metrics=studio.metrics)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(Guard, access=access, metrics=studio.metrics)
     if PAGE.is_dir():
         app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app

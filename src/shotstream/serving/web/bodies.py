@@ -12,10 +12,9 @@ from shotstream.serving.protocol.events import (
     Limits,
     Parent,
     RefusalCode,
-    Snapshot,
     Welcome,
 )
-from shotstream.serving.storage.stored import StorySummary
+from shotstream.serving.storage.catalogue import ListedStory
 from shotstream.story import Setting, Title
 
 
@@ -117,27 +116,30 @@ class StoryEntry(Message):
     deleted_seconds: float | None
 
 
-def entry(story: StorySummary, snapshot: Snapshot) -> StoryEntry:
+def entry(listed: ListedStory) -> StoryEntry:
     """What the library lists of a story."""
-    shots = [card for card in snapshot.shots if card.state != "deleted"]
-    made = [card for card in shots if card.frames]
-    frames = sum(card.frames for card in made)
+    story, origin = listed.summary, listed.summary.parent
+    shots = [card for card in listed.cards if card["state"] != "deleted"]
+    made = [card for card in shots if card["frames"]]
+    frames = sum(card["frames"] for card in made)
     newest = made[-1] if made else None
-    still = Still(shot=newest.number, take=newest.take, frame=newest.frames // 2) if newest else None
+    still = None
+    if newest:
+        still = Still(shot=newest["number"], take=newest["take"], frame=newest["frames"] // 2)
     return StoryEntry(
         story=story.id,
         title=story.title,
         setting=story.setting,
         seed=story.seed,
         model=story.made_with.model,
-        state=snapshot.state,
+        state=story.state,
         shots=len(shots),
         frames=frames,
         seconds=frames / story.made_with.fps,
-        prompt=shots[0].prompt if shots else "",
-        newest_prompt=shots[-1].prompt if shots else "",
+        prompt=shots[0]["prompt"] if shots else "",
+        newest_prompt=shots[-1]["prompt"] if shots else "",
         still=still,
-        parent=snapshot.parent,
+        parent=Parent(story=origin.story, shot=origin.shot) if origin else None,
         created_seconds=story.created_seconds,
         changed_seconds=story.changed_seconds,
         deleted_seconds=story.deleted_seconds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
@@ -160,6 +161,7 @@ async def still(studio: TheStudio, story: StoryPath, shot: Number, take: Number,
 @router.post("/uploads", status_code=201, openapi_extra=UPLOAD_BODY)
 async def upload(studio: TheStudio, request: Request) -> Uploaded:
     """Take in a picture (JPEG, PNG or WebP) for `reference`; it is decoded and encoded anew."""
+    await studio.aside(studio.quotas.check_upload)
     data = await read_body(request, studio.limits.upload_bytes)
 
     def keep() -> str:
@@ -184,7 +186,7 @@ async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
 
 async def _film(studio: Studio, story: str) -> StoryFilm:
     """What is made of a story by now, all its clips kept."""
-    film = await studio.aside(StoryFilm.of, studio.store, story)
+    film = await studio.export(StoryFilm.of, studio.store, story)
     await studio.recorded()
     return film
 
@@ -248,8 +250,8 @@ def _still(store: Store, story: str, shot: int, take: int, frame: int) -> bytes 
 
 
 async def _send_text(studio: Studio, story: str, what: str, suffix: str, media_type: str) -> Response:
-    film = await studio.aside(StoryFilm.of, studio.store, story)
-    text = await studio.aside(getattr, film, what)
+    film = await studio.export(StoryFilm.of, studio.store, story)
+    text = await studio.export(getattr, film, what)
     headers = attachment(f"{await _name(studio, story)}.{suffix}")
     return Response(text, media_type=media_type, headers=headers)
 
@@ -269,13 +271,24 @@ def attachment(name: str) -> dict[str, str]:
 async def _send_file(
     studio: Studio, write: Callable[[FilePath], Any], name: str, media_type: str
 ) -> FileResponse:
-    """Write a file beside everything else, send it under a name, remove it."""
-    folder = TemporaryDirectory(prefix="shotstream-")
+    """Write a file beside the library, send it under a name, remove it.
+
+    Its tag is of its contents, so that a download that broke off goes on, though the file is written anew.
+    """
+    folder = TemporaryDirectory(dir=studio.exports)
     path = (FilePath(folder.name) / "download").with_suffix(FilePath(name).suffix)
+
+    def written() -> str:
+        write(path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
     try:
-        await studio.aside(write, path)
+        tag = await studio.export(written)
     except BaseException:
         folder.cleanup()
         raise
-    cleanup = BackgroundTask(folder.cleanup)
-    return FileResponse(path, headers=attachment(name), media_type=media_type, background=cleanup)
+    headers = attachment(name) | {"ETag": f'"{tag[:32]}"', "Cache-Control": "private, no-cache"}
+    return FileResponse(
+        path, headers=headers, media_type=media_type, background=BackgroundTask(folder.cleanup)
+    )

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shotstream.serving.prometheus import Metrics
+from shotstream.serving.web.access import LOOPBACK, Access, cookie_name, host_name
 from shotstream.serving.web.rates import Allowances
-
-COOKIE = "shotstream_token"
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+from shotstream.serving.web.sockets import Close
+from shotstream.serving.web.token_page import ICON, STYLES, ask_for_token
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -41,39 +40,12 @@ MOST_BODY_BYTES = 64 * 1024
 """Of a request, like of a message over a socket; routes that take files have limits of their own."""
 
 _LARGE_BODIES = {"/api/uploads", "/api/stories/import", "/api/films"}
-_STYLES, _ICON = "/assets/page.css", "/icon.svg"
-_OPEN_PATHS = {"/healthz", "/readyz", _STYLES, _ICON}
+_HEALTH = {"/healthz", "/readyz"}
+"""Answered however often they are asked for: a service that looks after the studio may end it otherwise."""
+_OPEN_PATHS = {*_HEALTH, STYLES, ICON}
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-_REFUSED_SOCKET = 4403
-
-_ASK_FOR_TOKEN = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>ShotStream studio</title>
-<link rel="icon" href="{_ICON}" type="image/svg+xml"><link rel="stylesheet" href="{_STYLES}"></head><body>
-<header class="header"><span class="wordmark"><img src="{_ICON}" alt="">ShotStream</span></header>
-<main class="start"><h1>This studio asks for its token.</h1>
-<p class="lead" id="where">It was printed when the studio started: what follows “token=” in the address.</p>
-<form class="panel begin" method="get" action="/"><label for="token">The token</label>
-<input id="token" name="token" type="password" autocomplete="current-password" aria-describedby="where said"
-autofocus required><p class="wrong" id="said" role="alert">SAID</p>
-<div class="row end"><button class="primary">Open the studio</button></div></form></main>
-</body></html>
-"""
-_NOT_THE_TOKEN = "That is not the token of this studio. After a new start it may be another one."
-
-
-@dataclass(frozen=True)
-class Access:
-    """Who may ask.
-
-    Args:
-        token: What every request must bring; None where only this machine can ask.
-        rates: Whether there is a limit on how often one client asks.
-    """
-
-    token: str | None = None
-    rates: bool = True
+_ELSEWHERE = {"cross-site", "same-site"}
+"""What browsers say in Sec-Fetch-Site of a request that another page makes."""
 
 
 class _Refused(Exception):
@@ -86,8 +58,8 @@ class Guard:
     """Middleware around the whole app, sockets too.
 
     Without a token only requests to this machine's own names are answered, so that no page elsewhere can
-    reach the studio by way of a name of its own (DNS rebinding). What changes something, and every socket,
-    must come from a page of the studio, if it comes from a page.
+    reach the studio by way of a name of its own (DNS rebinding). Of what a page asks for, only the studio's
+    own page is answered; a link to the studio may stand anywhere.
     """
 
     def __init__(self, app: ASGIApp, access: Access, metrics: Metrics) -> None:
@@ -101,16 +73,19 @@ class Guard:
             return await self._app(scope, receive, send)
         is_socket = scope["type"] == "websocket"
         token = _take_token(scope)
+        scope = {**scope, "path": self._access.without_root(scope["path"])}
+        if is_socket or scope["path"] != "/":
+            token = ""
         answer_with = send if is_socket else _with_headers(send)
         try:
             self._check(scope, token)
         except _Refused as refused:
             self._metrics.refused.labels(str(refused.status)).inc()
             if is_socket:
-                return await _refuse_socket(receive, send, str(refused))
+                return await _refuse_socket(receive, send, refused)
             return await _answer(scope, refused, tried=bool(token))(scope, receive, answer_with)
         if self._is_token(token):
-            return await self._enter()(scope, receive, answer_with)
+            return await self._enter(scope)(scope, receive, answer_with)
         if not is_socket and scope["path"] not in _LARGE_BODIES:
             receive = _at_most(MOST_BODY_BYTES, receive)
         await self._app(scope, receive, answer_with)
@@ -118,29 +93,35 @@ class Guard:
     def _check(self, scope: Scope, token: str) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self._access.token is None and _name(host) not in LOOPBACK:
+        if self._access.token is None and host_name(host) not in LOOPBACK:
             raise _Refused(403, f"{host!r} is not this machine's own name; ask for 127.0.0.1 or localhost")
-        origin = headers.get("origin")
-        changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
-        if changes and origin is not None and _place(origin) != host.lower():
-            raise _Refused(403, f"a page of {origin!r} may not do this; use the studio's own page")
-        if self._access.rates:  # before the token: it is not to be guessed at speed
-            self._check_rates(scope, changes)
+        self._check_page(scope, headers, host)  # before the rates: they are those of the person
+        if self._access.rates and scope["path"] not in _HEALTH:
+            self._check_rates(scope)  # before the token: it is not to be guessed at speed
         if scope["path"] not in _OPEN_PATHS and not self._is_token(token):
-            self._check_token(headers)
+            self._check_token(scope, headers)
 
-    def _check_token(self, headers: Headers) -> None:
+    def _check_page(self, scope: Scope, headers: Headers, host: str) -> None:
+        origin = headers.get("origin")
+        if origin is not None and not self._access.is_own(origin, host):
+            sentence = f"a page of {origin!r} may not do this; use the studio's own page"
+            raise _Refused(403, f"{sentence}, or start the studio with --origin if that is its proxy")
+        if headers.get("sec-fetch-site") in _ELSEWHERE and not _is_link(scope, headers):
+            raise _Refused(403, "another page may not do this; use the studio's own page")
+
+    def _check_token(self, scope: Scope, headers: Headers) -> None:
         if self._access.token is None:
             return
-        brought = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        brought = cookie_parser(headers.get("cookie", "")).get(cookie_name(_port(scope)), "")
         kind, _, bearer = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             brought = bearer
         if not self._is_token(brought):
             raise _Refused(401, "a token is needed; the studio printed it when it started")
 
-    def _check_rates(self, scope: Scope, changes: bool) -> None:
-        client = scope["client"][0] if scope.get("client") else ""
+    def _check_rates(self, scope: Scope) -> None:
+        client = scope["client"][0].removeprefix("::ffff:") if scope.get("client") else ""
+        changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
         if not self._requests.take(client) or (changes and not self._writes.take(client)):
             raise _Refused(429, "that was too often; wait a moment and try again")
 
@@ -148,52 +129,54 @@ class Guard:
         token = self._access.token
         return bool(token) and hmac.compare_digest(brought.encode(), token.encode())
 
-    def _enter(self) -> Response:
+    def _enter(self, scope: Scope) -> Response:
         """Keep the token in a cookie and take it out of the address."""
-        answer = RedirectResponse("/", 303)
+        answer = RedirectResponse("./", 303)
         assert self._access.token
-        answer.set_cookie(COOKIE, self._access.token, httponly=True, samesite="strict", path="/")
+        answer.set_cookie(
+            cookie_name(_port(scope)),
+            self._access.token,
+            httponly=True,
+            samesite="strict",
+            secure=scope["scheme"] == "https",
+            path=f"{self._access.root_path}/",
+        )
         return answer
 
 
-def _place(origin: str) -> str:
-    """Host and port of an origin."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return ""
+def _port(scope: Scope) -> int:
+    """Where the studio listens, whatever a proxy is asked for."""
+    return (scope.get("server") or ("", 0))[1] or 0
 
 
-def _name(host: str) -> str:
-    """The name in a Host header, without its port."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+def _is_link(scope: Scope, headers: Headers) -> bool:
+    """Whether a person follows a link, rather than a page asks for something."""
+    opens = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
+    return opens and scope["type"] == "http" and scope["method"] == "GET"
 
 
 def _take_token(scope: Scope) -> str:
-    """The token in the address of the page; it is taken out, for the server logs addresses."""
-    if scope["type"] != "http" or scope["path"] != "/":
-        return ""
-    query = parse_qs(scope["query_string"].decode("latin-1"))
-    if "token" in query:
-        scope["query_string"] = b""
-    return query.get("token", [""])[0]
+    """The token in an address; it is taken out, whatever the path is, for the server logs addresses."""
+    fields = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    tokens = [value for name, value in fields if name == "token"]
+    if tokens:
+        scope["query_string"] = urlencode([field for field in fields if field[0] != "token"]).encode()
+    return tokens[0] if tokens else ""
 
 
 def _answer(scope: Scope, refused: _Refused, tried: bool) -> Response:
     if refused.status == 401 and scope["path"] == "/":
-        return HTMLResponse(_ASK_FOR_TOKEN.replace("SAID", _NOT_THE_TOKEN if tried else ""), 401)
+        return ask_for_token(tried=tried)
     headers = {"Retry-After": "1"} if refused.status == 429 else None
     return JSONResponse({"detail": str(refused)}, refused.status, headers)
 
 
-async def _refuse_socket(receive: Receive, send: Send, sentence: str) -> None:
+async def _refuse_socket(receive: Receive, send: Send, refused: _Refused) -> None:
     """Accept first: a browser tells its page the code of an accepted socket only."""
+    code = Close.COME_LATER if refused.status == 429 else Close.NOT_ALLOWED
     await receive()
     await send({"type": "websocket.accept"})
-    await send({"type": "websocket.close", "code": _REFUSED_SOCKET, "reason": sentence[:120]})
+    await send({"type": "websocket.close", "code": code, "reason": str(refused)[:120]})
 
 
 def _at_most(most_bytes: int, receive: Receive) -> Receive:

@@ -33,7 +33,11 @@ class Close(IntEnum):
     TOO_SLOW = 4008
     """Connect again at once: what was missed is sent from the library."""
     TOO_MUCH = 4009
-    """Too many messages, or viewers."""
+    """Too many messages."""
+    COME_LATER = 4010
+    """Too many viewers are here, or too many sockets were opened just now: wait, then try again."""
+    NOT_ALLOWED = 4403
+    """A page of another origin, or no token."""
     RESTART = 1012
 
 
@@ -111,7 +115,7 @@ async def _join(studio: Studio, story: str, viewer: Viewer) -> Snapshot:
     try:
         return await studio.join(story, viewer)
     except Refusal as refusal:
-        raise _Closed(Close.TOO_MUCH, str(refusal)) from None
+        raise _Closed(Close.COME_LATER, str(refusal)) from None
     except StoreError as error:
         raise _Closed(Close.NO_SUCH_STORY, str(error)) from None
 

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from functools import partial
 from typing import Annotated
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query, Response
 
 from shotstream.serving.protocol.commands import Command, Playhead
 from shotstream.serving.protocol.events import Receipt, Refused
-from shotstream.serving.storage.stored import NoStory
 from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, problem
 from shotstream.serving.web.bodies import Began, NewStory, StoryEntry, StoryRead, Titled, entry
 from shotstream.serving.web.sockets import welcome
+
+MOST_LISTED = 100
+"""Stories of one page: more would keep chunks from being made meanwhile."""
 
 router = APIRouter(prefix="/api/stories", tags=["stories"], responses=PROBLEMS)
 
 
 @router.get("")
-async def list_stories(studio: TheStudio, deleted: bool = False) -> list[StoryEntry]:
-    """List the stories of the library, or those that were put away, the newest change first."""
+async def list_stories(
+    studio: TheStudio,
+    response: Response,
+    deleted: bool = False,
+    limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = MOST_LISTED,
+    before: Annotated[str | None, Query(max_length=64)] = None,
+) -> list[StoryEntry]:
+    """List stories of the library, or those that were put away, the newest change first.
 
-    def listed() -> list[StoryEntry]:
-        entries = []
-        for story in studio.store.stories(deleted=deleted):
-            with suppress(NoStory):  # removed for good just now
-                entries.append(entry(story, studio.store.snapshot(story.id)))
-        return entries
-
-    return await asyncio.to_thread(listed)
+    If there are more, the header `Link` has the address of the next page, with `rel="next"`.
+    """
+    page = partial(studio.catalogue.page, limit, deleted=deleted, before=before)
+    listed, end = await asyncio.to_thread(page)
+    if end:
+        query = urlencode({"deleted": str(deleted).lower(), "limit": limit, "before": end})
+        response.headers["Link"] = f'<?{query}>; rel="next"'
+    return [entry(story) for story in listed]
 
 
 @router.post("", status_code=201)
@@ -43,6 +52,12 @@ async def read(studio: TheStudio, story: StoryPath) -> StoryRead:
     """Read a story as it stands."""
     said = await welcome(studio, story, await studio.snapshot(story))
     return StoryRead(**dict(said), title=(await asyncio.to_thread(studio.store.summary, story)).title)
+
+
+@router.get("/{story}/family")
+async def family(studio: TheStudio, story: StoryPath) -> list[StoryEntry]:
+    """List a story with all that it branched off, and all that branched off these."""
+    return [entry(listed) for listed in await asyncio.to_thread(studio.catalogue.family, story)]
 
 
 @router.patch("/{story}")

@@ -1,0 +1,127 @@
+"""The library as it is listed: a page at a time, families of branches, and how many stories there are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, delete, func, or_, select
+
+from shotstream.serving.storage import rows
+from shotstream.serving.storage.schema import events, shots, stories
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import StorySummary
+
+_PLACE = re.compile(r"([0-9]+(?:\.[0-9]+)?)-([a-z0-9]{12})")
+_MOST_GENERATIONS = 1000
+
+
+@dataclass(frozen=True)
+class ListedStory:
+    """A story of a page."""
+
+    summary: StorySummary
+    cards: list[dict[str, Any]]
+    """Its storyboard as JSON, see `ShotCard`; in order."""
+
+
+class Catalogue:
+    """Lists a library without reading more of it than is shown.
+
+    Args:
+        store: The library.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def page(
+        self, most: int, *, deleted: bool = False, before: str | None = None
+    ) -> tuple[list[ListedStory], str | None]:
+        """List stories, or those that were put away, the newest change first.
+
+        Args:
+            most: How many.
+            deleted: Those that were put away.
+            before: Where the page before it ended.
+
+        Returns:
+            The stories, and where the page ended; None if there are no more.
+
+        Raises:
+            ValueError: If `before` is no such place.
+        """
+        put_away = stories.c.deleted_seconds.is_not(None) if deleted else stories.c.deleted_seconds.is_(None)
+        found = select(stories).where(put_away)
+        if before is not None:
+            found = found.where(_is_before(before))
+        found = found.order_by(stories.c.changed_seconds.desc(), stories.c.id).limit(most + 1)
+        with self._store._reading() as connection:
+            listed = _listed(connection, found)
+        if len(listed) <= most:
+            return listed, None
+        last = listed[most - 1].summary
+        return listed[:most], f"{last.changed_seconds!r}-{last.id}"
+
+    def family(self, story: str) -> list[ListedStory]:
+        """List a story with all that it branched off, and all that branched off these; none that is put away.
+
+        Raises:
+            NoStory: If there is no such story.
+        """
+        with self._store._reading() as connection:
+            root = rows.story_row(connection, story)
+            for _ in range(_MOST_GENERATIONS):
+                if root.parent_story is None:
+                    break
+                root = rows.story_row(connection, root.parent_story)
+            members = select(stories.c.id).where(stories.c.id == root.id).cte(recursive=True)
+            branches = select(stories.c.id).where(stories.c.parent_story == members.c.id)
+            members = members.union_all(branches)
+            known = stories.c.id.in_(select(members.c.id))
+            return _listed(connection, select(stories).where(known, stories.c.deleted_seconds.is_(None)))
+
+    def stories(self) -> int:
+        """Count the stories, those that are put away too."""
+        return self._count(select(func.count()).select_from(stories))
+
+    def branches(self, story: str) -> int:
+        """Count the stories that branch off a story."""
+        return self._count(select(func.count()).where(stories.c.parent_story == story))
+
+    def remove_empty(self, story: str) -> bool:
+        """Remove a story that nothing was ever said to and that has no title; return whether it was one."""
+        with self._store._transaction() as connection:
+            nothing = and_(stories.c.entries == 0, stories.c.title == "", stories.c.parent_story.is_(None))
+            if connection.scalar(select(stories.c.id).where(stories.c.id == story, nothing)) is None:
+                return False
+            for table in (events, shots):
+                connection.execute(delete(table).where(table.c.story == story))
+            connection.execute(delete(stories).where(stories.c.id == story))
+        return True
+
+    def _count(self, counted: Select[Any]) -> int:
+        with self._store._reading() as connection:
+            return connection.scalar(counted) or 0
+
+
+def _is_before(place: str) -> Any:
+    match = _PLACE.fullmatch(place)
+    if match is None:
+        raise ValueError(f"there is no page before {place!r}; follow the link of the page after it")
+    changed, story = float(match[1]), match[2]
+    at_once = and_(stories.c.changed_seconds == changed, stories.c.id > story)
+    return or_(stories.c.changed_seconds < changed, at_once)
+
+
+def _listed(connection: Connection, found: Select[Any]) -> list[ListedStory]:
+    """Read the stories of a query, and all their cards at once."""
+    listed: Sequence[Row] = connection.execute(found).all()
+    ids = [row.id for row in listed]
+    cards: dict[str, list[dict[str, Any]]] = {story: [] for story in ids}
+    boards = select(shots.c.story, shots.c.card).where(shots.c.story.in_(ids)).order_by(shots.c.shot)
+    for story, card in connection.execute(boards):
+        cards[story].append(card)
+    return [ListedStory(rows.summary(row), cards[row.id]) for row in listed]
