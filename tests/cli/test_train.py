@@ -29,12 +29,6 @@ def test_a_dry_run_tells_parameters_memory_and_steps():
     assert result.output.count("memory of a device: about") == 4
 
 
-def test_what_cannot_be_run_yet_says_so(tmp_path):
-    result = run("teacher", WAN, "--runs", tmp_path, "--device", "cpu")
-    assert result.exit_code == 1
-    assert "real videos, and reading those is not built yet" in result.output.replace("\n", " ")
-
-
 def test_devices_only_count_in_a_dry_run(tmp_path):
     result = run("teacher", RECIPE, "--runs", tmp_path, "--devices", 2)
     assert result.exit_code == 1

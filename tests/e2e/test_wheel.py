@@ -156,6 +156,7 @@ def test_the_package_alone_runs_what_its_pages_show(installed, tmp_path: Path, p
         (("studio",), "serve"),
         (("world", "preview"), "world"),
         (("evaluate", "-o", "measured", "--stories", "1"), "evaluate"),
+        (("data", "prepare", "film.mp4", "-o", "shards"), "data"),
         (("train", "autoencoder", "mini", "world.drawn_stories=1"), "world"),
     ],
     ids=lambda words: words[0] if isinstance(words, tuple) else words,

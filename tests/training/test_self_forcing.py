@@ -128,9 +128,9 @@ def test_own_history_is_what_the_student_told_before(finished, data):
     assert torch.equal(again.context, shot.context)  # as when it is resumed there
 
     generator, told = step_generator(settings.loop.seed, -1 - step // 2), []
-    stories = torch.randint(4, (2,), generator=generator).tolist()
     torch.randint(3, (), generator=generator)
-    stills = torch.zeros(2, *data.stills.shape)
+    stories = torch.randint(4, (2,), generator=generator).tolist()
+    stills = torch.zeros(2, 3, len(data.positions), *data.stills.shape)
     for number in range(2):
         earlier = data.make(BatchChoice(stories, [number] * 2, remembered=number > 0), stills)
         with torch.no_grad():

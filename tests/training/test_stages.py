@@ -26,19 +26,28 @@ def test_the_paper_saves_states_0_13_25_37_of_50():
 
 
 def still(data, story, shot, position):
-    places = (torch.tensor([place]) for place in (story, shot, position))
-    return data.stills.take(*places)[0].float()
+    return data.stills.take(torch.tensor([story]), *torch.tensor([[[shot]], [[position]]]))[0, 0]
+
+
+def clips(data, *shots):
+    stories, own = (torch.tensor(part) for part in zip(*shots, strict=True))
+    places = torch.arange(data.latent_frames).expand(len(own), -1)
+    return data.clips.take(stories, own[:, None].expand_as(places), places).float()
+
+
+def caption_ids(data):
+    return data.captions.ids[:-1].unflatten(0, (4, 3))  # the last is the empty caption
 
 
 def test_a_shot_is_made_from_stills_of_earlier_shots(data):
     shot = data.make(BatchChoice([1, 3], [2, 2]))
     assert shot.shot_index.tolist() == [[0, 1, 1, 2, 2, 2, 2]] * 2  # of three frames one, two; four its own
     assert shot.caption_index.tolist() == shot.shot_index.tolist()
-    assert torch.equal(shot.target, data.clips.take(torch.tensor([1, 3]), torch.tensor([2, 2])).float())
+    assert torch.equal(shot.target, clips(data, (1, 2), (3, 2)))
     first, last = data.positions.index(0), data.positions.index(12)
     assert torch.equal(shot.context[0, 0], still(data, 1, 0, first))
     assert torch.equal(shot.context[1, 2], still(data, 3, 1, last))
-    assert torch.equal(shot.ids, data.ids[[1, 3], :3])
+    assert torch.equal(shot.ids, caption_ids(data)[[1, 3]])
 
 
 def test_shots_of_different_numbers_share_a_batch(data):
@@ -48,14 +57,14 @@ def test_shots_of_different_numbers_share_a_batch(data):
     assert both.shot_index.tolist() == [[0, 0, 0, 1, 1, 1, 1], [0, 1, 1, 2, 2, 2, 2]]
     assert both.caption_index.tolist() == [[1, 1, 1, 2, 2, 2, 2], [0, 1, 1, 2, 2, 2, 2]]
     assert torch.equal(both.ids[:1, 1:], alone.ids)  # the unused caption comes first
-    assert torch.equal(both.mask[0, 0], data._no_mask)
+    assert torch.equal(both.mask[0, 0], data.captions.mask[-1])
 
 
 def test_without_memory_a_shot_has_no_context(data):
     shot = data.make(BatchChoice([0], [2], remembered=False))
     assert shot.context.shape[1] == 0
     assert shot.shot_index.tolist() == [[2, 2, 2, 2]]
-    assert torch.equal(shot.ids, data.ids[[0], 2:3])  # its own caption, for all frames
+    assert torch.equal(shot.ids, caption_ids(data)[[0], 2:3])  # its own caption, for all frames
     assert not shot.caption_index.any()
 
 
@@ -70,9 +79,8 @@ def test_padded_context_is_zeros_of_shot_0_under_the_shots_own_caption(data, mon
 
 def test_portraits_stand_before_what_is_remembered_under_the_shots_own_caption(data):
     alone = data.make(BatchChoice([2], [0], remembered=False, portraits=1))
-    assert torch.equal(
-        alone.context[0, 0], data.portraits.take(torch.tensor([2]), torch.tensor([0]))[0].float()
-    )
+    portrait = data.portraits.take(torch.tensor([2]), *torch.tensor([[[0]], [[0]]]))[0, 0]
+    assert torch.equal(alone.context[0, 0], portrait)
     assert alone.shot_index.tolist() == [[0, 1, 1, 1, 1]]
     assert alone.caption_index.tolist() == [[0] * 5]
     both = data.make(BatchChoice([2], [2], portraits=1))
@@ -92,7 +100,8 @@ def test_encoding_drawn_stills_gives_what_the_session_would_encode(finished, dat
     frame = data.positions[-1]
     pixels = drawn.tensor(2, "1")[frame].movedim(-1, 0).float() / 127.5 - 1
     expected = finished._autoencoder("autoencoder").encode_stills(pixels[None, None])[0, 0]
-    torch.testing.assert_close(still(data, 2, 1, -1), expected.detach(), rtol=0, atol=2e-3)
+    encoded = still(data, 2, 1, len(data.positions) - 1)
+    torch.testing.assert_close(encoded, expected.detach(), rtol=0, atol=2e-3)
 
 
 def test_lessons_follow_one_another_with_batches_of_their_own(finished, monkeypatch):

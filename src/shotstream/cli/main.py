@@ -23,6 +23,7 @@ gc.set_threshold(100_000)  # libraries make half a million objects that stay: lo
 
 
 EXTRAS = {
+    "data": "data",
     "evaluate": "evaluate",
     "generate": "video",
     "studio": "serve",

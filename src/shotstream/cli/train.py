@@ -86,10 +86,6 @@ def _foretell(settings: Recipe, stages: tuple[str, ...], devices: int) -> None:
             typer.echo("\n".join(estimate(settings, name, devices).lines()))
         elif name != "export":
             typer.echo(f"The recipe {settings.name} has no stage {name}.")
-    if settings.data == "videos":
-        typer.echo(
-            "This recipe cannot be trained yet: reading real videos is not built. These are estimates."
-        )
 
 
 def _run(settings: Recipe, stages: tuple[str, ...], folder: Path, device: str) -> None:

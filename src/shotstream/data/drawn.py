@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from shotstream.data.shards import Shards, ShardWriter
+from shotstream.data.shot_pool import remembered_positions
 from shotstream.loading.hashes import hash_parameters
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.streaming.chunk import to_pixels
-from shotstream.streaming.context_frames import select_frames
 from shotstream.world.portrait import GROUNDS, draw_portrait
 from shotstream.world.sampler import Split, sample_story
 from shotstream.world.scene import draw_shot
@@ -113,7 +113,7 @@ def write_latents(
     """
     encoder = hash_parameters(autoencoder.encoding_parts)
     writer = ShardWriter(folder, stories.made_with | {"budget": budget, "encoder": encoder})
-    positions = remembered_positions(stories.frames, budget)
+    positions = remembered_positions([stories.frames], budget)[0]
     for record, frames, portraits in stories.drawn_from(writer.written, f"encoding {stories.split} stories"):
         pixels = to_pixels(frames.to(autoencoder.device))  # [shots, T, 3, H, W]
         clips = autoencoder.encode_clip(pixels)
@@ -124,11 +124,6 @@ def write_latents(
         writer.add(record | {"positions": positions}, tensors)
     writer.flush()
     return Shards(folder, stories.stories)
-
-
-def remembered_positions(frames: int, budget: int) -> list[int]:
-    """Frames of a shot that context selection with this budget can ever ask for."""
-    return sorted({frame for count in range(1, budget + 1) for _, frame in select_frames([frames], count)})
 
 
 def cut_clips(
@@ -169,11 +164,3 @@ def cut_clips(
         return clip[start : start + frames, top : top + crop[0], left : left + crop[1]]
 
     return to_pixels(torch.stack([one() for _ in range(batch)]).to(device))
-
-
-def captions_of(record: dict[str, Any], template: str) -> Sequence[str]:
-    """Captions of the shots of a record, in the model's template."""
-    return [
-        template.format(setting=record["setting"], index=index, prompt=prompt)
-        for index, prompt in enumerate(record["prompts"])
-    ]

@@ -6,19 +6,18 @@ P positions in a shot whose frames can be remembered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
-from shotstream.data.drawn import captions_of
+from shotstream.data.caption_table import CaptionTable, EmbeddedCaptions, TokenCaptions, Tokenize
+from shotstream.data.latent_table import LatentTable
 from shotstream.data.mixture import Mixture
 from shotstream.data.shards import Shards
-from shotstream.streaming.context_frames import select_frames
+from shotstream.data.shot_pool import ShotLengths, ShotPool, remembered_positions
 
-Tokenize = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
 MOST_PORTRAITS = 2
 """Of a batch, and of a story on disk, where one hero alone has both."""
 
@@ -56,7 +55,8 @@ class NextShot:
     caption_index: Tensor
     """Which caption each of them attends to [B, K + F]."""
     ids: Tensor
-    """Tokens of the captions [B, S, L]; the shot's own is the last, unused ones before it are empty."""
+    """Tokens of the captions [B, S, L], or their embeddings [B, S, L, D] where the stories bring those; the
+    shot's own is the last, unused ones before it are empty."""
     mask: Tensor
     """1 for tokens, 0 for padding [B, S, L]."""
 
@@ -70,33 +70,8 @@ class NextShot:
         return NextShot(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
-class LatentTable:
-    """One tensor of every story: read by memory map on a CPU, held whole on any other device."""
-
-    def __init__(self, latents: Shards, name: str, device: torch.device):
-        self._rows = [latents.tensor(number, name) for number in range(len(latents))]
-        self._whole: Tensor | None = None
-        if device.type != "cpu":
-            self._whole = torch.stack(self._rows).to(device)
-            self._rows = [self._whole[0]]
-
-    @property
-    def shape(self) -> torch.Size:
-        """Shape of a story's tensor."""
-        return self._rows[0].shape
-
-    def take(self, stories: Tensor, *places: Tensor) -> Tensor:
-        """Return what stories ``[B]`` have at places of their first dimensions, ``[B, ...]`` each."""
-        if self._whole is not None:
-            stories = stories.to(self._whole.device)
-            shape = (-1, *[1] * (places[0].ndim - 1))
-            return self._whole[stories.view(shape), *(place.to(stories.device) for place in places)]
-        rows = zip(stories.tolist(), *places, strict=True)
-        return torch.stack([self._rows[story][tuple(where)] for story, *where in rows])
-
-
 class NextShots:
-    """Encoded stories, and the batches that can be made of them."""
+    """Encoded stories, and the batches that can be made of them. Stories and shots may differ in length."""
 
     def __init__(
         self,
@@ -105,16 +80,21 @@ class NextShots:
         template: str,
         budget: int,
         *,
+        shot_frames: int,
+        temporal_ratio: int = 4,
         pad_context: bool = False,
         device: torch.device | str = "cpu",
     ):
         """Open the stories.
 
         Args:
-            latents: From ``write_latents``.
+            latents: From ``write_latents``, or of films.
             tokenize: Captions to tokens and mask, ``CaptionEncoder.tokenize``.
             template: How setting and prompt make a caption.
             budget: Most context frames.
+            shot_frames: Pixel frames of a shot that the model makes; shots of the stories may be shorter or
+                longer, what is to be made of them is not longer.
+            temporal_ratio: Pixel frames of a latent frame.
             pad_context: Whether a shot without memory has `budget` zero frames as context, as Wan's released
                 weights were trained; else it has none.
             device: Where latents are kept and batches are made.
@@ -122,38 +102,57 @@ class NextShots:
         self.budget, self.pad_context, self.records = budget, pad_context, latents.records
         self.device = torch.device(device)
         self.made_with = {"latents": latents.made_with, "template": template, "budget": budget}
-        self.clips, self.stills, self.portraits = (
-            LatentTable(latents, name, self.device) for name in ("clips", "stills", "portraits")
+        self.latent_frames = 1 + (shot_frames - 1) // temporal_ratio
+        """Of a shot that the model makes."""
+        self.positions = remembered_positions([shot_frames], budget)[0]
+        """P positions of a shot that the model made; its frames there can be remembered."""
+        self._lengths = [ShotLengths.of(record, shot_frames, self.latent_frames) for record in self.records]
+        self.shots = max(len(lengths.frames) for lengths in self._lengths)
+        """Of the longest story."""
+        self.clips = LatentTable(latents, "clips", [own.latent_frames for own in self._lengths], self.device)
+        counts = [[len(positions) for positions in own.positions] for own in self._lengths]
+        self.stills = LatentTable(latents, "stills", counts, self.device)
+        self.portraits: LatentTable | None = None
+        if latents.has(0, "portraits"):
+            pairs = [[MOST_PORTRAITS]] * len(latents)
+            self.portraits = LatentTable(latents, "portraits", pairs, self.device)
+        self._pools = {remembered: self._pool(int(remembered)) for remembered in (False, True)}
+        self.captions: CaptionTable = (
+            EmbeddedCaptions(latents, self.device)
+            if latents.has(0, "captions")
+            else TokenCaptions(self.records, template, tokenize, self.device)
         )
-        self.positions: list[int] = self.records[0]["positions"]
-        self.shots = self.clips.shape[0]
-        self.shot_frames = self.positions[-1] + 1
-        captions = [caption for record in self.records for caption in captions_of(record, template)]
-        ids, mask = (part.to(self.device) for part in tokenize([*captions, ""]))
-        self._no_ids, self._no_mask = ids[-1], mask[-1]
-        self.ids, self.mask = (part[:-1].unflatten(0, (-1, self.shots)) for part in (ids, mask))
+
+    def shots_of(self, story: int) -> int:
+        """Shots of a story."""
+        return len(self._lengths[story].frames)
 
     def choose(self, batch: int, generator: torch.Generator, mixture: Mixture) -> BatchChoice:
-        """Choose a random batch.
+        """Choose a random batch; every shot is chosen equally often, and those of a batch are equally long.
 
         Args:
             batch: Size of the whole batch.
             generator: On the CPU.
             mixture: What batches are made of.
+
+        Raises:
+            ValueError: If the stories have nothing of that kind.
         """
-
-        def draw(low: int, high: int) -> list[int]:
-            return torch.randint(low, high, (batch,), generator=generator).tolist()
-
         remembers, pictured = torch.rand(2, generator=generator).tolist()
         portraits = int(torch.randint(1, min(MOST_PORTRAITS, self.budget) + 1, (), generator=generator))
         with_context = remembers < mixture.remembered
         alone = pictured < mixture.portraits / 2
         remembered = with_context and not alone
+        chosen = self._pools[remembered].draw(batch, generator, alike=mixture.target == "shot")
+        frames = None
+        if mixture.target == "still":
+            counts = [len(self._lengths[story].positions[shot]) for story, shot in chosen]
+            places = torch.rand(batch, generator=generator) * torch.tensor(counts)
+            frames = places.long().tolist()
         return BatchChoice(
-            stories=draw(0, len(self.records)),
-            shots=draw(int(remembered), self.shots),
-            frames=draw(0, len(self.positions)) if mixture.target == "still" else None,
+            stories=[story for story, _ in chosen],
+            shots=[shot for _, shot in chosen],
+            frames=frames,
             remembered=remembered,
             portraits=portraits if with_context and pictured < mixture.portraits else 0,
         )
@@ -168,9 +167,10 @@ class NextShots:
         """Make a batch.
 
         Args:
-            choice: Which shots. Those that remember may be of different numbers.
-            stills: What is remembered of earlier shots [B, shots, P, C, h, w], a frame for each of
-                `positions`; the true ones if None.
+            choice: Which shots. Those that remember may be of different numbers; all are cut to the shortest.
+            stills: What is remembered of shots that the model itself made before [B, shots, P, C, h, w], a
+                frame for each of `positions`. Then the shots to be made are as long as the model makes them,
+                and zeros stand in their place. None: the true ones are remembered.
 
         Raises:
             ValueError: If a story's first shot is to remember.
@@ -178,27 +178,33 @@ class NextShots:
         if choice.remembered and min(choice.shots) < 1:
             raise ValueError("a story's first shot has nothing to remember; choose remembered=False")
         stories, own = torch.tensor(choice.stories), torch.tensor(choice.shots)[:, None]
-        if choice.frames is None:
-            target = self.clips.take(stories, own[:, 0])
-        else:
-            target = self.stills.take(stories, own, torch.tensor(choice.frames)[:, None])
+        target = self._target(choice, stories, own, stills is not None)
         context, shot_of, caption_of = self._context(choice, stories, own, stills)
         captions = max(choice.shots) + 1 if choice.remembered else 1
         first = own - (captions - 1)  # the shot whose caption stands at 0; negative where there is none
         length = target.shape[1]
         told = torch.arange(captions) + first  # [B, S]
-        ids, mask = (part[stories[:, None], told.clamp_min(0)] for part in (self.ids, self.mask))
-        missing = (told < 0)[:, :, None].to(self.device)
+        ids, mask = self.captions.take(stories, told)
         return NextShot(
-            context.float(),
-            target.float(),
+            context,
+            target,
             torch.cat([shot_of, own.clamp_min(1).expand(-1, length)], dim=1).to(self.device),
             torch.cat([caption_of - first, torch.full((len(own), length), captions - 1)], dim=1).to(
                 self.device
             ),
-            torch.where(missing, self._no_ids, ids),
-            torch.where(missing, self._no_mask, mask),
+            ids,
+            mask,
         )
+
+    def _target(self, choice: BatchChoice, stories: Tensor, own: Tensor, own_stories: bool) -> Tensor:
+        """What is to be made [B, F, C, h, w]."""
+        if choice.frames is not None:
+            return self.stills.take(stories, own, torch.tensor(choice.frames)[:, None])
+        if own_stories:
+            return torch.zeros(len(own), self.latent_frames, *self.clips.shape, device=self.device)
+        pairs = zip(choice.stories, choice.shots, strict=True)
+        shortest = min(self._lengths[story].latent_frames[shot] for story, shot in pairs)
+        return self.clips.take(stories, own.expand(-1, shortest), torch.arange(shortest).expand(len(own), -1))
 
     def _context(
         self, choice: BatchChoice, stories: Tensor, own: Tensor, stills: Tensor | None
@@ -210,15 +216,17 @@ class NextShots:
         """
         parts, rows = [], len(stories)
         if choice.portraits:
-            places = torch.arange(choice.portraits)
-            parts.append(self.portraits.take(stories, (stories[:, None] + places) % MOST_PORTRAITS))
+            if self.portraits is None:
+                raise ValueError("these stories have no portraits; set portraits=0 in the stage's mixture")
+            places = (stories[:, None] + torch.arange(choice.portraits)) % MOST_PORTRAITS
+            parts.append(self.portraits.take(stories, torch.zeros_like(places), places))
         elif not choice.remembered:
             frames = self.budget if self.pad_context else 0
-            parts.append(torch.zeros(rows, frames, *self.stills.shape[2:], device=self.device))
+            parts.append(torch.zeros(rows, frames, *self.stills.shape, device=self.device))
         brought = sum(part.shape[1] for part in parts)
         shot_of, caption_of = torch.zeros(rows, brought, dtype=torch.long), own.expand(-1, brought)
         if choice.remembered:
-            shots, places = self._remembered(own[:, 0], self.budget - brought)
+            shots, places = self._remembered(choice, self.budget - brought, stills is not None)
             if stills is None:
                 parts.append(self.stills.take(stories, shots, places))
             else:
@@ -226,11 +234,23 @@ class NextShots:
             shot_of, caption_of = (torch.cat([part, shots], dim=1) for part in (shot_of, caption_of))
         return torch.cat(parts, dim=1), shot_of, caption_of
 
-    def _remembered(self, shots: Tensor, budget: int) -> tuple[Tensor, Tensor]:
-        """Earlier shot, and number of the position in it, of each context frame of shots [B]: [B, budget]."""
-        ruled = {shot: select_frames([self.shot_frames] * shot, budget) for shot in set(shots.tolist())}
-        numbers = [
-            [(shot, self.positions.index(frame)) for shot, frame in ruled[shot]] for shot in shots.tolist()
-        ]
-        chosen = torch.tensor(numbers, dtype=torch.long).view(len(shots), budget, 2)
+    def _remembered(self, choice: BatchChoice, budget: int, own_stories: bool) -> tuple[Tensor, Tensor]:
+        """Earlier shot, and number of the position in it, of each context frame: [B, budget] each."""
+        made = ShotLengths.alike(self.shots, self.positions, self.latent_frames)
+        numbers = []
+        for story, shot in zip(choice.stories, choice.shots, strict=True):
+            lengths = made if own_stories else self._lengths[story]
+            numbers.append(lengths.remembered(shot, budget))
+        chosen = torch.tensor(numbers, dtype=torch.long).view(len(numbers), budget, 2)
         return chosen[..., 0], chosen[..., 1]
+
+    def _pool(self, first_shot: int) -> ShotPool:
+        """The shots from `first_shot` of their story on."""
+        return ShotPool(
+            [
+                (story, shot, frames)
+                for story, lengths in enumerate(self._lengths)
+                for shot, frames in enumerate(lengths.latent_frames)
+                if shot >= first_shot
+            ]
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -78,17 +79,13 @@ def _read_index(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole_lines(folder / "index.jsonl")]
 
 
-@lru_cache(maxsize=256)
-def _open(path: Path) -> Any:
-    return safe_open(path, "pt")
-
-
 class Shards:
     """A folder of shards, read: `records`, and tensors by record number and name."""
 
     def __init__(self, folder: Path, most: int | None = None):
         """Open a folder; of its records only the first `most`, if that is given."""
         self.folder, self.records = folder, _read_index(folder)[:most]
+        self._open = lru_cache(maxsize=256)(lambda name: safe_open(folder / name, "pt"))
 
     def __len__(self) -> int:
         return len(self.records)
@@ -100,4 +97,22 @@ class Shards:
 
     def tensor(self, number: int, name: str) -> Tensor:
         """Return a tensor of a record: a view of the mapped file, of which only what is used is read."""
-        return _open(self.folder / self.records[number]["shard"]).get_tensor(f"{number}.{name}")
+        return self._open(self.records[number]["shard"]).get_tensor(f"{number}.{name}")
+
+    def names(self, number: int) -> list[str]:
+        """Names of the tensors of a record."""
+        own = f"{number}."
+        keys = self._open(self.records[number]["shard"]).keys()
+        return sorted(key.removeprefix(own) for key in keys if key.startswith(own))
+
+    def has(self, number: int, name: str) -> bool:
+        """Whether a record has a tensor of that name."""
+        return name in self.names(number)
+
+
+def captions_of(record: dict[str, Any], template: str) -> Sequence[str]:
+    """Captions of the shots of a record, in the model's template."""
+    return [
+        template.format(setting=record["setting"], index=index, prompt=prompt)
+        for index, prompt in enumerate(record["prompts"])
+    ]

@@ -6,20 +6,12 @@ A cut is named by the number of the first frame of the new shot, so it is at lea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from shotstream.evaluation.frames import check_frames
-
-MIN_CONTENT = 8.0
-"""Least change of a cut: mean change of hue, saturation and brightness of a pixel, each 0..255.
-
-In drawn stories at 64x96 cuts change 15 and more, mostly the double; the library's own 15 would leave no room
-for the duller pictures of a model. Motion changes as much, but evenly: the ratio below tells them apart.
-"""
-MIN_RATIO = 3.0
-"""Least change of a cut, as a multiple of the mean change of the two frames before and the two after it."""
+from shotstream.media.cuts import CutDetector
 
 
 def detect_cuts(frames: np.ndarray, fps: float, *, min_shot_frames: int = 6) -> list[int]:
@@ -40,16 +32,8 @@ def detect_cuts(frames: np.ndarray, fps: float, *, min_shot_frames: int = 6) -> 
         ValueError: If `frames` are no pictures.
     """
     check_frames(frames)
-    scenedetect = _scenedetect()
-    detector = scenedetect.AdaptiveDetector(
-        adaptive_threshold=MIN_RATIO, min_scene_len=min_shot_frames, min_content_val=MIN_CONTENT
-    )
-    cuts: list[int] = []
-    for number, frame in enumerate(frames):
-        picture = np.ascontiguousarray(frame[..., ::-1])  # the detector reads BGR
-        found = detector.process_frame(scenedetect.FrameTimecode(number, fps=float(fps)), picture)
-        cuts += [timecode.frame_num for timecode in found]
-    return cuts
+    detector = CutDetector(fps, min_shot_frames)
+    return [cut for frame in frames for cut in detector.add(frame)]
 
 
 class CutMatch(NamedTuple):
@@ -96,11 +80,3 @@ def match_cuts(
 
 def _plus(match: CutMatch, more: CutMatch) -> CutMatch:
     return CutMatch(*(one + other for one, other in zip(match, more, strict=True)))
-
-
-def _scenedetect() -> Any:
-    try:
-        import scenedetect
-    except ImportError as error:
-        raise ImportError('Finding cuts needs PySceneDetect: pip install "shotstream[evaluate]"') from error
-    return scenedetect

@@ -40,18 +40,36 @@ class Denoiser:
     ):
         self.transformer, self.text, self.schedule = transformer, text, schedule
         self.negative_prompt = negative_prompt
+        self._texts: dict[str, Tensor] = {}
 
     def captions(self, ids: Tensor, mask: Tensor) -> Captions:
-        """Encode tokens [B, S, L]."""
+        """Encode tokens [B, S, L], or embeddings of captions [B, S, L, D]."""
+        if ids.is_floating_point():
+            return self.transformer.encode_captions(ids * mask[..., None])
         embedded = self.text.embed(ids.flatten(0, 1), mask.flatten(0, 1)).unflatten(0, ids.shape[:2])
         return self.transformer.encode_captions(embedded)
 
     def no_text(self, like: Tensor, text: str = "") -> tuple[Tensor, Tensor]:
-        """Tokens and mask of empty captions, or of a text, in place of others [B, S, at least L]."""
+        """Tokens and mask of empty captions, or of a text, in place of others [B, S, at least L].
+
+        In place of embeddings [B, S, L, D] they are embeddings.
+        """
         ids, mask = self.text.tokenize([text])
+        if like.is_floating_point():
+            return self._embedded(text, ids, mask, like)
         missing = max(0, like.shape[-1] - ids.shape[-1])
         ids, mask = (functional.pad(part[0], (0, missing)) for part in (ids, mask))
         return ids.expand(*like.shape[:2], -1).to(like), mask.expand(*like.shape[:2], -1).to(like)
+
+    @torch.no_grad()
+    def _embedded(self, text: str, ids: Tensor, mask: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings of a text [B, S, at least L, D] and their mask; the text is encoded once."""
+        if text not in self._texts:
+            self._texts[text] = self.text.embed(ids, mask)[0].to(like)  # [L, D]
+        embedding, missing = self._texts[text], max(0, like.shape[2] - ids.shape[-1])
+        embedding = functional.pad(embedding, (0, 0, 0, missing))
+        kept = functional.pad(mask[0], (0, missing)).to(like.device)
+        return embedding.expand(*like.shape[:2], -1, -1), kept.expand(*like.shape[:2], -1)
 
     def flow(
         self, noisy: Tensor, timestep: Tensor, shot: NextShot, captions: Captions, *, causal: bool = False
@@ -153,11 +171,17 @@ def sample_sheet(
     make: Callable[[NextShot, int], Tensor],
     device: torch.device,
 ) -> np.ndarray:
-    """Lay out first, middle and last frame of held-out shots: the true ones, then those that `make` gives."""
+    """Lay out first, middle and last frame of held-out shots: the true ones, then those that `make` gives.
+
+    They are the first shots of some stories, then the last ones.
+    """
     rows = []
     stories = list(range(min(len(data.records), 4)))
-    for number in (0, data.shots - 1):
-        choice = BatchChoice(stories, [number] * len(stories), remembered=number > 0)
+    several = [story for story in stories if data.shots_of(story) > 1]
+    choices = [BatchChoice(stories, [0] * len(stories), remembered=False)]
+    if several:
+        choices.append(BatchChoice(several, [data.shots_of(story) - 1 for story in several]))
+    for number, choice in enumerate(choices):
         shot = data.make(choice).to(device)
         for pair in zip(shot.target, make(shot, number), strict=True):
             true, own = autoencoder.open_decoder().decode(torch.stack(pair))

@@ -31,8 +31,8 @@ def make_captions(recipe: Recipe) -> CaptionEncoder:
 
 
 def make_autoencoder(recipe: Recipe) -> VideoAutoencoder:
-    """Make the light autoencoder of the recipe, or Wan's where it learns from real videos."""
-    if recipe.data == "videos":
+    """Make the light autoencoder of the recipe, or Wan's."""
+    if recipe.autoencoder.layout == "wan":
         from diffusers import AutoencoderKLWan
 
         return as_video_autoencoder(AutoencoderKLWan())
@@ -41,6 +41,7 @@ def make_autoencoder(recipe: Recipe) -> VideoAutoencoder:
 
 def make_light_autoencoder(settings: AutoencoderSettings) -> TinyVideoAutoencoder:
     """Make the light autoencoder."""
+    assert settings.layout != "wan"
     return TinyVideoAutoencoder(
         latent_channels=settings.latent_channels,
         encoder_widths=settings.encoder_widths,

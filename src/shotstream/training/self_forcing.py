@@ -65,10 +65,11 @@ def own_history(
 
     @torch.no_grad()
     def tell(generator: torch.Generator, batch_slice: BatchSlice) -> NextShot:
-        drawn = torch.randint(len(data.records), (settings.loop.batch,), generator=generator)
-        stories = batch_slice.of(drawn).tolist()
         newest = int(torch.randint(data.shots, (), generator=generator))
-        stills = torch.zeros(len(stories), *data.stills.shape)
+        long_enough = torch.tensor([s for s in range(len(data.records)) if data.shots_of(s) > newest])
+        drawn = torch.randint(len(long_enough), (settings.loop.batch,), generator=generator)
+        stories = long_enough[batch_slice.of(drawn)].tolist()
+        stills = torch.zeros(len(stories), data.shots, len(data.positions), *data.stills.shape)
         for shot in range(newest):
             earlier = data.make(_same_shot(stories, shot), stills).to(student.transformer.device)
             latents = student.roll_out(earlier, generator, batch_slice=batch_slice)

@@ -142,7 +142,8 @@ class DecoderSettings(StageSettings):
 class AutoencoderSettings(DecoderSettings):
     """Stage 0: the light autoencoder, both halves."""
 
-    layout: Literal["convolutions", "shuffles"] = "convolutions"
+    layout: Literal["convolutions", "shuffles", "wan"] = "convolutions"
+    """Of the light autoencoder; "wan" is Wan's own, which the base brings and no stage trains."""
     latent_channels: PositiveInt = 16
     encoder_widths: tuple[int, ...] = (32, 64, 128)
     decoder_widths: tuple[int, ...] = (128, 96, 48, 32)
@@ -293,8 +294,8 @@ class Recipe(Section):
     """Nominal steps of the few-step student, before the shift."""
     negative_prompt: str = ""
     """What guidance leads away from."""
-    data: Literal["drawn", "videos"] = "drawn"
-    """Whether stories are drawn, or cut from real videos with Wan's autoencoder."""
+    data: str = "drawn"
+    """"drawn", or a folder of shards that `shotstream data prepare` made of films for the model `base`."""
     earlier: Path | None = None
     """A run folder whose stages and data are taken where this run has none of its own: for trying another
     setting of a late stage (name=other earlier=runs/mini ...)."""
@@ -311,6 +312,11 @@ class Recipe(Section):
     inter_shot: InterShotSettings = InterShotSettings()
     judge: JudgeSettings = JudgeSettings()
 
+    @property
+    def films(self) -> Path | None:
+        """The folder of shards made of films; None where stories are drawn."""
+        return None if self.data == "drawn" else Path(self.data)
+
     @model_validator(mode="after")
     def _rolls_out_shots(self) -> Self:
         for name in ("causal_init", "intra_shot", "inter_shot"):
@@ -322,10 +328,15 @@ class Recipe(Section):
     def _fits_together(self) -> Self:
         """Refuse what would only be found out hours later."""
         world, entries = self.world, self.causal_init.ode_steps
-        if self.base is None and (self.data == "videos" or self.teacher.trained != "all"):
+        if self.base is None and (self.films is not None or self.teacher.trained != "all"):
             raise ValueError(
-                "base: none is given, but data=videos and teacher.trained=self-attention start from a "
+                "base: none is given, but films (data) and teacher.trained=self-attention start from a "
                 "trained model; name it"
+            )
+        if self.films is None and self.autoencoder.layout == "wan":
+            raise ValueError(
+                "autoencoder.layout: wan, but drawn stories are encoded with the light autoencoder; "
+                "set data to a folder of films, or another layout"
             )
         clips = {"autoencoder": self.autoencoder.clip_frames, "decoder": self.decoder.clip_frames}
         for name, frames in {"world.shot_frames": world.shot_frames, **clips}.items():

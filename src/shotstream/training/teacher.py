@@ -64,7 +64,7 @@ class TeacherStage:
             device
         )
         empty_ids, empty_mask = self._denoiser.no_text(shot.ids)
-        ids = torch.where(silent, empty_ids, shot.ids)
+        ids = torch.where(silent if shot.ids.ndim == 3 else silent[..., None], empty_ids, shot.ids)
         mask = torch.where(silent, empty_mask, shot.mask)
         entry = batch_slice.of((stratified(batch, generator) * len(schedule.timesteps)).long())
         timestep = schedule.timesteps[entry].to(device)

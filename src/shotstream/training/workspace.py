@@ -14,10 +14,12 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from shotstream.data.drawn import DrawnStories, write_frames, write_latents
+from shotstream.data.film_shards import ClipFormat, check_captions, embeds_captions, encoder_hash, open_films
 from shotstream.data.next_shot import NextShots
 from shotstream.data.shards import Shards
 from shotstream.loading.text_source import load_text_encoder
 from shotstream.media.files import whole_folder
+from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.models.text import CaptionEncoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
@@ -56,8 +58,8 @@ STUDENT_STAGES = ("causal-init", "intra-shot", "inter-shot")
 def stages_of(recipe: Recipe) -> tuple[str, ...]:
     """Return the stages of a recipe, in the order they are run."""
     left_out = BASE_STAGES if recipe.base is not None else ()
-    videos = ("judge",) if recipe.data == "videos" else ()
-    return tuple(stage for stage in STAGES if stage not in (*left_out, *videos))
+    undrawn = ("judge",) if recipe.films is not None else ()
+    return tuple(stage for stage in STAGES if stage not in (*left_out, *undrawn))
 
 
 class MissingStageError(ValueError):
@@ -103,19 +105,13 @@ class Workspace:
 
     def _check(self, name: str) -> None:
         recipe = self.recipe
-        if recipe.data == "videos":
-            raise ValueError(
-                f"The recipe {recipe.name} learns from real videos, and reading those is not built yet; "
-                "--dry-run shows what its stages would take, and the recipe `mini` runs now."
-            )
         if recipe.earlier is not None and not recipe.earlier.is_dir():
             raise ValueError(
                 f"There is no earlier run {recipe.earlier}; name its folder, or leave earlier out."
             )
         if name not in stages_of(recipe):
-            raise ValueError(
-                f"The recipe {recipe.name} has no stage {name}: its base {recipe.base} has that."
-            )
+            reason = "films say nothing" if name == "judge" else f"its base {recipe.base} has that"
+            raise ValueError(f"The recipe {recipe.name} has no stage {name}: {reason}.")
 
     def _learn_captions(self) -> Stage:
         text = make_captions(self.recipe)
@@ -183,12 +179,49 @@ class Workspace:
         return self._opened[split]
 
     def _open_stories(self, split: Split, text: CaptionEncoder) -> NextShots:
-        budget = self.recipe.world.context_frames
-        folder, autoencoder = self._place(f"latents-{split}"), self.autoencoder
-        with self.world.in_turn():
-            latents = write_latents(folder, self._stories(split), autoencoder, budget)
+        budget, autoencoder = self.recipe.world.context_frames, self.autoencoder
+        if self.recipe.films is not None:
+            latents = self._film_latents(self.recipe.films, split)
+        else:
+            folder = self._place(f"latents-{split}")
+            with self.world.in_turn():
+                latents = write_latents(folder, self._stories(split), self._light_autoencoder, budget)
         template, pads = self.recipe.caption_template, self.recipe.teacher.network.pad_context
-        return NextShots(latents, text.tokenize, template, budget, pad_context=pads, device=self.device)
+        return NextShots(
+            latents,
+            text.tokenize,
+            template,
+            budget,
+            shot_frames=self.recipe.world.shot_frames,
+            temporal_ratio=autoencoder.temporal_ratio,
+            pad_context=pads,
+            device=self.device,
+        )
+
+    def _film_latents(self, films: Path, split: Split) -> Shards:
+        """Stories cut from films, which were encoded for the recipe's base."""
+        world, autoencoder = self.recipe.world, self.autoencoder
+        wanted = ClipFormat(
+            height=world.height,
+            width=world.width,
+            fps=world.fps,
+            shot_frames=world.shot_frames,
+            chunk_frames=self.recipe.teacher.network.chunk_frames,
+            context_frames=world.context_frames,
+            temporal_ratio=autoencoder.temporal_ratio,
+        )
+        shards = open_films(films, split, wanted, encoder_hash(autoencoder))
+        if self._captions_embedded:
+            check_captions(
+                shards, self.recipe.caption_template, ShotStreamPipeline.fetch(str(self.recipe.base))
+            )
+        return shards
+
+    @property
+    def _captions_embedded(self) -> bool:
+        """Whether films bring embeddings of their captions; the text encoder then stays on the CPU."""
+        films = self.recipe.films
+        return films is not None and embeds_captions(films)
 
     def _stories(self, split: Split) -> DrawnStories:
         world = self.recipe.world
@@ -203,18 +236,27 @@ class Workspace:
         )
 
     @property
-    def autoencoder(self) -> TinyVideoAutoencoder:
+    def autoencoder(self) -> VideoAutoencoder:
         """The trained autoencoder, with the decoder that has learnt longest; the base's if there is one."""
         if self._base is not None:
-            vae = self._base.vae
-            if not isinstance(vae, TinyVideoAutoencoder):
-                raise ValueError(
-                    f"The base {self.recipe.base} has Wan's autoencoder, with which drawn stories are not "
-                    "encoded; give a base with the light one, such as a model that a mini recipe exported."
-                )
-            return self._placed(vae).eval().requires_grad_(False)
+            self._placed(self._base.vae).eval().requires_grad_(False)
+            return self._base.autoencoder
         last = "decoder" if self.finished("decoder") else "autoencoder"
         return self._autoencoder(last).eval().requires_grad_(False)
+
+    @property
+    def _autoencoder_network(self) -> nn.Module:
+        return self._light_autoencoder if self._base is None else self._base.vae
+
+    @property
+    def _light_autoencoder(self) -> TinyVideoAutoencoder:
+        autoencoder = self.autoencoder
+        if isinstance(autoencoder, TinyVideoAutoencoder):
+            return autoencoder
+        raise ValueError(
+            f"The base {self.recipe.base} has Wan's autoencoder, with which drawn stories are not "
+            "encoded; give a base with the light one, such as a model that a mini recipe exported, or films."
+        )
 
     def _autoencoder(self, stage: str) -> TinyVideoAutoencoder:
         return self._placed(TinyVideoAutoencoder.from_pretrained(self._exported(stage)))
@@ -277,7 +319,8 @@ class Workspace:
             transformer = deepcopy(base.transformer).train()
             check_base(recipe, transformer, self.autoencoder)
         self._placed(transformer)
-        self._placed(text.text_encoder)
+        if not self._captions_embedded:
+            self._placed(text.text_encoder)
         return Denoiser(transformer, text, make_schedule(recipe), recipe.negative_prompt)
 
     @cached_property
@@ -295,7 +338,7 @@ class Workspace:
         world, student = self.recipe.world, self.student
         pipeline = ShotStreamPipeline(
             transformer=student.transformer,
-            vae=self.autoencoder,
+            vae=self._autoencoder_network,
             text_encoder=student.text.text_encoder,
             tokenizer=student.text.tokenizer,
             scheduler=make_schedule(self.recipe),

@@ -182,7 +182,7 @@ class StoryFilm:
         """
         story = self.story
         with atomic_path(path) as part, write_errors(path), zipfile.ZipFile(part, "w") as archive:
-            archive.writestr("story.yaml", story.yaml_text())
+            archive.writestr(_entry("story.yaml"), story.yaml_text())
             for name in sorted(story.picture_names):
                 upload = name.removeprefix(_PICTURE_PREFIX).removesuffix(".png")
                 file = self.store.picture_file(upload)

@@ -1,0 +1,1 @@
+"""From a folder of films to shards of encoded stories, stage by stage."""

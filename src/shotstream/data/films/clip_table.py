@@ -1,0 +1,91 @@
+"""A table of clips as Arrow or Parquet: a row a shot, the shots of a story together (pyarrow)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from shotstream.data.films.film_input import FilmInput, InputError
+from shotstream.media.files import atomic_path, write_errors
+
+COLUMNS = ("story", "path", "start", "end", "caption", "shot_caption", "licence", "source")
+"""What is read: `path` must be there. Without `start` and `end` the row is a whole film."""
+
+
+def read_clip_table(path: Path) -> Iterator[FilmInput]:
+    """Read a table; rows that follow one another with the same `story` and `path` are shots of one story.
+
+    Raises:
+        ImportError: If pyarrow is missing, with the line that installs it.
+        InputError: If the table cannot be understood.
+    """
+    arrow, parquet, feather = _pyarrow()
+    try:
+        read = parquet.read_table if path.suffix.lower() == ".parquet" else feather.read_table
+        rows = read(path).to_pylist()
+    except (arrow.ArrowException, OSError) as error:
+        raise InputError(f"{path} cannot be read as a table ({error}).") from error
+    if not rows or "path" not in rows[0]:
+        raise InputError(f"{path} has no column 'path'; known are {', '.join(COLUMNS)}.")
+    numbered = enumerate(rows)
+    for _, group in groupby(numbered, lambda row: (row[1].get("story", row[0]), row[1]["path"])):
+        yield _film([row for _, row in group], path)
+
+
+def write_clip_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table, whole or not at all; the suffix chooses the form (.parquet, .arrow, .feather).
+
+    Raises:
+        ImportError: If pyarrow is missing, with the line that installs it.
+    """
+    arrow, parquet, feather = _pyarrow()
+    table = arrow.Table.from_pylist([dict(row) for row in rows])
+    with atomic_path(path) as part, write_errors(path):
+        if path.suffix.lower() == ".parquet":
+            parquet.write_table(table, part)
+        else:
+            feather.write_feather(table, str(part))
+
+
+def clip_rows(records: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Rows of a table for stories of shards, given as pairs of split and record."""
+    return [
+        {
+            "story": f"{split} {number}",
+            "split": split,
+            "path": str(Path(shot["file"]).absolute()),
+            "start": shot["start"],
+            "end": shot["end"],
+            "caption": record["setting"],
+            "shot_caption": prompt,
+            "frames": frames,
+            "licence": record["licence"],
+            "source": record["source"],
+        }
+        for number, (split, record) in enumerate(records)
+        for shot, prompt, frames in zip(record["shots"], record["prompts"], record["frames"], strict=True)
+    ]
+
+
+def _film(rows: Sequence[Mapping[str, Any]], table: Path) -> FilmInput:
+    first, name = rows[0], str(rows[0]["path"])
+    film = next((place for place in (table.parent / name, Path(name)) if place.is_file()), None)
+    if film is None:
+        raise InputError(f"{table} names {name}, and there is no such file.")
+    known: dict[str, Any] = {key: str(first.get(key) or "") for key in ("caption", "licence", "source")}
+    if first.get("start") is None or first.get("end") is None:
+        return FilmInput((film,), **known)
+    captions = tuple(str(row.get("shot_caption") or "") for row in rows)
+    spans = tuple((float(row["start"]), float(row["end"])) for row in rows)
+    return FilmInput((film,), spans, shot_captions=captions if any(captions) else None, **known)
+
+
+def _pyarrow() -> tuple[Any, Any, Any]:
+    try:
+        import pyarrow  # pyright: ignore[reportMissingImports]
+        from pyarrow import feather, parquet  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ImportError('Tables of clips need pyarrow: pip install "shotstream[data]"') from error
+    return pyarrow, parquet, feather

@@ -1,0 +1,153 @@
+"""Drawn films with hard cuts, some of them broken: what is found, what is kept, and why the rest is not."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+from itertools import cycle
+
+import pytest
+
+from shotstream.data.films.check import check_shards
+from shotstream.data.films.inputs import read_inputs
+from shotstream.data.films.prepare import prepare
+from shotstream.data.films.report import write_report
+from shotstream.data.films.scan import scan
+from shotstream.data.films.second_opinion import agreement
+from shotstream.data.films.settings import FilmSettings
+from shotstream.data.shards import Shards
+
+from .drawn_films import BREAKAGES, write_film
+
+pytestmark = pytest.mark.unit
+
+FILMS = int(os.environ.get("SHOTSTREAM_FILMS", "12"))
+"""200 for the figure in docs/own_films.md."""
+SETTINGS = FilmSettings(held_out=0.2)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """Whole films, and broken ones: each way once, or a tenth of all if that is more; and a copy of one."""
+    folder = tmp_path_factory.mktemp("films")
+    broken = max(len(BREAKAGES), FILMS // 10)
+    ways = [way for way, _ in zip(cycle(BREAKAGES), range(broken), strict=False)]
+    written = [write_film(folder, seed) for seed in range(FILMS - (broken if FILMS > 12 else 0))]
+    written += [write_film(folder, 1000 + number, way) for number, way in enumerate(ways)]
+    copy = folder / "9999.mp4"
+    shutil.copy(written[0].path, copy)
+    copy.with_suffix(".txt").write_text("A copy.\n")
+    return folder, written
+
+
+@pytest.fixture(scope="module")
+def prepared(films, model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    return folder, prepare(read_inputs([films[0]]), folder, model, SETTINGS)
+
+
+def test_cuts_are_found(films):
+    true = found = right = 0
+    for film in films[1][: FILMS - (FILMS // 10 if FILMS > 12 else 0)]:
+        _, seen = scan(film.path)
+        true, found = true + len(film.cuts), found + len(seen.cuts)
+        right += agreement(film.cuts, seen.cuts)
+    precision, recall = right / found, right / true
+    print(f"\n{FILMS} films: precision {precision:.4f}, recall {recall:.4f} of {true} cuts")
+    assert min(precision, recall) >= 0.98
+
+
+def test_what_is_kept_and_why_the_rest_is_not(films, prepared):
+    _, written = films
+    folder, summary = prepared
+    expected = Counter(duplicate=4)
+    for film in written:
+        expected.update(film.rejected)
+    assert summary.rejected == dict(expected)
+    assert summary.kept_shots == sum(film.kept for film in written)
+    assert summary.shots == summary.kept_shots + sum(expected.values()) - expected["unreadable"]
+    lines = [json.loads(line) for line in (folder / "rejected.jsonl").read_text().splitlines()]
+    assert Counter(line["reason"] for line in lines) == expected
+    records = [record for split in summary.stories for record in Shards(folder / split).records]
+    assert sum(len(record["frames"]) for record in records) == summary.kept_shots
+    train, held_out = (
+        {shot["file"] for record in Shards(folder / split).records for shot in record["shots"]}
+        for split in ("train", "held-out")
+    )
+    assert held_out
+    assert not train & held_out
+
+
+def test_bars_are_cropped(films, prepared):
+    letterboxed = next(film for film in films[1] if film.path.name == "1005.mp4")
+    _, seen = scan(letterboxed.path)
+    assert seen.bars[:2] == pytest.approx(16 / 128, abs=2 / 128)
+    assert not seen.bars[2:].any()
+
+
+def test_a_second_run_does_nothing_again(films, prepared, model):
+    folder, first = prepared
+    index = (folder / "train" / "index.jsonl").read_bytes()
+    again = prepare(read_inputs([films[0]]), folder, model, SETTINGS)
+    assert (again.scanned, again.encoded) == (0, 0)
+    assert again.stories == first.stories
+    assert (folder / "train" / "index.jsonl").read_bytes() == index
+
+
+def test_check_and_report(prepared, films):
+    folder, summary = prepared
+    assert all(problem is None for _, problem in check_shards(folder))
+    page = write_report(folder, folder / "report.html").read_text()
+    for reason in summary.rejected:
+        assert f"<summary>{reason}: {summary.rejected[reason]} " in page
+    assert page.count('src="pictures/') == sum(summary.stories.values())
+    assert page.count("data:image/jpeg") >= len(summary.rejected) - 1  # an unreadable film has no picture
+
+
+def test_a_flipped_bit_and_an_orphan_are_found(prepared, tmp_path):
+    shutil.copytree(prepared[0], tmp_path / "shards")
+    shard = tmp_path / "shards/train/shard-000000.safetensors"
+    content = bytearray(shard.read_bytes())
+    content[-5] ^= 1
+    shard.write_bytes(content)
+    (tmp_path / "shards/held-out/shard-000900.safetensors").write_bytes(b"left over")
+    problems = [problem for _, problem in check_shards(tmp_path / "shards") if problem]
+    assert len(problems) == 2
+    assert "the checksum differs" in problems[0]
+    assert "can be deleted" in problems[1]
+
+
+def test_films_that_are_taken_away_leave_the_shards(films, prepared, model, tmp_path):
+    shutil.copytree(prepared[0], tmp_path / "shards")
+    few = read_inputs([film.path for film in films[1][1:4]])
+    summary = prepare(few, tmp_path / "shards", model, SETTINGS)
+    assert sum(summary.stories.values()) == 3
+    assert summary.encoded <= 1  # one may have gone over to the other split
+    assert all(problem is None for _, problem in check_shards(tmp_path / "shards"))
+
+
+def test_a_kill_loses_nothing_that_is_finished(films, model, tmp_path):
+    few, folder = read_inputs([film.path for film in films[1][:8]]), tmp_path / "shards"
+    child = os.fork()
+    if child == 0:
+        try:
+            prepare(few, folder, model, SETTINGS)
+        finally:
+            os._exit(0)
+    waiting = folder / "work" / "latents"
+    while len(list(waiting.glob("[!.]*.safetensors"))) < 2:
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "it ended before it could be killed"
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    finished = {path: path.stat().st_mtime_ns for path in waiting.glob("[!.]*.safetensors")}
+    scans = {path: path.stat().st_mtime_ns for path in (folder / "work" / "scans").iterdir()}
+    summary = prepare(few, folder, model, SETTINGS)
+    assert summary.scanned == 0
+    assert summary.encoded == 8 - len(finished)
+    assert {path: path.stat().st_mtime_ns for path in scans} == scans
+    assert not list(waiting.iterdir())
+    assert sum(len(Shards(folder / split)) for split in ("train", "held-out")) == 8
+    assert all(problem is None for _, problem in check_shards(folder))
