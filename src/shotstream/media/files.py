@@ -68,16 +68,16 @@ def sync(path: Path) -> None:
         os.close(opened)
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, mode: int = 0o777) -> None:
     """Make a folder, and those above it that are missing."""
     if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        _make_folder(folder.parent, mode)
+        folder.mkdir(mode, exist_ok=True)
         sync(folder.parent)
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a temporary name in the folder of `path`; rename it to `path` when the block ends well.
 
     The folder is made if it is missing. When the block raises, the temporary file is removed and whatever
@@ -85,6 +85,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Args:
         path: The final name.
+        private: Only the owner may read the file, and folders that are made for it.
 
     Yields:
         The name to write to; it keeps the suffix of `path`.
@@ -94,7 +95,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}-{get_native_id()}.part{path.suffix}")
     with write_errors(path):
-        _make_folder(path.parent)
+        _make_folder(path.parent, 0o700 if private else 0o777)
+        if private:
+            os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))
     try:
         yield part
         with write_errors(path):
@@ -130,13 +133,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
     """Write `data`, whole or not at all.
+
+    Args:
+        path: The file.
+        data: All that it is to hold.
+        private: As for `atomic_path`.
 
     Raises:
         MediaError: If it cannot be written.
     """
-    with atomic_path(path) as part, write_errors(path):
+    with atomic_path(path, private=private) as part, write_errors(path):
         part.write_bytes(data)
 
 

@@ -122,7 +122,7 @@ class Trial:
         with Store(self.store) as store:
             if sweeping:
                 assert not store.sweep().missing
-                assert store.sweep() == Swept([], [], [])
+                assert store.sweep() == Swept()
             stored = store.load(director.story)
             places = [(chunk.shot, chunk.take, chunk.chunk) for chunk in stored.chunks]
             assert list(director.frames) == places[: len(director.frames)]
