@@ -19,6 +19,7 @@ gc.set_threshold(100_000)  # libraries make half a million objects that stay: lo
 EXTRAS = {
     "evaluate": "evaluate",
     "generate": "video",
+    "library": "serve",
     "studio": "serve",
     "train": "train",
     "world": "world",

@@ -35,12 +35,13 @@ _SQLITE_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLI
 _POSTGRES_NO_ROOM = "53100"
 
 
-def open_database(where: str | Path) -> Engine:
+def open_database(where: str | Path, *, migrate: bool = True) -> Engine:
     """Connect to a database and bring its tables up to date; an empty one gets them.
 
     Args:
         where: Any SQLAlchemy URL with a synchronous driver, or the file of a SQLite database. SQLite is set
             to write-ahead logging, so that readers do not wait, and to reach the disk at every commit.
+        migrate: False to leave its tables as they are, for who only reads.
 
     Raises:
         DiskFull: If there is no room for the tables.
@@ -54,8 +55,9 @@ def open_database(where: str | Path) -> Engine:
             f"the URL of the library's database cannot be used: {error}; give one such as "
             'postgresql+psycopg://user@host/name (pip install "shotstream[postgres]"), or none for SQLite'
         ) from error
-    with database_errors():
-        _migrate(engine)
+    if migrate:
+        with database_errors():
+            _migrate(engine)
     return engine
 
 

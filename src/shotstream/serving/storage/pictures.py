@@ -32,10 +32,13 @@ class Pictures:
         Raises:
             MediaError: If it cannot be written.
         """
-        digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes())
-        upload = digest.hexdigest()[:32]
+        upload = self._name(pixels)
         write_bytes(self.file(upload), encode_png(pixels), private=self._private)
         return upload
+
+    @staticmethod
+    def _name(pixels: np.ndarray) -> str:
+        return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:32]
 
     def file(self, upload: str) -> Path:
         """Where a picture is, or would be.
@@ -57,6 +60,13 @@ class Pictures:
             return decode_picture(self.file(upload).read_bytes(), most_pixels=MOST_UPLOAD_PIXELS)
         except FileNotFoundError as error:
             raise LookupError(f"there is no picture {upload!r}") from error
+
+    def is_whole(self, upload: str) -> bool:
+        """Whether there is a picture of this name, and it is the one that was brought."""
+        try:
+            return self._name(self.read(upload)) == upload
+        except (LookupError, OSError, ValueError):
+            return False
 
     def remove(self, upload: str) -> None:
         """Remove a picture for good.

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from shotstream.media.files import write_errors
-from shotstream.serving.storage.stored import StoreError
+from shotstream.serving.storage.stored import LibraryInUse, StoreError
 
 try:
     from filelock import FileLock, Timeout
@@ -26,40 +26,44 @@ class LibraryPlace:
     Args:
         folder: The folder; made if missing.
         has_database: Whether its database is SQLite's file in it.
+        claim: False for who only reads: another process may have it, and goes on.
 
     Raises:
         MediaError: If the folder cannot be written.
-        StoreError: If another process has it open.
+        LibraryInUse: If another process has it open.
     """
 
-    def __init__(self, folder: Path, *, has_database: bool) -> None:
+    def __init__(self, folder: Path, *, has_database: bool, claim: bool = True) -> None:
         self.folder, self._has_database = folder, has_database
+        self._files: dict[Path, tuple[int, int] | None] = {}
+        self.is_open = True
+        """Whether this process has it still."""
+        self._lock: FileLock | None = None
+        if claim:
+            self._claim()
+        self.private = folder.stat().st_mode & 0o077 == 0
+
+    def _claim(self) -> None:
+        folder = self.folder
         with write_errors(folder):
             folder.mkdir(0o700, parents=True, exist_ok=True)
             if not any(folder.iterdir()):
                 folder.chmod(0o700)
-            self.private = folder.stat().st_mode & 0o077 == 0
-            self._lock = FileLock(folder / _LOCK, timeout=0, mode=self._mode, thread_local=False)
+            private = folder.stat().st_mode & 0o077 == 0
+            lock = FileLock(folder / _LOCK, timeout=0, mode=_mode(private), thread_local=False)
             try:
-                self._lock.acquire()
+                lock.acquire()
             except Timeout as error:
-                raise StoreError(
+                raise LibraryInUse(
                     f"the library {folder} is open in another process; close that one, or choose another"
                 ) from error
-        self._files: dict[Path, tuple[int, int] | None] = {}
-        self.is_open = True
-        """Whether this process has it still."""
-
-    @property
-    def _mode(self) -> int:
-        """Permissions of files: SQLite gives its log those of the database."""
-        return 0o600 if self.private else 0o644
+        self._lock = lock
 
     def prepare_database(self) -> Path:
         """Where SQLite's file is; an empty one is made if there is none, so that it has our permissions."""
         file = self.folder / DATABASE
         with write_errors(file):
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT, self._mode))
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT, _mode(self.private)))
         return file
 
     def watch(self) -> None:
@@ -90,7 +94,13 @@ class LibraryPlace:
     def release(self) -> None:
         """Let another process have it."""
         self.is_open = False
-        self._lock.release()
+        if self._lock:
+            self._lock.release()
+
+
+def _mode(private: bool) -> int:
+    """Permissions of files: SQLite gives its log those of the database."""
+    return 0o600 if private else 0o644
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

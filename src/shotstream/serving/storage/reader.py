@@ -41,7 +41,7 @@ class StoryReader:
 
     def stories(self, *, deleted: bool = False) -> list[StorySummary]:
         """List the stories, or those that were put away, the newest change first."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return rows.list_stories(connection, deleted=deleted)
 
     def summary(self, story: str) -> StorySummary:
@@ -50,7 +50,7 @@ class StoryReader:
         Raises:
             NoStory: If there is no such story.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             return rows.summary(rows.story_row(connection, story))
 
     def load(self, story: str) -> StoredStory:
@@ -59,7 +59,7 @@ class StoryReader:
         Raises:
             NoStory: If there is no such story.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             return rows.load_story(connection, story, self._chunks(story))
 
     def snapshot(self, story: str) -> Snapshot:
@@ -68,7 +68,7 @@ class StoryReader:
         Raises:
             NoStory: If there is no such story.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = rows.story_row(connection, story)
             rows.check_row(row)
             origin = rows.parent(row)
@@ -90,7 +90,7 @@ class StoryReader:
         Raises:
             NoStory: If there is no such story.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = rows.story_row(connection, story)
             entries = row.entries
             while True:
@@ -103,7 +103,7 @@ class StoryReader:
 
     def history(self, story: str) -> list[dict[str, Any]]:
         """Read how the states of a story changed, in order, each with its ``moment_seconds``."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return rows.list_events(connection, story)
 
     def read_still(self, story: str, place: tuple[int, int, int]) -> np.ndarray | None:
@@ -121,7 +121,7 @@ class StoryReader:
         return self.folder / "stories" / story / "stills" / f"{shot}-{take}-{frame}.png"
 
     def _still_sum(self, story: str, place: tuple[int, int, int]) -> str | None:
-        with self._reading() as connection:
+        with self.reading() as connection:
             return rows.still_sum(connection, story, place)
 
     def picture_file(self, upload: str) -> Path:
@@ -135,7 +135,7 @@ class StoryReader:
     def pictures(self) -> dict[str, bool]:
         """List the pictures by their names: whether a story uses each one."""
         names = self._pictures.names()
-        with self._reading() as connection:
+        with self.reading() as connection:
             used = rows.uploads_used(connection, names)
         return {name: name in used for name in names}
 
@@ -143,7 +143,8 @@ class StoryReader:
         return self.folder / "stories" / story / "chunks"
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """Read the database as it stands at one moment."""
         self._place.check()
         with database.database_errors(), self._engine.connect() as connection:
             yield connection

@@ -42,6 +42,14 @@ from shotstream.streaming.chunk import Chunk
 
 log = logging.getLogger(__name__)
 
+NO_MEMORY: dict[str, Any] = {
+    "frames": [],
+    "global_used": 0,
+    "global_size": 0,
+    "local_used": 0,
+    "local_size": 0,
+}
+"""What is remembered of a story that has nothing yet."""
 _STORY_ID = re.compile(r"[a-z0-9]{12}")
 _NUMBERS = ("seed", "height", "width", "fps", "entries", "created_seconds", "changed_seconds")
 
@@ -307,12 +315,11 @@ def cards(connection: Connection, story: str) -> list[ShotCard]:
 
 def memory(row: Row) -> Memory:
     """What a story remembers, as it was shown last; nothing if that is damaged."""
-    nothing = {"frames": [], "global_used": 0, "global_size": 0, "local_used": 0, "local_size": 0}
     try:
-        return Memory.model_validate(row.memory or nothing)
+        return Memory.model_validate(row.memory or NO_MEMORY)
     except ValidationError:
         log.error("what story %s remembers is damaged in its row and left out", row.id)
-        return Memory.model_validate(nothing)
+        return Memory.model_validate(NO_MEMORY)
 
 
 def list_events(connection: Connection, story: str) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from shotstream.media.files import DiskFull, write_bytes, write_errors
 from shotstream.media.pictures import encode_png
 from shotstream.serving.protocol.events import Change
 from shotstream.serving.storage import database, rows
+from shotstream.serving.storage.adopt import adopt_story
 from shotstream.serving.storage.chunk_files import pack
 from shotstream.serving.storage.pictures import MOST_UPLOAD_PIXELS
 from shotstream.serving.storage.place import LibraryPlace
@@ -362,6 +363,19 @@ class Store(StoryReader):
             self._pictures.remove(upload)
 
     # ---- files ----
+
+    def adopt(self, story: str) -> int:
+        """Take into the journal what a story's folder has and the database does not know; see `adopt_story`.
+
+        Returns:
+            How many entries.
+
+        Raises:
+            DiskFull: If there is no room.
+            StoreError: If there is nothing that can be taken in; the message says why.
+        """
+        with self._transaction() as connection:
+            return adopt_story(connection, self._chunks(story).parent, story)
 
     def sweep(self) -> Swept:
         """Remove halves of files that kills have left; move to ``lost/`` what the database does not know.

@@ -30,6 +30,10 @@ class StoreError(ValueError):
     """Something is not, or no longer, in the library; the message says what and what to do."""
 
 
+class LibraryInUse(StoreError):
+    """Another process has the library open."""
+
+
 class NoStory(StoreError, LookupError):
     """There is no such story."""
 

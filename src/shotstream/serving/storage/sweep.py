@@ -28,11 +28,11 @@ def sweep(library: Path, known: dict[str, StoryFiles]) -> Swept:
         MediaError: If a file cannot be removed or moved.
     """
     lost = _new_folder(library)
-    halves = [file for file in _entries(library / "uploads") if _is_half(file)]
+    halves = [file for file in list_folder(library / "uploads") if is_half(file)]
     unknown: list[Path] = []
     folders: list[Path] = []
     links: list[Path] = []
-    for folder in _entries(library / "stories"):
+    for folder in list_folder(library / "stories"):
         if folder.is_symlink():
             links.append(folder)
         elif not folder.is_dir():
@@ -41,8 +41,8 @@ def sweep(library: Path, known: dict[str, StoryFiles]) -> Swept:
             folders.append(folder)
         else:
             strange, linked = unknown_files(folder, known[folder.name])
-            halves += [file for file in strange if _is_half(file)]
-            unknown += [file for file in strange if not _is_half(file)]
+            halves += [file for file in strange if is_half(file)]
+            unknown += [file for file in strange if not is_half(file)]
             links += linked
     for file in halves:
         with write_errors(file):
@@ -68,16 +68,16 @@ def unknown_files(folder: Path, known: StoryFiles) -> tuple[list[Path], list[Pat
     """
     takes = {tuple(name.split("-")[:2]) for name in known.chunks}
     strange, links = [], []
-    for inside in _entries(folder):
+    for inside in list_folder(folder):
         if inside.name == "chunks" and inside.is_symlink():
             links.append(inside)
         elif inside.is_symlink() or not inside.is_dir() or inside.name not in ("chunks", "clips", "stills"):
             strange.append(inside)
         elif inside.name == "stills":
-            strange += [file for file in _entries(inside) if tuple(file.name.split("-")[:2]) not in takes]
+            strange += [file for file in list_folder(inside) if tuple(file.name.split("-")[:2]) not in takes]
         else:
             names = known.chunks if inside.name == "chunks" else known.clips
-            strange += [file for file in _entries(inside) if file.name not in names]
+            strange += [file for file in list_folder(inside) if file.name not in names]
     return strange, links
 
 
@@ -95,15 +95,15 @@ def move_to_lost(library: Path, file: Path, lost: Path | None = None) -> None:
 
 def _new_folder(library: Path) -> Path:
     """A folder that is not there yet; numbered, as clocks jump."""
-    numbers = [int(folder.name) for folder in _entries(library / "lost") if folder.name.isdecimal()]
+    numbers = [int(folder.name) for folder in list_folder(library / "lost") if folder.name.isdecimal()]
     return Path("lost") / str(max(numbers, default=0) + 1)
 
 
-def _is_half(file: Path) -> bool:
+def is_half(file: Path) -> bool:
     """Whether it was being written when its process was killed."""
     return _HALF.fullmatch(file.name) is not None and file.is_file() and not file.is_symlink()
 
 
-def _entries(folder: Path) -> list[Path]:
+def list_folder(folder: Path) -> list[Path]:
     """What is in a folder, in the order of its names; nothing if there is none."""
     return sorted(folder.iterdir()) if folder.is_dir() else []
