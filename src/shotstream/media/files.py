@@ -68,10 +68,14 @@ def sync(path: Path) -> None:
         os.close(opened)
 
 
-def _make_folder(folder: Path, mode: int = 0o777) -> None:
-    """Make a folder, and those above it that are missing."""
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder, and those above it that are missing, each with these permissions.
+
+    Raises:
+        OSError: If one cannot be made.
+    """
     if not folder.is_dir():
-        _make_folder(folder.parent, mode)
+        make_folder(folder.parent, mode)
         folder.mkdir(mode, exist_ok=True)
         sync(folder.parent)
 
@@ -95,7 +99,7 @@ def atomic_path(path: Path, *, private: bool = False) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}-{get_native_id()}.part{path.suffix}")
     with write_errors(path):
-        _make_folder(path.parent, 0o700 if private else 0o777)
+        make_folder(path.parent, 0o700 if private else 0o777)
         if private:
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))
     try:
@@ -121,7 +125,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with write_errors(path):
-            _make_folder(path.parent)
+            make_folder(path.parent)
             part.mkdir()
             yield part
             for inside in (*part.rglob("*"), part):

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from shotstream.media.files import MediaError, whole_folder, write_errors
+from shotstream.media.files import MediaError, make_folder, whole_folder, write_errors
 from shotstream.serving.storage import database, rows
 from shotstream.serving.storage.pictures import Pictures
 from shotstream.serving.storage.place import DATABASE
@@ -120,7 +120,7 @@ def _paths(story: str, files: StoryFiles) -> Iterator[tuple[Path, bool]]:
 
 def _copy(source: Path, target: Path) -> bool | None:
     """Copy a file that never changes; return whether it was linked, None if it is not there."""
-    target.parent.mkdir(0o700, parents=True, exist_ok=True)
+    make_folder(target.parent, 0o700)
     target.unlink(missing_ok=True)
     try:
         os.link(source.resolve(), target)

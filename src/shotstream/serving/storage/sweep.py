@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from shotstream.media.files import write_errors
+from shotstream.media.files import make_folder, write_errors
 from shotstream.serving.storage.stored import StoryFiles, Swept
 
 CHUNK_FILE = re.compile(r"(\d+)-(\d+)-(\d+)-(\d+)\.safetensors")
@@ -89,7 +89,7 @@ def move_to_lost(library: Path, file: Path, lost: Path | None = None) -> None:
     """
     with write_errors(file):
         place = library / (lost or _new_folder(library)) / file.relative_to(library)
-        place.parent.mkdir(0o700, parents=True, exist_ok=True)
+        make_folder(place.parent, 0o700)
         shutil.move(file, place)
 
 
