@@ -91,11 +91,6 @@ def test_what_is_lost_is_made_again_bit_for_bit(studio: Studio, stored, pipeline
     assert "made again and is the same, bit for bit" in caplog.text
     assert [found.kind for found in check_library(studio.store) if found.kind != "damaged still"] == []
     assert studio.store.history(stored.id)[-1]["type"] == "mend"
-    assert (
-        len(caplog.records) == len(list((studio.store.folder / "lost").rglob("*.safetensors")))
-        or "missing" in (caplog.text)
-        or "No such file" in caplog.text
-    )
 
 
 def test_a_story_whose_newest_chunk_is_damaged_goes_on(studio: Studio, stored, make_studio, pipeline) -> None:
@@ -103,7 +98,7 @@ def test_a_story_whose_newest_chunk_is_damaged_goes_on(studio: Studio, stored, m
     other = make_studio(studio.store, lookahead_seconds=60)
     live = other.open(stored.id)
     other.run()
-    assert other.send(live, type="shoot", prompt="runs", chunks=2).type == "receipt"
+    assert other.send(live, "next", type="shoot", prompt="runs", chunks=2).type == "receipt"
     other.run()
     assert [card.chunks for card in live.snapshot.shots] == [3, 4, 2]
     assert again(studio, studio.store.load(stored.id), pipeline).session.script[2].chunks == 2
@@ -114,9 +109,8 @@ def test_a_damaged_still_is_made_anew(studio: Studio, stored, pipeline) -> None:
     for still in (stored.chunks[0].path.parents[1] / "stills").iterdir():
         still.write_bytes(still.read_bytes()[:-20] + bytes(20))
     assert remembered(again(studio, stored, pipeline)) == before
-    assert [found for found in check_library(studio.store) if found.kind == "damaged still"] != [
-        found for found in check_library(studio.store)
-    ] or check_library(studio.store) == []
+    needed = {f"stills/{shot}-{take}-{frame}.png" for shot, take, frame, _ in before if not shot}
+    assert not any(finding.where.endswith(tuple(needed)) for finding in check_library(studio.store))
 
 
 def test_a_chunk_that_cannot_be_made_the_same_again_is_told(studio: Studio, stored, pipeline, caplog) -> None:

@@ -358,7 +358,7 @@ def uploads_used(connection: Connection, uploads: Sequence[str], *, but_by: str 
     """Which of these pictures a command of any story names, leaving one story out."""
     bodies = select(cast(commands.c.body, Text)).where(commands.c.story != but_by)
     texts = list(connection.scalars(bodies.where(cast(commands.c.body, Text).contains('"reference"'))))
-    return {upload for upload in uploads if any(upload in text for text in texts)}
+    return {upload for upload in uploads if any(f'"upload": "{upload}"' in text for text in texts)}
 
 
 def _rows(connection: Connection, table: Table, story: str) -> Sequence[Row]:

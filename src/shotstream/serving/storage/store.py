@@ -332,7 +332,7 @@ class Store(StoryReader):
     def write_still(self, story: str, place: tuple[int, int, int], pixels: np.ndarray) -> None:
         """Keep a frame, uint8 ``[H, W, 3]``, by its place (shot, take, frame); see `keep_still`."""
         file, png = self._still(story, place), encode_png(pixels)
-        if file.exists() and self._still_sum(story, place) == sha256(png):
+        if file.exists() and sha256(file.read_bytes()) == self._still_sum(story, place) == sha256(png):
             return
         with self._transaction() as connection:
             rows.story_row(connection, story)
