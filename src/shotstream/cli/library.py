@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from shotstream.serving.storage.integrity import Finding
+    from shotstream.serving.storage.integrity import LibraryFault
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Copy, check and tidy a library of stories."
@@ -96,7 +96,7 @@ def pictures(
             console.print(f"{name} {'used' if used else 'not used by any story'}")
 
 
-def _adopt(library: Path, database: str | None, found: list[Finding]) -> list[Finding]:
+def _adopt(library: Path, database: str | None, found: list[LibraryFault]) -> list[LibraryFault]:
     """Take in what can be; return what is wrong still. A branch waits for its parent."""
     from shotstream.serving.storage.integrity import check_library
     from shotstream.serving.storage.store import Store

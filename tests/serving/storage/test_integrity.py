@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shotstream.serving.storage.integrity import Finding, check_library, open_to_read
+from shotstream.serving.storage.integrity import LibraryFault, check_library, open_to_read
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoreError
 from tests.serving.storage.numbered_story import command, journal, tell
@@ -36,7 +36,7 @@ def library(tmp_path, empty_library) -> Path:
     return folder
 
 
-def check(library: Path) -> list[Finding]:
+def check(library: Path) -> list[LibraryFault]:
     with open_to_read(library) as reader:
         return check_library(reader)
 

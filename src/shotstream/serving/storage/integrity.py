@@ -35,7 +35,7 @@ _ADOPT = "put back the library.db that belongs to it, or let `shotstream library
 
 
 @dataclass(frozen=True)
-class Finding:
+class LibraryFault:
     """One thing that is wrong."""
 
     kind: str
@@ -72,7 +72,9 @@ def open_to_read(library: Path, url: str | None = None) -> Iterator[StoryReader]
         engine.dispose()
 
 
-def check_library(reader: StoryReader, progress: Callable[[str], None] = lambda story: None) -> list[Finding]:
+def check_library(
+    reader: StoryReader, progress: Callable[[str], None] = lambda story: None
+) -> list[LibraryFault]:
     """Look through a library: its database, and every file of every story.
 
     Args:
@@ -93,7 +95,7 @@ def check_library(reader: StoryReader, progress: Callable[[str], None] = lambda 
     return [*found, *_check_unknown(reader, known)]
 
 
-def _check_database(connection: Connection) -> Iterator[Finding]:
+def _check_database(connection: Connection) -> Iterator[LibraryFault]:
     if connection.dialect.name != "sqlite":
         return
     try:
@@ -101,7 +103,7 @@ def _check_database(connection: Connection) -> Iterator[Finding]:
     except Exception as error:  # a damaged file is met with errors of many kinds
         said = [str(error)]
     if said != ["ok"]:
-        yield Finding("damaged database", DATABASE, "; ".join(said), _FROM_A_COPY)
+        yield LibraryFault("damaged database", DATABASE, "; ".join(said), _FROM_A_COPY)
 
 
 def _check_story(
@@ -111,13 +113,13 @@ def _check_story(
     known: StoryFiles,
     sums: dict[str, str],
     pictures: Pictures,
-) -> Iterator[Finding]:
+) -> Iterator[LibraryFault]:
     yield from _check_board(connection, story)
     folder = library / "stories" / story
     try:
         stored = rows.load_story(connection, story, folder / "chunks")
     except StoreError as damage:
-        yield Finding("damaged row", f"{DATABASE}, story {story}", str(damage), _FROM_A_COPY, story)
+        yield LibraryFault("damaged row", f"{DATABASE}, story {story}", str(damage), _FROM_A_COPY, story)
         return
     yield from _check_journal(stored)
     for chunk in stored.chunks:
@@ -126,14 +128,14 @@ def _check_story(
     for name, expected in known.stills.items():
         file = folder / "stills" / name
         if not file.exists() or sha256(file.read_bytes()) != expected:
-            yield Finding("damaged still", str(file.relative_to(library)), "", _MADE_AGAIN, story)
+            yield LibraryFault("damaged still", str(file.relative_to(library)), "", _MADE_AGAIN, story)
     for entry in stored.commands:
         if isinstance(entry.command, Reference) and not pictures.is_whole(entry.command.upload):
             where = pictures.file(entry.command.upload).relative_to(library)
-            yield Finding("damaged picture", str(where), "the story uses it", _FROM_A_COPY, story)
+            yield LibraryFault("damaged picture", str(where), "the story uses it", _FROM_A_COPY, story)
 
 
-def _check_board(connection: Connection, story: str) -> Iterator[Finding]:
+def _check_board(connection: Connection, story: str) -> Iterator[LibraryFault]:
     """See what the page shows of a story: all of it is written anew when the story is opened."""
     row = rows.story_row(connection, story)
     remedy = "open the story in the studio: it is written anew"
@@ -142,17 +144,17 @@ def _check_board(connection: Connection, story: str) -> Iterator[Finding]:
         if kept not in (None, "null"):
             Memory.model_validate(row.memory)
     except ValidationError:
-        yield Finding("damaged row", f"{DATABASE}, story {story}", "what is remembered", remedy, story)
+        yield LibraryFault("damaged row", f"{DATABASE}, story {story}", "what is remembered", remedy, story)
     for card in connection.execute(select(shots).where(shots.c.story == story)):
         try:
             if rows.card(card.card).number != card.shot:
                 raise ValueError
         except ValueError:
             where = f"{DATABASE}, story {story}, the card of shot {card.shot}"
-            yield Finding("damaged row", where, "", remedy, story)
+            yield LibraryFault("damaged row", where, "", remedy, story)
 
 
-def _check_journal(stored: StoredStory) -> Iterator[Finding]:
+def _check_journal(stored: StoredStory) -> Iterator[LibraryFault]:
     """See that chunks follow one another."""
     frames: dict[tuple[int, int], int] = {}
     made: dict[tuple[int, int], int] = {}
@@ -164,15 +166,17 @@ def _check_journal(stored: StoredStory) -> Iterator[Finding]:
         follows = chunk.first_frame == frames.get(take, 0) and chunk.frames > 0
         if (chunk.shot, chunk.take, chunk.chunk) != expected or place != expected or not follows:
             where = f"{DATABASE}, story {stored.id}, {chunk.name}"
-            yield Finding("damaged row", where, "it does not follow the one before", _FROM_A_COPY, stored.id)
+            yield LibraryFault(
+                "damaged row", where, "it does not follow the one before", _FROM_A_COPY, stored.id
+            )
             return
         made[take], frames[take] = chunk.chunk + 1, chunk.first_frame + chunk.frames
 
 
-def _check_chunk(library: Path, chunk: StoredChunk, sums: dict[str, str]) -> Iterator[Finding]:
+def _check_chunk(library: Path, chunk: StoredChunk, sums: dict[str, str]) -> Iterator[LibraryFault]:
     where = str(chunk.path.relative_to(library))
     if not chunk.path.exists():
-        yield Finding("missing chunk", where, chunk.name, _MADE_AGAIN, chunk.story)
+        yield LibraryFault("missing chunk", where, chunk.name, _MADE_AGAIN, chunk.story)
         return
     try:
         chunk.latents()
@@ -180,21 +184,21 @@ def _check_chunk(library: Path, chunk: StoredChunk, sums: dict[str, str]) -> Ite
         other = sums.get(sha256(chunk.path.read_bytes()))
         kind = "swapped chunk" if other else "damaged chunk"
         what = f"{chunk.name}; the file is that of {other}" if other else chunk.name
-        yield Finding(kind, where, what, _MADE_AGAIN, chunk.story)
+        yield LibraryFault(kind, where, what, _MADE_AGAIN, chunk.story)
 
 
-def _check_clip(library: Path, chunk: StoredChunk) -> Iterator[Finding]:
+def _check_clip(library: Path, chunk: StoredChunk) -> Iterator[LibraryFault]:
     where = str(chunk.clip.relative_to(library))
     try:
         read_clip(chunk)
     except FileNotFoundError:
         if chunk.clip_sha256:  # else it is not made yet
-            yield Finding("missing clip", where, chunk.name, _MADE_AGAIN, chunk.story)
+            yield LibraryFault("missing clip", where, chunk.name, _MADE_AGAIN, chunk.story)
     except OSError:
-        yield Finding("damaged clip", where, chunk.name, _MADE_AGAIN, chunk.story)
+        yield LibraryFault("damaged clip", where, chunk.name, _MADE_AGAIN, chunk.story)
 
 
-def _check_unknown(reader: StoryReader, known: dict[str, StoryFiles]) -> Iterator[Finding]:
+def _check_unknown(reader: StoryReader, known: dict[str, StoryFiles]) -> Iterator[LibraryFault]:
     """Find what the database does not know; a second look leaves out what a studio has written meanwhile."""
     library = reader.folder
     candidates = [folder for folder in list_folder(library / "stories") if folder.name not in known]
@@ -207,21 +211,21 @@ def _check_unknown(reader: StoryReader, known: dict[str, StoryFiles]) -> Iterato
             if folder.is_symlink() or not folder.is_dir():
                 yield _strange(library, folder)
             else:
-                yield Finding("unknown folder", where, "of no story in library.db", _ADOPT, folder.name)
+                yield LibraryFault("unknown folder", where, "of no story in library.db", _ADOPT, folder.name)
     for story, (files, links) in strange.items():
         files = [file for file in files if not _is_known(file, now.get(story)) and file.exists()]
         yield from (_strange(library, link) for link in links)
         yield from _check_newer(library, story, known[story], files)
 
 
-def _check_newer(library: Path, story: str, known: StoryFiles, files: list[Path]) -> Iterator[Finding]:
+def _check_newer(library: Path, story: str, known: StoryFiles, files: list[Path]) -> Iterator[LibraryFault]:
     """Tell chunks that are newer than the database from what is strange."""
     newer = [file for file in files if _position(file) >= known.entries]
     if len(newer) > 1 or any(_position(file) > known.entries for file in newer):  # a kill leaves but the next
         chunks = sum(file.parent.name == "chunks" for file in newer)
         remedy = f"{_ADOPT}; the next start moves them to lost/"
         what = f"{chunks} chunks are newer than {DATABASE}"
-        yield Finding("older database", f"stories/{story}", what, remedy, story)
+        yield LibraryFault("older database", f"stories/{story}", what, remedy, story)
     yield from (_strange(library, file) for file in files if not (file in newer or is_half(file)))
 
 
@@ -236,8 +240,8 @@ def _is_known(file: Path, known: StoryFiles | None) -> bool:
     return file.name in names
 
 
-def _strange(library: Path, file: Path) -> Finding:
+def _strange(library: Path, file: Path) -> LibraryFault:
     where = str(file.relative_to(library))
     if file.is_symlink():
-        return Finding("link", where, "", "it is not followed; put what it leads to in its place")
-    return Finding("unknown file", where, "", "see whose it is; the next start moves it to lost/")
+        return LibraryFault("link", where, "", "it is not followed; put what it leads to in its place")
+    return LibraryFault("unknown file", where, "", "see whose it is; the next start moves it to lost/")
