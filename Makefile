@@ -36,7 +36,7 @@ test-torch-2.11:  ## networks, samplers and streaming on an older torch, to be r
 	.venv-torch-2.11/bin/pip install --quiet $(TORCH_2_11) accelerate pydantic PyYAML typer rich pytest hypothesis pillow
 	PYTHONPATH=src .venv-torch-2.11/bin/python -m pytest -m "unit or law or system" tests/models tests/diffusion tests/streaming
 
-kill-test: $(READY)  ## 50 times kill -9 while a story is told: nothing is lost
+kill-test: $(READY)  ## the studio is ended 50 times while a story is told, by KILL, TERM and HUP, and copied: nothing is lost
 	SHOTSTREAM_LONG=1 $(BIN)/pytest -s tests/serving/endurance/test_kill.py
 
 load-test: $(READY)  ## 8 viewers of 4 stories for 15 minutes, some of them badly behaved

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -37,9 +38,9 @@ class StudioProcess:
         self.process.kill()
         self.process.wait()
 
-    def stop(self) -> None:
-        """End it as Ctrl-C does; kill it if that takes more than a minute."""
-        self.process.terminate()
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it by a signal as Ctrl-C does; kill it if that takes more than a minute."""
+        self.process.send_signal(number)
         try:
             self.process.wait(60)
         except subprocess.TimeoutExpired:

@@ -193,9 +193,7 @@ def test_a_hole_in_the_library_is_noticed(studio: Studio, make_studio) -> None:
     studio.run()
     with studio.store._transaction() as connection:
         connection.execute(delete(chunks).where(chunks.c.chunk == 1))
-    with pytest.raises(
-        ValueError, match="chunk 3 of shot 1, take 1, but the story leads to chunk 2 of shot 1"
-    ):
+    with pytest.raises(ValueError, match="has 3 of its 4 entries"):
         make_studio(studio.store).open(live.story)
 
 

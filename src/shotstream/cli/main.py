@@ -26,6 +26,7 @@ EXTRAS = {
     "data": "data",
     "evaluate": "evaluate",
     "generate": "video",
+    "library": "serve",
     "studio": "serve",
     "train": "train",
     "world": "world",

@@ -6,9 +6,11 @@ import gc
 import logging
 import os
 import secrets
+import signal
 import socket
 import sys
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,6 +99,7 @@ def studio(
         token = secrets.token_urlsafe(24)
     access = Access(token, origins=tuple(origin or ()), root_path=root_path)
     allow_files()
+    _end_by_signals()
     with _listen(host, port) as listener, Store(library, database) as store:
         served = _served(model, device, decoder, dtype, text, mode, kv_cache)
         limits = Limits(lookahead_seconds=lookahead, open_stories=stories)
@@ -107,7 +110,9 @@ def studio(
         page = _greet(host, listener.getsockname()[1], access, library)
         if open_page and host in LOOPBACK and _has_screen():
             webbrowser.open(page)  # the address is taken already: the browser waits until it is served
-        uvicorn.Server(config).run(sockets=[listener])
+        with suppress(KeyboardInterrupt):  # by which it hands on the signal that has ended it
+            uvicorn.Server(config).run(sockets=[listener])
+        _ignore_signals()  # closing takes a moment, in which no second one should cut it short
     console.print(f"Closed. The stories are in {escape(str(library))}/.")
 
 
@@ -116,6 +121,24 @@ def _host_of(origin: str) -> str:
 
     page = Origin.parse(origin)
     return page.name if page else origin  # which is refused later
+
+
+def _end_by_signals() -> None:
+    """Let SIGTERM, and SIGHUP where it is not ignored, end the studio as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if (hangup := _hangup()) and signal.getsignal(hangup) is not signal.SIG_IGN:
+        signal.signal(hangup, lambda *_: signal.raise_signal(signal.SIGTERM))  # uvicorn knows this one
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, _hangup()):
+        if number:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _hangup() -> signal.Signals | None:
+    """SIGHUP; Windows has none."""
+    return getattr(signal, "SIGHUP", None)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -81,16 +81,20 @@ def sync(path: Path) -> None:
         os.close(opened)
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing."""
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder, and those above it that are missing, each with these permissions.
+
+    Raises:
+        OSError: If one cannot be made.
+    """
     if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        make_folder(folder.parent, mode)
+        folder.mkdir(mode, exist_ok=True)
         sync(folder.parent)
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a temporary name in the folder of `path`; rename it to `path` when the block ends well.
 
     The folder is made if it is missing. When the block raises, the temporary file is removed and whatever
@@ -98,6 +102,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Args:
         path: The final name.
+        private: Only the owner may read the file, and folders that are made for it.
 
     Yields:
         The name to write to; it keeps the suffix of `path`.
@@ -107,7 +112,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}-{get_native_id()}.part{path.suffix}")
     with write_errors(path):
-        _make_folder(path.parent)
+        make_folder(path.parent, 0o700 if private else 0o777)
+        if private:
+            os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))
     try:
         yield part
         with write_errors(path):
@@ -130,7 +137,7 @@ def claimed(folder: Path) -> Iterator[None]:
     """
     made = not folder.exists()
     with write_errors(folder):
-        _make_folder(folder)
+        make_folder(folder)
         tempfile.TemporaryFile(dir=folder).close()
     opened = None
     try:
@@ -203,7 +210,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with write_errors(path):
-            _make_folder(path.parent)
+            make_folder(path.parent)
             part.mkdir()
             yield part
             for inside in (*part.rglob("*"), part):
@@ -215,13 +222,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
     """Write `data`, whole or not at all.
+
+    Args:
+        path: The file.
+        data: All that it is to hold.
+        private: As for `atomic_path`.
 
     Raises:
         MediaError: If it cannot be written.
     """
-    with atomic_path(path) as part, write_errors(path):
+    with atomic_path(path, private=private) as part, write_errors(path):
         part.write_bytes(data)
 
 

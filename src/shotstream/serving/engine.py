@@ -8,10 +8,12 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from functools import partial
+from itertools import groupby
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
 
+from shotstream.serving.delivery.clips import is_whole
 from shotstream.serving.protocol.commands import Command, Playhead
 from shotstream.serving.protocol.events import Limits
 from shotstream.serving.protocol.refusal import Refusal
@@ -32,7 +34,7 @@ from shotstream.serving.story.live_story import (
     show_nobody,
 )
 from shotstream.serving.story.playback import PlaybackTracker
-from shotstream.serving.story.replay import OpenSession, attach_take_loader, replay
+from shotstream.serving.story.replay import OpenSession, StoredTake, attach_take_loader, replay
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +121,10 @@ class Engine:
         one that told it, and `Refusal` if too many are open or asked for.
         """
         return self._submit(self._open(story))
+
+    def make_clips(self, story: str) -> Future[None]:
+        """Show chunks of a story again that have no whole clip; its result raises what `open`'s does."""
+        return self._submit(self._make_clips(story))
 
     def let_go(self, story: str) -> Future[None]:
         """Close a story here, watched or not; the library has it."""
@@ -237,7 +243,7 @@ class Engine:
         stored, playback = self._store.load(story), PlaybackTracker()
         if stored.deleted_seconds is not None:
             raise Refusal("not_found", "the story was put away; bring it back from the library first")
-        if stored.made_with != self._made_with:
+        if stored.made_with.identity != self._made_with.identity:
             raise ValueError(
                 f"the story was told by {stored.made_with.model}, this studio runs {self._made_with.model}; "
                 "it can be watched and exported here, and goes on where that model runs"
@@ -250,6 +256,19 @@ class Engine:
         live = self._admit(stored, director, playback)
         self._store.note(story, storyboard.changes(self._store.snapshot(story), live.snapshot))
         return live  # a failure that the library tells of is over
+
+    def _make_clips(self, story: str) -> Job[None]:
+        if story not in self._open_stories:
+            yield from self._open(story)  # which does
+            return
+        stored, session = self._store.load(story), self._open_stories[story].director.session
+        for _, chunks in groupby(stored.chunks, lambda chunk: (chunk.shot, chunk.take)):
+            of_take = list(chunks)
+            take = StoredTake(self._store, of_take, session.decode)
+            for chunk in of_take:
+                if not is_whole(chunk):
+                    self._show(story, chunk, take.chunk(chunk, stored.made_with.fps), again=True)
+                    yield
 
     def _admit(
         self, stored: StoredStory, director: Director, playback: PlaybackTracker | None = None

@@ -12,6 +12,7 @@ from contextlib import suppress
 from threading import Semaphore
 from typing import TypeVar
 
+from shotstream.serving.delivery.clips import is_whole
 from shotstream.serving.delivery.recorder import Recorder
 from shotstream.serving.delivery.viewers import Viewer
 from shotstream.serving.engine import Engine
@@ -114,7 +115,7 @@ class Studio:
             keep=self._keep,
             quotas=self.quotas,
         )
-        self._recorder = Recorder(self._send)
+        self._recorder = Recorder(store, self._send)
         self._channels: dict[str, Channel] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._aside = ThreadPoolExecutor(_THREADS_ASIDE, "aside")
@@ -131,7 +132,8 @@ class Studio:
         self._loop = asyncio.get_running_loop()
         warnings.filterwarnings("ignore", category=PromptWarning)  # directors are told; Python would print it
         try:
-            await asyncio.to_thread(self.store.sweep)
+            for sentence in (await asyncio.to_thread(self.store.sweep)).sentences:
+                log.warning("library %s: %s", self.store.folder, sentence)
             await asyncio.to_thread(self._empty_exports)
             await asyncio.to_thread(self.quotas.measure)
             await asyncio.to_thread(self.model.warm_up)
@@ -300,6 +302,19 @@ class Studio:
         """Wait until all that was made by now can be watched: a clip comes a little after its chunk."""
         await self.aside(self._recorder.settle)
 
+    async def make_whole(self, chunks: Sequence[StoredChunk]) -> None:
+        """Wait until chunks have whole clips: those that are missing or damaged are made again.
+
+        Raises:
+            Refusal: If a story cannot be opened for that now.
+            ValueError: If another model told it, or latents are damaged, too.
+        """
+        await self.recorded()
+        lacking = await self.aside(lambda: {chunk.story for chunk in chunks if not is_whole(chunk)})
+        for story in lacking:
+            await asyncio.wrap_future(self.engine.make_clips(story))
+        await self.recorded()
+
     async def aside(self, work: Callable[..., T], *arguments: object) -> T:
         """Do what takes long on threads of its own: however much of it waits, viewers' clips are read."""
         return await asyncio.get_running_loop().run_in_executor(self._aside, work, *arguments)
@@ -362,9 +377,9 @@ class Studio:
         return channel is not None and channel.live is live
 
     def _missed(self, story: str, after: ChunkPlace | None) -> tuple[list[StoredChunk], bool]:
-        """The chunks, and whether all their clips are there."""
+        """The chunks, and whether all their clips are there and whole."""
         missed = self._chunks_after(story, after)
-        return missed, all(chunk.clip.exists() for chunk in missed)
+        return missed, all(is_whole(chunk) for chunk in missed)
 
     def _chunks_after(self, story: str, after: ChunkPlace | None) -> list[StoredChunk]:
         made = self.store.load(story).chunks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -27,9 +28,10 @@ class ForkedStudio(StudioProcess):
         self.process.kill()
         self.process.join()
 
-    def stop(self) -> None:
-        """End it as Ctrl-C does; kill it if that takes more than a minute."""
-        self.process.terminate()
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it by a signal as Ctrl-C does; kill it if that takes more than a minute."""
+        assert self.process.pid
+        os.kill(self.process.pid, number)
         self.process.join(60)
         self.kill()
 

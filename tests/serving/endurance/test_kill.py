@@ -1,6 +1,9 @@
 """The studio is killed at random moments while a story is told: nothing that was seen is lost, and the story
 goes on as if nothing had been.
 
+It is ended by SIGKILL, SIGTERM and SIGHUP in turn. Before, the library is copied by `back_up` while the
+story goes on, and after one by SIGTERM or SIGHUP by plain copying: the copies lack nothing, either.
+
 The short form forks the studio from a process that has read the libraries. ``make kill-test`` starts it anew
 every time, 50 times, and writes its figures after every kill to ``out/kill_test.json``.
 """
@@ -11,16 +14,21 @@ import asyncio
 import json
 import os
 import random
+import shutil
+import signal
 import statistics
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from benchmarks.studio_process import StudioProcess, free_port
 
 from shotstream.serving.protocol.events import Receipt
+from shotstream.serving.storage.backup import back_up
+from shotstream.serving.storage.integrity import check_library, open_to_read
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredCommand, StoredStory, Swept
 from shotstream.serving.story.director import Director
@@ -33,14 +41,29 @@ pytestmark = pytest.mark.system
 
 LONG = "SHOTSTREAM_LONG" in os.environ
 KILLS = 50 if LONG else 3
+SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP]
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as under nohup, where a studio ignores it, too
+    SIGNALS.remove(signal.SIGHUP)
 START: type[StudioProcess] = StudioProcess if LONG else ForkedStudio
 FIGURES = Path("out/kill_test.json")
 MOST_RESTART_SECONDS = 10.0
-"""From a process's start to the first frame that is new, at most."""
+"""From a process's start to the first frame that is new, at most, on a machine that is idle else."""
+MOST_SECONDS = 900
+"""What takes longer hangs."""
 LONGEST_LIFE_SECONDS = 1.5
 """From the first new frame to the kill, at most."""
 LONGEST_START_SECONDS = 8.0
 """From the process's start to a kill that does not wait for frames, at most."""
+
+
+Promised = tuple[dict[ChunkKey, set[int]], dict[str, dict[str, Any]]]
+"""Frames and receipts that a client has."""
+
+
+def _back_up(library: Path, target: Path) -> None:
+    """Be `shotstream library backup`."""
+    with open_to_read(library) as reader:
+        assert back_up(reader, target).missing == []
 
 
 class Trial:
@@ -54,30 +77,56 @@ class Trial:
         """Chunks of the running story that were in the library at the last kill."""
         self.restarts: list[dict[str, float]] = []
         """What it took from a process's start to the first frame that it made."""
-        self.kills = self.early_kills = 0
+        self.kills = self.early_kills = self.copies = 0
 
     async def kill_once(self) -> None:
-        """Start the studio, direct for a while, kill it, look at what is left."""
-        studio = START(self.store, self.port)
+        """Start the studio, direct for a while, copy the library, kill it, look at what is left."""
+        studio, number = START(self.store, self.port), SIGNALS[self.kills % len(SIGNALS)]
+        backup = self.store.with_name(f"backup {self.kills}")
+        promised: Promised = ({}, {})
         try:
             director = await asyncio.to_thread(self._director, studio)
             directing = asyncio.create_task(director.direct(self.port))
             early = LONG and bool(self.restarts) and self.chance.random() < 0.2
             await self._wait(studio, director, directing, early)
+            if not early:
+                promised = dict(director.frames), dict(director.receipts)
+                await asyncio.to_thread(_back_up, self.store, backup)
         finally:
-            studio.kill()
+            if number == signal.SIGKILL:
+                studio.kill()
+            else:
+                await asyncio.to_thread(studio.stop, number)
         await asyncio.wait({directing}, timeout=2)
         if directing.done():
             directing.result()
         directing.cancel()
         self.kills, self.early_kills = self.kills + 1, self.early_kills + early
+        if not early:
+            self.check_copy(backup, director, promised)
+        if number != signal.SIGKILL:
+            assert not self.store.joinpath("library.db-wal").exists(), "the database is one file after a stop"
+            copy = self.store.with_name(f"copy {self.kills}")
+            shutil.copytree(self.store, copy)
+            self.check_copy(copy, director, (director.frames, director.receipts))
         self.check(director, sweeping=self.kills % 2 == 0)
+
+    def check_copy(self, copy: Path, director: SurvivingClient, promised: Promised) -> None:
+        """See that a copy is whole and lacks nothing of what the client had, then remove it."""
+        with Store(copy) as store:
+            assert check_library(store) == []
+            stored = store.load(director.story)
+            places = [(chunk.shot, chunk.take, chunk.chunk) for chunk in stored.chunks]
+            assert list(promised[0]) == places[: len(promised[0])]
+            assert promised[1].keys() <= {entry.command.id for entry in stored.commands}
+        shutil.rmtree(copy)
+        self.copies += 1
 
     async def finish(self) -> None:
         """Tell the last story to its end."""
         studio = START(self.store, self.port)
         try:
-            await asyncio.wait_for(self.directors[-1].direct(self.port), 180)
+            await asyncio.wait_for(self.directors[-1].direct(self.port), MOST_SECONDS)
         finally:
             studio.stop()
         self.check(self.directors[-1], sweeping=True)
@@ -121,8 +170,10 @@ class Trial:
         """What came to the client is in the library, in the same order; else the server sweeps."""
         with Store(self.store) as store:
             if sweeping:
-                assert not store.sweep().missing
-                assert store.sweep() == Swept([], [], [])
+                swept = store.sweep()
+                assert not swept.missing
+                assert len(swept.lost) <= 1
+                assert store.sweep() == Swept()
             stored = store.load(director.story)
             places = [(chunk.shot, chunk.take, chunk.chunk) for chunk in stored.chunks]
             assert list(director.frames) == places[: len(director.frames)]
@@ -138,6 +189,7 @@ class Trial:
         """What there is to tell."""
         return {
             "kills": self.kills,
+            "copies that lacked nothing": self.copies,
             "of them before the first new frame": self.early_kills,
             "stories": len(self.directors),
             "chunks seen": sum(len(director.frames) for director in self.directors),
@@ -151,7 +203,7 @@ class Trial:
 def test_the_studio_is_killed_and_goes_on_bit_for_bit(tmp_path):
     trial = Trial(tmp_path)
     while trial.kills < KILLS:
-        asyncio.run(asyncio.wait_for(trial.kill_once(), 180))
+        asyncio.run(asyncio.wait_for(trial.kill_once(), MOST_SECONDS))
         _report(trial)
     asyncio.run(trial.finish())
     began = time.monotonic()
@@ -163,7 +215,8 @@ def test_the_studio_is_killed_and_goes_on_bit_for_bit(tmp_path):
         f"{time.monotonic() - began:.0f} s"
     )
     assert sum(compared) >= len(SCRIPT)
-    assert _spread(trial.restarts, "new_frame_seconds")["max"] <= MOST_RESTART_SECONDS
+    calm = [restart for restart in trial.restarts if restart["load_average"] <= (os.cpu_count() or 1)]
+    assert all(restart["new_frame_seconds"] <= MOST_RESTART_SECONDS for restart in calm)
 
 
 def compare(store: Store, stored: StoredStory, pipeline: ShotStreamPipeline) -> int:

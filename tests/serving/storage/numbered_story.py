@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shotstream.serving.delivery.clips import pack_clip
 from shotstream.serving.protocol.commands import FramePlace
 from shotstream.serving.protocol.events import Receipt, ShotCard, ShotChanged, Snapshot
 from shotstream.serving.protocol.messages import read_command
@@ -69,6 +70,21 @@ def journal(store: Store, story: str, number: int) -> None:
         )
     else:
         store.append_command(story, command(f"shoot {number}", "shoot", prompt="runs"), [card(shot)])
+
+
+def clip() -> bytes:
+    """The file of a chunk's clip."""
+    return pack_clip([b"a frame"] * FRAMES)
+
+
+def tell(store: Store, entries: int, **others) -> str:
+    """A story of so many entries, with the clips of its chunks; return its id."""
+    story = begin(store, **others)
+    for number in range(entries):
+        journal(store, story, number)
+    for made in store.load(story).chunks:
+        store.keep_clip(story, made, clip())
+    return story
 
 
 def check(told: StoredStory) -> int:

@@ -37,7 +37,9 @@ def test_a_library_from_before_titles_is_brought_up_to_date(tmp_path, url):
     with Store(tmp_path, url) as store:
         story = begin(store)
         with store._transaction() as connection:
-            connection.execute(text("ALTER TABLE stories DROP COLUMN title"))
+            for table, column in (("stories", "title"), ("chunks", "sha256"), ("chunks", "clip_sha256")):
+                connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
+            connection.execute(text("DROP TABLE stills"))
             connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     with Store(tmp_path, url) as store:
         assert [(found.id, found.title) for found in store.stories()] == [(story, "")]

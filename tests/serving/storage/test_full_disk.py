@@ -83,6 +83,7 @@ import sys
 from pathlib import Path
 from shotstream.media.files import DiskFull
 from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import Swept
 from tests.serving.storage.numbered_story import begin, check, check_board, journal
 
 disk = Path(sys.argv[1])
@@ -106,7 +107,7 @@ with Store(disk / "library") as store:
                 number += 1
     assert number > 20, number
 with Store(disk / "library") as store:
-    assert store.sweep().removed == []
+    assert store.sweep() == Swept()
     assert check(store.load(story)) == number
 print("kept", number)
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from shotstream.serving.storage.stored import StoreError, Swept
@@ -18,7 +20,7 @@ def test_a_deleted_story_comes_back_whole(store):
     store.delete(first)
     assert [story.id for story in store.stories()] == [second]
     assert [story.id for story in store.stories(deleted=True)] == [first]
-    assert store.sweep() == Swept([], [], [])
+    assert store.sweep() == Swept()
     store.undelete(first)
     assert check(store.load(first)) == 3
     check_board(store.snapshot(first), 3)
@@ -47,29 +49,99 @@ def test_a_story_is_forgotten_for_good_once_it_is_put_away_and_nothing_branches_
     assert check(store.load(other)) == 5
 
 
-def test_sweeping_removes_what_no_row_speaks_of_and_reports_what_is_gone(store):
+@pytest.fixture
+def told(store) -> str:
+    """A story of three chunks."""
     story = begin(store)
     for number in range(len("spcpcpc")):
         journal(store, story, number)
-    chunks = store.load(story).chunks
-    paths, clips = [chunk.path for chunk in chunks], [chunk.clip for chunk in chunks]
-    stranger = store.folder / "stories" / "abcdefghijkl" / "chunks" / "0-0-0-0.safetensors"
-    picture, half_a_picture = (store.folder / "uploads" / name for name in ("abc.png", ".abd.123.part.png"))
-    swept_away = [
-        paths[0].with_name("9-0-0-99.safetensors"),
-        paths[0].with_name(".9-0-1-99.123.part.safetensors"),
-        clips[0].with_name("9-0-0-99.packets"),
-        clips[0].with_name(f".{clips[1].stem}.123.part.packets"),
-        half_a_picture,
-    ]
-    for file in (*swept_away, clips[0], stranger, picture):
+    return story
+
+
+def put(*files: Path) -> None:
+    for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    paths[1].unlink()
+        file.write_bytes(b"something")
+
+
+def test_halves_of_files_are_removed(store, told):
+    folder = store.folder / "stories" / told
+    halves = [
+        folder / "chunks" / ".9-0-1-99.123-124.part.safetensors",
+        folder / "clips" / ".0-0-0-2.123-124.part.packets",
+        folder / "stills" / ".0-0-3.123-124.part.png",
+        store.folder / "uploads" / ".abd.123-124.part.png",
+    ]
+    put(*halves)
+    assert store.sweep() == Swept(halves=4)
+    assert not any(half.exists() for half in halves)
+    assert check(store.load(told)) == 7
+
+
+def test_what_the_database_does_not_know_is_moved_aside_and_told(store, told):
+    folder = store.folder / "stories" / told
+    unknown = [
+        folder / "chunks" / "9-0-0-99.safetensors",
+        folder / "chunks" / "notes.txt",
+        folder / "chunks" / ".notes.123-124.part.txt",
+        folder / "clips" / "9-0-0-99.packets",
+        folder / "stills" / "9-0-0.png",
+        folder / "a folder" / "something",
+        store.folder / "stories" / "a file",
+    ]
+    known = [folder / "stills" / "0-0-3.png", store.folder / "uploads" / "abc.png", store.folder / "x" / "y"]
+    put(*unknown, *known)
+    for turn in (1, 2):
+        swept = store.sweep()
+        moved = {file if file.name != "something" else file.parent for file in unknown}
+        assert {store.folder / file for file in swept.lost} == moved
+        assert swept.lost_to == Path("lost") / str(turn)
+        for file in unknown:
+            assert not file.exists()
+            moved_to = store.folder / swept.lost_to / file.relative_to(store.folder)
+            assert moved_to.read_bytes() == b"something"
+        assert [sentence.split(" that ")[0] for sentence in swept.sentences] == [
+            "1 files in stories/a file",
+            f"6 files in stories/{told}",
+        ]
+        assert store.sweep() == Swept()
+        put(*unknown)
+    assert all(file.exists() for file in known)
+    assert check(store.load(told)) == 7
+
+
+def test_a_folder_that_the_database_does_not_know_is_left_alone_and_told(store, told):
+    stranger = store.folder / "stories" / "abcdefghijkl" / "chunks" / "0-0-0-0.safetensors"
+    put(stranger)
     swept = store.sweep()
-    assert sorted(swept.removed) == sorted(swept_away)
-    assert (swept.missing, swept.unknown_folders) == ([paths[1]], [stranger.parents[1]])
-    assert sorted(paths[0].parent.iterdir()) == [paths[0], paths[2]]
-    assert list(clips[0].parent.iterdir()) == [clips[0]]
+    assert swept == Swept(unknown_folders=[Path("stories/abcdefghijkl")])
+    assert "library check --adopt" in swept.sentences[0]
     assert stranger.exists()
-    assert picture.exists()
+
+
+def test_chunks_that_are_gone_are_told(store, told):
+    gone = store.load(told).chunks[1].path
+    gone.unlink()
+    swept = store.sweep()
+    assert swept == Swept(missing=[gone.relative_to(store.folder)])
+    assert gone.name in swept.sentences[0]
+
+
+@pytest.mark.parametrize("linked", ["clips", "stills", "chunks", "."])
+def test_nothing_behind_a_link_is_touched(store, told, tmp_path, linked):
+    place = store.folder / "stories" / told / linked
+    elsewhere = tmp_path / "elsewhere"
+    strange = [elsewhere / name for name in ("holiday.png", "0-0-0-99.packets", ".0-0-0-2.1-2.part.packets")]
+    if place.exists():
+        place.rename(elsewhere)
+    put(*strange)
+    place.symlink_to(elsewhere, target_is_directory=True)
+    swept = store.sweep()
+    assert all(file.exists() for file in strange)
+    assert place.is_symlink() == (linked in ("chunks", "."))
+    assert len(swept.sentences) == 1
+    if linked in ("chunks", "."):
+        assert swept == Swept(links=[place.relative_to(store.folder)])
+        assert check(store.load(told)) == 7
+    else:
+        assert swept.lost == [place.relative_to(store.folder)]

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from shotstream.serving.delivery.clips import pack_clip
 from shotstream.serving.storage.stored import StoredStory
 from shotstream.serving.story.director import Director
 from shotstream.serving.story.replay import finish, replay
@@ -26,9 +27,8 @@ def stored(studio: Studio) -> StoredStory:
         studio.run()
     stored = studio.store.load(live.story)
     for chunk in stored.chunks:
-        chunk.clip.parent.mkdir(exist_ok=True)
-        chunk.clip.touch()
-    return stored
+        studio.store.keep_clip(stored.id, chunk, pack_clip([b"a frame"] * chunk.frames))
+    return studio.store.load(live.story)
 
 
 def replay_chunk(studio: Studio, stored: StoredStory, pipeline, shown: list | None = None) -> Director:
@@ -48,9 +48,6 @@ def test_latents_of_former_takes_are_not_read(studio: Studio, stored: StoredStor
     shown: list = []
     assert remembered(replay_chunk(studio, stored, pipeline, shown)) == before
     assert [(chunk.shot, chunk.index) for chunk in shown] == [(1, 0), (1, 1), (1, 2)]
-    former[-1].still(0).write_bytes(b"half a picture")
-    with pytest.raises(ValueError, match="chunk 1 of shot 1, take 2 cannot be read"):
-        replay_chunk(studio, stored, pipeline)
 
 
 def test_what_was_not_kept_is_decoded_once_and_kept(studio: Studio, stored: StoredStory, pipeline) -> None:

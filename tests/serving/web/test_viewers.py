@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shotstream.serving.delivery.clips import write_clip
+from shotstream.serving.delivery.clips import pack_clip
 from shotstream.serving.delivery.viewers import MOST_CLIPS, MOST_EVENTS, TooSlow, Viewer
 from shotstream.serving.storage.stored import StoredChunk
 
@@ -18,11 +18,16 @@ pytestmark = pytest.mark.system
 
 def chunk(number: int, folder: Path = Path("nowhere")) -> StoredChunk:
     path = folder / "chunks" / f"0-0-{number}-{number}.safetensors"
-    return StoredChunk(0, 0, number, 0, "a fox", 8 * number, 8, False, path)
+    return StoredChunk(0, 0, number, 0, "a fox", 2 * number, 2, False, path)
 
 
 def clip(number: int) -> list[bytes]:
     return [bytes([number]), b"rest"]
+
+
+def write(chunk: StoredChunk) -> None:
+    chunk.clip.parent.mkdir(parents=True, exist_ok=True)
+    chunk.clip.write_bytes(pack_clip(clip(chunk.chunk)))
 
 
 async def everything(viewer: Viewer) -> list:
@@ -39,7 +44,7 @@ def kept(tmp_path: Path) -> list[StoredChunk]:
     """Five chunks of the library, the fourth without a clip."""
     chunks = [chunk(number, tmp_path) for number in range(5)]
     for number in (0, 1, 2, 4):
-        write_clip(chunks[number].clip, clip(number))
+        write(chunks[number])
     return chunks
 
 
@@ -122,7 +127,7 @@ def test_whatever_happens(steps: list[str], before: int) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         for number in range(before):
-            write_clip(chunk(number, folder).clip, clip(number))
+            write(chunk(number, folder))
         told, shown, said = [], before, []
         dropped: list[int] = []
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-from shotstream.media.files import write_bytes
 from shotstream.media.live import encode_chunk
 from shotstream.serving.protocol.messages import HEADER_BYTES, VideoHeader
+from shotstream.serving.storage.stored import StoredChunk
 from shotstream.streaming.chunk import Chunk
 
 H264 = 1
@@ -30,27 +30,41 @@ def encode_clip(chunk: Chunk) -> list[bytes]:
     return messages
 
 
-def write_clip(path: Path, messages: Sequence[bytes]) -> None:
-    """Keep a clip: the messages one after another, each with its length before it (uint32, little-endian).
+class DamagedClip(OSError):
+    """A clip is not what was written; it is as good as missing, and made again like one."""
+
+
+def pack_clip(messages: Sequence[bytes]) -> bytes:
+    """The file of a clip: the messages one after another, each after its length (uint32, little-endian)."""
+    return b"".join(_LENGTH.pack(len(message)) + message for message in messages)
+
+
+def read_clip(chunk: StoredChunk) -> list[bytes]:
+    """Read the messages of a chunk's clip.
 
     Raises:
-        MediaError: If it cannot be written.
+        DamagedClip: If it is not what was written.
+        OSError: If there is none.
     """
-    write_bytes(path, b"".join(_LENGTH.pack(len(message)) + message for message in messages))
-
-
-def read_clip(path: Path) -> list[bytes]:
-    """Read the messages of a clip.
-
-    Raises:
-        OSError: If there is no such file.
-    """
-    data, messages, start = path.read_bytes(), [], 0
-    while start < len(data):
+    data = chunk.clip.read_bytes()
+    if chunk.clip_sha256 and hashlib.sha256(data).hexdigest() != chunk.clip_sha256:
+        raise DamagedClip(f"{chunk.clip} is damaged: its checksum is another one")
+    messages, start = [], 0
+    while start + _LENGTH.size <= len(data):
         end = start + _LENGTH.size + _LENGTH.unpack_from(data, start)[0]
         messages.append(data[start + _LENGTH.size : end])
         start = end
+    if start != len(data) or len(messages) != chunk.frames:
+        raise DamagedClip(f"{chunk.clip} is damaged: it has not the {chunk.frames} frames of its chunk")
     return messages
+
+
+def is_whole(chunk: StoredChunk) -> bool:
+    """Whether a chunk has a clip that is what was written."""
+    try:
+        return bool(read_clip(chunk))
+    except OSError:
+        return False
 
 
 def access_units(messages: Iterable[bytes]) -> list[bytes]:

@@ -229,11 +229,11 @@ def _entry(name: str) -> ZipInfo:
 
 def _units(chunk: StoredChunk) -> list[bytes]:
     try:
-        return access_units(read_clip(chunk.clip))
+        return access_units(read_clip(chunk))
     except OSError as error:
         raise StoreError(
-            f"the video of shot {chunk.shot + 1}, chunk {chunk.chunk + 1} is missing; open the story in the "
-            "studio and hold or shoot on, so that it is told again, then try once more"
+            f"the video of shot {chunk.shot + 1}, chunk {chunk.chunk + 1} is missing or damaged; open the "
+            "story in the studio, so that it is made again, then try once more"
         ) from error
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from queue import Queue
 from threading import Event, Thread
 
-from shotstream.serving.delivery.clips import encode_clip, write_clip
-from shotstream.serving.storage.stored import StoredChunk
+from shotstream.serving.delivery.clips import encode_clip, is_whole, pack_clip
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import StoredChunk, StoreError
 from shotstream.streaming.chunk import Chunk
 
 log = logging.getLogger(__name__)
@@ -24,14 +25,15 @@ class Recorder:
     """Encodes chunks in the order in which they come, keeps their clips, then hands them on.
 
     No viewer can hold it up. Where the engine is faster than the encoder, the engine waits: nothing that was
-    made is left out. A clip that is lost to a kill or a full disk is made again when its story is told again.
+    made is left out. A clip that is lost or damaged is made again when its story is told again.
 
     Args:
+        store: Keeps the clips: it knows whether their stories are still there.
         send: Is given every new clip.
     """
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, store: Store, send: Send) -> None:
+        self._store, self._send = store, send
         self._queue: Queue[tuple[str, StoredChunk, Chunk] | Event | None] = Queue(_MOST_WAITING)
         self._thread = Thread(target=self._run, name="recorder", daemon=True)
 
@@ -41,7 +43,7 @@ class Recorder:
 
     def show(self, story: str, stored: StoredChunk, chunk: Chunk, *, again: bool) -> None:
         """Take a chunk; see `shotstream.serving.story.live_story.Show`."""
-        if not (again and stored.clip.exists()):
+        if not (again and is_whole(stored)):
             self._queue.put((story, stored, chunk))
 
     def settle(self) -> None:
@@ -74,7 +76,7 @@ class Recorder:
             return
         messages = encode_clip(chunk)
         try:
-            write_clip(stored.clip, messages)
-        except OSError as error:
+            self._store.keep_clip(stored.story, stored, pack_clip(messages))
+        except (OSError, StoreError) as error:
             log.warning("a clip of story %s could not be kept (%s)", story, type(error).__name__)
         self._send(story, stored, messages)

@@ -106,6 +106,6 @@ def _key(chunk: StoredChunk) -> ClipKey:
 
 def _read(chunk: StoredChunk) -> list[bytes] | None:
     try:
-        return read_clip(chunk.clip)
+        return read_clip(chunk)
     except OSError:  # not encoded yet: it comes as a new one
         return None

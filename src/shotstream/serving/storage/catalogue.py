@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from sqlalchemy import Connection, Row, Select, and_, delete, func, or_, select
 from shotstream.serving.storage import rows
 from shotstream.serving.storage.schema import events, shots, stories
 from shotstream.serving.storage.store import Store
-from shotstream.serving.storage.stored import StorySummary
+from shotstream.serving.storage.stored import StoreError, StorySummary
+
+log = logging.getLogger(__name__)
 
 _PLACE = re.compile(r"([0-9]+(?:\.[0-9]+)?)-([a-z0-9]{12})")
 _MOST_GENERATIONS = 1000
@@ -58,12 +61,13 @@ class Catalogue:
         if before is not None:
             found = found.where(_is_before(before))
         found = found.order_by(stories.c.changed_seconds.desc(), stories.c.id).limit(most + 1)
-        with self._store._reading() as connection:
-            listed = _listed(connection, found)
-        if len(listed) <= most:
+        with self._store.reading() as connection:
+            read = connection.execute(found).all()
+            listed = _listed(connection, read[:most])
+        if len(read) <= most:
             return listed, None
-        last = listed[most - 1].summary
-        return listed[:most], f"{last.changed_seconds!r}-{last.id}"
+        last = read[most - 1]
+        return listed, f"{last.changed_seconds!r}-{last.id}"
 
     def family(self, story: str) -> list[ListedStory]:
         """List a story with all that it branched off, and all that branched off these; none that is put away.
@@ -71,7 +75,7 @@ class Catalogue:
         Raises:
             NoStory: If there is no such story.
         """
-        with self._store._reading() as connection:
+        with self._store.reading() as connection:
             root = rows.story_row(connection, story)
             for _ in range(_MOST_GENERATIONS):
                 if root.parent_story is None:
@@ -81,7 +85,8 @@ class Catalogue:
             branches = select(stories.c.id).where(stories.c.parent_story == members.c.id)
             members = members.union_all(branches)
             known = stories.c.id.in_(select(members.c.id))
-            return _listed(connection, select(stories).where(known, stories.c.deleted_seconds.is_(None)))
+            found = select(stories).where(known, stories.c.deleted_seconds.is_(None))
+            return _listed(connection, connection.execute(found).all())
 
     def stories(self) -> int:
         """Count the stories, those that are put away too."""
@@ -103,7 +108,7 @@ class Catalogue:
         return True
 
     def _count(self, counted: Select[Any]) -> int:
-        with self._store._reading() as connection:
+        with self._store.reading() as connection:
             return connection.scalar(counted) or 0
 
 
@@ -116,12 +121,17 @@ def _is_before(place: str) -> Any:
     return or_(stories.c.changed_seconds < changed, at_once)
 
 
-def _listed(connection: Connection, found: Select[Any]) -> list[ListedStory]:
-    """Read the stories of a query, and all their cards at once."""
-    listed: Sequence[Row] = connection.execute(found).all()
-    ids = [row.id for row in listed]
+def _listed(connection: Connection, found: Sequence[Row]) -> list[ListedStory]:
+    """Read stories of these rows, and all their cards at once; a story whose row is damaged is left out."""
+    listed: list[StorySummary] = []
+    for row in found:
+        try:
+            listed.append(rows.summary(row))
+        except StoreError as damage:  # of one story: the others are listed
+            log.error("a story is not listed: %s", damage)
+    ids = [summary.id for summary in listed]
     cards: dict[str, list[dict[str, Any]]] = {story: [] for story in ids}
     boards = select(shots.c.story, shots.c.card).where(shots.c.story.in_(ids)).order_by(shots.c.shot)
     for story, card in connection.execute(boards):
         cards[story].append(card)
-    return [ListedStory(rows.summary(row), cards[row.id]) for row in listed]
+    return [ListedStory(summary, cards[summary.id]) for summary in listed]

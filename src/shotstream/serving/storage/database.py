@@ -14,23 +14,34 @@ try:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
-    from sqlalchemy import URL, Engine, create_engine, event, make_url
+    from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
     from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 except ImportError as error:
     raise ImportError('The store needs SQLAlchemy and alembic: pip install "shotstream[serve]"') from error
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
-_SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+_MOST_WAL_PAGES = 64
+"""With more of it, what was committed moves from the write-ahead log to the database's file."""
+_SQLITE_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"wal_autocheckpoint={_MOST_WAL_PAGES}",
+)
+_SQLITE_WAIT_SECONDS = 10.0
+"""How long a writer waits for another program that holds the database."""
+_SQLITE_HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _SQLITE_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 _POSTGRES_NO_ROOM = "53100"
 
 
-def open_database(where: str | Path) -> Engine:
+def open_database(where: str | Path, *, migrate: bool = True) -> Engine:
     """Connect to a database and bring its tables up to date; an empty one gets them.
 
     Args:
         where: Any SQLAlchemy URL with a synchronous driver, or the file of a SQLite database. SQLite is set
             to write-ahead logging, so that readers do not wait, and to reach the disk at every commit.
+        migrate: False to leave its tables as they are, for who only reads.
 
     Raises:
         DiskFull: If there is no room for the tables.
@@ -44,8 +55,9 @@ def open_database(where: str | Path) -> Engine:
             f"the URL of the library's database cannot be used: {error}; give one such as "
             'postgresql+psycopg://user@host/name (pip install "shotstream[postgres]"), or none for SQLite'
         ) from error
-    with database_errors():
-        _migrate(engine)
+    if migrate:
+        with database_errors():
+            _migrate(engine)
     return engine
 
 
@@ -66,25 +78,64 @@ def database_errors() -> Iterator[None]:
                 f"Could not write the library's database ({reason}): free some space. What was written "
                 "before is whole, and of this nothing was left."
             ) from error
+        if isinstance(error, DBAPIError) and _held(error):
+            raise StoreError(
+                f"another program holds the library's database ({reason}), and did so for more than "
+                f"{_SQLITE_WAIT_SECONDS:g} seconds; close it, then try again"
+            ) from error
         raise StoreError(
             f"the library's database refused ({reason}); see that it can be reached and written, "
             "then try again"
         ) from error
 
 
+def writer(engine: Engine) -> Engine:
+    """The same engine for transactions that write: they wait for each other before they read anything.
+
+    A transaction that reads first and writes then fails at once where another program has written meanwhile.
+    """
+    return engine.execution_options(writes=True)
+
+
+def empty_log(engine: Engine) -> None:
+    """Move all that was committed from SQLite's write-ahead log into the database's file.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    if engine.dialect.name == "sqlite":
+        with database_errors(), engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url, isolation_level="REPEATABLE READ", pool_pre_ping=True, max_overflow=-1)
-    engine = create_engine(url, max_overflow=-1)  # no reader makes the writer wait for a connection
+    engine = create_engine(  # no reader makes the writer wait for a connection
+        url, max_overflow=-1, connect_args={"timeout": _SQLITE_WAIT_SECONDS}
+    )
     event.listen(engine, "connect", _set_up_sqlite)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    event.listen(engine, "begin", _begin)
     return engine
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where we say, and hold reads and tables too
+    connection.text_factory = _read_text
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _read_text(data: bytes) -> str:
+    """Read a text; a damaged one keeps nobody from reading the others."""
+    return data.decode(errors="replace")
 
 
 def _migrate(engine: Engine) -> None:
@@ -92,7 +143,7 @@ def _migrate(engine: Engine) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     try:
-        with engine.begin() as connection:
+        with writer(engine).begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except CommandError as error:
@@ -100,6 +151,10 @@ def _migrate(engine: Engine) -> None:
             f"the library was made by a newer ShotStream ({error}); bring this one up to date, or choose "
             "another library"
         ) from error
+
+
+def _held(error: DBAPIError) -> bool:
+    return isinstance(error.orig, sqlite3.Error) and (error.orig.sqlite_errorcode & 0xFF) in _SQLITE_HELD
 
 
 def _no_room(error: DBAPIError) -> bool:

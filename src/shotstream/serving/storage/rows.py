@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, insert, select, update
+from pydantic import ValidationError
+from sqlalchemy import Connection, Row, Table, Text, cast, delete, insert, select, update
 
 from shotstream.serving.protocol.events import (
     Change,
@@ -20,7 +23,9 @@ from shotstream.serving.protocol.events import (
     ShotChanged,
 )
 from shotstream.serving.protocol.messages import read_command
-from shotstream.serving.storage.schema import chunks, commands, events, shots, stories, takes
+from shotstream.serving.protocol.states import State
+from shotstream.serving.storage.chunk_files import ChunkNote
+from shotstream.serving.storage.schema import chunks, commands, events, shots, stills, stories, takes
 from shotstream.serving.storage.stored import (
     MadeWith,
     NewBranch,
@@ -30,9 +35,23 @@ from shotstream.serving.storage.stored import (
     StoredParent,
     StoredStory,
     StoreError,
+    StoryFiles,
     StorySummary,
 )
 from shotstream.streaming.chunk import Chunk
+
+log = logging.getLogger(__name__)
+
+NO_MEMORY: dict[str, Any] = {
+    "frames": [],
+    "global_used": 0,
+    "global_size": 0,
+    "local_used": 0,
+    "local_size": 0,
+}
+"""What is remembered of a story that has nothing yet."""
+_STORY_ID = re.compile(r"[a-z0-9]{12}")
+_NUMBERS = ("seed", "height", "width", "fps", "entries", "created_seconds", "changed_seconds")
 
 # ---- rows written ----
 
@@ -51,12 +70,17 @@ def add_branch(connection: Connection, parent: Row, branch: NewBranch) -> None:
     add_story(connection, row | {"parent_entries": parent.entries}, branch.changes)
 
 
+def note_event(connection: Connection, story: str, event: dict[str, Any]) -> None:
+    """Note something among a story's events."""
+    connection.execute(insert(events).values(story=story, moment_seconds=time.time(), body=event))
+
+
 def change_story(connection: Connection, story: str, values: dict[str, Any], event: dict[str, Any]) -> None:
     """Change a story's row and note it among its events."""
     story_row(connection, story)
-    now, row = time.time(), update(stories).where(stories.c.id == story)
-    connection.execute(row.values(**values, changed_seconds=now))
-    connection.execute(insert(events).values(story=story, moment_seconds=now, body=event))
+    row = update(stories).where(stories.c.id == story)
+    connection.execute(row.values(**values, changed_seconds=time.time()))
+    note_event(connection, story, event)
 
 
 def add_command(connection: Connection, story: str, position: int, taken: StoredCommand) -> None:
@@ -66,13 +90,45 @@ def add_command(connection: Connection, story: str, position: int, taken: Stored
     connection.execute(insert(commands).values(story=story, position=position, **row))
 
 
-def add_chunk(connection: Connection, story: str, position: int, chunk: Chunk, file: str) -> None:
-    """Add a chunk at `position`, and its take if it is new."""
-    take = {"story": story, "shot": chunk.shot, "take": chunk.take}
-    _put(connection, takes, take, {"seed": chunk.seed})
-    row = {"chunk": chunk.index, "prompt": chunk.prompt, "first_frame": chunk.first_frame}
-    row |= {"frames": len(chunk.frames), "last": chunk.last, "file": file}
-    connection.execute(insert(chunks).values(**take, position=position, **row))
+def chunk_facts(chunk: Chunk) -> dict[str, Any]:
+    """What the journal has of a chunk beside its file."""
+    facts = {"shot": chunk.shot, "take": chunk.take, "chunk": chunk.index, "prompt": chunk.prompt}
+    facts |= {"first_frame": chunk.first_frame, "frames": len(chunk.frames), "last": chunk.last}
+    return facts | {"seed": chunk.seed}
+
+
+def add_chunk(
+    connection: Connection, story: str, position: int, facts: dict[str, Any], file: str, sha256: str
+) -> None:
+    """Add a chunk at `position`, and its take if it is new; see `chunk_facts`."""
+    row = dict(facts)
+    take = {"story": story, "shot": row["shot"], "take": row["take"]}
+    _put(connection, takes, take, {"seed": row.pop("seed")})
+    connection.execute(insert(chunks).values(**row, story=story, position=position, file=file, sha256=sha256))
+
+
+def put_sums(connection: Connection, story: str, position: int, **sums: str | None) -> bool:
+    """Keep checksums of a chunk, ``sha256`` or ``clip_sha256``; return whether there is such a chunk."""
+    row = update(chunks).where(chunks.c.story == story, chunks.c.position == position)
+    return connection.execute(row.values(**sums)).rowcount > 0
+
+
+def put_still(connection: Connection, story: str, place: tuple[int, int, int], sha256: str) -> None:
+    """Keep the checksum of a still: (shot, take, frame)."""
+    key = dict(zip(("shot", "take", "frame"), place, strict=True))
+    _put(connection, stills, {"story": story, **key}, {"sha256": sha256})
+
+
+def note(connection: Connection, story: str, position: int, facts: dict[str, Any]) -> ChunkNote:
+    """What a chunk's file says beside its latents."""
+    row = story_row(connection, story)
+    names = ("id", "setting", "seed", *MadeWith._fields, "parent_story", "parent_shot", "parent_entries")
+    return ChunkNote(
+        story={name: getattr(row, name) for name in names},
+        position=position,
+        chunk=facts,
+        commands=commands_before(connection, story, position),
+    )
 
 
 def note_entries(connection: Connection, story: str, entries: int) -> None:
@@ -119,7 +175,7 @@ def check_forgettable(connection: Connection, story: str) -> None:
 
 def remove_story(connection: Connection, story: str) -> None:
     """Remove every row of a story."""
-    for table in (events, commands, chunks, takes, shots):
+    for table in (events, commands, chunks, takes, shots, stills):
         connection.execute(delete(table).where(table.c.story == story))
     connection.execute(delete(stories).where(stories.c.id == story))
 
@@ -152,24 +208,85 @@ def list_stories(connection: Connection, *, deleted: bool) -> list[StorySummary]
     """List the stories, or those that were put away, the newest change first."""
     move_to_trash = stories.c.deleted_seconds.is_not(None) if deleted else stories.c.deleted_seconds.is_(None)
     found = select(stories).where(move_to_trash).order_by(stories.c.changed_seconds.desc(), stories.c.id)
-    return [summary(row) for row in connection.execute(found)]
+    listed = []
+    for row in connection.execute(found):
+        try:
+            listed.append(summary(row))
+        except StoreError as damage:  # of one story: the others are listed
+            log.error("a story is not listed: %s", damage)
+    return listed
 
 
 def summary(row: Row) -> StorySummary:
-    """What the library lists of a story."""
+    """What the library lists of a story.
+
+    Raises:
+        StoreError: If its row is damaged.
+    """
+    check_row(row)
     return StorySummary(**_summary(row))
 
 
+def check_row(row: Row) -> None:
+    """See that what a story's row has can be what was written there.
+
+    Raises:
+        StoreError: If not.
+    """
+    wrong = [name for name in _NUMBERS if not isinstance(getattr(row, name), int | float)]
+    wrong += [name for name in ("title", "setting", "model") if not isinstance(getattr(row, name), str)]
+    wrong += ["state"] * (row.state not in list(State))
+    wrong += ["id"] * (not isinstance(row.id, str) or not _STORY_ID.fullmatch(row.id))
+    wrong += ["fps"] * (row.fps in (0, None))
+    if wrong:
+        values = ", ".join(f"{name} is {getattr(row, name)!r}" for name in wrong)
+        raise StoreError(
+            f"the row of story {row.id!r} is damaged ({values}); put library.db back from a copy of the "
+            "library"
+        )
+
+
 def load_story(connection: Connection, story: str, folder: Path) -> StoredStory:
-    """Read a whole story, the latents of whose chunks are in `folder`."""
+    """Read a whole story, the latents of whose chunks are in `folder`.
+
+    Raises:
+        NoStory: If there is none.
+        StoreError: If its rows are damaged.
+    """
     row = story_row(connection, story)
+    check_row(row)
     seeds = {(take.shot, take.take): take.seed for take in _rows(connection, takes, story)}
     told: dict[int, StoredCommand | StoredChunk] = {}
     for entry in _rows(connection, commands, story):
-        told[entry.position] = StoredCommand(read_command(entry.body), Receipt.model_validate(entry.receipt))
+        told[entry.position] = _command(story, entry)
     for entry in _rows(connection, chunks, story):
         told[entry.position] = _chunk(entry, seeds[entry.shot, entry.take], folder)
+    if sorted(told) != list(range(row.entries)):
+        raise StoreError(
+            f"the journal of story {story!r} has {len(told)} of its {row.entries} entries; put library.db "
+            "back from a copy of the library"
+        )
     return StoredStory(**_summary(row), entries=[told[position] for position in sorted(told)])
+
+
+def _command(story: str, entry: Row) -> StoredCommand:
+    try:
+        return StoredCommand(read_command(entry.body), Receipt.model_validate(entry.receipt))
+    except ValueError as error:
+        raise StoreError(
+            f"entry {entry.position} of story {story!r}, a command, is damaged; put library.db back from a "
+            "copy of the library"
+        ) from error
+
+
+def commands_before(connection: Connection, story: str, position: int) -> list[dict[str, Any]]:
+    """Read the commands between the chunk before `position` and that position, as they were journalled."""
+    before = select(chunks.c.position).where(chunks.c.story == story, chunks.c.position < position)
+    start = connection.scalar(before.order_by(chunks.c.position.desc()).limit(1))
+    found = select(commands.c.position, commands.c.body, commands.c.receipt)
+    found = found.where(commands.c.story == story, commands.c.position < position)
+    found = found.where(commands.c.position > (-1 if start is None else start))
+    return [row._asdict() for row in connection.execute(found.order_by(commands.c.position))]
 
 
 def take_chunks(
@@ -186,14 +303,23 @@ def take_chunks(
 
 
 def cards(connection: Connection, story: str) -> list[ShotCard]:
-    """Read the storyboard, as it was shown last."""
-    return [_card(row.card) for row in _rows(connection, shots, story)]
+    """Read the storyboard, as it was shown last; a damaged card is left out."""
+    read = []
+    for row in _rows(connection, shots, story):
+        try:
+            read.append(card(row.card))
+        except ValidationError:
+            log.error("the card of shot %s of story %s is damaged and left out", row.shot, story)
+    return read
 
 
 def memory(row: Row) -> Memory:
-    """What a story remembers, as it was shown last."""
-    nothing = {"frames": [], "global_used": 0, "global_size": 0, "local_used": 0, "local_size": 0}
-    return Memory.model_validate(row.memory or nothing)
+    """What a story remembers, as it was shown last; nothing if that is damaged."""
+    try:
+        return Memory.model_validate(row.memory or NO_MEMORY)
+    except ValidationError:
+        log.error("what story %s remembers is damaged in its row and left out", row.id)
+        return Memory.model_validate(NO_MEMORY)
 
 
 def list_events(connection: Connection, story: str) -> list[dict[str, Any]]:
@@ -202,12 +328,37 @@ def list_events(connection: Connection, story: str) -> list[dict[str, Any]]:
     return [row.body | {"moment_seconds": row.moment_seconds} for row in rows]
 
 
-def list_files(connection: Connection) -> dict[str, set[str]]:
-    """Name the files of chunks of every story."""
-    files: dict[str, set[str]] = {story: set() for story in connection.scalars(select(stories.c.id))}
-    for story, file in connection.execute(select(chunks.c.story, chunks.c.file)):
-        files[story].add(file)
+def has_chunks(connection: Connection, story: str) -> bool:
+    """Whether any chunk of the story was journalled."""
+    return connection.scalar(select(chunks.c.position).where(chunks.c.story == story).limit(1)) is not None
+
+
+def still_sum(connection: Connection, story: str, place: tuple[int, int, int]) -> str | None:
+    """The checksum of a still: (shot, take, frame); None if it is not kept."""
+    row = [stills.c[name] == value for name, value in zip(("shot", "take", "frame"), place, strict=True)]
+    return connection.scalar(select(stills.c.sha256).where(stills.c.story == story, *row))
+
+
+def list_files(connection: Connection) -> dict[str, StoryFiles]:
+    """Name the files of every story."""
+    files = {
+        row.id: StoryFiles(row.entries) for row in connection.execute(select(stories.c.id, stories.c.entries))
+    }
+    for row in connection.execute(select(chunks)):
+        if row.story in files:
+            files[row.story].chunks[row.file] = row.sha256
+            files[row.story].clips[f"{Path(row.file).stem}.packets"] = row.clip_sha256
+    for row in connection.execute(select(stills)):
+        if row.story in files:
+            files[row.story].stills[f"{row.shot}-{row.take}-{row.frame}.png"] = row.sha256
     return files
+
+
+def uploads_used(connection: Connection, uploads: Sequence[str], *, but_by: str = "") -> set[str]:
+    """Which of these pictures a command of any story names, leaving one story out."""
+    bodies = select(cast(commands.c.body, Text)).where(commands.c.story != but_by)
+    texts = list(connection.scalars(bodies.where(cast(commands.c.body, Text).contains('"reference"'))))
+    return {upload for upload in uploads if any(f'"upload": "{upload}"' in text for text in texts)}
 
 
 def _rows(connection: Connection, table: Table, story: str) -> Sequence[Row]:
@@ -236,5 +387,10 @@ def _chunk(row: Row, seed: int, folder: Path) -> StoredChunk:
     return StoredChunk(**kept, seed=seed, path=path)
 
 
-def _card(body: dict[str, Any]) -> ShotCard:
+def card(body: dict[str, Any] | None) -> ShotCard:
+    """Read a card as it is kept.
+
+    Raises:
+        ValidationError: If it is damaged.
+    """
     return ShotCard.model_validate_json(json.dumps(body))

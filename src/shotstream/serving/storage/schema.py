@@ -7,6 +7,8 @@ Shots, takes, chunks and frames count from 0; moments are in seconds since 1970.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -20,8 +22,29 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
+
+
+class TolerantJson(TypeDecorator):
+    """JSON of which a damaged value reads as None: the other rows of an answer can still be read."""
+
+    impl = JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: Any, coltype: Any) -> Any:
+        """Read values as JSON does, but for damaged ones."""
+        read = self.impl_instance.result_processor(dialect, coltype)
+
+        def tolerant(value: Any) -> Any:
+            try:
+                return read(value) if read else value
+            except ValueError:
+                return None
+
+        return tolerant
+
 
 metadata = MetaData(
     naming_convention={
@@ -49,7 +72,7 @@ stories = Table(
     Column("fps", Double, nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", Text),
-    Column("memory", JSON),  # what is remembered, as the page shows it
+    Column("memory", TolerantJson),  # what is remembered, as the page shows it
     Column("entries", Integer, nullable=False),  # how many the journal has
     Column("parent_story", String(12), ForeignKey("stories.id")),
     Column("parent_shot", Integer),  # the last shot that is shared
@@ -65,8 +88,8 @@ commands = Table(
     _of_story(),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("id", String(64), nullable=False),
-    Column("body", JSON, nullable=False),  # the message, as it came
-    Column("receipt", JSON, nullable=False),
+    Column("body", TolerantJson, nullable=False),  # the message, as it came
+    Column("receipt", TolerantJson, nullable=False),
     UniqueConstraint("story", "id"),
 )
 
@@ -75,7 +98,7 @@ shots = Table(
     metadata,
     _of_story(),
     Column("shot", Integer, primary_key=True, autoincrement=False),
-    Column("card", JSON, nullable=False),  # as the storyboard shows it
+    Column("card", TolerantJson, nullable=False),  # as the storyboard shows it
 )
 
 takes = Table(
@@ -100,7 +123,19 @@ chunks = Table(
     Column("frames", Integer, nullable=False),
     Column("last", Boolean, nullable=False),  # whether its shot ended with it
     Column("file", Text, nullable=False),  # its name in the story's folder of chunks
+    Column("sha256", String(64)),  # of that file; chunks of older libraries have none
+    Column("clip_sha256", String(64)),  # of its clip, once that is kept
     ForeignKeyConstraint(["story", "shot", "take"], ["takes.story", "takes.shot", "takes.take"]),
+)
+
+stills = Table(
+    "stills",
+    metadata,
+    _of_story(),
+    Column("shot", Integer, primary_key=True, autoincrement=False),
+    Column("take", Integer, primary_key=True, autoincrement=False),
+    Column("frame", Integer, primary_key=True, autoincrement=False),
+    Column("sha256", String(64), nullable=False),  # of its file
 )
 
 events = Table(
@@ -109,5 +144,5 @@ events = Table(
     Column("number", Integer, primary_key=True),
     _of_story(key=False),
     Column("moment_seconds", Double, nullable=False),
-    Column("body", JSON, nullable=False),
+    Column("body", TolerantJson, nullable=False),
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import re
+import logging
 import shutil
 import threading
 import time
@@ -14,57 +12,58 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from safetensors.torch import save
 
 from shotstream.media.files import DiskFull, write_bytes, write_errors
-from shotstream.media.pictures import decode_picture, encode_png, write_png
-from shotstream.serving.protocol import events
-from shotstream.serving.protocol.events import Change, Snapshot
-from shotstream.serving.protocol.states import State
+from shotstream.media.pictures import encode_png
+from shotstream.serving.protocol.events import Change
 from shotstream.serving.storage import database, rows
+from shotstream.serving.storage.adopt import adopt_story
+from shotstream.serving.storage.chunk_files import pack
+from shotstream.serving.storage.pictures import MOST_UPLOAD_PIXELS
+from shotstream.serving.storage.place import LibraryPlace
+from shotstream.serving.storage.reader import StoryReader, sha256
 from shotstream.serving.storage.stored import (
     MadeWith,
     NewBranch,
     StoredChunk,
     StoredCommand,
-    StoredStory,
     StoreError,
-    StorySummary,
     Swept,
     new_id,
 )
+from shotstream.serving.storage.sweep import move_to_lost, sweep
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-MOST_UPLOAD_PIXELS = 40_000_000
-"""Of a picture that people bring."""
+__all__ = ["MOST_UPLOAD_PIXELS", "Store"]
 
-_UPLOAD = re.compile(r"[a-z0-9]{1,64}")
+log = logging.getLogger(__name__)
 
 
-class Store:
+class Store(StoryReader):
     """The journal of every story in a library folder.
 
     ::
 
-        library.db                              the tables, unless another database is named
+        library.db                              the tables, unless another database is named; while it is
+        library.db-wal, library.db-shm          open, what was committed last is in these
         library.lock                            held by the one process that has the library open
         stories/ID/chunks/S-T-C-P.safetensors   latents of shot S, take T, chunk C: entry P of the journal
         stories/ID/clips/S-T-C-P.packets        the video of the same chunk, see `StoredChunk.clip`
         stories/ID/stills/S-T-F.png             frame F of that take, which the story remembers
         uploads/U.png                           pictures that people brought
+        lost/N/...                              files that were found and that the database does not know
 
     Any thread may read at any moment; threads that write wait for each other. A chunk is journalled in this
     order: its file, whole and on the disk, then one transaction with its row and what it changes on the
     storyboard. So a row always has its file, and a kill leaves at most a file without a row, which `sweep`
-    removes. What raises has changed nothing and may be called again.
+    moves aside. What raises has changed nothing and may be called again.
 
     Args:
-        library: The folder; made if missing.
+        library: The folder; made if missing, and then readable by its owner only.
         url: SQLAlchemy URL of the database; by default SQLite in the folder.
 
     Raises:
@@ -74,22 +73,27 @@ class Store:
     """
 
     def __init__(self, library: Path, url: str | None = None) -> None:
-        self.folder = library
         self._writing = threading.Lock()
-        with write_errors(library):
-            library.mkdir(parents=True, exist_ok=True)
-            self._claim = (library / "library.lock").open("w")
+        place = LibraryPlace(library, has_database=url is None)
         try:
-            self._claim_library()
-            self._engine = database.open_database(url or library / "library.db")
+            super().__init__(place, database.open_database(url or place.prepare_database()))
+            place.watch()
         except BaseException:
-            self._claim.close()
+            place.release()
             raise
 
     def close(self) -> None:
-        """Let another process have the library."""
-        self._engine.dispose()
-        self._claim.close()
+        """Let another process have the library; its database is one file then."""
+        with self._writing:
+            if not self._place.is_open:
+                return
+            try:
+                self._place.check()
+                database.empty_log(self._engine)
+            except StoreError as error:  # what was committed is in the log, and is read from there
+                log.error("the library's log is left as it is: %s", error)
+            self._engine.dispose()
+            self._place.release()
 
     def __enter__(self) -> Store:
         return self
@@ -158,6 +162,7 @@ class Store:
         """
         with self._transaction() as connection:
             parent = rows.story_row(connection, story)
+            self._check_folder(connection, story)
             if branch:
                 rows.add_branch(connection, parent, branch)
             rows.add_command(connection, story, parent.entries, command)
@@ -184,21 +189,18 @@ class Store:
             StoreError: If there is no such story, or the database refuses.
             ValueError: If the latents are of another kind.
         """
-        latents = chunk.latents
-        if latents.dtype != torch.float32 or latents.ndim != 5 or latents.shape[0] != 1:
-            raise ValueError(
-                f"latents of {latents.dtype} and shape {tuple(latents.shape)} are no chunk; "
-                "give float32 [1, F, C, h, w]"
-            )
         file = None
         try:
             with self._transaction() as connection:
                 position = rows.story_row(connection, story).entries
                 if not rows.is_newest(connection, story, position, chunk):
+                    self._check_folder(connection, story)
+                    facts = rows.chunk_facts(chunk)
+                    data = pack(chunk.latents, rows.note(connection, story, position, facts))
                     name = f"{chunk.shot}-{chunk.take}-{chunk.index}-{position}.safetensors"
                     file = self._chunks(story) / name
-                    write_bytes(file, save({"latents": latents.contiguous()}))
-                    rows.add_chunk(connection, story, position, chunk, file.name)
+                    self._write(file, data)
+                    rows.add_chunk(connection, story, position, facts, file.name, sha256(data))
                     rows.note_changes(connection, story, changes)
                     rows.note_entries(connection, story, position + 1)
                 folder = self._chunks(story)
@@ -207,6 +209,48 @@ class Store:
             if file:
                 file.unlink(missing_ok=True)
             raise
+
+    def mend_chunk(self, story: str, damaged: StoredChunk, chunk: Chunk) -> bool:
+        """Keep a chunk that was made once more, as what was journalled of it is gone or damaged.
+
+        What lies in its place is moved to ``lost/``.
+
+        Args:
+            story: Its id.
+            damaged: What was journalled.
+            chunk: The same chunk, made from the same commands.
+
+        Returns:
+            Whether it has the same bits, as far as a checksum can tell.
+
+        Raises:
+            DiskFull: If there is no room.
+            MediaError: If the latents cannot be written for another reason.
+            StoreError: If there is no such story, or the database refuses.
+        """
+        position = damaged.position
+        with self._transaction() as connection:
+            rows.story_row(connection, story)
+            data = pack(chunk.latents, rows.note(connection, story, position, rows.chunk_facts(chunk)))
+            if damaged.path.exists():
+                move_to_lost(self.folder, damaged.path)
+            self._write(damaged.path, data)
+            same = sha256(data) == damaged.sha256
+            rows.put_sums(connection, story, position, sha256=sha256(data))
+            rows.note_event(connection, story, {"type": "mend", "file": damaged.path.name, "same": same})
+        return same
+
+    def keep_clip(self, story: str, chunk: StoredChunk, clip: bytes) -> None:
+        """Keep the clip of a chunk; it does nothing where the story was removed for good.
+
+        Raises:
+            DiskFull: If there is no room.
+            MediaError: If it cannot be written for another reason.
+            StoreError: If the database refuses.
+        """
+        with self._transaction() as connection:
+            if rows.put_sums(connection, story, chunk.position, clip_sha256=sha256(clip)):
+                self._write(chunk.clip, clip)
 
     def note(self, story: str, changes: Sequence[Change]) -> None:
         """Keep what changed on the storyboard without a command or a chunk, such as a failure.
@@ -250,10 +294,10 @@ class Store:
             rows.change_story(connection, story, {"deleted_seconds": None}, {"type": "undelete"})
 
     def forget(self, story: str) -> None:
-        """Remove a story that was put away, for good: this is what frees room.
+        """Remove a story that was put away, for good, with pictures that no other story uses.
 
-        Its files go first, for a disk that is full. A call that was cut short leaves the story put away, and
-        the next one finishes it.
+        This is what frees room. Its files go first, for a disk that is full. A call that was cut short leaves
+        the story put away, and the next one finishes it.
 
         Raises:
             DiskFull: If there is no room to note it; there is now, so call again.
@@ -266,75 +310,11 @@ class Store:
             if folder.exists():
                 with write_errors(folder):
                     shutil.rmtree(folder)
+            uploads = self._pictures.names()
+            of_others = rows.uploads_used(connection, uploads, but_by=story)
+            for upload in rows.uploads_used(connection, uploads) - of_others:
+                self._pictures.remove(upload)
             rows.remove_story(connection, story)
-
-    # ---- reading ----
-
-    def stories(self, *, deleted: bool = False) -> list[StorySummary]:
-        """List the stories, or those that were put away, the newest change first."""
-        with self._reading() as connection:
-            return rows.list_stories(connection, deleted=deleted)
-
-    def summary(self, story: str) -> StorySummary:
-        """Read what the library lists of one story, put away or not.
-
-        Raises:
-            NoStory: If there is no such story.
-        """
-        with self._reading() as connection:
-            return rows.summary(rows.story_row(connection, story))
-
-    def load(self, story: str) -> StoredStory:
-        """Read all it takes to tell a story again, as it stood at one moment; put away or not.
-
-        Raises:
-            NoStory: If there is no such story.
-        """
-        with self._reading() as connection:
-            return rows.load_story(connection, story, self._chunks(story))
-
-    def snapshot(self, story: str) -> Snapshot:
-        """Read what the page shows of a story, as it stood when it was journalled last.
-
-        Raises:
-            NoStory: If there is no such story.
-        """
-        with self._reading() as connection:
-            row = rows.story_row(connection, story)
-            origin = rows.parent(row)
-            return Snapshot(
-                setting=row.setting,
-                seed=row.seed,
-                state=State(row.state),
-                reason=row.reason,
-                shots=rows.cards(connection, story),
-                memory=rows.memory(row),
-                parent=events.Parent(story=origin.story, shot=origin.shot) if origin else None,
-            )
-
-    def take_chunks(self, story: str, shot: int, take: int) -> list[StoredChunk]:
-        """Read the chunks of a take, in order; empty if there is no such take.
-
-        Of the shots that a branch shares it has its parent's takes too, as they were when it went off.
-
-        Raises:
-            NoStory: If there is no such story.
-        """
-        with self._reading() as connection:
-            row = rows.story_row(connection, story)
-            entries = row.entries
-            while True:
-                found = rows.take_chunks(connection, story, shot, take, self._chunks(story), entries)
-                origin = rows.parent(row)
-                if found or origin is None or shot > origin.shot:
-                    return found
-                story, entries = origin.story, origin.entries
-                row = rows.story_row(connection, story)
-
-    def history(self, story: str) -> list[dict[str, Any]]:
-        """Read how the states of a story changed, in order, each with its ``moment_seconds``."""
-        with self._reading() as connection:
-            return rows.list_events(connection, story)
 
     # ---- remembered frames ----
 
@@ -347,94 +327,88 @@ class Store:
             MediaError: If it cannot be written.
             NoStory: If there is no such story.
         """
-        chunk = self.take_chunks(story, frame.shot, frame.take)[0]
-        if (file := chunk.still(frame.frame)).exists():
+        self.write_still(story, (frame.shot, frame.take, frame.frame), frame.pixels)
+
+    def write_still(self, story: str, place: tuple[int, int, int], pixels: np.ndarray) -> None:
+        """Keep a frame, uint8 ``[H, W, 3]``, by its place (shot, take, frame); see `keep_still`."""
+        file, png = self._still(story, place), encode_png(pixels)
+        if file.exists() and sha256(file.read_bytes()) == self._still_sum(story, place) == sha256(png):
             return
-        png = encode_png(frame.pixels)
-        with self._writing:
-            if chunk.path.exists():  # else the story has just been removed for good
-                write_bytes(file, png)
+        with self._transaction() as connection:
+            rows.story_row(connection, story)
+            self._write(file, png)
+            rows.put_still(connection, story, place, sha256(png))
 
     # ---- pictures that people brought ----
 
     def add_picture(self, pixels: np.ndarray) -> str:
-        """Keep a picture, uint8 ``[H, W, 3]``; return its name, which is the same for the same picture.
+        """Keep a picture; see `Pictures.add`."""
+        with self._writing:
+            self._place.check()
+            return self._pictures.add(pixels)
 
-        Raises:
-            MediaError: If it cannot be written.
-        """
-        digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes())
-        upload = digest.hexdigest()[:32]
-        write_png(self.picture_file(upload), pixels)
-        return upload
-
-    def picture_file(self, upload: str) -> Path:
-        """Where a picture is, or would be.
-
-        Raises:
-            LookupError: If it cannot be the name of one; whatever a stranger asks for, it is in the folder.
-        """
-        if not _UPLOAD.fullmatch(upload):
-            raise LookupError(f"there is no picture {upload!r}")
-        return self.folder / "uploads" / f"{upload}.png"
-
-    def picture(self, upload: str) -> np.ndarray:
-        """Read a picture, uint8 ``[H, W, 3]``.
+    def remove_picture(self, upload: str) -> None:
+        """Remove a picture that no story uses.
 
         Raises:
             LookupError: If there is none of this name.
+            MediaError: If it cannot be removed.
+            StoreError: If a story uses it.
         """
-        try:
-            return decode_picture(self.picture_file(upload).read_bytes(), most_pixels=MOST_UPLOAD_PIXELS)
-        except FileNotFoundError as error:
-            raise LookupError(f"there is no picture {upload!r}") from error
+        with self._transaction() as connection:
+            if rows.uploads_used(connection, [upload]):
+                raise StoreError(
+                    f"a story uses the picture {upload}; it goes when the last such story is deleted for good"
+                )
+            self._pictures.remove(upload)
 
     # ---- files ----
 
-    def sweep(self) -> Swept:
-        """Remove what kills have left: halves of files, and latents that were never journalled.
+    def adopt(self, story: str) -> int:
+        """Take into the journal what a story's folder has and the database does not know; see `adopt_story`.
+
+        Returns:
+            How many entries.
 
         Raises:
-            MediaError: If a file cannot be removed.
+            DiskFull: If there is no room.
+            StoreError: If there is nothing that can be taken in; the message says why.
         """
-        swept = Swept(sorted((self.folder / "uploads").glob(".*.part*")), [], [])
         with self._transaction() as connection:
-            journalled = rows.list_files(connection)
-            for folder in sorted((self.folder / "stories").glob("*/")):
-                if folder.name not in journalled:
-                    swept.unknown_folders.append(folder)
-                    continue
-                halves = folder.glob("*/.*.part*")
-                whole = [*folder.glob("chunks/[!.]*"), *folder.glob("clips/[!.]*")]
-                stems = {Path(name).stem for name in journalled[folder.name]}
-                swept.removed.extend(halves)
-                swept.removed.extend(file for file in whole if file.stem not in stems)
-            for file in swept.removed:
-                with write_errors(file):
-                    file.unlink()
-        files = (self._chunks(story) / name for story, names in journalled.items() for name in names)
-        swept.missing.extend(sorted(file for file in files if not file.exists()))
-        return swept
+            return adopt_story(connection, self._chunks(story).parent, story)
 
-    def _chunks(self, story: str) -> Path:
-        return self.folder / "stories" / story / "chunks"
+    def sweep(self) -> Swept:
+        """Remove halves of files that kills have left; move to ``lost/`` what the database does not know.
+
+        Raises:
+            MediaError: If a file cannot be removed or moved.
+        """
+        with self._transaction() as connection:
+            return sweep(self.folder, rows.list_files(connection))
+
+    def _write(self, file: Path, data: bytes) -> None:
+        write_bytes(file, data, private=self._place.private)
+
+    def _check_folder(self, connection: Connection, story: str) -> None:
+        """See that a story whose chunks were journalled still has its folder.
+
+        Raises:
+            StoreError: If not.
+        """
+        folder = self._chunks(story)
+        if rows.has_chunks(connection, story) and not folder.is_dir():
+            raise StoreError(
+                f"{folder} was removed; put it back from a copy of the library, or resume: then it is made "
+                "again"
+            )
 
     # ---- the database ----
 
-    def _claim_library(self) -> None:
-        try:
-            fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreError(
-                f"the library {self.folder} is open in another process; close that one, or choose another"
-            ) from error
-
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with self._writing, database.database_errors(), self._engine.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with database.database_errors(), self._engine.connect() as connection:
-            yield connection
+        with self._writing:
+            self._place.check()
+            with database.database_errors(), database.writer(self._engine).begin() as connection:
+                yield connection
+                self._place.check()
+            self._place.check(written=True)

@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import secrets
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from shotstream.serving.protocol.commands import Command
 from shotstream.serving.protocol.events import Change, Receipt
 
 _LETTERS = string.ascii_lowercase + string.digits
+_MODEL = re.compile(
+    r"(?P<folder>.+?)(?P<numbers>( float16| bfloat16| fast| float8 attention| float8)*)"
+    r" (?P<weights>[0-9a-f]{12})(?P<decoder> tiny)?"
+)
+"""A model's name as `ServedModel` makes it."""
 
 
 class StoreError(ValueError):
     """Something is not, or no longer, in the library; the message says what and what to do."""
 
 
+class LibraryInUse(StoreError):
+    """Another process has the library open."""
+
+
 class NoStory(StoreError, LookupError):
     """There is no such story."""
+
+
+class DamagedChunk(StoreError):
+    """The latents of a chunk are gone or are not those that were journalled."""
+
+    def __init__(self, chunk: StoredChunk, reason: str) -> None:
+        super().__init__(
+            f"the latents of {chunk.name} cannot be read ({chunk.path}: {reason}); put the file back from a "
+            "copy of the library, or take the shot again"
+        )
+        self.chunk = chunk
 
 
 class StoredParent(NamedTuple):
@@ -66,6 +88,13 @@ class MadeWith(NamedTuple):
     fps: float
     """Frames per second."""
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What no other model has: the name of its folder is left out, as the weights' hash says more."""
+        if named := _MODEL.fullmatch(self.model):
+            return named["weights"], named["numbers"], named["decoder"], *self[1:]
+        return tuple(self)
+
 
 @dataclass(frozen=True)
 class StoredCommand:
@@ -94,6 +123,10 @@ class StoredChunk:
     """Whether its shot ended with it."""
     path: Path
     """The file of its latents."""
+    sha256: str | None = None
+    """SHA-256 of that file, in hexadecimal; None where an older ShotStream has kept it."""
+    clip_sha256: str | None = field(default=None, compare=False)
+    """SHA-256 of its clip; None as long as none is known to be kept."""
 
     @property
     def name(self) -> str:
@@ -101,27 +134,33 @@ class StoredChunk:
         return f"chunk {self.chunk + 1} of shot {self.shot + 1}, take {self.take + 1}"
 
     @property
+    def story(self) -> str:
+        """The story whose chunk it is; a branch has its parent's, too."""
+        return self.path.parents[1].name
+
+    @property
+    def position(self) -> int:
+        """Its place in the journal."""
+        return int(self.path.stem.rpartition("-")[2])
+
+    @property
     def clip(self) -> Path:
         """The file of its video; made after its latents, and again where it is missing."""
         return self.path.parents[1] / "clips" / f"{self.path.stem}.packets"
-
-    def still(self, frame: int) -> Path:
-        """The file of a frame of its take, if it is kept."""
-        return self.path.parents[1] / "stills" / f"{self.shot}-{self.take}-{frame}.png"
 
     def latents(self) -> Tensor:
         """Read its clean latents, float32 ``[1, F, C, h, w]``.
 
         Raises:
-            StoreError: If the file is gone or damaged.
+            DamagedChunk: If the file is gone or damaged, or is that of another chunk.
         """
         try:
-            return load_file(self.path)["latents"]
+            data = self.path.read_bytes()
+            if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
+                raise DamagedChunk(self, "its checksum is another one")
+            return load(data)["latents"]
         except (OSError, SafetensorError, KeyError) as error:
-            raise StoreError(
-                f"the latents of {self.name} cannot be read ({self.path}: "
-                f"{error}); put the file back from a copy of the library, or take the shot again"
-            ) from error
+            raise DamagedChunk(self, str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -162,13 +201,53 @@ class StoredStory(StorySummary):
         return [entry for entry in self.entries if isinstance(entry, StoredChunk)]
 
 
+@dataclass
+class StoryFiles:
+    """The files that the database knows of one story: their names, each with its SHA-256 if that is known."""
+
+    entries: int
+    """How many the journal has."""
+    chunks: dict[str, str | None] = field(default_factory=dict)
+    clips: dict[str, str | None] = field(default_factory=dict)
+    """Some of them may not be made yet."""
+    stills: dict[str, str | None] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Swept:
-    """What `Store.sweep` found."""
+    """What `Store.sweep` found. Files are named from the library's folder on."""
 
-    removed: list[Path]
-    """Files that no row speaks of, and halves of files."""
-    missing: list[Path]
-    """Files that a row speaks of and that are gone."""
-    unknown_folders: list[Path]
-    """Folders of stories that this database does not know; left alone, it may be the wrong database."""
+    halves: int = 0
+    """How many files were being written when their process was killed; they are removed."""
+    lost: list[Path] = field(default_factory=list)
+    """Files that the database does not know, by their former places."""
+    missing: list[Path] = field(default_factory=list)
+    """Chunks that the database knows and that are gone."""
+    unknown_folders: list[Path] = field(default_factory=list)
+    """Folders of stories that the database does not know; left alone, it may be the wrong database."""
+    links: list[Path] = field(default_factory=list)
+    """Links in the place of folders; left alone, and nothing behind them was looked at."""
+    lost_to: Path | None = None
+    """The folder that the files in `lost` are in now."""
+
+    @property
+    def sentences(self) -> list[str]:
+        """What a person should know of it; halves of files are of no interest."""
+        said = [
+            f"{folder} is of a story that library.db does not know (is it the right one?): left alone; "
+            "`shotstream library check --adopt` takes it in, or says why not"
+            for folder in self.unknown_folders
+        ]
+        said += [f"{link} is a link: it was left alone, and is not followed" for link in self.links]
+        for story in sorted({Path(*path.parts[:2]) for path in self.lost}):
+            names = [path.name for path in self.lost if path.is_relative_to(story)]
+            said.append(
+                f"{len(names)} files in {story} that library.db does not know, such as {names[0]}, are in "
+                f"{self.lost_to} now: a kill leaves one, a library.db older than the files leaves more"
+            )
+        if self.missing:
+            said.append(
+                f"{len(self.missing)} chunks are missing, such as {self.missing[0]}: they are made again as "
+                "they are needed"
+            )
+        return said

@@ -12,6 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
+from torch import Tensor
 
 from shotstream.serving.protocol.commands import (
     Branch,
@@ -315,17 +316,18 @@ class Director:
 
     # ---- making ----
 
-    def replay_chunk(self, known: StoredChunk) -> Chunk:
+    def replay_chunk(self, known: StoredChunk, latents: Tensor | None) -> Chunk:
         """Make the running shot's next chunk as it was made before.
 
         Args:
             known: What is kept of it.
+            latents: Its clean latents ``[1, F, C, h, w]``; None if they are lost: it is made once more.
 
         Raises:
             ValueError: If the chunk is not of this model, or the story leads to another one.
         """
         self._expect(known)
-        chunk = self.session.next_chunk(known.latents())
+        chunk = self.session.next_chunk(latents)
         assert chunk is not None
         self.made(chunk)
         return chunk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -10,12 +11,21 @@ from itertools import groupby
 import numpy as np
 from torch import Tensor
 
-from shotstream.media.pictures import read_png, write_png
+from shotstream.serving.delivery.clips import is_whole
+from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.storage.store import Store
-from shotstream.serving.storage.stored import StoredChunk, StoredCommand, StoredStory
+from shotstream.serving.storage.stored import (
+    DamagedChunk,
+    StoredChunk,
+    StoredCommand,
+    StoredStory,
+    StoreError,
+)
 from shotstream.serving.story.director import Director
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.session import StorySession
+
+log = logging.getLogger(__name__)
 
 OpenSession = Callable[[str, int], StorySession]
 """Opens a session for a setting and a seed."""
@@ -24,34 +34,38 @@ OpenSession = Callable[[str, int], StorySession]
 class StoredTake:
     """The frames of a take that is over, as they are asked for.
 
-    Those that are kept are read. Where another one is asked for, such as after a kill that took it, the whole
-    take is decoded, once and in one piece, and the frame kept.
+    Those that are kept are read. Where another one is asked for, such as after a kill that took it, or where
+    one is damaged, the whole take is decoded, once and in one piece, and the frame kept.
 
     Args:
+        store: Keeps the frames.
         chunks: All chunks of the take, in order.
         decode: Makes frames of latents; see `StorySession.decode`.
     """
 
     def __init__(
-        self, chunks: Sequence[StoredChunk], decode: Callable[[Iterable[Tensor]], list[np.ndarray]]
+        self,
+        store: Store,
+        chunks: Sequence[StoredChunk],
+        decode: Callable[[Iterable[Tensor]], list[np.ndarray]],
     ) -> None:
-        self._chunks, self._decode = chunks, decode
+        self._store, self._chunks, self._decode = store, chunks, decode
         self._frames: list[np.ndarray] | None = None
 
     def picture(self, frame: int) -> np.ndarray:
         """A frame by its number, uint8 ``[H, W, 3]``.
 
         Raises:
-            StoreError: If it must be made anew and latents are gone.
+            DamagedChunk: If it must be made anew and latents are gone or damaged.
         """
-        file = self._chunks[0].still(frame)
-        try:
-            return read_png(file)
-        except OSError:
+        first = self._chunks[0]
+        place = (first.shot, first.take, frame)
+        picture = self._store.read_still(first.story, place)
+        if picture is None:
             picture = self._all[frame]
-            with suppress(OSError):  # a full disk keeps no story from being opened
-                write_png(file, picture)
-            return picture
+            with suppress(OSError, StoreError):  # a full disk keeps no story from being opened
+                self._store.write_still(first.story, place, picture)
+        return picture
 
     def chunk(self, stored: StoredChunk, fps: float) -> Chunk:
         """One of its chunks, to be shown once more."""
@@ -83,14 +97,16 @@ def replay(
 ) -> Generator[None, None, Director]:
     """Repeat the commands of a story and give back its chunks; a branch is told from its parent's.
 
-    Only the newest take is told chunk by chunk, as it may go on; of the others what is remembered is read. It
-    stops after every chunk, so that other stories get their turns; see `finish`.
+    Only the newest take is told chunk by chunk, as it may go on; of the others what is remembered is read. A
+    chunk whose latents are gone or damaged is made once more, from the chunk before it, and kept; a take that
+    is over is told chunk by chunk, too, where that is needed. It stops after every chunk, so that other
+    stories get their turns; see `finish`.
 
     Args:
         store: Has the parents and the uploaded pictures.
         stored: What is to be told.
         open_session: Gives the session of a story without a parent.
-        told: Is given the chunks of the newest take, and all that have no clip.
+        told: Is given the chunks of the newest take, and all that have no whole clip.
 
     Returns:
         The story as it stood.
@@ -99,6 +115,25 @@ def replay(
         ValueError: If commands and chunks do not belong together: another model, or a damaged library.
         LookupError: If a parent is missing.
     """
+    mended: set[tuple[int, int]] = set()
+    while True:
+        try:
+            return (yield from _replay(store, stored, open_session, told, mended))
+        except (DamagedChunk, Refusal) as error:
+            damage = error if isinstance(error, DamagedChunk) else error.__cause__
+            if not isinstance(damage, DamagedChunk) or _take(damage.chunk) in mended:
+                raise
+            mended.add(_take(damage.chunk))
+
+
+def _replay(
+    store: Store,
+    stored: StoredStory,
+    open_session: OpenSession,
+    told: Callable[[StoredChunk, Chunk], None],
+    mended: set[tuple[int, int]],
+) -> Generator[None, None, Director]:
+    """As `replay`; the takes in `mended` are told chunk by chunk, too."""
     story = yield from _open(store, stored, open_session)
     attach_take_loader(story, store, stored.id)
     takes = {place: list(chunks) for place, chunks in groupby(stored.chunks, _take)}
@@ -108,16 +143,29 @@ def replay(
         if isinstance(entry, StoredCommand):
             story.apply(entry.command)
             continue
-        if _take(entry) == newest:
-            told(entry, story.replay_chunk(entry))
+        if _take(entry) == newest or _take(entry) in mended:
+            told(entry, _chunk_again(story, store, entry))
         else:
             if take is None or entry.chunk == 0:
-                take = StoredTake(takes[_take(entry)], story.session.decode)
+                take = StoredTake(store, takes[_take(entry)], story.session.decode)
             story.recall(entry, take.picture)
-            if not entry.clip.exists():
+            if not is_whole(entry):
                 told(entry, take.chunk(entry, stored.made_with.fps))
         yield
     return story
+
+
+def _chunk_again(story: Director, store: Store, entry: StoredChunk) -> Chunk:
+    """Give back a chunk from its latents; make it once more where they are gone or damaged."""
+    try:
+        latents = entry.latents()
+    except DamagedChunk as damage:
+        chunk = story.replay_chunk(entry, None)
+        same = store.mend_chunk(entry.story, entry, chunk)
+        made = "the same, bit for bit" if same else "another one than it was, or of unknown checksum"
+        log.warning("story %s: %s; it was made again and is %s", entry.story, damage, made)
+        return chunk
+    return story.replay_chunk(entry, latents)
 
 
 def finish(replaying: Generator[None, None, Director]) -> Director:
@@ -134,7 +182,7 @@ def attach_take_loader(director: Director, store: Store, story: str) -> None:
     decode = director.session.decode  # not the story itself: it would be kept for longer than it is open
 
     def find_take(shot: int, take: int) -> Callable[[int], np.ndarray]:
-        return StoredTake(store.take_chunks(story, shot, take), decode).picture
+        return StoredTake(store, store.take_chunks(story, shot, take), decode).picture
 
     director.find_take = find_take
 

@@ -74,7 +74,8 @@ async def clip(studio: TheStudio, story: StoryPath, shot: Number, take: Number) 
     chunks = await asyncio.to_thread(studio.store.take_chunks, story, shot, take)
     if not chunks:
         raise HTTPException(404, f"there is no take {take + 1} of shot {shot + 1}")
-    await studio.recorded()
+    await studio.make_whole(chunks)
+    chunks = await asyncio.to_thread(studio.store.take_chunks, story, shot, take)
     fps = (await studio.made_with(story)).fps
     name = f"{await _name(studio, story)}-shot-{shot + 1}-take-{take + 1}.mp4"
     return await _send_file(studio, partial(write_take, chunks, fps), name, "video/mp4")
@@ -187,8 +188,8 @@ async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
 async def _film(studio: Studio, story: str) -> StoryFilm:
     """What is made of a story by now, all its clips kept."""
     film = await studio.export(StoryFilm.of, studio.store, story)
-    await studio.recorded()
-    return film
+    await studio.make_whole([chunk for shot in film.shots for chunk in shot.chunks])
+    return await studio.export(StoryFilm.of, studio.store, story)  # with the checksums of new clips
 
 
 def _chunks_from(store: Store, story: str, shot: int, take: int, frame: int) -> list[StoredChunk]:
@@ -245,7 +246,7 @@ def _still(store: Store, story: str, shot: int, take: int, frame: int) -> bytes 
         place = frame - chunk.first_frame
         if 0 <= place < chunk.frames:
             with suppress(OSError):  # no clip yet
-                return encode_jpeg(decode_chunk(access_units(read_clip(chunk.clip)[: place + 1]))[-1])
+                return encode_jpeg(decode_chunk(access_units(read_clip(chunk)[: place + 1]))[-1])
     return None
 
 
