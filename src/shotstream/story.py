@@ -29,7 +29,8 @@ def _one_line(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_one_line)]
-Title = Annotated[str, Field(max_length=200), BeforeValidator(_one_line)]
+MOST_TITLE_CHARACTERS = 200
+Title = Annotated[str, Field(max_length=MOST_TITLE_CHARACTERS), BeforeValidator(_one_line)]
 Prompt = Annotated[Text, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 

@@ -2,7 +2,7 @@
 
 import { type FormEvent, useEffect, useState } from "react";
 import { isUnready, useReadiness } from "../story/readiness";
-import { NotThere, type Vocabulary, beginStory, importStory } from "../story/server";
+import { NotThere, STORY_FILES, type Vocabulary, beginStory, importStory } from "../story/server";
 import { FileDrop } from "./FileDrop";
 import { Header } from "./Header";
 import { Help } from "./Help";
@@ -14,7 +14,6 @@ import { Wrong } from "./Wrong";
 import type { Theme } from "./useTheme";
 
 const MOST_SETTING_CHARACTERS = 2000;
-const STORY_FILES = ".yaml,.yml,.json";
 
 export function Start({ vocabulary, theme }: { vocabulary: Vocabulary; theme: Theme }) {
   const [helping, setHelping] = useState(false);
@@ -79,7 +78,7 @@ function Begin({ vocabulary, wrong, setWrong }: BeginProps) {
       <div className="row end">
         <FileDrop
           icon="import"
-          words="Open a story file"
+          words="Open a story or script"
           accept={STORY_FILES}
           onFile={(file) => void open(importStory(file))}
         />

@@ -1,8 +1,9 @@
 /** One story: the picture, the storyboard, and what directs them. */
 
-import { type CSSProperties, useEffect, useRef, useState } from "react";
+import { type CSSProperties, type DragEvent, useEffect, useRef, useState } from "react";
 import type { Vocabulary } from "../story/server";
 import { type StoryState, canGoOn, isHalted, isRunning } from "../story/state";
+import { useDraft } from "../story/useDraft";
 import { type OpenStory, useStory } from "../story/useStory";
 import { useTitle } from "../story/useTitle";
 import { pictureNote } from "../video/screen";
@@ -15,6 +16,7 @@ import { Help } from "./Help";
 import { Memory } from "./Memory";
 import { Notices, Obstacles } from "./Notices";
 import { Picture, sizeOf } from "./Picture";
+import { takeScript } from "./ScriptSwitch";
 import { Storyboard } from "./Storyboard";
 import { StateBadge } from "./StateBadge";
 import { Title } from "./Title";
@@ -34,6 +36,7 @@ export function StoryPage({
   const field = useRef<HTMLTextAreaElement>(null);
   const open = useStory(story);
   const { state, order, onScreen } = open;
+  const draft = useDraft(story);
   const { title, rename } = useTitle(story, state.link === "open", open.wrong);
   const name = title || state.setting;
   const [width, height] = sizeOf(state);
@@ -62,13 +65,22 @@ export function StoryPage({
       stop: () => order({ type: "stop" }),
     }),
   });
+  const drop = {
+    onDragOver: (event: DragEvent) => event.dataTransfer.types.includes("Files") && event.preventDefault(),
+    onDrop: (event: DragEvent) => {
+      const file = event.dataTransfer.files[0];
+      if (!file || event.isDefaultPrevented()) return; // a picture for the memory, which took it
+      event.preventDefault();
+      void takeScript(file, open, draft);
+    },
+  };
   return (
     <>
       <Header theme={theme} onHelp={() => setHelping(true)} title={<Title title={title} onChange={rename} />}>
         <StateBadge open={open} />
       </Header>
       <Obstacles open={open} />
-      <main className="story" style={{ "--ratio": width / height } as CSSProperties}>
+      <main className="story" style={{ "--ratio": width / height } as CSSProperties} {...drop}>
         <h1 className="setting">
           <span className="unseen">Setting: </span>
           {state.setting || headingWithout(state)}
@@ -78,8 +90,8 @@ export function StoryPage({
           <Controls open={open} />
           {note && <p className="dim picture-note">{note}</p>}
         </div>
-        <Composer key={story} open={open} vocabulary={vocabulary} field={field} />
-        <Storyboard open={open} vocabulary={vocabulary} />
+        <Composer key={story} open={open} draft={draft} vocabulary={vocabulary} field={field} />
+        <Storyboard open={open} draft={draft} vocabulary={vocabulary} />
         <aside className="beside" aria-label="Memory, branches and figures">
           <Memory open={open} />
           <Branches open={open} />

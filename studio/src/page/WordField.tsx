@@ -16,6 +16,8 @@ interface Props {
   most: number;
   placeholder: string;
   field?: RefObject<HTMLTextAreaElement | null>;
+  /** Whether Enter alone begins a line, as Shift and Enter always does. */
+  breaksLines?: boolean;
 }
 
 export function WordField(props: Props) {
@@ -27,7 +29,8 @@ export function WordField(props: Props) {
   const unknown = [...new Set(parts.filter((part) => part.unknown).map((part) => part.text))];
   const pressed = (event: KeyboardEvent) => {
     if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
-    if (event.shiftKey && !event.altKey) return;
+    const isBare = !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (event.shiftKey ? !event.altKey : props.breaksLines && isBare) return;
     event.preventDefault();
     if (event.shiftKey) props.onEnter("shift alt");
     else props.onEnter(event.ctrlKey || event.metaKey ? "control" : "alone");

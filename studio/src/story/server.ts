@@ -1,6 +1,6 @@
 /** The server's HTTP side. Every address is on the host that served the page. */
 
-import type { Limits, MemoryFrame, ShotCard, State } from "../protocol";
+import type { Limits, MemoryFrame, PlannedShot, ShotCard, State } from "../protocol";
 import type { Position } from "../video/packet";
 
 /** A story in the library. */
@@ -107,10 +107,34 @@ export async function beginStory(setting: string): Promise<string> {
   return (await ask<{ story: string }>("/api/stories", posted("application/json", body))).story;
 }
 
+const FILE_TYPES: Record<string, string> = {
+  json: "application/json",
+  yaml: "text/yaml",
+  yml: "text/yaml",
+  txt: "text/plain",
+  md: "text/markdown",
+  fountain: "text/x-fountain",
+};
+
+/** Story files and scripts, as an `input` names them. */
+export const STORY_FILES = Object.keys(FILE_TYPES)
+  .map((ending) => `.${ending}`)
+  .join();
+
+async function fileBody(file: File): Promise<RequestInit> {
+  const type = FILE_TYPES[file.name.split(".").at(-1)!.toLowerCase()];
+  if (!type) throw new Error(`“${file.name}” is no story. Take one of ${STORY_FILES.replaceAll(",", ", ")}.`);
+  return posted(type, await file.text());
+}
+
 /** Begins the story that a file tells, and queues its shots; answers with its id. */
 export async function importStory(file: File): Promise<string> {
-  const type = /\.json$/i.test(file.name) ? "application/json" : "text/yaml";
-  return (await ask<{ story: string }>("/api/stories/import", posted(type, await file.text()))).story;
+  return (await ask<{ story: string }>("/api/stories/import", await fileBody(file))).story;
+}
+
+/** What a story file or script tells. */
+export async function readStoryFile(file: File): Promise<{ setting: string; shots: PlannedShot[] }> {
+  return ask("/api/scripts", await fileBody(file));
 }
 
 export const readTitle = async (story: string) =>

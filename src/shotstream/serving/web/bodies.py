@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shotstream.serving.protocol.commands import Message, Seed, StoryId
+from shotstream.serving.protocol.commands import Message, PlannedShot, Seed, StoryId
 from shotstream.serving.protocol.events import (
     FramePlace,
     Limits,
@@ -46,6 +46,14 @@ class Began(Message):
     """A story was begun."""
 
     story: StoryId
+
+
+class ScriptRead(Message):
+    """What a story file or script tells."""
+
+    title: str
+    setting: str
+    shots: list[PlannedShot]
 
 
 class Uploaded(Message):

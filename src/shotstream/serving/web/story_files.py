@@ -12,17 +12,18 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse, Response
 from pydantic import ValidationError
 
+from shotstream.media.scripts import read_script
 from shotstream.serving.delivery.viewers import Viewer
-from shotstream.serving.protocol.commands import Playhead, Shoot, Stop
+from shotstream.serving.protocol.commands import PlannedShot, Playhead, Shoot, Stop
 from shotstream.serving.protocol.events import Refused
 from shotstream.serving.protocol.messages import VideoHeader
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State
 from shotstream.serving.studio import Studio
 from shotstream.serving.web.answers import PROBLEMS, TheStudio, gives, read_body
-from shotstream.serving.web.bodies import Began
+from shotstream.serving.web.bodies import Began, ScriptRead
 from shotstream.serving.web.exports import send_film
-from shotstream.story import Shot, Story, StoryError
+from shotstream.story import MOST_TITLE_CHARACTERS, Shot, Story, StoryError
 
 MOST_FILE_BYTES = 2**20
 _LOOK_AGAIN_SECONDS = 1.0
@@ -31,13 +32,19 @@ _READING = Lock()
 
 router = APIRouter(prefix="/api", tags=["stories"], responses=PROBLEMS)
 
+_SCRIPTS = {"plain": "txt", "markdown": "md", "x-fountain": "fountain"}
+"""Subtype of ``text/`` -> kind of script."""
+
 FILE_BODY = {
     "requestBody": {
         "required": True,
-        "description": "A story file, as `shotstream generate` reads it.",
+        "description": "A story file (YAML, JSON), or a script: text, Markdown, Fountain.",
         "content": {
-            "text/yaml": {"schema": {"type": "string", "maxLength": MOST_FILE_BYTES}},
             "application/json": {"schema": {"type": "object"}},
+            **{
+                f"text/{kind}": {"schema": {"type": "string", "maxLength": MOST_FILE_BYTES}}
+                for kind in ("yaml", *_SCRIPTS)
+            },
         },
     }
 }
@@ -46,8 +53,10 @@ FILE_BODY = {
 async def _story_file(studio: TheStudio, request: Request) -> Story:
     """Read the body as a story file."""
     data = await read_body(request, MOST_FILE_BYTES)
-    kind = "json" if "json" in request.headers.get("content-type", "") else "yaml"
-    return await studio.aside(_read, data, f"story.{kind}")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if script := _SCRIPTS.get(kind.removeprefix("text/")):
+        return await studio.aside(_read_script, data, script)
+    return await studio.aside(_read, data, f"story.{'json' if 'json' in kind else 'yaml'}")
 
 
 StoryFile = Annotated[Story, Depends(_story_file)]
@@ -57,6 +66,16 @@ StoryFile = Annotated[Story, Depends(_story_file)]
 async def import_story(studio: TheStudio, script: StoryFile) -> Began:
     """Begin a story from a story file, all its shots queued."""
     return Began(story=await _begin(studio, script))
+
+
+@router.post("/scripts", openapi_extra=FILE_BODY)
+async def read_a_script(script: StoryFile) -> ScriptRead:
+    """Read a story file or script, and tell nothing."""
+    try:
+        shots = [PlannedShot(**dict(shot)) for shot in script.shots]
+    except ValidationError as error:
+        raise _untold(error) from error
+    return ScriptRead(title=script.title or "", setting=script.setting, shots=shots)
 
 
 @router.post("/films", openapi_extra=FILE_BODY, response_class=Response, responses=gives("video/mp4"))
@@ -84,7 +103,7 @@ async def _begin(studio: Studio, script: Story) -> str:
     try:
         shots = [_command(number, shot) for number, shot in enumerate(script.shots)]
     except ValidationError as error:
-        raise HTTPException(422, f"a shot cannot be told here: {error.errors()[0]['msg']}") from error
+        raise _untold(error) from error
     story = await studio.begin(script.setting, script.seed, script.title or "")
     for shot in shots:
         answer = await studio.direct(story, shot)
@@ -103,6 +122,10 @@ def _command(number: int, shot: Shot) -> Shoot:
         seed=shot.seed,
         after=True,
     )
+
+
+def _untold(error: ValidationError) -> HTTPException:
+    return HTTPException(422, f"a shot cannot be told here: {error.errors()[0]['msg']}")
 
 
 def _told(studio: Studio, story: str) -> bool:
@@ -139,3 +162,21 @@ def _read(data: bytes, name: str) -> Story:
             return Story.read(path)
         except StoryError as error:
             raise HTTPException(422, str(error).replace(str(path), name)) from error
+
+
+def _read_script(data: bytes, kind: str) -> Story:
+    with _READING:
+        try:
+            script = read_script(data.decode("utf-8-sig"), kind)
+            return Story(
+                title=script.title[:MOST_TITLE_CHARACTERS] or None,
+                setting=script.setting,
+                shots=[Shot(prompt=prompt) for prompt in script.shots],
+            )
+        except UnicodeDecodeError as error:
+            sentence = f"byte 0x{data[error.start]:02x} is not UTF-8; save the script with the encoding UTF-8"
+            raise HTTPException(422, sentence) from error
+        except ValidationError as error:
+            raise _untold(error) from error
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
