@@ -88,8 +88,8 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
         most={MOST_CHARACTERS}
         placeholder={isScript ? ideas.slice(0, 3).join("\n") : exampleOf(ideas)}
         field={field}
+        beside={!isScript && <Chips prompts={ideas} onChoose={choose} />}
       />
-      {!isScript && <Chips prompts={ideas} onChoose={choose} />}
       <div className="row end">
         <ScriptSwitch open={open} draft={draft} field={field} />
         <Length seconds={seconds} most={limits?.shot_seconds ?? 60} onChange={setSeconds} />

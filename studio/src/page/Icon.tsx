@@ -21,6 +21,7 @@ const PATHS = {
   down: "M12 5v14m-5-5l5 5 5-5",
   double: "M8 8h12v12H8zM16 8V4H4v12h4",
   script: "M5 4h14v16H5zM8 8h8M8 12h8M8 16h5",
+  alone: "M4 5h3M4 19h3M20 5h-3M20 19h-3M4 5v14M20 5v14M10 9v6l5-3z",
   loop: "M4 11V9a3 3 0 0 1 3-3h12m-3-3l3 3-3 3M20 13v2a3 3 0 0 1-3 3H5m3 3l-3-3 3-3",
   full: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
   back: "M15 5l-7 7 7 7M5 5v14",

@@ -11,6 +11,7 @@ import { Library } from "./Library";
 import { Unready } from "./Notices";
 import { WordField } from "./WordField";
 import { Wrong } from "./Wrong";
+import { useKeys } from "./useKeys";
 import type { Theme } from "./useTheme";
 
 const MOST_SETTING_CHARACTERS = 2000;
@@ -20,6 +21,7 @@ export function Start({ vocabulary, theme }: { vocabulary: Vocabulary; theme: Th
   const [wrong, setWrong] = useState<Error>();
   const isAway = wrong instanceof NotThere;
   const readiness = useReadiness(isAway);
+  useKeys({ help: () => setHelping(true), theme: theme.next });
   useEffect(() => {
     if (readiness === "ready") setWrong((now) => (now instanceof NotThere ? undefined : now));
   }, [readiness]);

@@ -4,7 +4,8 @@ import { type CSSProperties, type DragEvent, useEffect, useRef, useState } from 
 import type { Vocabulary } from "../story/server";
 import { type StoryState, canGoOn, isHalted, isRunning } from "../story/state";
 import { useDraft } from "../story/useDraft";
-import { type OpenStory, useStory } from "../story/useStory";
+import { frameAt, madeShots } from "../story/timeline";
+import { useStory } from "../story/useStory";
 import { useTitle } from "../story/useTitle";
 import { pictureNote } from "../video/screen";
 import { Branches } from "./Branches";
@@ -20,6 +21,7 @@ import { takeScript } from "./ScriptSwitch";
 import { Storyboard } from "./Storyboard";
 import { StateBadge } from "./StateBadge";
 import { Title } from "./Title";
+import { Transport, turnFullScreen } from "./Transport";
 import { useKeys } from "./useKeys";
 import type { Theme } from "./useTheme";
 
@@ -41,6 +43,9 @@ export function StoryPage({
   const name = title || state.setting;
   const [width, height] = sizeOf(state);
   const note = pictureNote();
+  const stageBox = useRef<HTMLDivElement>(null);
+  const fps = state.stage?.fps ?? 1;
+  const place = onScreen ? frameAt(madeShots(state.shots), onScreen) : 0;
   useEffect(() => {
     document.title = name ? `${name} · ShotStream` : "ShotStream studio";
     return () => void (document.title = "ShotStream studio");
@@ -54,7 +59,15 @@ export function StoryPage({
     help: () => setHelping(true),
     theme: theme.next,
     follow: open.follow,
-    ...(canStep(open) && { back: () => open.step(-1), on: () => open.step(1) }),
+    ...(onScreen && {
+      play: () => (open.isPlaying ? open.pause() : open.goOn()),
+      back: () => open.step(-1),
+      on: () => open.step(1),
+      rewind: () => open.seek(place - fps),
+      forward: () => open.seek(place + fps),
+      loop: () => open.setMode({ ...open.mode, loops: !open.mode.loops }),
+    }),
+    full: () => turnFullScreen(stageBox.current),
     ...(canGoOn(state) && { hold: () => order({ type: "hold" }) }),
     pin: () => onScreen && order({ type: "pin", shot: onScreen.shot, frame: onScreen.frame }),
     ...(state.canUndo && { undo: () => order({ type: "undo" }) }),
@@ -81,12 +94,13 @@ export function StoryPage({
       </Header>
       <Obstacles open={open} />
       <main className="story" style={{ "--ratio": width / height } as CSSProperties} {...drop}>
-        <h1 className="setting">
-          <span className="unseen">Setting: </span>
-          {state.setting || headingWithout(state)}
-        </h1>
-        <div className="stage">
+        <div className="stage" ref={stageBox}>
+          <h1 className="setting">
+            <span className="unseen">Setting: </span>
+            {state.setting || headingWithout(state)}
+          </h1>
           <Picture open={open} />
+          <Transport open={open} onFull={() => turnFullScreen(stageBox.current)} />
           <Controls open={open} />
           {note && <p className="dim picture-note">{note}</p>}
         </div>
@@ -101,13 +115,6 @@ export function StoryPage({
       <Notices open={open} />
       <Help open={helping} onClose={() => setHelping(false)} />
     </>
-  );
-}
-
-/** Single frames are for looking closely, not while a shot runs before one's eyes. */
-function canStep({ state, onScreen }: OpenStory): boolean {
-  return (
-    onScreen !== undefined && (onScreen.look !== "live" || state.telling === "paused" || !isRunning(state))
   );
 }
 

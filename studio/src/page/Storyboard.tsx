@@ -93,8 +93,11 @@ function ProgressLine({ state }: { state: StoryState }) {
       <progress value={made} aria-label="All planned shots" />
       <span>
         Shot {shot} of {of}
-        {secondsLeft !== undefined && ` · about ${Math.ceil(secondsLeft)} s left`}
+        {secondsLeft !== undefined && ` · about ${inWords(secondsLeft)} left`}
       </span>
     </p>
   );
 }
+
+const inWords = (seconds: number) =>
+  seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;

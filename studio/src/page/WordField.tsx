@@ -1,6 +1,6 @@
 /** A text field that underlines words the model does not know and offers others. */
 
-import { type KeyboardEvent, type RefObject, useId, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, type RefObject, useId, useRef } from "react";
 import { stretches, suggestions } from "../story/words";
 import { KnownWords } from "./KnownWords";
 
@@ -18,6 +18,8 @@ interface Props {
   field?: RefObject<HTMLTextAreaElement | null>;
   /** Whether Enter alone begins a line, as Shift and Enter always does. */
   breaksLines?: boolean;
+  /** What stands beside the label. */
+  beside?: ReactNode;
 }
 
 export function WordField(props: Props) {
@@ -37,7 +39,10 @@ export function WordField(props: Props) {
   };
   return (
     <div className="word-field">
-      <label htmlFor={id}>{props.label}</label>
+      <div className="word-label">
+        <label htmlFor={id}>{props.label}</label>
+        {props.beside}
+      </div>
       <div className="word-box">
         <div className="word-marks" aria-hidden="true">
           {parts.map((part, index) => (part.unknown ? <mark key={index}>{part.text}</mark> : part.text))}{" "}

@@ -166,9 +166,9 @@ export const cardAddress = (story: string, { number, take, frames }: ShotCard) =
 export const memoryAddress = (story: string, frame: MemoryFrame) =>
   frame.upload ? `/api/uploads/${frame.upload}.png` : stillAddress(story, frame);
 
-/** Where a whole take is, as a film. */
-export const clipAddress = (story: string, shot: number, take: number) =>
-  `/api/stories/${story}/clips/${shot}/${take}.mp4`;
+/** Where the whole film of these shots is; another address for every other film. */
+export const filmAddress = (story: string, shots: ShotCard[]) =>
+  `/api/stories/${story}/film.mp4?of=${shots.map(({ number, take, frames }) => `${number}.${take}.${frames}`).join("-")}`;
 
 /** Where a take is as a film that grows while it is made, from a frame on. */
 export const growingAddress = (story: string, { shot, take, frame }: Position) =>
