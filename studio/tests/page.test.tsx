@@ -44,7 +44,13 @@ const shot: ShotCard = {
   chunks: 3,
   frames: 33,
 };
-const vocabulary = { words: ["the", "cat", "waves", "jumps"], prompts: [], settings: [] };
+const vocabulary = {
+  words: ["the", "cat", "waves", "jumps"],
+  prompts: [],
+  settings: [],
+  names: ["cat"],
+  hero: "the cat",
+};
 
 let root: Root;
 let orders: Order[];
@@ -345,4 +351,15 @@ it("a shot that has begun and has no picture yet does not wait", () => {
 it("says how far the telling is and how long the rest takes", () => {
   show(composer({ ...running, shots: [{ ...running.shots[0]!, frames: 12, chunks: 1 }, waiting(1)] }));
   expect(document.querySelector(".progress-line")?.textContent).toBe("Shot 1 of 2 · about 5 s left");
+});
+
+it("hints at shots that name nobody, and is quiet of others", () => {
+  const hint = () => document.querySelector(".hint")!.textContent;
+  show(composer());
+  type("The cat waves.");
+  expect(hint()).toBe("");
+  type("Waves, jumps.");
+  expect(hint()).toBe("Shot 1 names nobody. Say “the cat”, or somebody else may be drawn.");
+  type("The cat waves.\nWaves.\nJumps.");
+  expect(hint()).toContain("Shots 2 and 3 name nobody.");
 });

@@ -5,6 +5,7 @@ import { exampleOf, ideasFor, withIdea } from "../story/ideas";
 import { plannedOf, waitingShots } from "../story/script";
 import type { Vocabulary } from "../story/server";
 import { isRunning } from "../story/state";
+import { nameless } from "../story/words";
 import type { Draft } from "../story/useDraft";
 import type { OpenStory } from "../story/useStory";
 import { Icon } from "./Icon";
@@ -37,6 +38,7 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
   const label = running ? "And then?" : `Shot ${state.shots.length + 1}: what happens?`;
   const ideas = ideasFor(vocabulary.prompts, state.shots.length);
   const limits = state.stage?.limits;
+  const hint = nobodyIn(isScript ? shots : [text], state.shots.length, vocabulary);
   const shootAll = () => {
     if (shots.length === 0) return field.current?.focus();
     const waiting = waitingShots(state.shots);
@@ -88,7 +90,14 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
         most={MOST_CHARACTERS}
         placeholder={isScript ? ideas.slice(0, 3).join("\n") : exampleOf(ideas)}
         field={field}
-        beside={!isScript && <Chips prompts={ideas} onChoose={choose} />}
+        beside={
+          <>
+            <p className="hint dim" role="status">
+              {hint}
+            </p>
+            {!isScript && !hint && <Chips prompts={ideas} onChoose={choose} />}
+          </>
+        }
       />
       <div className="row end">
         <ScriptSwitch open={open} draft={draft} field={field} />
@@ -105,6 +114,16 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
       </div>
     </form>
   );
+}
+
+/** Which shots do not say whom they are about; nothing if all do, or hardly anything is written yet. */
+function nobodyIn(prompts: string[], first: number, { names, hero }: Vocabulary): string | undefined {
+  const written = prompts.some((prompt) => /\w\W+\w/.test(prompt)); // more than a word that is being typed
+  const places = written ? nameless(prompts, names) : [];
+  if (places.length === 0) return undefined;
+  const shots = new Intl.ListFormat("en").format(places.map((place) => String(first + place + 1)));
+  const whose = places.length > 1 ? `Shots ${shots} name` : `Shot ${shots} names`;
+  return `${whose} nobody. Say “${hero ?? "who it is"}”, or somebody else may be drawn.`;
 }
 
 /** How what is written is given to the director. */

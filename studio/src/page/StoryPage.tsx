@@ -1,7 +1,7 @@
 /** One story: the picture, the storyboard, and what directs them. */
 
 import { type CSSProperties, type DragEvent, useEffect, useRef, useState } from "react";
-import type { Vocabulary } from "../story/server";
+import { type Vocabulary, readVocabulary } from "../story/server";
 import { type StoryState, canGoOn, isHalted, isRunning } from "../story/state";
 import { useDraft } from "../story/useDraft";
 import { frameAt, madeShots } from "../story/timeline";
@@ -27,7 +27,7 @@ import type { Theme } from "./useTheme";
 
 export function StoryPage({
   story,
-  vocabulary,
+  vocabulary: ofAnyStory,
   theme,
 }: {
   story: string;
@@ -39,6 +39,7 @@ export function StoryPage({
   const open = useStory(story);
   const { state, order, onScreen } = open;
   const draft = useDraft(story);
+  const vocabulary = useVocabulary(state.setting, ofAnyStory);
   const { title, rename } = useTitle(story, state.link === "open", open.wrong);
   const name = title || state.setting;
   const [width, height] = sizeOf(state);
@@ -116,6 +117,15 @@ export function StoryPage({
       <Help open={helping} onClose={() => setHelping(false)} />
     </>
   );
+}
+
+/** What the model can be told in a story with this setting. */
+function useVocabulary(setting: string, ofAnyStory: Vocabulary): Vocabulary {
+  const [known, setKnown] = useState<Vocabulary>();
+  useEffect(() => {
+    if (setting) readVocabulary(setting).then(setKnown, () => undefined); // without it, that of any story
+  }, [setting]);
+  return known ?? ofAnyStory;
 }
 
 function headingWithout(state: StoryState): string {

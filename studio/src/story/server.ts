@@ -46,6 +46,10 @@ export interface Vocabulary {
   words: string[] | null;
   prompts: string[];
   settings: string[];
+  /** Words for who a story can be about; none where the model reads any word. */
+  names: string[];
+  /** Who the setting is about, such as “the robot”. */
+  hero: string | null;
 }
 
 /** The server wants a token that this browser has not. */
@@ -91,7 +95,8 @@ const posted = (type: string, body: string, method = "POST"): RequestInit => ({
 
 export const readModel = () => ask<Model>("/api/model");
 
-export const readVocabulary = () => ask<Vocabulary>("/api/vocabulary");
+export const readVocabulary = (setting = "") =>
+  ask<Vocabulary>(`/api/vocabulary?setting=${encodeURIComponent(setting)}`);
 
 /** The stories of the library, or those that were put away. */
 export async function listStories(putAway = false): Promise<StoryEntry[]> {

@@ -88,8 +88,12 @@ class Vocabulary(Message):
     words: list[str] | None
     """Every word that it knows; null if it can read any."""
     prompts: list[str]
-    """Phrases worth trying."""
+    """Phrases worth trying; whole prompts about the hero, if the setting names one."""
     settings: list[str]
+    names: list[str]
+    """Words for who a story can be about; none where the model reads any word."""
+    hero: str | None
+    """Who the setting is about, such as "the robot"; a prompt that names nobody may show somebody else."""
 
 
 class Still(FramePlace):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, Response
 
 from shotstream import __version__
@@ -10,6 +12,9 @@ from shotstream.serving.web.answers import TheStudio, gives, problem
 from shotstream.serving.web.bodies import ModelFacts, Problem, Vocabulary
 
 router = APIRouter(tags=["studio"])
+
+MOST_SETTING_CHARACTERS = 10_000
+"""Of a setting in an address; stories have shorter ones."""
 
 
 @router.get("/healthz", response_class=PlainTextResponse)
@@ -50,9 +55,16 @@ async def model(studio: TheStudio) -> ModelFacts:
 
 
 @router.get("/api/vocabulary")
-async def vocabulary(studio: TheStudio) -> Vocabulary:
-    """What the model can be told."""
-    words, (prompts, settings) = studio.model.words, studio.model.examples
+async def vocabulary(
+    studio: TheStudio, setting: Annotated[str, Query(max_length=MOST_SETTING_CHARACTERS)] = ""
+) -> Vocabulary:
+    """What the model can be told, and of a story with this setting."""
+    model = studio.model
+    prompts, settings = model.examples(setting)
     return Vocabulary(
-        words=None if words is None else list(words), prompts=list(prompts), settings=list(settings)
+        words=None if model.words is None else list(model.words),
+        prompts=list(prompts),
+        settings=list(settings),
+        names=list(model.names),
+        hero=model.hero(setting),
     )
