@@ -84,6 +84,10 @@ def planned(page: Page) -> Locator:
     return page.locator(".card[data-state=planned] article")
 
 
+def scrub(page: Page) -> Locator:
+    """The bar under the picture; its value is the frame on the screen, counted from the story's beginning."""
+    return page.get_by_role("slider", name="Place in the story")
+
+
 def on_screen(page: Page) -> int:
-    """Place in the story, in frames from its beginning."""
-    return int(page.get_by_role("slider", name="Place in the story").input_value())
+    return int(scrub(page).input_value())

@@ -85,8 +85,10 @@ class WaitingQueue:
 
 
 def _same(one: Shoot | Retake, other: Shoot | Retake) -> bool:
-    """Whether two commands ask for the same: a shot that was moved has another id."""
-    return one.model_dump(exclude={"id"}) == other.model_dump(exclude={"id"})
+    """Whether two commands are about the same shot; of one that was moved, other fields may be written out."""
+    if isinstance(one, Shoot) and isinstance(other, Shoot):
+        return one.prompt == other.prompt
+    return isinstance(one, Retake) and isinstance(other, Retake) and one.shot == other.shot
 
 
 def planned_shots(command: Replan) -> list[Shoot]:
