@@ -85,7 +85,7 @@ class WaitingQueue:
 
 
 def _same(one: Shoot | Retake, other: Shoot | Retake) -> bool:
-    """Whether two commands are about the same shot; of one that was moved, other fields may be written out."""
+    """Whether two commands are about the same shot; one that was moved may have more fields written out."""
     if isinstance(one, Shoot) and isinstance(other, Shoot):
         return one.prompt == other.prompt
     return isinstance(one, Retake) and isinstance(other, Retake) and one.shot == other.shot
