@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse, Response
 
 from shotstream import __version__
@@ -12,9 +10,6 @@ from shotstream.serving.web.answers import TheStudio, gives, problem
 from shotstream.serving.web.bodies import ModelFacts, Problem, Vocabulary
 
 router = APIRouter(tags=["studio"])
-
-MOST_SETTING_CHARACTERS = 10_000
-"""Of a setting in an address; stories have shorter ones."""
 
 
 @router.get("/healthz", response_class=PlainTextResponse)
@@ -55,9 +50,7 @@ async def model(studio: TheStudio) -> ModelFacts:
 
 
 @router.get("/api/vocabulary")
-async def vocabulary(
-    studio: TheStudio, setting: Annotated[str, Query(max_length=MOST_SETTING_CHARACTERS)] = ""
-) -> Vocabulary:
+async def vocabulary(studio: TheStudio, setting: str = "") -> Vocabulary:
     """What the model can be told, and of a story with this setting."""
     model = studio.model
     prompts, settings = model.examples(setting)
