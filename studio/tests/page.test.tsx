@@ -363,3 +363,18 @@ it("hints at shots that name nobody, and is quiet of others", () => {
   type("The cat waves.\nWaves.\nJumps.");
   expect(hint()).toContain("Shots 2 and 3 name nobody.");
 });
+
+it("keys work while the bar under the picture has the focus, but for those that move it", () => {
+  const [play, on] = [vi.fn(), vi.fn()];
+  const Bar = () => {
+    useKeys({ play, on });
+    return <input type="range" />;
+  };
+  show(<Bar />);
+  const bar = document.querySelector("input")!;
+  press("k", {}, bar);
+  press(" ", {}, bar);
+  press("ArrowRight", {}, bar);
+  expect(play).toHaveBeenCalledTimes(2);
+  expect(on).not.toHaveBeenCalled();
+});

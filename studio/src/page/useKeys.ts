@@ -44,7 +44,8 @@ export function useKeys(actions: Partial<Record<Does, () => void>>): void {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.repeat && !/^(Arrow.*|[jl])$/i.test(event.key)) return;
       if (target.closest("input:not([type=range]), textarea, select, dialog[open]")) return;
-      if (target instanceof HTMLInputElement && target.type === "range" && event.key !== " ") return;
+      const moves = /^(Arrow|Home|End|Page)/.test(event.key);
+      if (moves && target.matches("input[type=range]")) return; // they move its thumb
       if (event.key === " " && target.closest("button, a, summary, [role=treeitem]")) return; // it presses that
       const entry = KEYS.find(({ key }) => key.toLowerCase() === event.key.toLowerCase());
       const action = entry && newest.current[entry.does];
