@@ -47,7 +47,8 @@ def _prompt(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
-Title = Annotated[str, Field(max_length=200), BeforeValidator(_text)]
+MOST_TITLE_CHARACTERS = 200
+Title = Annotated[str, Field(max_length=MOST_TITLE_CHARACTERS), BeforeValidator(_text)]
 Setting = Annotated[str, BeforeValidator(_setting)]
 """A blank at its end stays: with some models the prompt follows without one."""
 Prompt = Annotated[str, BeforeValidator(_prompt), Field(min_length=1)]

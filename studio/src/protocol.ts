@@ -12,6 +12,7 @@ export type Protocol = ClientMessage | Event;
 export type ClientMessage = Hello | Playhead | Command;
 export type Command =
   | Shoot
+  | Replan
   | Cut
   | Redirect
   | Hold
@@ -100,7 +101,46 @@ export interface Shoot {
    */
   seconds?: number | null;
   seed?: number | null;
+  /**
+   * Number of its take, as a story file names it; the next one that the shot has not if None.
+   */
+  take?: number | null;
   type: "shoot";
+}
+/**
+ * Let these new shots wait instead of all others; the first begins at once if no shot runs.
+ */
+export interface Replan {
+  /**
+   * The number that the first of them gets; if another shot has begun in the meantime, it is refused.
+   */
+  from_shot: number;
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  /**
+   * In order; none takes away all that wait.
+   *
+   * @maxItems 1000
+   */
+  shots: PlannedShot[];
+  type: "replan";
+}
+/**
+ * A shot that is still to be made.
+ */
+export interface PlannedShot {
+  /**
+   * Instead of `seconds`.
+   */
+  chunks?: number | null;
+  prompt: string;
+  /**
+   * Rounded up to whole chunks.
+   */
+  seconds?: number | null;
+  seed?: number | null;
 }
 /**
  * End the running shot with what it has; the next of those that wait begins.
@@ -259,7 +299,7 @@ export interface Delete {
   type: "delete";
 }
 /**
- * Bring back what was deleted last.
+ * Bring back what was deleted last; while a shot runs, take back the last change of what waits.
  */
 export interface Undo {
   /**

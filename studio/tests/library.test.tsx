@@ -123,7 +123,9 @@ it("a browser without a token is shown the way in", async () => {
 
 it("a dropped story file begins a story; the server's sentence tells what is wrong with another", async () => {
   const theme = { name: "light" as const, next: () => undefined };
-  await show(<Start vocabulary={{ words: null, prompts: [], settings: [] }} theme={theme} />);
+  await show(
+    <Start vocabulary={{ words: null, prompts: [], settings: [], names: [], hero: null }} theme={theme} />,
+  );
   const drop = (name: string) =>
     act(async () => {
       const event = new Event("drop", { bubbles: true, cancelable: true });

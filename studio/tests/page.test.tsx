@@ -5,10 +5,12 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Card } from "../src/page/Card";
 import { Composer } from "../src/page/Composer";
 import { Memory } from "../src/page/Memory";
+import { Storyboard } from "../src/page/Storyboard";
 import { useKeys } from "../src/page/useKeys";
 import type { ShotCard } from "../src/protocol";
 import type { Order } from "../src/story/link";
 import { type StoryState, nothingYet } from "../src/story/state";
+import { useDraft } from "../src/story/useDraft";
 import type { OpenStory } from "../src/story/useStory";
 
 const limits = {
@@ -42,7 +44,13 @@ const shot: ShotCard = {
   chunks: 3,
   frames: 33,
 };
-const vocabulary = { words: ["the", "cat", "waves", "jumps"], prompts: [], settings: [] };
+const vocabulary = {
+  words: ["the", "cat", "waves", "jumps"],
+  prompts: [],
+  settings: [],
+  names: ["cat"],
+  hero: "the cat",
+};
 
 let root: Root;
 let orders: Order[];
@@ -58,9 +66,14 @@ const open = (state: Partial<StoryState> = {}): OpenStory => ({
   setElement: () => undefined,
   onScreen: undefined,
   end: undefined,
-  clip: undefined,
-  clipVideo: createRef<HTMLVideoElement>(),
-  clipEnded: () => undefined,
+  film: undefined,
+  filmVideo: createRef<HTMLVideoElement>(),
+  filmEnded: () => undefined,
+  mode: { alone: false, loops: false },
+  setMode: () => undefined,
+  isPlaying: false,
+  pause: () => undefined,
+  seek: () => undefined,
   shown: () => undefined,
   packet: () => undefined,
   lastChunk: () => undefined,
@@ -106,9 +119,17 @@ afterEach(() => {
   document.body.replaceChildren();
 });
 
-const composer = (state?: Partial<StoryState>) => (
-  <Composer open={open(state)} vocabulary={vocabulary} field={createRef<HTMLTextAreaElement>()} />
-);
+const Desk = ({ state }: { state?: Partial<StoryState> }) => {
+  const draft = useDraft(stage.story);
+  const here = open(state);
+  return (
+    <>
+      <Composer open={here} draft={draft} vocabulary={vocabulary} field={createRef<HTMLTextAreaElement>()} />
+      <Storyboard open={here} draft={draft} vocabulary={vocabulary} />
+    </>
+  );
+};
+const composer = (state?: Partial<StoryState>) => <Desk state={state} />;
 const text = () => document.querySelector("textarea")!.value;
 
 it("Enter shoots what is written and clears the field; nothing written shoots nothing", () => {
@@ -261,4 +282,99 @@ it("single keys work outside of fields only, and can be switched off", () => {
   localStorage.setItem("single keys", "off");
   press("c", {}, document.body);
   expect(cut).toHaveBeenCalledOnce();
+});
+
+const SCRIPT = "The cat waves.\n\nThe cat jumps.\n\nThe cat waves.";
+const planned = () => [...document.querySelectorAll<HTMLElement>("[data-state=planned] article")];
+
+it("a pasted script is shot by one key, and writing goes on", () => {
+  show(composer());
+  type(SCRIPT);
+  expect(planned().map((card) => card.getAttribute("aria-label"))).toEqual(["Shot 1", "Shot 2", "Shot 3"]);
+  press("Enter");
+  expect(orders, "Enter begins a line").toEqual([]);
+  press("Enter", { ctrlKey: true });
+  const shots = [{ prompt: "The cat waves." }, { prompt: "The cat jumps." }, { prompt: "The cat waves." }];
+  expect(orders).toEqual([{ type: "replan", from_shot: 0, shots }]);
+  expect(text()).toBe("");
+  expect(planned()).toEqual([]);
+});
+
+it("planned shots are moved, doubled and taken away by keys, and the script has it", () => {
+  show(composer());
+  type(SCRIPT);
+  press("ArrowDown", { altKey: true }, planned()[0]);
+  expect(text()).toBe("The cat jumps.\n\nThe cat waves.\n\nThe cat waves.");
+  expect(document.activeElement).toBe(planned()[1]);
+  press("d", {}, planned()[0]);
+  press("Delete", {}, planned()[3]);
+  expect(text()).toBe("The cat jumps.\n\nThe cat jumps.\n\nThe cat waves.");
+  expect(document.activeElement).toBe(planned()[2]);
+});
+
+const waiting = (number: number): ShotCard => ({
+  ...shot,
+  number,
+  prompt: `The cat waves ${number}.`,
+  state: "queued",
+  chunks: 0,
+  frames: 0,
+  prompts: [],
+});
+const running = {
+  shots: [{ ...shot, state: "live" as const }, waiting(1), waiting(2)],
+  telling: "shooting" as const,
+};
+const asWaits = (number: number) => ({ prompt: `The cat waves ${number}.`, seconds: 3, seed: 5 });
+
+it("shots that wait are put in another order and keep what they were ordered as", () => {
+  show(composer(running));
+  click("Later: shot 2");
+  click("Take away shot 3");
+  type("The cat jumps.\nThe cat waves.");
+  click("Shoot all 2");
+  const written = [{ prompt: "The cat jumps." }, { prompt: "The cat waves." }];
+  expect(orders).toEqual([
+    { type: "replan", from_shot: 1, shots: [asWaits(2), asWaits(1)] },
+    { type: "replan", from_shot: 1, shots: [asWaits(1)] },
+    { type: "replan", from_shot: 1, shots: [asWaits(1), asWaits(2), ...written] },
+  ]);
+});
+
+it("a shot that has begun and has no picture yet does not wait", () => {
+  show(composer({ shots: [shot, waiting(1), waiting(2)], telling: "shooting" }));
+  const buttons = [...document.querySelectorAll("button")].map((button) => button.getAttribute("aria-label"));
+  expect(buttons).not.toContain("Take away shot 2");
+  expect(buttons).toContain("Take away shot 3");
+});
+
+it("says how far the telling is and how long the rest takes", () => {
+  show(composer({ ...running, shots: [{ ...running.shots[0]!, frames: 12, chunks: 1 }, waiting(1)] }));
+  expect(document.querySelector(".progress-line")?.textContent).toBe("Shot 1 of 2 · about 5 s left");
+});
+
+it("hints at shots that name nobody, and is quiet of others", () => {
+  const hint = () => document.querySelector(".hint")!.textContent;
+  show(composer());
+  type("The cat waves.");
+  expect(hint()).toBe("");
+  type("Waves, jumps.");
+  expect(hint()).toBe("Shot 1 names nobody. Say “the cat”, or somebody else may be drawn.");
+  type("The cat waves.\nWaves.\nJumps.");
+  expect(hint()).toContain("Shots 2 and 3 name nobody.");
+});
+
+it("keys work while the bar under the picture has the focus, but for those that move it", () => {
+  const [play, on] = [vi.fn(), vi.fn()];
+  const Bar = () => {
+    useKeys({ play, on });
+    return <input type="range" />;
+  };
+  show(<Bar />);
+  const bar = document.querySelector("input")!;
+  press("k", {}, bar);
+  press(" ", {}, bar);
+  press("ArrowRight", {}, bar);
+  expect(play).toHaveBeenCalledTimes(2);
+  expect(on).not.toHaveBeenCalled();
 });

@@ -81,7 +81,7 @@ describe("answers", () => {
     expect(state.notices.map(({ text }) => text)).toEqual(["b", "d"]);
   });
 
-  it("a deleted shot can be brought back, one that only waited was never there", () => {
+  it("a deleted shot can be brought back, and one that only waited can wait again", () => {
     const gone: Command = { type: "delete", id: "d", shot: 2 };
     const receipt: ServerEvent = { type: "receipt", id: "d", applies_from: null };
     expect(said(sent(nothingYet, gone), receipt).notices[0]?.undo).toBe(true);
@@ -89,7 +89,22 @@ describe("answers", () => {
     const undone = sent(said(sent(nothingYet, gone), receipt), undo);
     expect(said(undone, { ...receipt, id: "u" }).notices).toEqual([]);
     const busy = said(nothingYet, { type: "state", state: "shooting" });
-    expect(said(sent(busy, gone), receipt).notices[0]?.undo).toBe(false);
+    expect(said(sent(busy, gone), receipt).notices[0]?.undo).toBe(true);
+  });
+
+  it("another order of what waits can be taken back until all is told", () => {
+    const plan: Command = { type: "replan", id: "p", from_shot: 1, shots: [] };
+    const busy = said(nothingYet, { type: "state", state: "shooting" });
+    const planned = said(sent(busy, plan), { type: "receipt", id: "p", applies_from: null });
+    expect(planned.canUndo).toBe(true);
+    expect(said(planned, { type: "state", state: "idle" }).canUndo).toBe(false);
+  });
+
+  it("a refused script comes back without what waits already", () => {
+    const shots = [{ prompt: "Old.", seed: 1 }, { prompt: "One." }, { prompt: "Two." }];
+    const plan: Command = { type: "replan", id: "p", from_shot: 1, shots };
+    const state = said(sent(nothingYet, plan), { type: "refused", id: "p", code: "limit", message: "No." });
+    expect(state.notices[0]?.typed).toBe("One.\n\nTwo.");
   });
 });
 

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { exampleOf, ideasFor, withIdea } from "../src/story/ideas";
-import { editDistance, stretches, suggestions, withWord } from "../src/story/words";
+import { editDistance, stretches, suggestions, withWord, nameless } from "../src/story/words";
 
 const known = new Set(["the", "cat", "dancing", "dances", "walking", "a"]);
 
@@ -47,4 +47,10 @@ it("a word is put where the caret is, or in the place of what is selected, with 
   expect(withWord("The zebra.", "cat", 4, 9)).toEqual({ text: "The cat.", caret: 7 });
   expect(withWord("Close up.The", "a", 9, 9).text).toBe("Close up. a The");
   expect(withWord("", "the", 0, 0).text).toBe("the");
+});
+
+it("finds the shots that name nobody whom the model knows", () => {
+  const names = ["cat", "kitten"];
+  expect(nameless(["The Cat waves.", "Close up.", "It concatenates.", "A kitten!"], names)).toEqual([1, 2]);
+  expect(nameless(["Close up."], [])).toEqual([]);
 });

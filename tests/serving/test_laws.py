@@ -29,6 +29,7 @@ PROMPTS = ["runs", "sleeps", "a cat"]
 prompts = st.sampled_from([*PROMPTS, "unheard words", "x" * 70])
 shots = st.integers(0, 3)
 lengths = st.integers(1, 5)
+planned = st.fixed_dictionaries({"prompt": prompts}, optional={"chunks": lengths, "seed": st.integers(0, 2)})
 any_command = st.one_of(
     commands("shoot", prompt=prompts, chunks=lengths),
     commands("shoot", prompt=prompts, seconds=st.floats(0.1, 9)),
@@ -46,6 +47,7 @@ any_command = st.one_of(
     commands("edit", shot=shots, prompt=prompts),
     commands("reshoot", from_shot=shots),
     commands("delete", shot=shots),
+    *[commands("replan", from_shot=st.integers(2, 5), shots=st.lists(planned, max_size=3))] * 2,
 )
 SHOOT: dict[str, Any] = {"type": "shoot", "prompt": "runs", "chunks": 2}
 OPENING = [SHOOT, TURN, TURN, {**SHOOT, "chunks": 1}, TURN, {**SHOOT, "prompt": "sleeps"}, TURN]

@@ -54,7 +54,7 @@ class ServedModel:
     def warm_up(self) -> None:
         """Make a chunk for nobody, so that what is compiled or measured first is done."""
         session = self.open("", 0)
-        session.cut(self.examples[0][0], chunks=1)
+        session.cut(self.examples()[0][0], chunks=1)
         session.next_chunk()
         session.close()
 
@@ -64,17 +64,46 @@ class ServedModel:
         return self.pipeline.known_words()
 
     @property
-    def examples(self) -> tuple[Sequence[str], Sequence[str]]:
+    def names(self) -> Sequence[str]:
+        """Words for who a story can be about; none where the model reads any word."""
+        known = set(self.words or ())
+        return [name for names in vocabulary.KINDS.values() for name in names if name in known]
+
+    def hero(self, setting: str) -> str | None:
+        """Who a setting is about, as a prompt says it: ``the robot``; None if nobody known is named.
+
+        The first of several: the model draws it most surely.
+        """
+        names = set(self.names)
+        named = (word for word in vocabulary.split_words(setting) if word in names)
+        name = next(named, None)
+        return f"the {name}" if name else None
+
+    def examples(self, setting: str = "") -> tuple[Sequence[str], Sequence[str]]:
         """(phrases for prompts, settings) worth trying: of the story world only what the model knows.
 
-        A model that was trained before the world grew knows a part of it.
+        Where the setting names a hero, the phrases are whole prompts about it: in a shot that names nobody,
+        somebody else may be drawn. A model that was trained before the world grew knows a part of it.
         """
-        known = set(self.words or ())
         settings = (sample_story(seed).setting for seed in range(_SETTINGS_TRIED))
-        settings = [told for told in settings if known.issuperset(vocabulary.split_words(told))][:_SETTINGS]
+        settings = [told for told in settings if self._knows(told)][:_SETTINGS]
         if not settings:
             return _ANY_PROMPTS, ()
+        if hero := self.hero(setting):
+            return [told for told in _prompts_about(hero) if self._knows(told)], settings
         framed = (*vocabulary.FRAMINGS.values(), *vocabulary.CAMERAS.values())
         acted = (wordings[0] for wordings in vocabulary.ACTIONS.values())
         phrases = [wordings[0] for wordings in (*framed, *acted) if wordings[0]]
-        return [told for told in phrases if known.issuperset(vocabulary.split_words(told))], settings
+        return [told for told in phrases if self._knows(told)], settings
+
+    def _knows(self, told: str) -> bool:
+        return set(self.words or ()).issuperset(vocabulary.split_words(told))
+
+
+def _prompts_about(hero: str) -> list[str]:
+    """A prompt for every action, in all framings one after the other."""
+    framings = [wordings[0] for wordings in vocabulary.FRAMINGS.values()]
+    return [
+        f"{framings[number % len(framings)].capitalize()}. {hero.capitalize()} {wordings[0][0]}."
+        for number, wordings in enumerate(vocabulary.ACTIONS.values())
+    ]

@@ -6,8 +6,9 @@ import { cardAddress } from "../story/server";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
 import { Menu } from "./Menu";
+import { CardButton } from "./Planned";
+import { PromptEditor } from "./PromptEditor";
 import { Still } from "./Still";
-import { WordField } from "./WordField";
 
 interface Props {
   shot: ShotCard;
@@ -54,14 +55,17 @@ export function Card({ shot, open, known }: Props) {
             }}
           />
         ) : (
-          <>
+          <div className="card-body">
             <Words shot={shot} />
-            <p className="card-facts dim">
-              {shot.length_seconds.toFixed(1)} s · seed {shot.seed}
-            </p>
-            {shot.takes > 1 && shot.state !== "deleted" && <Takes shot={shot} open={open} />}
-            <Actions shot={shot} open={open} onEdit={() => setEditing(true)} />
-          </>
+            <div className="card-actions">
+              <span className="card-facts dim" title={`Seed ${shot.seed}`}>
+                {shot.length_seconds.toFixed(1)} s
+              </span>
+              {shot.takes > 1 && shot.state !== "deleted" && <Takes shot={shot} open={open} />}
+              <span className="gap" />
+              <Actions shot={shot} open={open} onEdit={() => setEditing(true)} />
+            </div>
+          </div>
         )}
       </article>
     </li>
@@ -115,43 +119,6 @@ function Words({ shot }: { shot: ShotCard }) {
   );
 }
 
-interface EditorProps {
-  prompt: string;
-  known?: string[] | null;
-  most?: number;
-  onDone(text: string): void;
-  onCancel(): void;
-}
-
-function PromptEditor({ prompt, known, most = 2000, onDone, onCancel }: EditorProps) {
-  const [text, setText] = useState(prompt);
-  const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => field.current?.select(), []); // what is typed now must not be taken for single keys
-  const done = () => text.trim() && onDone(text.trim());
-  return (
-    <div className="card-edit" onKeyDown={(event) => event.key === "Escape" && onCancel()}>
-      <WordField
-        label="New words"
-        value={text}
-        onChange={setText}
-        onEnter={done}
-        known={known}
-        most={most}
-        placeholder=""
-        field={field}
-      />
-      <div className="row">
-        <button type="button" className="primary" onClick={done}>
-          Keep
-        </button>
-        <button type="button" onClick={onCancel}>
-          Cancel
-        </button>
-      </div>
-    </div>
-  );
-}
-
 interface ActionProps {
   shot: ShotCard;
   open: OpenStory;
@@ -161,6 +128,7 @@ interface ActionProps {
 function Actions({ shot, open: { order, playFrom }, onEdit }: ActionProps) {
   const { number, frames } = shot;
   const name = `shot ${number + 1}`;
+  const retake = () => order({ type: "retake", shot: number });
   if (shot.state === "deleted") {
     return (
       <button
@@ -172,39 +140,15 @@ function Actions({ shot, open: { order, playFrom }, onEdit }: ActionProps) {
       </button>
     );
   }
-  if (frames === 0) {
-    return (
-      <div className="row card-waits">
-        <span className="dim">Waits for its turn.</span>
-        <span className="gap" />
-        <button
-          type="button"
-          className="quiet"
-          onClick={() => order({ type: "delete", shot: number })}
-          aria-label={`Take away ${name}`}
-        >
-          <Icon name="trash" />
-        </button>
-      </div>
-    );
-  }
   return (
-    <div className="card-actions">
-      <button
-        type="button"
-        onClick={() => playFrom(number)}
+    <>
+      <CardButton
+        icon="play"
+        name={`Play from ${name}`}
         disabled={frames === 0}
-        aria-label={`Play from ${name}`}
-      >
-        <Icon name="play" /> Play
-      </button>
-      <button
-        type="button"
-        onClick={() => order({ type: "retake", shot: number })}
-        aria-label={`Retake ${name}`}
-      >
-        <Icon name="retake" /> Retake
-      </button>
+        onClick={() => playFrom(number)}
+      />
+      <CardButton icon="retake" name={`Retake ${name}`} disabled={frames === 0} onClick={retake} />
       <Menu icon="more" label={`More for ${name}`}>
         {(close) => {
           const choice = (icon: IconName, words: string, act: () => void) => (
@@ -224,6 +168,6 @@ function Actions({ shot, open: { order, playFrom }, onEdit }: ActionProps) {
           );
         }}
       </Menu>
-    </div>
+    </>
   );
 }

@@ -2,22 +2,31 @@
 
 import { type FormEvent, type RefObject, useEffect, useState } from "react";
 import { exampleOf, ideasFor, withIdea } from "../story/ideas";
+import { plannedOf, waitingShots } from "../story/script";
 import type { Vocabulary } from "../story/server";
 import { isRunning } from "../story/state";
+import { nameless } from "../story/words";
+import type { Draft } from "../story/useDraft";
 import type { OpenStory } from "../story/useStory";
 import { Icon } from "./Icon";
+import { ScriptSwitch } from "./ScriptSwitch";
 import { type Enter, WordField } from "./WordField";
 
 interface Props {
   open: OpenStory;
+  draft: Draft;
   vocabulary: Vocabulary;
   field: RefObject<HTMLTextAreaElement | null>;
 }
 
 const LENGTHS_SECONDS = [2, 3, 5, 8, 12, 20, 30, 60];
 
-export function Composer({ open: { story, state, order }, vocabulary, field }: Props) {
-  const [text, setText] = useDraft(story);
+/** Of a whole script; what is sent at once has room for as much. */
+const MOST_CHARACTERS = 50_000;
+
+export function Composer({ open, draft, vocabulary, field }: Props) {
+  const { state, order } = open;
+  const { text, setText, shots, isScript } = draft;
   const [seconds, setSeconds] = useState<number>();
   const [seed, setSeed] = useState<number>();
   const refused = state.notices.at(-1);
@@ -26,9 +35,21 @@ export function Composer({ open: { story, state, order }, vocabulary, field }: P
   }, [refused?.number, refused?.typed, setText]);
 
   const running = isRunning(state);
+  const label = running ? "And then?" : `Shot ${state.shots.length + 1}: what happens?`;
   const ideas = ideasFor(vocabulary.prompts, state.shots.length);
   const limits = state.stage?.limits;
+  const hint = nobodyIn(isScript ? shots : [text], state.shots.length, vocabulary);
+  const shootAll = () => {
+    if (shots.length === 0) return field.current?.focus();
+    const waiting = waitingShots(state.shots);
+    const written = shots.map((prompt) => ({ prompt, ...(seconds && { seconds }) }));
+    const from_shot = state.shots.length - waiting.length;
+    order({ type: "replan", from_shot, shots: [...waiting.map(plannedOf), ...written] });
+    setText("");
+    draft.setOpened(false);
+  };
   const give = (how: Enter) => {
+    if (isScript) return shootAll();
     const prompt = text.trim();
     if (!prompt) return field.current?.focus();
     if (how === "control" && running) order({ type: "redirect", prompt });
@@ -53,26 +74,56 @@ export function Composer({ open: { story, state, order }, vocabulary, field }: P
     give("alone");
   };
   return (
-    <form className="panel composer" onSubmit={submit} aria-label="The next shot">
+    <form
+      className="panel composer"
+      data-script={isScript || undefined}
+      onSubmit={submit}
+      aria-label="The next shot"
+    >
       <WordField
-        label={running ? "And then?" : `Shot ${state.shots.length + 1}: what happens?`}
+        label={isScript ? "The script: a line or paragraph for each shot" : label}
+        breaksLines={isScript}
         value={text}
         onChange={setText}
         onEnter={give}
         known={vocabulary.words}
-        most={limits?.prompt_characters ?? 2000}
-        placeholder={exampleOf(ideas)}
+        most={MOST_CHARACTERS}
+        placeholder={isScript ? ideas.slice(0, 3).join("\n") : exampleOf(ideas)}
         field={field}
+        beside={
+          <>
+            <p className="hint dim" role="status">
+              {hint}
+            </p>
+            {!isScript && !hint && <Chips prompts={ideas} onChoose={choose} />}
+          </>
+        }
       />
-      <Chips prompts={ideas} onChoose={choose} />
       <div className="row end">
+        <ScriptSwitch open={open} draft={draft} field={field} />
         <Length seconds={seconds} most={limits?.shot_seconds ?? 60} onChange={setSeconds} />
-        <Seed seed={seed} onChange={setSeed} />
+        {!isScript && <Seed seed={seed} onChange={setSeed} />}
         <span className="gap" />
-        <Ways running={running} give={give} />
+        {isScript ? (
+          <button type="submit" className="primary" title="Ctrl+Enter" disabled={shots.length === 0}>
+            <Icon name="shoot" /> {shots.length > 1 ? `Shoot all ${shots.length}` : "Shoot all"}
+          </button>
+        ) : (
+          <Ways running={running} give={give} />
+        )}
       </div>
     </form>
   );
+}
+
+/** Which shots do not say whom they are about; nothing if all do, or hardly anything is written yet. */
+function nobodyIn(prompts: string[], first: number, { names, hero }: Vocabulary): string | undefined {
+  const written = prompts.some((prompt) => /\w\W+\w/.test(prompt)); // more than a word that is being typed
+  const places = written ? nameless(prompts, names) : [];
+  if (places.length === 0) return undefined;
+  const shots = new Intl.ListFormat("en").format(places.map((place) => String(first + place + 1)));
+  const whose = places.length > 1 ? `Shots ${shots} name` : `Shot ${shots} names`;
+  return `${whose} nobody. Say “${hero ?? "who it is"}”, or somebody else may be drawn.`;
 }
 
 /** How what is written is given to the director. */
@@ -168,12 +219,4 @@ function Chips({ prompts, onChoose }: { prompts: string[]; onChoose(text: string
       ))}
     </ul>
   );
-}
-
-/** Text that outlives a reload of the page. */
-function useDraft(story: string) {
-  const key = `draft ${story}`;
-  const draft = useState(() => sessionStorage.getItem(key) ?? "");
-  useEffect(() => sessionStorage.setItem(key, draft[0]), [key, draft[0]]);
-  return draft;
 }

@@ -27,12 +27,13 @@ export function Controls({ open: { state, order, onScreen } }: { open: OpenStory
       {button("Hold", "hold", { type: "hold" }, "H", goesOn && state.telling !== "holding")}
       {button(`+${EXTEND_SECONDS} s`, "longer", { type: "extend", seconds: EXTEND_SECONDS }, "", goesOn)}
       {isHalted(state)
-        ? button("Resume", "shoot", { type: "resume" }, "Space", true)
-        : button("Pause", "pause", { type: "pause" }, "Space", running)}
+        ? button("Resume", "shoot", { type: "resume" }, "M", true)
+        : button("Pause", "pause", { type: "pause" }, "M", running)}
       {button("Stop", "stop", { type: "stop" }, "S")}
       <span className="gap" />
       <button
         type="button"
+        className="wide"
         disabled={!onScreen}
         title="Keep the frame on the screen in memory (P)"
         onClick={() => onScreen && order({ type: "pin", shot: onScreen.shot, frame: onScreen.frame })}

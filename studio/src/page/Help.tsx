@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "react";
+import { CARD_KEYS } from "./Planned";
 import { KEYS, keysAreOn, nameOf, switchKeys } from "./useKeys";
 
 /** How to direct, and every key. */
@@ -28,7 +29,8 @@ export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
       </h2>
       <p>
         Write what happens in a shot and press <kbd>Enter</kbd>: it plays while it is being made. Write the
-        next one whenever you like; it cuts in. The memory strip shows which frames keep the cast and the
+        next one whenever you like; it cuts in. Or paste a whole script, a line or paragraph for each shot,
+        and press <kbd>Ctrl</kbd> <kbd>Enter</kbd>. The memory strip shows which frames keep the cast and the
         place the same.
       </p>
       <dl className="keys">
@@ -42,7 +44,7 @@ export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
           <dt>
             <kbd>Ctrl</kbd> <kbd>Enter</kbd>
           </dt>
-          <dd>Redirect the running shot by what is written</dd>
+          <dd>Redirect the running shot by what is written; shoot all of a script</dd>
         </div>
         <div>
           <dt>
@@ -56,6 +58,16 @@ export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
               <kbd>{nameOf(key)}</kbd>
             </dt>
             <dd>{says}</dd>
+          </div>
+        ))}
+        {CARD_KEYS.map(({ key, says }) => (
+          <div key={key}>
+            <dt>
+              {key.split(" ").map((one) => (
+                <kbd key={one}>{one}</kbd>
+              ))}
+            </dt>
+            <dd>{says} (on its card)</dd>
           </div>
         ))}
         <div>

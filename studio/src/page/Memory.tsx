@@ -1,7 +1,7 @@
 /** What the model remembers right now. */
 
 import { useState } from "react";
-import type { MemoryFrame } from "../protocol";
+import type { MemoryFrame, Memory as MemoryState } from "../protocol";
 import { memoryAddress } from "../story/server";
 import { PICTURE_TYPES, uploadPicture } from "../story/upload";
 import type { OpenStory } from "../story/useStory";
@@ -41,13 +41,18 @@ export function Memory({ open }: { open: OpenStory }) {
         {busy && <progress value={sent} aria-label="The picture is sent" />}
         <Wrong error={wrong} />
       </FileDrop>
-      {memory && memory.global_size > 0 && (
-        <div className="gauges">
-          <Gauge name="Earlier shots" used={memory.global_used} size={memory.global_size} />
-          <Gauge name="This shot" used={memory.local_used} size={memory.local_size} />
-        </div>
-      )}
     </section>
+  );
+}
+
+/** How full the caches are. */
+export function Gauges({ memory }: { memory: MemoryState }) {
+  if (memory.global_size === 0) return null;
+  return (
+    <div className="gauges">
+      <Gauge name="Earlier shots" used={memory.global_used} size={memory.global_size} />
+      <Gauge name="This shot" used={memory.local_used} size={memory.local_size} />
+    </div>
   );
 }
 

@@ -1,41 +1,46 @@
 /** The picture: what is made now, or what was asked for. */
 
-import { clipAddress, stillAddress } from "../story/server";
+import { useEffect, useRef } from "react";
+import { filmAddress, stillAddress } from "../story/server";
 import { type StoryState, promptAt } from "../story/state";
+import { frameAt, positionAt } from "../story/timeline";
+import type { Film } from "../story/usePicture";
 import type { OpenStory } from "../story/useStory";
 import { pictureNote, screenKind } from "../video/screen";
 
 export function Picture({ open }: { open: OpenStory }) {
-  const { state, onScreen, end, clip, setElement } = open;
+  const { state, onScreen, end, film, setElement } = open;
   const [width, height] = sizeOf(state);
   const saying = onScreen ? `Shot ${onScreen.shot + 1}: ${promptOn(open)}` : "No picture yet";
   return (
     <figure className="picture">
-      <div className="screen-box">
-        {screenKind() === "video" ? (
-          <video
-            ref={setElement}
-            className="screen"
-            data-empty={!onScreen || undefined}
-            aria-label={saying}
-            width={width}
-            height={height}
-            muted
-          />
-        ) : (
-          <canvas
-            ref={setElement}
-            className="screen"
-            data-empty={!onScreen || undefined}
-            role="img"
-            aria-label={saying}
-            width={width}
-            height={height}
-          />
-        )}
-        {end && <img className="over" src={stillAddress(open.story, end)} alt={saying} />}
-        {clip && <Clip key={`${clip.number}/${clip.take}`} open={open} clip={clip} />}
-        {!onScreen && <Empty open={open} />}
+      <div className="screen-room">
+        <div className="screen-box">
+          {screenKind() === "video" ? (
+            <video
+              ref={setElement}
+              className="screen"
+              data-empty={!onScreen || undefined}
+              aria-label={saying}
+              width={width}
+              height={height}
+              muted
+            />
+          ) : (
+            <canvas
+              ref={setElement}
+              className="screen"
+              data-empty={!onScreen || undefined}
+              role="img"
+              aria-label={saying}
+              width={width}
+              height={height}
+            />
+          )}
+          {end && <img className="over" src={stillAddress(open.story, end)} alt={saying} />}
+          {film && <FilmScreen open={open} film={film} />}
+          {!onScreen && <Empty open={open} />}
+        </div>
       </div>
       <Caption open={open} />
     </figure>
@@ -46,10 +51,9 @@ export function Picture({ open }: { open: OpenStory }) {
 export const sizeOf = ({ stage }: StoryState): [number, number] => stage?.size ?? [832, 480];
 
 function Caption({ open }: { open: OpenStory }) {
-  const { state, onScreen, follow, goOn } = open;
+  const { state, onScreen } = open;
   if (!onScreen) return <figcaption />; // its room is kept, so that nothing moves when the first frame comes
   const shot = state.shots.find(({ number }) => number === onScreen.shot);
-  const { look, frame } = onScreen;
   return (
     <figcaption>
       <span className="slate">
@@ -57,16 +61,6 @@ function Caption({ open }: { open: OpenStory }) {
         {shot && shot.takes > 1 && <small> take {onScreen.take + 1}</small>}
       </span>
       <span className="caption">{promptOn(open)}</span>
-      {look === "still" && (
-        <button type="button" className="chip" onClick={goOn}>
-          Frame {frame + 1} · play on
-        </button>
-      )}
-      {look !== "live" && (
-        <button type="button" className="chip" onClick={follow}>
-          {look === "again" && "Earlier · "}go to now
-        </button>
-      )}
     </figcaption>
   );
 }
@@ -78,30 +72,55 @@ function promptOn({ state: { shots, stage }, onScreen }: OpenStory): string {
   return promptAt(shot, onScreen.frame, stage.fps * stage.chunkSeconds);
 }
 
-/** A shot that is no longer in this page's memory, as a film over the picture. */
-function Clip({ open, clip }: { open: OpenStory; clip: NonNullable<OpenStory["clip"]> }) {
-  const { story, state, clipVideo, clipEnded, shown, wrong, follow } = open;
-  const { number, take, frames } = clip;
-  const saw = (video: HTMLVideoElement) => {
-    const frame = Math.min(frames - 1, Math.floor(video.currentTime * (state.stage?.fps ?? 1) + 0.01));
-    shown({ shot: number, take, frame }, video.paused && !video.ended ? "still" : "again");
+/** Frames that are no longer in this page's memory, as a film over the picture. */
+function FilmScreen({ open, film }: { open: OpenStory; film: Film }) {
+  const { story, state, filmVideo, filmEnded, shown, wrong, follow } = open;
+  const { shots, at, plays, opened } = film;
+  const fps = state.stage?.fps ?? 1;
+  const saw = (seconds: number) => {
+    const video = filmVideo.current;
+    const position = positionAt(shots, Math.floor(seconds * fps + 0.01));
+    if (video && position) shown(position, video.paused && !video.ended ? "still" : "again");
   };
+  const newest = useRef(saw);
+  newest.current = saw;
+  const go = () => {
+    const video = filmVideo.current;
+    if (!video) return;
+    video.currentTime = (frameAt(shots, at) + 0.5) / fps;
+    if (plays)
+      video.play().catch(() => undefined); // ended by the next pause
+    else video.pause();
+  };
+  useEffect(() => {
+    if (filmVideo.current && filmVideo.current.readyState > 0) go();
+  }, [opened]);
+  useEffect(() => {
+    const video = filmVideo.current;
+    if (!video || !("requestVideoFrameCallback" in video)) return;
+    const tell: VideoFrameRequestCallback = (_, { mediaTime }) => {
+      newest.current(mediaTime + 0.25 / fps);
+      request = video.requestVideoFrameCallback(tell);
+    };
+    let request = video.requestVideoFrameCallback(tell);
+    return () => video.cancelVideoFrameCallback(request);
+  }, [fps]);
   const failed = () => {
-    wrong(`Shot ${number + 1} cannot be played: the server does not send its film.`);
+    wrong("The film cannot be played: the server does not send it.");
     follow();
   };
   return (
     <video
-      ref={clipVideo}
+      ref={filmVideo}
       className="over"
-      src={clipAddress(story, number, take)}
-      aria-label={`Shot ${number + 1}, again`}
-      autoPlay
+      src={filmAddress(story, shots)}
+      aria-label="The film"
       muted
       playsInline
-      onTimeUpdate={(event) => saw(event.currentTarget)}
-      onPause={(event) => saw(event.currentTarget)}
-      onEnded={clipEnded}
+      preload="auto"
+      onLoadedMetadata={go}
+      onTimeUpdate={({ currentTarget }) => saw(currentTarget.currentTime)}
+      onEnded={filmEnded}
       onError={failed}
     />
   );
@@ -109,7 +128,7 @@ function Clip({ open, clip }: { open: OpenStory; clip: NonNullable<OpenStory["cl
 
 function Empty({ open: { state } }: { open: OpenStory }) {
   if (!state.stage) return null;
-  const hint = "Nothing shot yet. Write the first shot below and press Enter.";
+  const hint = "Nothing shot yet. Write the first shot below and press Enter, or paste a whole script.";
   const made = state.shots.some((shot) => shot.frames > 0);
   const text = screenKind() ? made && "The first frame is on its way …" : pictureNote();
   return (

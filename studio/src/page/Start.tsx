@@ -2,7 +2,7 @@
 
 import { type FormEvent, useEffect, useState } from "react";
 import { isUnready, useReadiness } from "../story/readiness";
-import { NotThere, type Vocabulary, beginStory, importStory } from "../story/server";
+import { NotThere, STORY_FILES, type Vocabulary, beginStory, importStory } from "../story/server";
 import { FileDrop } from "./FileDrop";
 import { Header } from "./Header";
 import { Help } from "./Help";
@@ -11,16 +11,17 @@ import { Library } from "./Library";
 import { Unready } from "./Notices";
 import { WordField } from "./WordField";
 import { Wrong } from "./Wrong";
+import { useKeys } from "./useKeys";
 import type { Theme } from "./useTheme";
 
 const MOST_SETTING_CHARACTERS = 2000;
-const STORY_FILES = ".yaml,.yml,.json";
 
 export function Start({ vocabulary, theme }: { vocabulary: Vocabulary; theme: Theme }) {
   const [helping, setHelping] = useState(false);
   const [wrong, setWrong] = useState<Error>();
   const isAway = wrong instanceof NotThere;
   const readiness = useReadiness(isAway);
+  useKeys({ help: () => setHelping(true), theme: theme.next });
   useEffect(() => {
     if (readiness === "ready") setWrong((now) => (now instanceof NotThere ? undefined : now));
   }, [readiness]);
@@ -79,7 +80,7 @@ function Begin({ vocabulary, wrong, setWrong }: BeginProps) {
       <div className="row end">
         <FileDrop
           icon="import"
-          words="Open a story file"
+          words="Open a story or script"
           accept={STORY_FILES}
           onFile={(file) => void open(importStory(file))}
         />

@@ -1,9 +1,11 @@
 /** One story: the picture, the storyboard, and what directs them. */
 
-import { type CSSProperties, useEffect, useRef, useState } from "react";
-import type { Vocabulary } from "../story/server";
+import { type CSSProperties, type DragEvent, useEffect, useRef, useState } from "react";
+import { type Vocabulary, readVocabulary } from "../story/server";
 import { type StoryState, canGoOn, isHalted, isRunning } from "../story/state";
-import { type OpenStory, useStory } from "../story/useStory";
+import { useDraft } from "../story/useDraft";
+import { frameAt, madeShots } from "../story/timeline";
+import { useStory } from "../story/useStory";
 import { useTitle } from "../story/useTitle";
 import { pictureNote } from "../video/screen";
 import { Branches } from "./Branches";
@@ -15,15 +17,17 @@ import { Help } from "./Help";
 import { Memory } from "./Memory";
 import { Notices, Obstacles } from "./Notices";
 import { Picture, sizeOf } from "./Picture";
+import { takeScript } from "./ScriptSwitch";
 import { Storyboard } from "./Storyboard";
 import { StateBadge } from "./StateBadge";
 import { Title } from "./Title";
+import { Transport, turnFullScreen } from "./Transport";
 import { useKeys } from "./useKeys";
 import type { Theme } from "./useTheme";
 
 export function StoryPage({
   story,
-  vocabulary,
+  vocabulary: ofAnyStory,
   theme,
 }: {
   story: string;
@@ -34,10 +38,15 @@ export function StoryPage({
   const field = useRef<HTMLTextAreaElement>(null);
   const open = useStory(story);
   const { state, order, onScreen } = open;
+  const draft = useDraft(story);
+  const vocabulary = useVocabulary(state.setting, ofAnyStory);
   const { title, rename } = useTitle(story, state.link === "open", open.wrong);
   const name = title || state.setting;
   const [width, height] = sizeOf(state);
   const note = pictureNote();
+  const stageBox = useRef<HTMLDivElement>(null);
+  const fps = state.stage?.fps ?? 1;
+  const place = onScreen ? frameAt(madeShots(state.shots), onScreen) : 0;
   useEffect(() => {
     document.title = name ? `${name} · ShotStream` : "ShotStream studio";
     return () => void (document.title = "ShotStream studio");
@@ -51,7 +60,15 @@ export function StoryPage({
     help: () => setHelping(true),
     theme: theme.next,
     follow: open.follow,
-    ...(canStep(open) && { back: () => open.step(-1), on: () => open.step(1) }),
+    ...(onScreen && {
+      play: () => (open.isPlaying ? open.pause() : open.goOn()),
+      back: () => open.step(-1),
+      on: () => open.step(1),
+      rewind: () => open.seek(place - fps),
+      forward: () => open.seek(place + fps),
+      loop: () => open.setMode({ ...open.mode, loops: !open.mode.loops }),
+    }),
+    full: () => turnFullScreen(stageBox.current),
     ...(canGoOn(state) && { hold: () => order({ type: "hold" }) }),
     pin: () => onScreen && order({ type: "pin", shot: onScreen.shot, frame: onScreen.frame }),
     ...(state.canUndo && { undo: () => order({ type: "undo" }) }),
@@ -62,24 +79,34 @@ export function StoryPage({
       stop: () => order({ type: "stop" }),
     }),
   });
+  const drop = {
+    onDragOver: (event: DragEvent) => event.dataTransfer.types.includes("Files") && event.preventDefault(),
+    onDrop: (event: DragEvent) => {
+      const file = event.dataTransfer.files[0];
+      if (!file || event.isDefaultPrevented()) return; // a picture for the memory, which took it
+      event.preventDefault();
+      void takeScript(file, open, draft);
+    },
+  };
   return (
     <>
       <Header theme={theme} onHelp={() => setHelping(true)} title={<Title title={title} onChange={rename} />}>
         <StateBadge open={open} />
       </Header>
       <Obstacles open={open} />
-      <main className="story" style={{ "--ratio": width / height } as CSSProperties}>
-        <h1 className="setting">
-          <span className="unseen">Setting: </span>
-          {state.setting || headingWithout(state)}
-        </h1>
-        <div className="stage">
+      <main className="story" style={{ "--ratio": width / height } as CSSProperties} {...drop}>
+        <div className="stage" ref={stageBox}>
+          <h1 className="setting">
+            <span className="unseen">Setting: </span>
+            {state.setting || headingWithout(state)}
+          </h1>
           <Picture open={open} />
+          <Transport open={open} onFull={() => turnFullScreen(stageBox.current)} />
           <Controls open={open} />
           {note && <p className="dim picture-note">{note}</p>}
         </div>
-        <Composer key={story} open={open} vocabulary={vocabulary} field={field} />
-        <Storyboard open={open} vocabulary={vocabulary} />
+        <Composer key={story} open={open} draft={draft} vocabulary={vocabulary} field={field} />
+        <Storyboard open={open} draft={draft} vocabulary={vocabulary} />
         <aside className="beside" aria-label="Memory, branches and figures">
           <Memory open={open} />
           <Branches open={open} />
@@ -92,11 +119,13 @@ export function StoryPage({
   );
 }
 
-/** Single frames are for looking closely, not while a shot runs before one's eyes. */
-function canStep({ state, onScreen }: OpenStory): boolean {
-  return (
-    onScreen !== undefined && (onScreen.look !== "live" || state.telling === "paused" || !isRunning(state))
-  );
+/** What the model can be told in a story with this setting. */
+function useVocabulary(setting: string, ofAnyStory: Vocabulary): Vocabulary {
+  const [known, setKnown] = useState<Vocabulary>();
+  useEffect(() => {
+    if (setting) readVocabulary(setting).then(setKnown, () => undefined); // without it, that of any story
+  }, [setting]);
+  return known ?? ofAnyStory;
 }
 
 function headingWithout(state: StoryState): string {

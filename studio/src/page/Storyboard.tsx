@@ -2,21 +2,35 @@
 
 import { useEffect, useRef } from "react";
 import type { Vocabulary } from "../story/server";
-import { firstStale } from "../story/state";
+import { type StoryState, firstStale } from "../story/state";
+import { progressOf } from "../story/progress";
+import { plannedOf, waitingShots } from "../story/script";
+import type { Draft } from "../story/useDraft";
 import type { OpenStory } from "../story/useStory";
 import { Card } from "./Card";
 import { Exports } from "./Exports";
 import { Icon } from "./Icon";
+import { PlannedCards } from "./Planned";
 
-export function Storyboard({ open, vocabulary }: { open: OpenStory; vocabulary: Vocabulary }) {
+interface Props {
+  open: OpenStory;
+  vocabulary: Vocabulary;
+  draft: Draft;
+}
+
+export function Storyboard({ open, vocabulary, draft }: Props) {
   const { state, order } = open;
+  const waiting = waitingShots(state.shots);
+  const begun = state.shots.filter((shot) => !waiting.includes(shot));
+  const planned = draft.isScript ? draft.shots : [];
+  const limit = state.stage?.limits.prompt_characters;
   const stale = firstStale(state);
   const staleCount = state.shots.filter((shot) => shot.state === "stale").length;
   const list = useRef<HTMLOListElement>(null);
-  const count = state.shots.length;
+  const count = state.shots.length + planned.length;
   const former = useRef(count);
   useEffect(() => {
-    list.current?.scrollTo({ left: list.current.scrollWidth });
+    if (count > former.current) list.current?.scrollTo({ top: list.current.scrollHeight });
     const tookFocus = count < former.current && document.activeElement === document.body;
     if (tookFocus) list.current?.focus({ preventScroll: true }); // a card that went took it along
     former.current = count;
@@ -34,19 +48,56 @@ export function Storyboard({ open, vocabulary }: { open: OpenStory; vocabulary: 
           </p>
         )}
         <span className="gap" />
-        {count > 0 && <Exports story={open.story} />}
+        {state.shots.length > 0 && <Exports story={open.story} />}
       </div>
+      <ProgressLine state={state} />
       {count === 0 ? (
         <p className="dim">
-          Every shot becomes a card here: play it, take it again, branch off, or change its words.
+          Every shot becomes a card here: play it, take it again, branch off, or change its words. Paste a
+          whole script below, a line or paragraph for each shot, and all its cards are here at once.
         </p>
       ) : (
         <ol className="cards" ref={list} tabIndex={-1}>
-          {state.shots.map((shot) => (
+          {begun.map((shot) => (
             <Card key={shot.number} shot={shot} open={open} known={vocabulary.words} />
           ))}
+          <PlannedCards
+            first={begun.length}
+            shots={waiting.map(plannedOf)}
+            state="queued"
+            known={vocabulary.words}
+            most={limit}
+            onChange={(shots) => order({ type: "replan", from_shot: begun.length, shots })}
+          />
+          <PlannedCards
+            first={state.shots.length}
+            shots={planned.map((prompt) => ({ prompt }))}
+            state="planned"
+            known={vocabulary.words}
+            most={limit}
+            onChange={(shots) => draft.setShots(shots.map(({ prompt }) => prompt))}
+          />
         </ol>
       )}
     </section>
   );
 }
+
+/** How many shots of all are made, and how long the rest takes. */
+function ProgressLine({ state }: { state: StoryState }) {
+  const progress = progressOf(state);
+  if (!progress) return null;
+  const { shot, of, made, secondsLeft } = progress;
+  return (
+    <p className="progress-line dim">
+      <progress value={made} aria-label="All planned shots" />
+      <span>
+        Shot {shot} of {of}
+        {secondsLeft !== undefined && ` · about ${inWords(secondsLeft)} left`}
+      </span>
+    </p>
+  );
+}
+
+const inWords = (seconds: number) =>
+  seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;

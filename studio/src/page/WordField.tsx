@@ -1,6 +1,6 @@
 /** A text field that underlines words the model does not know and offers others. */
 
-import { type KeyboardEvent, type RefObject, useId, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, type RefObject, useId, useRef } from "react";
 import { stretches, suggestions } from "../story/words";
 import { KnownWords } from "./KnownWords";
 
@@ -16,6 +16,10 @@ interface Props {
   most: number;
   placeholder: string;
   field?: RefObject<HTMLTextAreaElement | null>;
+  /** Whether Enter alone begins a line, as Shift and Enter always does. */
+  breaksLines?: boolean;
+  /** What stands beside the label. */
+  beside?: ReactNode;
 }
 
 export function WordField(props: Props) {
@@ -27,14 +31,18 @@ export function WordField(props: Props) {
   const unknown = [...new Set(parts.filter((part) => part.unknown).map((part) => part.text))];
   const pressed = (event: KeyboardEvent) => {
     if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
-    if (event.shiftKey && !event.altKey) return;
+    const isBare = !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (event.shiftKey ? !event.altKey : props.breaksLines && isBare) return;
     event.preventDefault();
     if (event.shiftKey) props.onEnter("shift alt");
     else props.onEnter(event.ctrlKey || event.metaKey ? "control" : "alone");
   };
   return (
     <div className="word-field">
-      <label htmlFor={id}>{props.label}</label>
+      <div className="word-label">
+        <label htmlFor={id}>{props.label}</label>
+        {props.beside}
+      </div>
       <div className="word-box">
         <div className="word-marks" aria-hidden="true">
           {parts.map((part, index) => (part.unknown ? <mark key={index}>{part.text}</mark> : part.text))}{" "}

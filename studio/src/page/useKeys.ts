@@ -7,12 +7,18 @@ export const KEYS = [
   { key: "n", does: "compose", says: "Write the next shot" },
   { key: "c", does: "cut", says: "Cut: end the running shot" },
   { key: "h", does: "hold", says: "Hold: let the shot go on until you cut" },
-  { key: " ", does: "pause", says: "Pause the telling, or go on" },
+  { key: "m", does: "pause", says: "Pause the making, or go on" },
   { key: "s", does: "stop", says: "Stop the shot, and all that waits" },
   { key: "p", does: "pin", says: "Pin: remember the frame on the screen" },
-  { key: "ArrowLeft", does: "back", says: "One frame back, when it stands still" },
+  { key: " ", does: "play", says: "Play, or stand still" },
+  { key: "k", does: "play", says: "The same" },
+  { key: "j", does: "rewind", says: "One second back" },
+  { key: "l", does: "forward", says: "One second on" },
+  { key: "ArrowLeft", does: "back", says: "One frame back" },
   { key: "ArrowRight", does: "on", says: "One frame on" },
-  { key: "l", does: "follow", says: "Back to the live picture" },
+  { key: "o", does: "loop", says: "Again and again" },
+  { key: "f", does: "full", says: "Full screen" },
+  { key: "g", does: "follow", says: "Go to the live picture" },
   { key: "u", does: "undo", says: "Undo" },
   { key: "t", does: "theme", says: "Light or dark" },
   { key: "?", does: "help", says: "This help" },
@@ -36,8 +42,10 @@ export function useKeys(actions: Partial<Record<Does, () => void>>): void {
       const target = event.target as Element;
       if (event.key === "Escape" && target instanceof HTMLTextAreaElement) target.blur();
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.repeat && !event.key.startsWith("Arrow")) return;
-      if (target.closest("input, textarea, select, dialog[open]")) return;
+      if (event.repeat && !/^(Arrow.*|[jl])$/i.test(event.key)) return;
+      if (target.closest("input:not([type=range]), textarea, select, dialog[open]")) return;
+      const moves = /^(Arrow|Home|End|Page)/.test(event.key);
+      if (moves && target.matches("input[type=range]")) return; // they move its thumb
       if (event.key === " " && target.closest("button, a, summary, [role=treeitem]")) return; // it presses that
       const entry = KEYS.find(({ key }) => key.toLowerCase() === event.key.toLowerCase());
       const action = entry && newest.current[entry.does];

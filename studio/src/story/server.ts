@@ -1,6 +1,6 @@
 /** The server's HTTP side. Every address is beside the page, whatever path a proxy gives it. */
 
-import type { Limits, MemoryFrame, ShotCard, State } from "../protocol";
+import type { Limits, MemoryFrame, PlannedShot, ShotCard, State } from "../protocol";
 import type { Position } from "../video/packet";
 
 /** A story in the library. */
@@ -46,6 +46,10 @@ export interface Vocabulary {
   words: string[] | null;
   prompts: string[];
   settings: string[];
+  /** Words for who a story can be about; none where the model reads any word. */
+  names: string[];
+  /** Who the setting is about, such as “the robot”. */
+  hero: string | null;
 }
 
 /** The server wants a token that this browser has not. */
@@ -91,7 +95,8 @@ const posted = (type: string, body: string, method = "POST"): RequestInit => ({
 
 export const readModel = () => ask<Model>("api/model");
 
-export const readVocabulary = () => ask<Vocabulary>("api/vocabulary");
+export const readVocabulary = (setting = "") =>
+  ask<Vocabulary>(`api/vocabulary?setting=${encodeURIComponent(setting)}`);
 
 /** A part of the library, and where the next one is. */
 export interface StoryList {
@@ -124,10 +129,34 @@ export async function beginStory(setting: string): Promise<string> {
   return (await ask<{ story: string }>("api/stories", posted("application/json", body))).story;
 }
 
+const FILE_TYPES: Record<string, string> = {
+  json: "application/json",
+  yaml: "text/yaml",
+  yml: "text/yaml",
+  txt: "text/plain",
+  md: "text/markdown",
+  fountain: "text/x-fountain",
+};
+
+/** Story files and scripts, as an `input` names them. */
+export const STORY_FILES = Object.keys(FILE_TYPES)
+  .map((ending) => `.${ending}`)
+  .join();
+
+async function fileBody(file: File): Promise<RequestInit> {
+  const type = FILE_TYPES[file.name.split(".").at(-1)!.toLowerCase()];
+  if (!type) throw new Error(`“${file.name}” is no story. Take one of ${STORY_FILES.replaceAll(",", ", ")}.`);
+  return posted(type, await file.text());
+}
+
 /** Begins the story that a file tells, and queues its shots; answers with its id. */
 export async function importStory(file: File): Promise<string> {
-  const type = /\.json$/i.test(file.name) ? "application/json" : "text/yaml";
-  return (await ask<{ story: string }>("api/stories/import", posted(type, await file.text()))).story;
+  return (await ask<{ story: string }>("api/stories/import", await fileBody(file))).story;
+}
+
+/** What a story file or script tells. */
+export async function readStoryFile(file: File): Promise<{ setting: string; shots: PlannedShot[] }> {
+  return ask("api/scripts", await fileBody(file));
 }
 
 export const readTitle = async (story: string) =>
@@ -159,9 +188,9 @@ export const cardAddress = (story: string, { number, take, frames }: ShotCard) =
 export const memoryAddress = (story: string, frame: MemoryFrame) =>
   frame.upload ? `api/uploads/${frame.upload}.png` : stillAddress(story, frame);
 
-/** Where a whole take is, as a film. */
-export const clipAddress = (story: string, shot: number, take: number) =>
-  `api/stories/${story}/clips/${shot}/${take}.mp4`;
+/** Where the whole film of these shots is; another address for every other film. */
+export const filmAddress = (story: string, shots: ShotCard[]) =>
+  `api/stories/${story}/film.mp4?of=${shots.map(({ number, take, frames }) => `${number}.${take}.${frames}`).join("-")}`;
 
 /** Where a take is as a film that grows while it is made, from a frame on. */
 export const growingAddress = (story: string, { shot, take, frame }: Position) =>
@@ -172,8 +201,11 @@ export const EXPORTS = [
   ["film.mp4", "The film", "one video, all shots"],
   ["clips.zip", "Clips", "a video for each shot"],
   ["timeline.otio", "Timeline", "for editing programs (OTIO)"],
+  ["timeline.edl", "Edit list", "for editing programs (CMX 3600)"],
+  ["timeline.xml", "Timeline XML", "for Final Cut Pro 7, Premiere, Resolve"],
   ["subtitles.srt", "Subtitles", "the prompts, in time (SRT)"],
   ["story.yaml", "Story file", "to tell it again (YAML)"],
+  ["story.zip", "Story file with pictures", "to tell it again elsewhere"],
   ["story.json", "Everything", "takes and seeds too (JSON)"],
 ] as const;
 

@@ -11,9 +11,11 @@ import type {
   ShotCard,
   Snapshot,
   State,
+  StateChanged,
   Welcome,
 } from "../protocol";
 import type { LinkState } from "./link";
+import { writeScript } from "./script";
 
 /** What the server told about itself and the story when the socket opened. */
 export interface Stage {
@@ -111,7 +113,7 @@ function afterEvent(state: StoryState, event: ServerEvent): StoryState {
     case "refused":
       return refused(state, event);
     case "state":
-      return { ...state, telling: event.state, reason: event.reason ?? undefined };
+      return restated(state, event);
     case "shot":
       return { ...state, shots: withShot(state.shots, event) };
     case "deleted":
@@ -127,6 +129,12 @@ function afterEvent(state: StoryState, event: ServerEvent): StoryState {
     case "error":
       return noted(state, { tone: "wrong", text: event.message });
   }
+}
+
+/** When the last shot is over, nothing waits whose order could be taken back. */
+function restated(state: StoryState, { state: telling, reason }: StateChanged): StoryState {
+  const isOver = telling === "idle" && ["shooting", "holding", "cutting"].includes(state.telling);
+  return { ...state, telling, reason: reason ?? undefined, canUndo: state.canUndo && !isOver };
 }
 
 function refused(state: StoryState, { id, message }: Refused): StoryState {
@@ -163,12 +171,17 @@ function received(state: StoryState, receipt: Receipt, command: Command | undefi
     const text = "The branch is a story of its own now.";
     return noted({ ...state, branches: state.branches + 1 }, { tone: "plain", text, story: receipt.story });
   }
+  if (command?.type === "replan") return noteOf({ ...withoutUndo(state), canUndo: true }, receipt);
   if (command?.type === "delete") {
     const notice = deleted(state, command.shot);
     return noted({ ...state, canUndo: state.canUndo || notice.undo === true }, notice);
   }
   if (command && !UNDO_SURVIVES.has(command.type)) state = withoutUndo(state);
-  const text = [receipt.note, command && whereOf(receipt, command.type)].filter(Boolean).join(" · ");
+  return noteOf(state, receipt, command && whereOf(receipt, command.type));
+}
+
+function noteOf(state: StoryState, { note }: Receipt, where?: string): StoryState {
+  const text = [note, where].filter(Boolean).join(" · ");
   return text ? noted(state, { tone: "plain", text }) : state;
 }
 
@@ -179,10 +192,10 @@ function withoutUndo(state: StoryState): StoryState {
   return { ...state, canUndo: false, notices: state.notices.filter(({ undo }) => !undo) };
 }
 
-/** A made shot can be brought back; one that waited was not made. */
+/** A shot can be brought back, or wait again. */
 function deleted({ telling }: StoryState, shot: number): Omit<Notice, "number"> {
-  const undo = telling === "idle";
-  return { tone: "plain", text: `Shot ${shot + 1} ${undo ? "is deleted" : "no longer waits"}.`, undo };
+  const what = telling === "idle" ? "is deleted" : "no longer waits";
+  return { tone: "plain", text: `Shot ${shot + 1} ${what}.`, undo: true };
 }
 
 const SAID: Partial<Record<Command["type"], string>> = {
@@ -219,6 +232,10 @@ function commandOf(state: StoryState, id: string): Command | undefined {
 }
 
 function promptOf(command: Command | undefined): string | undefined {
+  if (command?.type === "replan") {
+    const written = command.shots.filter(({ seed }) => seed === undefined); // others wait already
+    return writeScript(written.map(({ prompt }) => prompt)) || undefined;
+  }
   return command && "prompt" in command ? (command.prompt ?? undefined) : undefined;
 }
 

@@ -10,10 +10,25 @@ import { type Look, Player } from "../video/player";
 import { Reel, neighbour } from "../video/reel";
 import { screenKind } from "../video/screen";
 import { growingAddress } from "./server";
+import { endsShot, endsStory, frameAt, madeShots, positionAt } from "./timeline";
 
 /** What is on the screen. */
 export interface OnScreen extends Position {
   look: Look;
+}
+
+/** A film of these shots that stands for the picture. */
+export interface Film {
+  shots: ShotCard[];
+  at: Position;
+  plays: boolean;
+  /** Another number for every wish to see another place. */
+  opened: number;
+}
+
+export interface Mode {
+  alone: boolean;
+  loops: boolean;
 }
 
 interface Told {
@@ -31,27 +46,35 @@ const POSITION_EVERY_MS = 200;
 export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
   const [element, setElement] = useState<HTMLCanvasElement | HTMLVideoElement | null>(null);
   const [onScreen, setOnScreen] = useState<OnScreen>();
-  /** A shot whose frames are not here is played as a film from the server, over the picture. */
-  const [clip, setClip] = useState<ShotCard>();
+  /** Frames that are not here are played as a film from the server, over the picture. */
+  const [film, setFilm] = useState<Film>();
+  /** What is played: the whole story, or one shot alone; once, or again and again. */
+  const [mode, setMode] = useState<Mode>({ alone: false, loops: false });
   /** A frame that stands over the picture until the next one is shown. */
   const [end, setEnd] = useState<Position>();
   const reel = useRef(new Reel());
   const player = useRef<Player>(null);
   const early = useRef<Packet[]>([]);
   const now = useRef<OnScreen>(undefined);
-  const clipVideo = useRef<HTMLVideoElement>(null);
+  const filmVideo = useRef<HTMLVideoElement>(null);
+  const modeNow = useRef(mode);
+  modeNow.current = mode;
+  /** Told of every frame that becomes visible, after it was said. */
+  const ended = useRef<(position: Position, look: Look) => void>(undefined);
 
   const shown = useMemo(() => {
     let toldAt = -Infinity;
     let told: OnScreen | undefined;
     return (position: Position, look: Look) => {
       now.current = { ...position, look };
-      const isNews = told?.shot !== position.shot || told.take !== position.take || told.look !== look;
+      const isOther = told?.shot !== position.shot || told.take !== position.take || told.look !== look;
+      const isNews = isOther || endsShot(shots.current, position);
       if (!isNews && look !== "still" && performance.now() - toldAt < POSITION_EVERY_MS) return;
       toldAt = performance.now();
       setOnScreen((told = now.current));
+      ended.current?.(position, look);
     };
-  }, []);
+  }, [shots]);
 
   useEffect(() => {
     if (!element || !fps) return;
@@ -81,11 +104,13 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     (bytes: ArrayBuffer) => {
       const came = readPacket(bytes);
       if (!screenKind() || !reel.current.add(came)) return;
+      const isElsewhere = now.current && now.current.look !== "live";
+      if (isElsewhere) playhead(positionOf(came)); // what is made goes on while something else is watched
       if (!player.current) return void early.current.push(came);
       player.current.hurries = anyLive(shots.current);
       player.current.push(came);
     },
-    [shots],
+    [shots, playhead],
   );
 
   /** Shows where the story ends by now, or nothing if nothing of it is left; what was to come is dropped. */
@@ -94,13 +119,13 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     player.current?.empty();
     if (reel.current.newest) playhead(positionOf(reel.current.newest)); // the server does not wait for it
     now.current = newest && { ...endOf(newest), look: "live" };
-    setClip(undefined);
+    setFilm(undefined);
     setEnd(now.current);
     setOnScreen(now.current);
   }, [shots, playhead]);
 
   const follow = useCallback(() => {
-    setClip(undefined);
+    setFilm(undefined);
     const newest = shots.current.findLast((shot) => shot.frames > 0);
     if (newest?.state === "live" || now.current?.look === "live") return player.current?.follow();
     const packets = newest ? reel.current.upTo(endOf(newest)) : [];
@@ -108,66 +133,123 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     player.current?.replay(packets); // its last chunk, and stays there
   }, [shots, showEnd]);
 
+  /** Shows frames that are not here, from one on or it alone. */
+  const openFilm = useCallback(
+    (at: Position, plays: boolean) => {
+      const made = madeShots(shots.current);
+      player.current?.stand();
+      setFilm((open) => ({ shots: made, at, plays, opened: (open?.opened ?? 0) + 1 }));
+    },
+    [shots],
+  );
+
   const playFrom = useCallback(
     (number: number, frame = 0) => {
       element?.scrollIntoView({ block: "nearest" });
-      const made = shots.current.filter((shot) => shot.number >= number && shot.frames > 0);
+      const made = madeShots(shots.current).filter((shot) => shot.number >= number);
       const [first] = made;
       if (!first) return follow();
-      if (!made.every((shot) => shot.state === "live" || reel.current.holds(shot))) {
-        player.current?.stand();
-        return setClip(first);
-      }
+      const at = { shot: first.number, take: first.take, frame: first.number === number ? frame : 0 };
+      if (!made.every((shot) => shot.state === "live" || reel.current.holds(shot))) return openFilm(at, true);
       const packets = reel.current.from(made);
-      const from = reel.current.upTo({ shot: number, take: first.take, frame })[0];
-      setClip(undefined);
+      const from = reel.current.upTo(at)[0];
+      setFilm(undefined);
       player.current?.replay(from ? packets.slice(packets.indexOf(from)) : packets);
     },
-    [shots, follow, element],
+    [shots, follow, openFilm, element],
   );
 
-  /** Goes on from the frame on which the picture stands. */
-  const goOn = useCallback(() => {
-    if (clipVideo.current) return void clipVideo.current.play();
-    if (now.current) playFrom(now.current.shot, now.current.frame);
-  }, [playFrom]);
-
-  /** One frame on or back, and the picture stands. */
-  const step = useCallback(
-    (by: 1 | -1) => {
-      if (clipVideo.current && fps) return stepFilm(clipVideo.current, by / fps);
-      const next = now.current && neighbour(shots.current, now.current, by);
-      const packets = next ? reel.current.upTo(next) : [];
-      if (packets.length > 0) player.current?.stand(packets);
+  /** Stands still on a frame. */
+  const standOn = useCallback(
+    (at: Position) => {
+      const packets = reel.current.upTo(at);
+      if (packets.length === 0) return openFilm(at, false);
+      setFilm(undefined);
+      player.current?.stand(packets);
     },
-    [shots, fps],
+    [openFilm],
   );
 
-  const clipEnded = useCallback(() => clip && playFrom(clip.number + 1), [clip, playFrom]);
+  /** Whether frames follow one another on the screen, or will as soon as they are made. */
+  const isPlaying =
+    onScreen !== undefined &&
+    onScreen.look !== "still" &&
+    !(endsStory(madeShots(shots.current), onScreen) && !isMaking(shots.current));
+
+  const pause = useCallback(() => now.current && standOn(now.current), [standOn]);
+
+  /** Goes on from the frame on which the picture stands; from the beginning where it stands at the end. */
+  const goOn = useCallback(() => {
+    const made = madeShots(shots.current);
+    const at = now.current;
+    if (!at || !made[0]) return;
+    const isOver = modeNow.current.alone ? endsShot(made, at) : endsStory(made, at);
+    if (!isOver) return playFrom(at.shot, at.frame);
+    playFrom(modeNow.current.alone ? at.shot : made[0].number);
+  }, [shots, playFrom]);
+
+  /** Shows another place of the story; it goes on playing if it did. */
+  const seek = useCallback(
+    (place: number) => {
+      const to = positionAt(madeShots(shots.current), place);
+      if (!to) return;
+      if (isPlaying) playFrom(to.shot, to.frame);
+      else standOn(to);
+    },
+    [shots, isPlaying, playFrom, standOn],
+  );
+
+  /** So many frames on or back, and the picture stands. */
+  const step = useCallback(
+    (by: number) => {
+      const made = madeShots(shots.current);
+      const to = now.current && positionAt(made, frameAt(made, now.current) + by);
+      if (to) standOn(to);
+    },
+    [shots, standOn],
+  );
+
+  ended.current = (position, look) => {
+    const made = madeShots(shots.current);
+    if (look === "still" || !endsShot(made, position)) return;
+    const { alone, loops } = modeNow.current;
+    if (alone) return loops ? playFrom(position.shot) : standOn(position);
+    if (loops && endsStory(made, position) && !isMaking(shots.current)) playFrom(made[0]!.number);
+  };
+
+  /** After the last frame of the film: what was made since, if it is here. */
+  const filmEnded = useCallback(() => {
+    const next = now.current && neighbour(shots.current, now.current, 1);
+    if (next && reel.current.upTo(next).length > 0) playFrom(next.shot, next.frame);
+    else if (isMaking(shots.current)) follow();
+  }, [shots, playFrom, follow]);
+
   const lastChunk = useCallback(() => reel.current.lastWholeChunk(shots.current), [shots]);
   return {
     setElement,
     onScreen,
     end,
-    clip,
-    clipVideo,
-    clipEnded,
+    film,
+    filmVideo,
+    filmEnded,
+    mode,
+    setMode,
+    isPlaying,
     shown,
     packet,
     lastChunk,
     playFrom,
+    pause,
     goOn,
+    seek,
     follow,
     showEnd,
     step,
   };
 }
 
+const isMaking = (shots: ShotCard[]) => shots.some(({ state }) => state === "live" || state === "queued");
+
 const anyLive = (shots: ShotCard[]) => shots.some(({ state }) => state === "live");
 
 const endOf = ({ number, take, frames }: ShotCard): Position => ({ shot: number, take, frame: frames - 1 });
-
-function stepFilm(video: HTMLVideoElement, seconds: number): void {
-  video.pause();
-  video.currentTime = Math.max(0, video.currentTime + seconds);
-}

@@ -27,6 +27,17 @@ export function suggestions(word: string, known: ReadonlySet<string>, most = 3):
     .map(({ candidate }) => candidate);
 }
 
+/** Which of these prompts, counted from 0, name nobody whom the model knows; none where it reads any word. */
+export function nameless(prompts: string[], names: readonly string[]): number[] {
+  if (names.length === 0) return [];
+  const named = (prompt: string) =>
+    prompt
+      .toLowerCase()
+      .split(/[^a-z]+/)
+      .some((word) => names.includes(word));
+  return prompts.flatMap((prompt, place) => (named(prompt) ? [] : [place]));
+}
+
 /** The text with a word in the place of what is selected, set off by spaces, and where the caret is then. */
 export function withWord(text: string, word: string, from: number, to: number) {
   const [before, after] = [text.slice(0, from), text.slice(to)];

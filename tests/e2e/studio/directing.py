@@ -73,3 +73,21 @@ def difference(one: list[int], other: list[int]) -> float:
 
 def memory_pins(page: Page) -> Locator:
     return page.locator(".remembered[data-source=pin]")
+
+
+SCRIPT = "\n\n".join((*SHOTS, "Wide shot of the cat sitting down.", "Close up of the cat sleeping."))
+"""Five shots, a paragraph each."""
+
+
+def planned(page: Page) -> Locator:
+    """The cards of shots that are written and not ordered yet."""
+    return page.locator(".card[data-state=planned] article")
+
+
+def scrub(page: Page) -> Locator:
+    """The bar under the picture; its value is the frame on the screen, counted from the story's beginning."""
+    return page.get_by_role("slider", name="Place in the story")
+
+
+def on_screen(page: Page) -> int:
+    return int(scrub(page).input_value())

@@ -57,7 +57,7 @@ def test_a_running_shot_is_cut_redirected_held_and_paused(page) -> None:
     wait_for(page, 1, "live")
     shoot(page, "The cat jumps up and down.", keys="Control+Enter")
     expect(card(page, 1)).to_contain_text("then: The cat jumps up and down.")
-    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Pause", exact=True).click()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("button", name="Cut", exact=True).click()

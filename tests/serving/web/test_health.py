@@ -60,6 +60,9 @@ def test_what_it_can_be_told(client: httpx.Client) -> None:
     known = client.get("/api/vocabulary").raise_for_status().json()
     assert "fox" in known["words"]
     assert known["prompts"]
+    assert "fox" in known["names"]
+    assert known["hero"] is None
+    assert client.get("/api/vocabulary?setting=A red fox").json()["hero"] == "the fox"
 
 
 def test_figures(server: Server, client: httpx.Client) -> None:

@@ -149,6 +149,29 @@ def test_takes_of_a_story_file_are_obeyed_and_notes_handed_back(client: httpx.Cl
     assert [card["take"] for card in cards] == [3, 0]
 
 
+SCREENPLAY = "Title: The fox\n\nEXT. SNOW - DAY\n\nThe fox runs.\n\nFOX\nHello.\n\nThe fox sleeps.\n"
+
+
+def test_a_script_begins_a_story_or_is_read_alone(client: httpx.Client) -> None:
+    fountain = {"content": SCREENPLAY, "headers": {"content-type": "text/x-fountain; charset=utf-8"}}
+    read = client.post("/api/scripts", **fountain).raise_for_status().json()
+    assert [read["title"], read["setting"]] == ["The fox", "Snow, day."]
+    assert [shot["prompt"] for shot in read["shots"]] == ["The fox runs.", "The fox sleeps."]
+    story = client.post("/api/stories/import", **fountain).raise_for_status().json()["story"]
+    begun = client.get(f"/api/stories/{story}").json()
+    assert (begun["title"], begun["snapshot"]["setting"]) == ("The fox", "Snow, day.")
+    assert [card["prompt"] for card in begun["snapshot"]["shots"]] == ["The fox runs.", "The fox sleeps."]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"# Only a title", "no shot"), (b"caf\xe9", "0xe9 is not UTF-8"), (b"", "no shot")],
+)
+def test_a_script_that_cannot_be_read_is_refused_in_words(client: httpx.Client, content, said: str) -> None:
+    answer = client.post("/api/scripts", content=content, headers={"content-type": "text/markdown"})
+    assert (answer.status_code, said in answer.json()["detail"]) == (422, True)
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "said"),
     [

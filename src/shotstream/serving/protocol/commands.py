@@ -69,7 +69,7 @@ class Directive(Message):
     """Chosen by the browser. The same id again is answered by the same receipt and does nothing."""
 
 
-class _Length(Directive):
+class _Length(Message):
     seconds: Seconds | None = None
     """Rounded up to whole chunks."""
     chunks: Chunks | None = None
@@ -82,16 +82,31 @@ class _Length(Directive):
         return self
 
 
-class Shoot(_Length):
+class PlannedShot(_Length):
+    """A shot that is still to be made."""
+
+    prompt: Prompt
+    seed: Seed | None = None
+
+
+class Shoot(Directive, PlannedShot):
     """Begin the next shot; a running one ends: a cut."""
 
     type: Literal["shoot"] = "shoot"
-    prompt: Prompt
-    seed: Seed | None = None
     take: Count | None = None
     """Number of its take, as a story file names it; the next one that the shot has not if None."""
     after: bool = False
     """Wait until all that runs and waits has ended, instead of cutting."""
+
+
+class Replan(Directive):
+    """Let these new shots wait instead of all others; the first begins at once if no shot runs."""
+
+    type: Literal["replan"] = "replan"
+    from_shot: Count
+    """The number that the first of them gets; if another shot has begun in the meantime, it is refused."""
+    shots: Annotated[list[PlannedShot], Field(max_length=1000)]
+    """In order; none takes away all that wait."""
 
 
 class Cut(Directive):
@@ -119,7 +134,7 @@ class Hold(Directive):
     type: Literal["hold"] = "hold"
 
 
-class Extend(_Length):
+class Extend(Directive, _Length):
     """Make the shot longer, also after its end; a held shot gets an end again."""
 
     type: Literal["extend"] = "extend"
@@ -203,7 +218,7 @@ class Delete(Directive):
 
 
 class Undo(Directive):
-    """Bring back what was deleted last."""
+    """Bring back what was deleted last; while a shot runs, take back the last change of what waits."""
 
     type: Literal["undo"] = "undo"
 
@@ -221,8 +236,8 @@ class Resume(Directive):
 
 
 Command = Annotated[
-    Shoot | Cut | Redirect | Hold | Extend | Retake | Choose | Branch | Pin | Unpin | Reference | Edit
-    | Reshoot | Delete | Undo | Pause | Resume | Stop,
+    Shoot | Replan | Cut | Redirect | Hold | Extend | Retake | Choose | Branch | Pin | Unpin | Reference
+    | Edit | Reshoot | Delete | Undo | Pause | Resume | Stop,
     Field(discriminator="type"),
 ]  # fmt: skip
 """What is answered by a receipt or a refusal."""

@@ -29,6 +29,7 @@ _ALWAYS = ("choose", "branch", "pin", "unpin", "reference", "edit", "pause", "re
 TRANSITIONS: dict[str, dict[State, State]] = {
     "shoot": {IDLE: SHOOTING, SHOOTING: CUTTING, HOLDING: CUTTING, CUTTING: CUTTING},
     "shoot after": {IDLE: SHOOTING, SHOOTING: SHOOTING, HOLDING: HOLDING, CUTTING: CUTTING},
+    "replan": {IDLE: SHOOTING, SHOOTING: SHOOTING, HOLDING: HOLDING, CUTTING: CUTTING},
     "retake": {IDLE: SHOOTING, SHOOTING: CUTTING, HOLDING: CUTTING, CUTTING: CUTTING},
     "reshoot": {IDLE: SHOOTING, SHOOTING: CUTTING, HOLDING: CUTTING, CUTTING: CUTTING},
     "cut": {SHOOTING: IDLE, HOLDING: IDLE, CUTTING: IDLE},
@@ -39,6 +40,7 @@ TRANSITIONS: dict[str, dict[State, State]] = {
     "delete": {IDLE: IDLE},
     "delete waiting": {SHOOTING: SHOOTING, HOLDING: HOLDING, CUTTING: CUTTING},
     "undo": {IDLE: IDLE},
+    "undo plan": {SHOOTING: SHOOTING, HOLDING: HOLDING, CUTTING: CUTTING},
     **{command: {state: state for state in (IDLE, SHOOTING, HOLDING, CUTTING)} for command in _ALWAYS},
     "chunk made": {SHOOTING: SHOOTING, HOLDING: HOLDING, CUTTING: SHOOTING},
     "shot ended": {SHOOTING: IDLE, HOLDING: IDLE, CUTTING: IDLE},

@@ -5,9 +5,8 @@ It depends on no clock, viewer or limit, so the same commands and chunks give th
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -27,6 +26,7 @@ from shotstream.serving.protocol.commands import (
     Pin,
     Redirect,
     Reference,
+    Replan,
     Reshoot,
     Resume,
     Retake,
@@ -38,9 +38,11 @@ from shotstream.serving.protocol.commands import (
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State, StateMachine
 from shotstream.serving.storage.stored import StoredChunk
+from shotstream.serving.story.prompt_warnings import prompt_warnings
+from shotstream.serving.story.waiting import WaitingQueue, planned_shots
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
-from shotstream.streaming.session import PromptWarning, StorySession
+from shotstream.streaming.session import StorySession
 from shotstream.streaming.take import SessionSnapshot, TakeRecord
 
 FindPicture = Callable[[str], np.ndarray]
@@ -102,8 +104,7 @@ class Director:
         """Texts that their shots are not told yet."""
         self.stale: set[int] = set()
         """Shots that were made before an edit of themselves, or before an earlier one became another."""
-        self.waiting: list[Shoot | Retake] = []
-        """New shots, and stale ones to be taken anew, that wait for their turn."""
+        self.waiting = WaitingQueue()
         self.uploads: dict[tuple[int, int], str] = {}
         """References by their numbers: which picture each one is."""
         self.find_take: FindTake = _no_take
@@ -147,7 +148,7 @@ class Director:
         event = self._event(command)
         if not self.machine.allows(event):
             raise Refusal("not_now", f"{command.type} is not possible now: {self._situation()}")
-        with _prompt_warnings() as told:
+        with prompt_warnings() as told:
             try:
                 effect = getattr(self, f"_{command.type}")(command)
             except Refusal:
@@ -159,6 +160,8 @@ class Director:
             self._begin_next()
         if command.type not in _UNDO_SURVIVES:
             self._deleted.clear()
+            if not isinstance(command, Replan):
+                self.waiting.forget_former()
         return replace(effect, note="; ".join(str(warning.message) for warning in told) or None)
 
     def _event(self, command: Command) -> str:
@@ -167,6 +170,8 @@ class Director:
             return "shoot after"
         if isinstance(command, Delete) and self._waiting_shot(command.shot):
             return "delete waiting"
+        if isinstance(command, Undo) and self.machine.running:
+            return "undo plan"
         return command.type
 
     def _situation(self) -> str:
@@ -183,10 +188,22 @@ class Director:
             return CommandResult((shot, self.take_number(command, shot), 0))
         return self._begin(command)
 
+    def _replan(self, command: Replan) -> CommandResult:
+        if command.from_shot != self.begun_shots:
+            sentence = f"what waits begins with shot {self.begun_shots + 1} by now; plan it again"
+            raise Refusal("not_now", sentence)
+        shots = planned_shots(command)
+        for number, shot in enumerate(shots, self.begun_shots):
+            self.session.check_shot(shot.prompt, shot.seconds, shot.chunks, shot=number)
+        if not shots and not self.machine.running:
+            raise Refusal("invalid", "there is no shot to begin; plan one at least")
+        self.waiting.replace(shots)
+        return CommandResult() if self.machine.running else self._begin(self.waiting.pop())
+
     def _retake(self, command: Retake) -> CommandResult:
         self._check_shot(command.shot)
         effect = self._begin(command)
-        self.waiting = [waiting for waiting in self.waiting if not _takes_anew(waiting, command.shot)]
+        self.waiting.drop_retakes(command.shot)
         return effect
 
     def _choose(self, command: Choose) -> CommandResult:
@@ -200,7 +217,7 @@ class Director:
             raise Refusal("not_found", f"shot {shot + 1} has no take {command.take + 1}; it has {known}")
         self._check_kept(shot)
         self.session.choose(self._takes[shot][command.take], self.find_take(shot, command.take))
-        self.waiting = [waiting for waiting in self.waiting if not _takes_anew(waiting, shot)]
+        self.waiting.drop_retakes(shot)
         if live:
             self.live = None
         self._renew(shot)
@@ -214,7 +231,7 @@ class Director:
         self._check_kept(shots[0])
         first, *others = [Retake(id=command.id, shot=shot) for shot in shots]
         effect = self._begin(first)
-        self.waiting = [*others, *(waiting for waiting in self.waiting if isinstance(waiting, Shoot))]
+        self.waiting.put_first(others)
         return effect
 
     def _cut(self, command: Cut) -> CommandResult:
@@ -299,6 +316,9 @@ class Director:
         return CommandResult()
 
     def _undo(self, command: Undo) -> CommandResult:
+        if self.machine.running:
+            self.waiting.undo()
+            return CommandResult()
         if not self._deleted:
             raise Refusal(
                 "not_now", "there is nothing to bring back: no shot was deleted since the story last changed"
@@ -391,8 +411,8 @@ class Director:
     def _begin_next(self) -> None:
         """Begin what has waited longest, if anything waits."""
         while self.waiting and not self.machine.running:
-            with suppress(ValueError), _prompt_warnings():  # a stale shot may be too far back by now
-                self._begin(self.waiting.pop(0))
+            with suppress(ValueError), prompt_warnings():  # a stale shot may be too far back by now
+                self._begin(self.waiting.pop())
                 self.machine.fire("next shot")
 
     def _begin(self, command: Shoot | Retake) -> CommandResult:
@@ -435,11 +455,15 @@ class Director:
     # ---- where ----
 
     @property
+    def begun_shots(self) -> int:
+        """How many shots the story has, without those that wait."""
+        running = self.live.record.shot + 1 if self.live and self.machine.running else 0
+        return max(running, len(self.session.script))
+
+    @property
     def planned_shots(self) -> int:
         """How many shots the story will have, with those that wait."""
-        running = self.live.record.shot + 1 if self.live and self.machine.running else 0
-        begun = max(running, len(self.session.script))
-        return begun + sum(isinstance(waiting, Shoot) for waiting in self.waiting)
+        return self.begun_shots + len(self.waiting.new_shots)
 
     def next_take(self, shot: int) -> int:
         """Number of the next take of a shot, after a deletion too: no two share a number."""
@@ -451,8 +475,7 @@ class Director:
 
     def _waiting_shot(self, shot: int) -> Shoot | None:
         """The new shot that waits to get this number."""
-        waiting = [command for command in self.waiting if isinstance(command, Shoot)]
-        place = shot - (self.planned_shots - len(waiting))
+        waiting, place = self.waiting.new_shots, shot - self.begun_shots
         return waiting[place] if 0 <= place < len(waiting) else None
 
     def _running(self) -> LiveShot:
@@ -483,16 +506,3 @@ class Director:
 
 def _no_take(shot: int, take: int) -> Callable[[int], np.ndarray]:
     raise Refusal("not_found", f"take {take + 1} of shot {shot + 1} is not kept")
-
-
-def _takes_anew(command: Shoot | Retake, shot: int) -> bool:
-    return isinstance(command, Retake) and command.shot == shot
-
-
-@contextmanager
-def _prompt_warnings() -> Iterator[list[warnings.WarningMessage]]:
-    """Collect what the session says of prompts; no log shall have it. Only the engine's thread does this."""
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", PromptWarning)
-        yield told

@@ -20,6 +20,7 @@ from shotstream.serving.protocol.commands import (
     FramePlace,
     Hold,
     Playhead,
+    Replan,
     Reshoot,
     Retake,
     Shoot,
@@ -52,6 +53,7 @@ from shotstream.serving.story import storyboard
 from shotstream.serving.story.director import CommandResult, Director
 from shotstream.serving.story.playback import PendingCommand, PlaybackTracker
 from shotstream.serving.story.replay import OpenSession, replay
+from shotstream.serving.story.waiting import planned_shots
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
 
@@ -96,7 +98,7 @@ Adopt = Callable[[str, Director], None]
 FIGURES_EVERY_SECONDS = 0.5
 AWAY_SECONDS = 5.0
 """Who has shown nothing and said nothing for so long is not waited for, where the shot has an end."""
-_OPENS_A_SHOT = ("shoot", "retake", "reshoot")
+_OPENS_A_SHOT = ("shoot", "replan", "retake", "reshoot")
 
 
 @dataclass(frozen=True)
@@ -393,7 +395,7 @@ class LiveStory:
     ) -> None:
         if effect.branch and receipt.story:
             self._adopt(receipt.story, effect.branch)
-        waits = isinstance(command, Shoot) and command in self.director.waiting
+        waits = effect.frame is None or (isinstance(command, Shoot) and command in self.director.waiting)
         if effect.frame and not waits and not self.director.machine.paused:
             self._playback.expect(PendingCommand(command.id, effect.frame, since_seconds))
         if (command.type in _OPENS_A_SHOT and not waits) or command.type == "resume":
@@ -404,16 +406,28 @@ class LiveStory:
     def _check_limits(self, command: Command) -> None:
         """Refuse what is too much; a story that is told again is not asked."""
         most, director = self.limits, self.director
-        prompt = getattr(command, "prompt", None)
+        if self._quotas and isinstance(command, Branch):
+            self._quotas.check_branch(self.story)
+        if self._quotas and isinstance(command, Shoot | Replan | Retake | Reshoot | Extend | Hold):
+            self._quotas.check_disk()
+        if isinstance(command, Replan):
+            shots = director.begun_shots + len(command.shots)
+            if shots > most.shots:
+                sentence = f"the story would have {shots} shots; {most.shots} are the most there can be"
+                raise Refusal("limit", sentence)
+            for shot in planned_shots(command):
+                self._check_shot(shot)
+            return
+        if isinstance(command, Shoot) and director.planned_shots >= most.shots:
+            raise Refusal("limit", f"the story has {most.shots} shots, the most there can be; begin another")
+        self._check_shot(command)
+
+    def _check_shot(self, command: Command) -> None:
+        """Refuse a prompt that is too long, and a shot that would be."""
+        most, prompt = self.limits, getattr(command, "prompt", None)
         if prompt and len(prompt) > most.prompt_characters:
             sentence = f"the prompt has {len(prompt)} characters; at most {most.prompt_characters} are taken"
             raise Refusal("too_long", sentence)
-        if isinstance(command, Shoot) and director.planned_shots >= most.shots:
-            raise Refusal("limit", f"the story has {most.shots} shots, the most there can be; begin another")
-        if self._quotas and isinstance(command, Branch):
-            self._quotas.check_branch(self.story)
-        if self._quotas and isinstance(command, Shoot | Retake | Reshoot | Extend | Hold):
-            self._quotas.check_disk()
         if self._chunks_asked_for(command) > self._most_chunks:
             raise Refusal("limit", f"a shot lasts {most.shot_seconds:g} seconds at most; cut to the next")
 

@@ -58,8 +58,8 @@ def _cards(story: Director) -> list[ShotCard]:
     if live and live.record.shot == len(records) and story.machine.running:
         records.append(live.record)
     cards = [_card(story, record) for record in records]
-    waiting = [command for command in story.waiting if isinstance(command, Shoot)]
-    return cards + [_waiting_card(story, len(cards) + place, shot) for place, shot in enumerate(waiting)]
+    waiting = enumerate(story.waiting.new_shots, len(cards))
+    return cards + [_waiting_card(story, number, shot) for number, shot in waiting]
 
 
 def _card(story: Director, record: TakeRecord) -> ShotCard:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shotstream.serving.protocol.commands import Message, Seed, StoryId
+from shotstream.serving.protocol.commands import Message, PlannedShot, Seed, StoryId
 from shotstream.serving.protocol.events import (
     FramePlace,
     Limits,
@@ -49,6 +49,14 @@ class Began(Message):
     """What of its story file may be meant otherwise than it was read, in sentences."""
 
 
+class ScriptRead(Message):
+    """What a story file or script tells."""
+
+    title: str
+    setting: str
+    shots: list[PlannedShot]
+
+
 class Uploaded(Message):
     """A picture was taken in."""
 
@@ -81,8 +89,12 @@ class Vocabulary(Message):
     words: list[str] | None
     """Every word that it knows; null if it can read any."""
     prompts: list[str]
-    """Phrases worth trying."""
+    """Phrases worth trying; whole prompts about the hero, if the setting names one."""
     settings: list[str]
+    names: list[str]
+    """Words for who a story can be about; none where the model reads any word."""
+    hero: str | None
+    """Who the setting is about, such as "the robot"; a prompt that names nobody may show somebody else."""
 
 
 class Still(FramePlace):

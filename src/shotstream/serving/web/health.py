@@ -50,9 +50,14 @@ async def model(studio: TheStudio) -> ModelFacts:
 
 
 @router.get("/api/vocabulary")
-async def vocabulary(studio: TheStudio) -> Vocabulary:
-    """What the model can be told."""
-    words, (prompts, settings) = studio.model.words, studio.model.examples
+async def vocabulary(studio: TheStudio, setting: str = "") -> Vocabulary:
+    """What the model can be told, and of a story with this setting."""
+    model = studio.model
+    prompts, settings = model.examples(setting)
     return Vocabulary(
-        words=None if words is None else list(words), prompts=list(prompts), settings=list(settings)
+        words=None if model.words is None else list(model.words),
+        prompts=list(prompts),
+        settings=list(settings),
+        names=list(model.names),
+        hero=model.hero(setting),
     )

@@ -12,8 +12,9 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse, Response
 from pydantic import ValidationError
 
+from shotstream.media.scripts import read_script
 from shotstream.serving.delivery.viewers import Viewer
-from shotstream.serving.protocol.commands import Playhead, Shoot, Stop
+from shotstream.serving.protocol.commands import PlannedShot, Playhead, Shoot, Stop
 from shotstream.serving.protocol.events import Refused
 from shotstream.serving.protocol.messages import VideoHeader
 from shotstream.serving.protocol.refusal import Refusal
@@ -21,9 +22,9 @@ from shotstream.serving.protocol.states import State
 from shotstream.serving.storage.stored import MadeWith
 from shotstream.serving.studio import Studio
 from shotstream.serving.web.answers import PROBLEMS, TheStudio, gives, read_body
-from shotstream.serving.web.bodies import Began
+from shotstream.serving.web.bodies import Began, ScriptRead
 from shotstream.serving.web.exports import send_film
-from shotstream.story import Shot, Story, StoryError
+from shotstream.story import MOST_TITLE_CHARACTERS, Shot, Story, StoryError
 
 MOST_FILE_BYTES = 2**20
 _LOOK_AGAIN_SECONDS = 1.0
@@ -32,13 +33,19 @@ _READING = Lock()
 
 router = APIRouter(prefix="/api", tags=["stories"], responses=PROBLEMS)
 
+_SCRIPTS = {"plain": "txt", "markdown": "md", "x-fountain": "fountain"}
+"""Subtype of ``text/`` -> kind of script."""
+
 FILE_BODY = {
     "requestBody": {
         "required": True,
-        "description": "A story file, as `shotstream generate` reads it.",
+        "description": "A story file (YAML, JSON), or a script: text, Markdown, Fountain.",
         "content": {
-            "text/yaml": {"schema": {"type": "string", "maxLength": MOST_FILE_BYTES}},
             "application/json": {"schema": {"type": "object"}},
+            **{
+                f"text/{kind}": {"schema": {"type": "string", "maxLength": MOST_FILE_BYTES}}
+                for kind in ("yaml", *_SCRIPTS)
+            },
         },
     }
 }
@@ -47,8 +54,10 @@ FILE_BODY = {
 async def _story_file(studio: TheStudio, request: Request) -> tuple[Story, list[str]]:
     """Read the body as a story file."""
     data = await read_body(request, MOST_FILE_BYTES)
-    kind = "json" if "json" in request.headers.get("content-type", "") else "yaml"
-    return await studio.aside(_read, data, f"story.{kind}")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if script := _SCRIPTS.get(kind.removeprefix("text/")):
+        return await studio.aside(_read_script, data, script)
+    return await studio.aside(_read, data, f"story.{'json' if 'json' in kind else 'yaml'}")
 
 
 StoryFile = Annotated[tuple[Story, list[str]], Depends(_story_file)]
@@ -60,6 +69,20 @@ async def import_story(studio: TheStudio, file: StoryFile) -> Began:
     """Begin a story from a story file, all its shots queued."""
     script, notes = file
     return Began(story=await _begin(studio, script), notes=notes)
+
+
+@router.post("/scripts", openapi_extra=FILE_BODY)
+async def read_a_script(file: StoryFile) -> ScriptRead:
+    """Read a story file or script, and tell nothing."""
+    script, _ = file
+    try:
+        shots = [
+            PlannedShot(prompt=shot.prompt, seconds=shot.seconds, chunks=shot.chunks, seed=shot.seed)
+            for shot in script.shots
+        ]
+    except ValidationError as error:
+        raise _untold(error) from error
+    return ScriptRead(title=script.title or "", setting=script.setting, shots=shots)
 
 
 @router.post("/films", openapi_extra=FILE_BODY, response_class=Response, responses=gives("video/mp4"))
@@ -89,7 +112,7 @@ async def _begin(studio: Studio, script: Story) -> str:
     try:
         shots = [_command(number, shot) for number, shot in enumerate(script.shots)]
     except ValidationError as error:
-        raise HTTPException(422, f"a shot cannot be told here: {error.errors()[0]['msg']}") from error
+        raise _untold(error) from error
     story = await studio.begin(script.setting, script.seed, script.title or "")
     for shot in shots:
         answer = await studio.direct(story, shot)
@@ -123,6 +146,10 @@ def _not_told_here(script: Story, model: MadeWith) -> str | None:
         if found := next((name for name in names if getattr(shot, name)), None):
             return f"shot {number} has {found}, which the studio takes while a shot is director only"
     return "the story has outtakes, which the studio cannot make" if script.outtakes else None
+
+
+def _untold(error: ValidationError) -> HTTPException:
+    return HTTPException(422, f"a shot cannot be told here: {error.errors()[0]['msg']}")
 
 
 def _told(studio: Studio, story: str) -> bool:
@@ -165,3 +192,22 @@ def _read(data: bytes, name: str) -> tuple[Story, list[str]]:
             f"{name}: a studio has the same LoRAs in all shots; remove 'lora', or use shotstream generate",
         )
     return story, [note.replace(str(path), name) for note in notes]
+
+
+def _read_script(data: bytes, kind: str) -> tuple[Story, list[str]]:
+    with _READING:
+        try:
+            script = read_script(data.decode("utf-8-sig"), kind)
+            story = Story(
+                title=script.title[:MOST_TITLE_CHARACTERS] or None,
+                setting=script.setting,
+                shots=[Shot(prompt=prompt) for prompt in script.shots],
+            )
+            return story, []
+        except UnicodeDecodeError as error:
+            sentence = f"byte 0x{data[error.start]:02x} is not UTF-8; save the script with the encoding UTF-8"
+            raise HTTPException(422, sentence) from error
+        except ValidationError as error:
+            raise _untold(error) from error
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error

@@ -1,0 +1,160 @@
+"""Scripts that people write (plain text, Markdown, Fountain): a title, scenes, and one line per shot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+SCRIPT_KINDS = ("txt", "md", "fountain")
+"""Endings of the files that `read_script` reads."""
+
+_HEADING = re.compile(r"^(#{1,6})\s+(.*?)[\s#]*$")
+_LIST_ITEM = re.compile(r"^(?:[-*+]|\d{1,4}[.)])\s+")
+_SCENE = re.compile(r"^(?:(?:INT|EXT|EST|INT\./EXT|INT/EXT|I/E)[. ]+|\.(?=\w))(.+)$", re.IGNORECASE)
+_SCENE_NUMBER = re.compile(r"\s*#[\w.-]+#$")
+_TITLE_KEY = re.compile(r"^(\w[\w ]*):\s*(.*)$")
+_TRANSITION = re.compile(r"^(?:>.*[^<]|[^a-z]* TO:|FADE (?:IN|OUT)[.:]?)$")
+_BONEYARD = re.compile(r"/\*.*?\*/|\[\[.*?\]\]", re.DOTALL)
+_EMPHASIS = re.compile(r"(?<!\\)[*_]+")
+
+
+@dataclass
+class Script:
+    """What a script tells."""
+
+    title: str = ""
+    setting: str = ""
+    """The first scene's heading; empty if shots come before any heading."""
+    shots: list[str] = field(default_factory=list)
+    """Prompts in order. A shot of another scene than the first begins with its scene's heading."""
+
+
+def read_script(text: str, kind: str) -> Script:
+    """Read a script.
+
+    Plain text and Markdown: a paragraph is a shot; without blank lines, every line is. Items of a list are
+    shots of their own. In Markdown, the first heading of level 1 is the title and others begin scenes.
+    Fountain: scene headings begin scenes, action paragraphs are shots. Characters, dialogue, transitions,
+    notes, sections and synopses are no pictures and are left out.
+
+    Args:
+        text: The whole file.
+        kind: One of `SCRIPT_KINDS`.
+
+    Raises:
+        ValueError: If there is no shot in it, or the kind is unknown.
+    """
+    if kind not in SCRIPT_KINDS:
+        raise ValueError(f"scripts end in {', '.join(SCRIPT_KINDS)}, not in {kind!r}")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    title, pieces = _fountain(text) if kind == "fountain" else _plain(text, headings=kind == "md")
+    script = _gather(pieces)
+    if not script.shots:
+        raise ValueError("the script has no shot: write what is to be seen, one line or paragraph each")
+    script.title = title
+    return script
+
+
+@dataclass(frozen=True)
+class _Piece:
+    text: str
+    opens_scene: bool = False
+
+
+def _gather(pieces: Iterable[_Piece]) -> Script:
+    """Put scenes and shots together: the first heading is the setting if no shot stands before it."""
+    script, scene = Script(), ""
+    for piece in pieces:
+        if not piece.opens_scene:
+            script.shots.append(f"{scene} {piece.text}" if scene else piece.text)
+        elif script.shots or script.setting:
+            scene = "" if piece.text == script.setting else piece.text
+        else:
+            script.setting = piece.text
+    return script
+
+
+def _plain(text: str, *, headings: bool) -> tuple[str, list[_Piece]]:
+    title, pieces = "", []
+    by_paragraph = bool(re.search(r"\S[ \t]*\n[ \t]*\n+[ \t]*\S", text))
+    for paragraph in _paragraphs(text):
+        shot: list[str] = []
+        for line in paragraph:
+            heading = _HEADING.match(line) if headings else None
+            begins = heading or not by_paragraph or _LIST_ITEM.match(line)
+            if begins:
+                pieces += _shot(shot)
+                shot = []
+            if heading is None:
+                shot.append(_LIST_ITEM.sub("", line))
+            elif len(heading[1]) == 1 and not title:
+                title = heading[2]
+            else:
+                pieces.append(_Piece(_sentence(heading[2]), opens_scene=True))
+        pieces += _shot(shot)
+    return title, pieces
+
+
+def _fountain(text: str) -> tuple[str, list[_Piece]]:
+    paragraphs = list(_paragraphs(_BONEYARD.sub("", text)))
+    title = ""
+    if paragraphs and _TITLE_KEY.match(paragraphs[0][0]) and not _TRANSITION.match(paragraphs[0][0]):
+        title = _title(paragraphs.pop(0))
+    pieces = []
+    for paragraph in paragraphs:
+        first = paragraph[0]
+        if len(paragraph) == 1 and (scene := _SCENE.match(first)):
+            pieces.append(_Piece(_scene(scene[1]), opens_scene=True))
+        elif first.startswith("!"):
+            pieces += _shot([first[1:], *paragraph[1:]])
+        elif not (_is_dialogue(paragraph) or _is_unseen(first)):
+            pieces += _shot(paragraph)
+    return title, pieces
+
+
+def _title(lines: list[str]) -> str:
+    """The title of a title page."""
+    for number, line in enumerate(lines):
+        key = _TITLE_KEY.match(line)
+        if key and key[1].lower() == "title":
+            return _words([key[2] or (lines[number + 1] if number + 1 < len(lines) else "")])
+    return ""
+
+
+def _is_dialogue(lines: list[str]) -> bool:
+    """A name in capitals, or after @, and what is said under it."""
+    name = lines[0].split("(")[0].rstrip("^ ")
+    return len(lines) > 1 and (name.startswith("@") or (name.isupper() and not _SCENE.match(name)))
+
+
+def _is_unseen(line: str) -> bool:
+    """Whether a paragraph is a transition, centred text, lyrics, a section, a synopsis or a page break."""
+    return bool(_TRANSITION.match(line)) or line.startswith((">", "~", "#", "="))
+
+
+def _scene(heading: str) -> str:
+    """``BEACH - NIGHT #3#`` as a sentence: ``Beach, night.``"""
+    parts = re.split(r"\s+[-–—]+\s+", _SCENE_NUMBER.sub("", heading))
+    return _sentence(", ".join(parts).lower())
+
+
+def _sentence(words: str) -> str:
+    words = _words([words])
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?')) else '.'}"
+
+
+def _shot(lines: list[str]) -> list[_Piece]:
+    words = _words(lines)
+    return [_Piece(words)] if words else []
+
+
+def _words(lines: Iterable[str]) -> str:
+    return " ".join(_EMPHASIS.sub("", " ".join(lines)).split())
+
+
+def _paragraphs(text: str) -> Iterator[list[str]]:
+    for block in re.split(r"\n[ \t]*\n", text):
+        lines = [line.strip() for line in block.split("\n") if line.strip()]
+        if lines:
+            yield lines

@@ -1,0 +1,66 @@
+/** From one shot to a whole script and back, and scripts from files. */
+
+import { type RefObject } from "react";
+import { STORY_FILES, readStoryFile } from "../story/server";
+import type { Draft } from "../story/useDraft";
+import type { OpenStory } from "../story/useStory";
+import { Icon } from "./Icon";
+
+interface Props {
+  open: OpenStory;
+  draft: Draft;
+  field: RefObject<HTMLTextAreaElement | null>;
+}
+
+export function ScriptSwitch({ open, draft, field }: Props) {
+  const turn = () => {
+    draft.setOpened(!draft.isScript);
+    field.current?.focus();
+  };
+  return (
+    <>
+      <button
+        type="button"
+        className="quiet"
+        aria-pressed={draft.isScript}
+        disabled={draft.shots.length > 1}
+        title="A whole story at once: a line or paragraph for each shot"
+        onClick={turn}
+      >
+        <Icon name="script" /> Script
+      </button>
+      {draft.isScript && (
+        <label className="button quiet">
+          <Icon name="import" /> From a file
+          <input
+            className="unseen"
+            type="file"
+            accept={STORY_FILES}
+            onChange={({ target }) => {
+              if (target.files?.[0]) void takeScript(target.files[0], open, draft);
+              target.value = "";
+            }}
+          />
+        </label>
+      )}
+    </>
+  );
+}
+
+/** Puts the shots of a file behind what is written. */
+export async function takeScript(
+  file: File,
+  { happen, state, wrong }: OpenStory,
+  draft: Draft,
+): Promise<void> {
+  try {
+    const { setting, shots } = await readStoryFile(file);
+    draft.setShots([...draft.shots, ...shots.map(({ prompt }) => prompt)]);
+    if (setting && setting !== state.setting) {
+      const text = `The script is set elsewhere (“${setting}”). This story keeps its own setting.`;
+      happen({ kind: "note", tone: "plain", text });
+    }
+  } catch (error) {
+    wrong((error as Error).message);
+  }
+}

@@ -1,0 +1,86 @@
+/** A script that is written or pasted: one shot a line or paragraph, as `media/scripts.py` reads it. */
+
+import type { PlannedShot, ShotCard } from "../protocol";
+
+/** What a script tells. */
+export interface Script {
+  title: string;
+  /** The first scene's heading; empty if shots come before any heading. */
+  setting: string;
+  /** Prompts in order. A shot of another scene than the first begins with its scene's heading. */
+  shots: string[];
+}
+
+const HEADING = /^(#{1,6})\s+(.*?)[\s#]*$/;
+const LIST_ITEM = /^(?:[-*+]|\d{1,4}[.)])\s+/;
+const PARAGRAPHS = /\S[ \t]*\n[ \t]*\n+[ \t]*\S/;
+
+/**
+ * The shots of a text.
+ *
+ * A paragraph is a shot; without blank lines, every line is. Items of a list are shots of their own. In Markdown,
+ * the first heading of level 1 is the title and others begin scenes.
+ */
+export function readScript(written: string, kind: "txt" | "md" = "txt"): Script {
+  const text = written.replace(/\r\n?/g, "\n");
+  const byParagraph = PARAGRAPHS.test(text);
+  const script: Script = { title: "", setting: "", shots: [] };
+  let scene = "";
+  let shot: string[] = [];
+  const end = () => {
+    const prompt = words(shot.join(" "));
+    if (prompt) script.shots.push(scene ? `${scene} ${prompt}` : prompt);
+    shot = [];
+  };
+  const opens = (heading: string) => {
+    if (script.shots.length > 0 || script.setting) scene = heading === script.setting ? "" : heading;
+    else script.setting = heading;
+  };
+  for (const line of text.split("\n").map((one) => one.trim())) {
+    const heading = kind === "md" ? HEADING.exec(line) : null;
+    if (!line || heading || !byParagraph || LIST_ITEM.test(line)) end();
+    if (!heading) shot.push(line.replace(LIST_ITEM, ""));
+    else if (heading[1]!.length === 1 && !script.title) script.title = heading[2]!;
+    else opens(sentence(heading[2]!));
+  }
+  end();
+  return script;
+}
+
+const words = (text: string) =>
+  text
+    .replace(/(?<!\\)[*_]+/g, "")
+    .split(/\s+/)
+    .filter(Boolean)
+    .join(" ");
+
+function sentence(heading: string): string {
+  const said = words(heading);
+  return said.charAt(0).toUpperCase() + said.slice(1) + (/[.!?]$/.test(said) ? "" : ".");
+}
+
+/** The text that `readScript` reads as these shots. */
+export const writeScript = (shots: string[]) => shots.join("\n\n");
+
+/** Whether a text has more shots than one. */
+export const isScript = (text: string) => readScript(text).shots.length > 1;
+
+/** What a card of a shot that waits was ordered as. */
+export const plannedOf = ({ prompt, length_seconds, seed }: ShotCard): PlannedShot => ({
+  prompt,
+  seconds: length_seconds,
+  seed,
+});
+
+/** The new shots that wait for their turn; one that has begun and has no picture yet is none of them. */
+export function waitingShots(shots: ShotCard[]): ShotCard[] {
+  const unmade = shots.filter(({ state, chunks }) => state === "queued" && chunks === 0);
+  const isOther = ({ state, chunks }: ShotCard) => state === "live" || (state === "queued" && chunks > 0);
+  return shots.some(isOther) ? unmade : unmade.slice(1);
+}
+
+/** A list with one of its items at another place. */
+export function moved<T>(items: T[], from: number, to: number): T[] {
+  const others = items.filter((_, place) => place !== from);
+  return [...others.slice(0, to), items[from]!, ...others.slice(to)];
+}

@@ -1,0 +1,25 @@
+import { describe, expect, it } from "vitest";
+import { isScript, moved, readScript, writeScript } from "../src/story/script";
+import cases from "./scripts.json";
+
+describe("a script", () => {
+  it.each(cases)("$name", ({ kind, text, title, setting, shots }) => {
+    expect(readScript(text, kind as "txt" | "md")).toEqual({ title, setting, shots });
+  });
+
+  it("is written as it is read", () => {
+    const shots = ["Wide shot. The cat waves.", "The cat jumps.", "The cat sleeps."];
+    expect(readScript(writeScript(shots)).shots).toEqual(shots);
+  });
+
+  it("has more shots than one", () => {
+    expect(isScript("The cat waves.\n")).toBe(false);
+    expect(isScript("The cat waves.\nThe cat jumps.")).toBe(true);
+  });
+});
+
+it("an item is moved to another place", () => {
+  expect(moved([1, 2, 3], 0, 2)).toEqual([2, 3, 1]);
+  expect(moved([1, 2, 3], 2, 0)).toEqual([3, 1, 2]);
+  expect(moved([1, 2, 3], 1, 1)).toEqual([1, 2, 3]);
+});

@@ -1,0 +1,42 @@
+import { expect, it } from "vitest";
+import type { ShotCard } from "../src/protocol";
+import { clock, endsShot, endsStory, frameAt, framesOf, madeShots, positionAt } from "../src/story/timeline";
+
+const card = (number: number, frames: number, state: ShotCard["state"] = "done"): ShotCard => ({
+  number,
+  prompt: "",
+  prompts: [],
+  length_seconds: 3,
+  seed: 0,
+  take: number,
+  takes: 1,
+  state,
+  chunks: 1,
+  frames,
+});
+const shots = madeShots([card(0, 33), card(1, 9, "deleted"), card(2, 21), card(3, 0, "queued")]);
+
+it("counts frames over all shots that are in the film", () => {
+  expect(shots.map(({ number }) => number)).toEqual([0, 2]);
+  expect(framesOf(shots)).toBe(54);
+  expect(frameAt(shots, { shot: 2, take: 2, frame: 4 })).toBe(37);
+});
+
+it("every place has a frame, and every frame its place", () => {
+  for (let place = 0; place < 54; place++) expect(frameAt(shots, positionAt(shots, place)!)).toBe(place);
+  expect(positionAt(shots, 33)).toEqual({ shot: 2, take: 2, frame: 0 });
+  expect(positionAt(shots, 99)).toEqual({ shot: 2, take: 2, frame: 20 });
+  expect(positionAt([], 0)).toBeUndefined();
+});
+
+it("knows where a shot ends, and where the story does", () => {
+  expect(endsShot(shots, { shot: 0, take: 0, frame: 32 })).toBe(true);
+  expect(endsShot(shots, { shot: 0, take: 0, frame: 31 })).toBe(false);
+  expect(endsStory(shots, { shot: 0, take: 0, frame: 32 })).toBe(false);
+  expect(endsStory(shots, { shot: 2, take: 2, frame: 20 })).toBe(true);
+  expect(endsStory([card(0, 9, "live")], { shot: 0, take: 0, frame: 8 })).toBe(false);
+});
+
+it("writes minutes and seconds", () => {
+  expect([0, 5.96, 60, 754].map(clock)).toEqual(["0:00", "0:05", "1:00", "12:34"]);
+});
