@@ -8,7 +8,7 @@ import torch
 
 from shotstream.story import Story
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.law
 
 LENGTHS = (2, 3, 1, 2)
 STORY = Story.model_validate(
@@ -37,6 +37,29 @@ def test_any_number_of_chunks_may_be_known(pipeline, told, count, monkeypatch):
         assert torch.equal(chunk.latents, other.latents)
         for name in ("shot", "take", "seed", "index", "first_frame", "last", "prompt", "fps"):
             assert getattr(chunk, name) == getattr(other, name), name
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 6, 7])
+def test_a_redirect_past_the_window_rounds_alike_where_latents_are_known(pipeline, count):
+    """The window was full when the shot was redirected: the cache's positions must go on as they did."""
+    story = Story.model_validate(
+        {
+            "setting": "a red fox",
+            "seed": 4,
+            "shots": [
+                {
+                    "prompt": "runs",
+                    "chunks": 8,
+                    "redirects": [{"chunk": 2, "prompt": "sleeps"}, {"chunk": 5, "prompt": "a cat runs"}],
+                }
+            ],
+        }
+    )
+    told = list(pipeline.stream(story))
+    again = list(pipeline.stream(story, known=lambda shot: [chunk.latents for chunk in told[:count]]))
+    for chunk, other in zip(told, again, strict=True):
+        assert torch.equal(chunk.latents, other.latents)
+        assert np.array_equal(chunk.frames, other.frames)
 
 
 def test_latents_of_another_model_are_refused(pipeline, told):

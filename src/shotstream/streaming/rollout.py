@@ -117,6 +117,14 @@ class ShotRollout:
 
         return sample_few_step(predict, noise_at, self.schedule, timesteps)
 
+    def skip(self, frames: int) -> None:
+        """Make room for the next chunk as `denoise` does, where its latents are known; `add` comes next.
+
+        Positions in time go on alike, so that later passes round alike.
+        """
+        self.commit()
+        self.cache.begin_chunk(frames)
+
     def add(self, x0: Tensor) -> None:
         """Take in the clean latents ``[B, F, C, h, w]`` of the next chunk, whose clean pass is due now."""
         assert self._newest is None or self._window_before is not None, "the chunk before was not committed"

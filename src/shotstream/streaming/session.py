@@ -191,7 +191,7 @@ class StorySession:
         if take.rollout is None:
             take.record.made_from = self.context.made_from(take.record.shot)
         self._generator.prepare(take, self.setting, remembered)
-        chunk = self._generator.show(take, self._generator.denoise(take) if known is None else known)
+        chunk = self._generator.show(take, self._generator.denoise(take, known))
         take.add(chunk)
         self._note(take.record)
         if chunk.last and not take.pending:

@@ -116,9 +116,12 @@ class ShotGenerator:
         take.rollout.commit()
 
     @torch.no_grad()
-    def denoise(self, take: Take) -> Tensor:
-        """Make the clean latents ``(1, F, C, h, w)`` of a prepared take's next chunk."""
+    def denoise(self, take: Take, known: Tensor | None = None) -> Tensor:
+        """Make the clean latents ``(1, F, C, h, w)`` of a prepared take's next chunk, unless they are known."""
         assert take.rollout is not None
+        if known is not None:
+            take.rollout.skip(known.shape[1])
+            return known
         return take.rollout.denoise(partial(self._noise, take.record))
 
     @torch.no_grad()
