@@ -15,7 +15,7 @@ from tests.serving.storage.numbered_story import begin, check, check_board, writ
 pytestmark = pytest.mark.system
 
 KILLS = 20
-MOST_ENTRIES = 12
+MOST_ENTRIES = 8
 """After so many entries it is killed, at most; then at a random moment of the next one."""
 LONGEST_SECONDS = 0.05
 
@@ -47,4 +47,4 @@ def test_every_entry_whose_call_returned_outlives_kill_9(tmp_path):
             assert promised <= kept <= promised + 1
             check_board(store.snapshot(story), kept)
             assert set(library.glob("stories/*/*/*")) == {chunk.path for chunk in told.chunks}
-    assert kept > 4 * KILLS, "the writer was killed too early to tell anything"
+    assert kept > 2 * KILLS, "the writer was killed too early to tell anything"

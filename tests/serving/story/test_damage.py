@@ -129,3 +129,20 @@ def test_a_shared_take_of_a_branchs_parent_is_mended(studio: Studio, stored, pip
     shutil.rmtree(stored.chunks[0].path.parents[1] / "stills")
     flip(stored.chunks[3])
     assert remembered(again(studio, told, pipeline)) == before
+
+
+def test_a_folder_that_is_removed_while_a_shot_runs_is_missed_and_made_again(studio: Studio, stored) -> None:
+    live = studio.engine.find(stored.id)
+    assert live
+    latents = [chunk.latents() for chunk in stored.chunks]
+    shutil.rmtree(stored.chunks[0].path.parents[1])
+    refused = studio.send(live, type="shoot", prompt="runs", chunks=2)
+    assert refused.type == "refused", "nothing is answered that goes nowhere"
+    assert "was removed; put it back from a copy of the library, or resume" in refused.message
+    assert studio.send(live, type="resume").type == "receipt"
+    studio.run()
+    now = studio.store.load(stored.id).chunks
+    newest = [chunk for chunk in now if chunk.shot == 1]
+    known = latents[len(now) - len(newest) : len(latents)]
+    assert all(torch.equal(chunk.latents(), one) for chunk, one in zip(newest, known, strict=False))
+    assert len(newest) == 4
