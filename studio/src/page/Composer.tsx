@@ -40,7 +40,7 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
   const limits = state.stage?.limits;
   const hint = nobodyIn(isScript ? shots : [text], state.shots.length, vocabulary);
   const shootAll = () => {
-    if (shots.length === 0) return field.current?.focus();
+    if (shots.length === 0) return field.current?.focus({ preventScroll: true });
     const waiting = waitingShots(state.shots);
     const written = shots.map((prompt) => ({ prompt, ...(seconds && { seconds }) }));
     const from_shot = state.shots.length - waiting.length;
@@ -51,7 +51,7 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
   const give = (how: Enter) => {
     if (isScript) return shootAll();
     const prompt = text.trim();
-    if (!prompt) return field.current?.focus();
+    if (!prompt) return field.current?.focus({ preventScroll: true });
     if (how === "control" && running) order({ type: "redirect", prompt });
     else {
       const after = running && how === "shift alt";
@@ -67,7 +67,7 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
   };
   const choose = (idea: string) => {
     setText(withIdea(text, idea));
-    field.current?.focus();
+    field.current?.focus({ preventScroll: true });
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();

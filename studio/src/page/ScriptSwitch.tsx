@@ -15,7 +15,7 @@ interface Props {
 export function ScriptSwitch({ open, draft, field }: Props) {
   const turn = () => {
     draft.setOpened(!draft.isScript);
-    field.current?.focus();
+    field.current?.focus({ preventScroll: true });
   };
   return (
     <>

@@ -53,10 +53,10 @@ export function StoryPage({
   }, [name]);
   const isNew = state.stage !== undefined && state.shots.length === 0;
   useEffect(() => {
-    if (isNew) field.current?.focus();
+    if (isNew) field.current?.focus({ preventScroll: true });
   }, [isNew]);
   useKeys({
-    compose: () => field.current?.focus(),
+    compose: () => field.current?.focus({ preventScroll: true }),
     help: () => setHelping(true),
     theme: theme.next,
     follow: open.follow,

@@ -250,10 +250,10 @@ def test_the_picture_has_no_bars_and_nothing_moves_when_it_comes(open_page, widt
     begin(page)
 
     def places() -> tuple[float, float, float]:
-        """Width and height of the picture, and how far below its top the form is."""
+        """Width and height of the picture, and how far below its top the form ends."""
         screen = page.locator(".screen").bounding_box()
         form = page.get_by_role("form", name="The next shot").bounding_box()
-        return screen["width"], screen["height"], form["y"] - screen["y"]
+        return screen["width"], screen["height"], form["y"] + form["height"] - screen["y"]
 
     expect(page.get_by_text("Nothing shot yet.")).to_be_visible()
     before = places()
@@ -261,7 +261,7 @@ def test_the_picture_has_no_bars_and_nothing_moves_when_it_comes(open_page, widt
     assert before[0] > 0.5 * width or before[1] > 0.5 * height, "it is large"
     shoot(page, SHOTS[0], seconds=2)
     expect(page.locator("figcaption .caption")).to_have_text(SHOTS[0])
-    assert places() == before
+    assert places() == pytest.approx(before, abs=1)
 
 
 def test_by_keyboard_alone(page) -> None:
