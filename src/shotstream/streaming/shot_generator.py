@@ -117,7 +117,7 @@ class ShotGenerator:
 
     @torch.no_grad()
     def denoise(self, take: Take, known: Tensor | None = None) -> Tensor:
-        """Make the clean latents ``(1, F, C, h, w)`` of a prepared take's next chunk, unless they are known."""
+        """Make the clean latents ``(1, F, C, h, w)`` of a prepared take's next chunk, or take known ones."""
         assert take.rollout is not None
         if known is not None:
             take.rollout.skip(known.shape[1])
