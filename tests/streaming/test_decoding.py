@@ -273,7 +273,7 @@ def test_a_story_that_is_dropped_half_way_leaves_nothing_behind(live, decoder: s
     )
     chunks = live.stream(story, decoder=decoder)
     kept = [next(chunks) for _ in range(5)][-1]
-    session = weakref.ref(chunks.gi_frame.f_locals["session"])
+    session = weakref.ref(chunks.gi_frame.f_locals["script"].session)
     chunks.close()
     gc.collect()
     assert session() is None

@@ -44,7 +44,7 @@ def test_without_a_gpu_nothing_is_done_unless_asked_for():
     assert MODES[choose_mode("auto", CPU).value] == Speed()
     assert choose_mode("fast", CPU).value == "fast"
     assert choose_mode("auto", torch.device("cuda")).value == "compiled"
-    with pytest.raises(ValueError, match="no mode 'turbo'; give auto, plain, exact, fast"):
+    with pytest.raises(ValueError, match="no mode 'turbo'; give auto, plain, compiled, fast"):
         choose_mode("turbo", CPU)
 
 

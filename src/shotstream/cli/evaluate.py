@@ -87,6 +87,7 @@ def evaluate(
     from shotstream.evaluation.runner import Evaluation
     from shotstream.evaluation.video_folder import find_films, knows_the_world
     from shotstream.machine.device import choose_device
+    from shotstream.shipped import find_file
 
     check_packages()
     wanted = parse_features(features) if features else None
@@ -117,7 +118,7 @@ def evaluate(
             source = sources.from_model(pipeline, asked)
     else:
         warn_unused(options, "with stories from files")
-        tasks = suites.from_files(Path(suite))
+        tasks = suites.from_files(find_file(Path(suite), "stories"))
         used = tools(any(task.attributes for task in tasks))
         if model == DRAWN:
             raise ValueError(f"--model {DRAWN} draws held-out stories only; leave --suite out.")

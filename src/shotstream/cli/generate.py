@@ -133,7 +133,8 @@ def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decode
     """Generate `story` into the open `folder`, and show how it goes."""
     from shotstream.streaming.story_writer import StoryWriter
 
-    writer = StoryWriter(pipeline, story, folder, decoder)
+    with show_warnings():  # pictures are read here
+        writer = StoryWriter(pipeline, story, folder, decoder)
     if folder.goes_on:
         console.print(f"Going on: {len(folder.finished)} of {folder.last} shots are finished.")
     if folder.first > 1:
