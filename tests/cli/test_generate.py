@@ -315,7 +315,7 @@ def test_references_are_obeyed_and_noted(model, story_file, tmp_path):
     written.write(tmp_path / "with.yaml")
     result, _ = generate(model, tmp_path / "with.yaml", "-o", str(tmp_path / "with"))
     assert (tmp_path / "with" / "story.mp4").read_bytes() == once
-    result, _ = generate(model, story_file, "--reference", str(tmp_path / "nothing.png"))
+    result, _ = generate(model, story_file, "--overwrite", "--reference", str(tmp_path / "nothing.png"))
     assert result.exit_code == 1
     assert re.search(r"the picture .*nothing.png cannot be read", result.stderr.replace("\n", " "))
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import shotstream
 from shotstream.story import Story
 from shotstream.world.judge import QUESTIONS, true_answers
 from shotstream.world.sampler import sample_story
@@ -32,7 +33,7 @@ def test_all_that_captions_tell_is_read_back(split):
 
 
 def test_the_example_stories_are_of_the_drawn_world():
-    files = sorted((Path(__file__).parents[2] / "stories").glob("*.*"))
+    files = sorted((Path(shotstream.__file__).parent / "stories").glob("*.*"))
     assert len(files) > 4
     for file in files:
         story = Story.read(file)
