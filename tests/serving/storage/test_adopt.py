@@ -48,6 +48,7 @@ def test_a_folder_is_taken_in_up_to_its_newest_chunk(store, other):
     assert check(other.load(story)) == 14
 
 
+@pytest.mark.parametrize("url", [None])  # an older database is an older file
 def test_newer_chunks_of_a_story_are_taken_in(store):
     story = tell(store, 5)
     older = store.folder.with_name("older.db")
