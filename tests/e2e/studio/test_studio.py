@@ -38,8 +38,12 @@ def test_three_shots_move_and_differ(page) -> None:
         shoot(page, prompt)
         expect(page.locator("figcaption .caption")).to_have_text(prompt)
         first = picture(page)
-        time.sleep(0.6)
-        later = picture(page)
+        later = first
+        for _ in range(60):  # a busy machine shows the next frame late
+            if difference(first, later) > 0.2:
+                break
+            time.sleep(0.5)
+            later = picture(page)
         assert difference(first, later) > 0.2, f"shot {number} does not move"
         assert max(first) > 150, "the picture is not black"
         wait_for(page, number)
