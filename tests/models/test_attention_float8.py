@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch._dynamo.utils import counters
+from torch.library import opcheck
 from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
 from shotstream.models.attention_float8 import _attention, attend_float8
@@ -62,7 +63,7 @@ def test_values_of_zero_give_zero():
 def test_compilers_are_told_what_it_gives():
     query, key, value = draw(12, 60)
     given = (query.to(FORMAT), key, value, torch.ones(1, 1, 1, 1))
-    torch.library.opcheck(_attention, given, test_utils=("test_faketensor",))
+    opcheck(_attention, given, test_utils=("test_faketensor",))
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
+from torch.library import custom_op
 
 from shotstream.models import cudnn_attention
 from shotstream.models.cache_layout import in_range
@@ -65,7 +66,7 @@ def attend_dequantised(
     return in_range(out.float() * scale, FORMAT).to(FORMAT).contiguous()
 
 
-@torch.library.custom_op(
+@custom_op(
     "shotstream::attention_float8",
     mutates_args=(),
     device_types="cpu",

@@ -12,8 +12,9 @@ from shotstream.serving.delivery.clips import pack_clip
 from shotstream.serving.storage.integrity import check_library
 from shotstream.serving.storage.stored import StoredChunk, StoredStory
 from shotstream.serving.story.director import Director
-from shotstream.serving.story.replay import finish, replay
+from shotstream.serving.story.replay import replay
 from tests.serving.conftest import Studio
+from tests.serving.story.finished import finish
 
 pytestmark = pytest.mark.unit
 

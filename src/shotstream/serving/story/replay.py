@@ -100,7 +100,7 @@ def replay(
     Only the newest take is told chunk by chunk, as it may go on; of the others what is remembered is read. A
     chunk whose latents are gone or damaged is made once more, from the chunk before it, and kept; a take that
     is over is told chunk by chunk, too, where that is needed. It stops after every chunk, so that other
-    stories get their turns; see `finish`.
+    stories get their turns.
 
     Args:
         store: Has the parents and the uploaded pictures.
@@ -166,15 +166,6 @@ def _chunk_again(story: Director, store: Store, entry: StoredChunk) -> Chunk:
         log.warning("story %s: %s; it was made again and is %s", entry.story, damage, made)
         return chunk
     return story.replay_chunk(entry, latents)
-
-
-def finish(replaying: Generator[None, None, Director]) -> Director:
-    """Tell all the rest at once."""
-    while True:
-        try:
-            next(replaying)
-        except StopIteration as end:
-            return end.value
 
 
 def attach_take_loader(director: Director, store: Store, story: str) -> None:
