@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from shotstream.cli.generate import apply_mode, load
+from shotstream.machine.stopping import stop_signals
 
 if TYPE_CHECKING:
     from shotstream.serving.served_model import ServedModel
@@ -99,7 +100,7 @@ def studio(
         token = secrets.token_urlsafe(24)
     access = Access(token, origins=tuple(origin or ()), root_path=root_path)
     allow_files()
-    _end_by_signals()
+    _hand_on_hangups()
     with _listen(host, port) as listener, Store(library, database) as store:
         served = _served(model, device, decoder, dtype, text, mode, kv_cache)
         limits = Limits(lookahead_seconds=lookahead, open_stories=stories)
@@ -112,7 +113,10 @@ def studio(
             webbrowser.open(page)  # the address is taken already: the browser waits until it is served
         with suppress(KeyboardInterrupt):  # by which it hands on the signal that has ended it
             uvicorn.Server(config).run(sockets=[listener])
-        _ignore_signals()  # closing takes a moment, in which no second one should cut it short
+        for number in stop_signals():
+            signal.signal(
+                number, signal.SIG_IGN
+            )  # closing takes a moment, in which no second one should cut it short
     console.print(f"Closed. The stories are in {escape(str(library))}/.")
 
 
@@ -123,22 +127,11 @@ def _host_of(origin: str) -> str:
     return page.name if page else origin  # which is refused later
 
 
-def _end_by_signals() -> None:
-    """Let SIGTERM, and SIGHUP where it is not ignored, end the studio as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if (hangup := _hangup()) and signal.getsignal(hangup) is not signal.SIG_IGN:
-        signal.signal(hangup, lambda *_: signal.raise_signal(signal.SIGTERM))  # uvicorn knows this one
-
-
-def _ignore_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, _hangup()):
-        if number:
-            signal.signal(number, signal.SIG_IGN)
-
-
-def _hangup() -> signal.Signals | None:
-    """SIGHUP; Windows has none."""
-    return getattr(signal, "SIGHUP", None)
+def _hand_on_hangups() -> None:
+    """Turn SIGHUP (a closed terminal) into SIGTERM, which uvicorn ends by as it does by Ctrl-C."""
+    for number in stop_signals():
+        if number.name == "SIGHUP":
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGTERM))
 
 
 def _listen(host: str, port: int) -> socket.socket:
