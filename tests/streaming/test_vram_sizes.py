@@ -151,6 +151,12 @@ def test_ways_are_ordered_and_recommended_by_what_fits(wan):
     assert VramPlan("release", kv_cache="float8").options() == "--text release --kv-cache float8"
 
 
+def test_a_session_that_can_go_back_keeps_states_of_the_decoder(wan):
+    assert wan.decoder_state > 2**29, "a gigabyte or so: nothing that can be left out of a plan"
+    plain, back = VramPlan(), VramPlan(rewind_chunks=4)
+    assert wan.device_bytes(back) == wan.device_bytes(plain) + 4 * wan.decoder_state
+
+
 def test_a_still_is_encoded_beside_a_pass_unless_networks_take_turns(wan):
     larger = replace(wan, still=wan.still + 1000)
     beside, in_turns = VramPlan("release"), VramPlan("release", offload=True)

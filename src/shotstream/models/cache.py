@@ -166,7 +166,7 @@ class DualCache:
         """
         old, context_frames = self._layout, self._layout.context_frames
         if first_frame is None:
-            first_frame = old.offset_frames + context_frames
+            first_frame = self.oldest_frame
         self._turn_pinned(first_frame - context_frames - old.offset_frames, context_frames)
         self._pristine = None
         self._layout = CacheLayout(
@@ -184,6 +184,11 @@ class DualCache:
     def local_frames(self) -> int:
         """Latent frames of the committed chunks in the window."""
         return sum(span.frames for span in self._layout.chunks)
+
+    @property
+    def oldest_frame(self) -> int:
+        """Position in time of the window's oldest chunk, or of the first one to come."""
+        return self._layout.offset_frames + self._layout.context_frames
 
     @property
     def first_frame(self) -> int:

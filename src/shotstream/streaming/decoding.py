@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager
@@ -96,6 +97,7 @@ class BackgroundDecoder:
         latents: Tensor,
         made: StreamEvent,
         former: Future[np.ndarray] | None = None,
+        states: deque[list[Tensor]] | None = None,
     ) -> Future[np.ndarray]:
         """Begin to decode a shot's next chunk.
 
@@ -105,11 +107,12 @@ class BackgroundDecoder:
             made: When they are there.
             former: The shot's chunk before, if it may not be decoded yet. Without it this one fails too, for
                 the decoder goes on from where that one left it.
+            states: Is given the decoder's state after it.
 
         Returns:
             What will be its pictures, uint8 ``[T, H, W, 3]``.
         """
-        return self._tasks.submit(self._decode, decoder, latents, made, former)
+        return self._tasks.submit(self._decode, decoder, latents, made, former, states)
 
     def close(self) -> None:
         """Cancel what was not begun, and return at once; a chunk that was begun is made."""
@@ -117,11 +120,18 @@ class BackgroundDecoder:
 
     @torch.no_grad()
     def _decode(
-        self, decoder: StreamingDecoder, latents: Tensor, made: StreamEvent, former: Future[np.ndarray] | None
+        self,
+        decoder: StreamingDecoder,
+        latents: Tensor,
+        made: StreamEvent,
+        former: Future[np.ndarray] | None,
+        states: deque[list[Tensor]] | None,
     ) -> np.ndarray:
         if former and (former.cancelled() or former.exception()):
             raise RuntimeError("the chunk before it was not made")
         with self.stream.after(made, latents):
             pictures = to_pictures(decoder.decode(latents.to(self._dtype))[0])
+            if states is not None:
+                states.append(decoder.state())
         pictures.flags.writeable = False
         return pictures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,7 +21,7 @@ from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.adapters import Adapters, AdapterUse
-from shotstream.streaming.rollout import ShotRollout
+from shotstream.streaming.rollout import ShotRollout, never
 from shotstream.streaming.timing import ShotTiming
 
 MOST_PICTURE_BYTES = 4 * 2**30
@@ -191,9 +192,17 @@ class StoryModel(CaptionedPipeline):
             f"{height}x{width} run uncompiled here, more slowly. Prepare the pipeline for what will be told"
         )
 
-    def new_rollout(self, cache: DualCache, captions: Captions, shot_index: int) -> ShotRollout:
-        """Make what rolls out one shot, chunk by chunk."""
-        return ShotRollout(self.transformer, self.scheduler, cache, captions, shot_index)
+    def new_rollout(
+        self,
+        cache: DualCache,
+        captions: Captions,
+        shot_index: int,
+        rewind_chunks: int = 0,
+        is_stopped: Callable[[], bool] = never,
+    ) -> ShotRollout:
+        """Make what rolls out one shot, chunk by chunk; see `ShotRollout`."""
+        network, schedule = self.transformer, self.scheduler
+        return ShotRollout(network, schedule, cache, captions, shot_index, rewind_chunks, is_stopped)
 
     def caption(self, setting: str, index: int, prompt: str) -> str:
         """What the text encoder reads for shot `index` (from 0)."""

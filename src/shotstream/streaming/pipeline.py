@@ -273,6 +273,7 @@ class ShotStreamPipeline(StoryModel):
         history_shots: int = 16,
         select: Selection = select_frames,
         decoder: str = "full",
+        rewind_chunks: int = 0,
     ) -> StorySession:
         """Open a session, to tell a story shot by shot as it comes to mind.
 
@@ -284,6 +285,7 @@ class ShotStreamPipeline(StoryModel):
             history_shots: How many of the newest shots can be retaken or branched from.
             select: The rule by which remembered frames are chosen.
             decoder: "full", or "tiny" to be shown what the model's tiny decoder makes.
+            rewind_chunks: How many chunks a shot can be gone back; see `StorySession`.
 
         Raises:
             ValueError: If the model cannot make pictures of that size, or has no such decoder.
@@ -298,6 +300,7 @@ class ShotStreamPipeline(StoryModel):
             history_shots=history_shots,
             select=select,
             decoder=decoder,
+            rewind_chunks=rewind_chunks,
         )
 
     def check_inputs(

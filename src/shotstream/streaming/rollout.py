@@ -5,6 +5,7 @@ Legend: B batch, F latent frames, C channels, h and w latent height and width, S
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,15 @@ from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
 
 
+class ChunkStopped(Exception):
+    """A chunk is no longer wanted, and was left between two passes."""
+
+
+def never() -> bool:
+    """Let every chunk be made."""
+    return False
+
+
 @dataclass(frozen=True)
 class RolloutState:
     """A copy of a rollout that later chunks leave untouched."""
@@ -27,6 +37,18 @@ class RolloutState:
     window: list[Tensor]
     newest: Tensor | None
     window_before: list[Tensor] | None
+    oldest_frame: int | None
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A chunk, and what a rollout had before the clean pass over it."""
+
+    x0: Tensor
+    window: list[Tensor]
+    captions: Tensor | Captions
+    oldest_frame: int
+    """Position in time of the window's oldest chunk, or of this one if the window was empty."""
 
 
 class ShotRollout:
@@ -35,7 +57,7 @@ class ShotRollout:
     Phases: ``fill_context``, then for each chunk ``denoise`` and ``add``. A chunk that was added needs a
     clean pass before the next one is made. ``denoise`` makes it, ``commit`` makes it earlier. Context and
     clean passes never record a gradient; of the denoising steps only the last one that is executed does, and
-    only where the caller has autograd on (self-forcing).
+    only where the caller has autograd on (self-forcing). ``rewind`` goes back some of the newest chunks.
 
     Args:
         transformer: The student.
@@ -43,6 +65,8 @@ class ShotRollout:
         cache: Storage for its keys and values; whatever shot it holds is forgotten by `fill_context`.
         captions: The shot's caption, S = 1: embeddings ``[B, 1, L, D]`` or what ``encode_captions`` made.
         shot_index: The shot's number in the rotary phase shift; 1 for the first shot of a story.
+        rewind_chunks: How many chunks `rewind` can go back; their latents are kept.
+        is_stopped: Asked before every pass; if so, the pass raises `ChunkStopped` instead.
     """
 
     def __init__(
@@ -52,12 +76,15 @@ class ShotRollout:
         cache: DualCache,
         captions: Tensor | Captions,
         shot_index: Tensor | int,
+        rewind_chunks: int = 0,
+        is_stopped: Callable[[], bool] = never,
     ) -> None:
         self.transformer = transformer
         self.schedule = schedule
         self.cache = cache
         self.captions = captions
         self.shot_index = shot_index
+        self._is_stopped = is_stopped
         self._dtype = transformer.dtype
         self.window: list[Tensor] = []
         """Clean latents of the committed chunks that the next chunk sees: what `redirect` passes again."""
@@ -65,6 +92,12 @@ class ShotRollout:
         """Clean latents of the newest chunk."""
         self._window_before: list[Tensor] | None = None
         """The window before the newest chunk's clean pass; None while that pass is due."""
+        self._made: deque[_Made] = deque(maxlen=rewind_chunks + 1)
+        """The newest chunks, as far back as `rewind` can go."""
+        self._oldest_frame: int | None = None
+        """Position of the window's oldest chunk when the newest chunk was made; None before the first."""
+        self._rewound = False
+        """Whether the local cache is still that of chunks taken back."""
 
     @property
     def kept(self) -> list[Tensor]:
@@ -90,6 +123,8 @@ class ShotRollout:
         """
         self.cache.open_shot()
         self.window, self._newest, self._window_before = [], None, None
+        self._made.clear()
+        self._oldest_frame, self._rewound = None, False
         self.cache.fill_context(latents.shape[1])
         if latents.shape[1]:
             self._flow(latents, latents.new_zeros(latents.shape[0]), captions, shot_index, caption_index)
@@ -129,13 +164,17 @@ class ShotRollout:
         """Take in the clean latents ``[B, F, C, h, w]`` of the next chunk, whose clean pass is due now."""
         assert self._newest is None or self._window_before is not None, "the chunk before was not committed"
         self._newest, self._window_before = x0.detach(), None
+        self._oldest_frame = self.cache.oldest_frame
+        self._made.append(_Made(self._newest, list(self.window), self.captions, self._oldest_frame))
 
     @torch.no_grad()
     def commit(self) -> None:
         """Make the clean pass that is due, if one is: the newest chunk at timestep 0, into the local cache.
 
-        A pass that fails stays due.
+        After `rewind` the chunks in the window are passed again first. A pass that fails stays due.
         """
+        if self._rewound:
+            self.redirect(self.captions)
         if self._newest is None or self._window_before is not None:
             return
         self._clean_pass(self._newest)
@@ -154,16 +193,40 @@ class ShotRollout:
         if self._window_before is not None:  # the newest chunk was passed under the former caption
             self.window, self._window_before = self._window_before, None
         self.captions = captions
-        self.cache.clear_local()
+        self.cache.clear_local(self._oldest_frame)  # a chunk that failed may have made one leave
         for x0 in self.window:
             self._clean_pass(x0)
+        self._rewound = False
+
+    def rewind(self, chunks: int) -> None:
+        """Go back to where the shot stood before its newest chunks were made.
+
+        No pass is made before the next chunk is asked for. Then the chunks in the window are passed again, as
+        by `redirect`: the sliding window may have taken their slots.
+
+        Args:
+            chunks: How many chunks to go back, fewer than were made and at most ``rewind_chunks``.
+        """
+        assert 0 <= chunks < len(self._made)
+        if not chunks:
+            return
+        for _ in range(chunks):
+            self._made.pop()
+        newest = self._made[-1]
+        self._newest, self._window_before, self.window = newest.x0, None, list(newest.window)
+        self.captions, self._oldest_frame, self._rewound = newest.captions, newest.oldest_frame, True
 
     def state(self) -> RolloutState:
         """Copy the state; tensors that nobody writes to are shared."""
-        return RolloutState(self.cache.state_dict(), list(self.window), self._newest, self._window_before)
+        if self._rewound:
+            self.redirect(self.captions)
+        window, cache = list(self.window), self.cache.state_dict()
+        return RolloutState(cache, window, self._newest, self._window_before, self._oldest_frame)
 
     def restore(self, state: RolloutState) -> None:
-        """Go on exactly from `state`."""
+        """Go on exactly from `state`; `rewind` cannot go back behind it."""
+        self._made.clear()
+        self._oldest_frame, self._rewound = state.oldest_frame, False
         self.cache.load_state_dict(state.cache)
         self.window, self._newest = list(state.window), state.newest
         self._window_before = None if state.window_before is None else list(state.window_before)
@@ -182,6 +245,8 @@ class ShotRollout:
         caption_index: Tensor | None = None,
     ) -> Tensor:
         """One pass through the transformer, in its own precision."""
+        if self._is_stopped():
+            raise ChunkStopped
         output = self.transformer(
             latents.to(self._dtype),
             timestep,

@@ -22,6 +22,7 @@ from shotstream.streaming.context_frames import (
     select_frames,
 )
 from shotstream.streaming.model import StoryModel
+from shotstream.streaming.rollout import never
 from shotstream.streaming.shot_generator import ShotGenerator
 from shotstream.streaming.take import SessionSnapshot, Take, TakeRecord, TakeState
 
@@ -55,6 +56,8 @@ class StorySession:
             full decoder either way: it works in the background, and calls that need its frames (a cut, a pin,
             a branch, a snapshot) wait. If it fails, the first such call raises `FullFramesError` and changes
             nothing; the next one goes on with the frames that were shown instead.
+        rewind_chunks: How many chunks a shot can be gone back by `rewind` and then go on. Each costs memory
+            for a state of the decoder (`decoder_state` of `VramSizes`).
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class StorySession:
         history_shots: int = 16,
         select: Selection = select_frames,
         decoder: str = "full",
+        rewind_chunks: int = 0,
     ) -> None:
         self.pipeline = pipeline
         self.setting = setting
@@ -80,7 +84,8 @@ class StorySession:
         self.takes: dict[tuple[int, int], TakeRecord] = {}
         """Every take that was made, by (shot, take)."""
         self.context = ContextFrames(pipeline.transformer.config["context_frames"], history_shots, select)
-        self._generator = ShotGenerator(pipeline, height, width, decoder)
+        self.rewind_chunks = rewind_chunks
+        self._generator = ShotGenerator(pipeline, height, width, decoder, rewind_chunks)
         self._take: Take | None = None
         self._report_unknown_words("the setting", setting)
 
@@ -161,17 +166,21 @@ class StorySession:
         self._check_prompt(prompt, len(self.script) if shot is None else shot)
         return self.length_chunks(seconds, chunks)
 
-    def next_chunk(self, known: Tensor | None = None) -> Chunk | None:
+    def next_chunk(
+        self, known: Tensor | None = None, *, is_stopped: Callable[[], bool] = never
+    ) -> Chunk | None:
         """Make the next chunk of the open take; None if it is complete or there is none.
 
-        A chunk that failed can be asked for again.
+        A chunk that failed, or was stopped, can be asked for again.
 
         Args:
             known: Its clean latents ``[1, F, C, h, w]``, if it was made before. Nothing is denoised then, and
                 all else goes as it went: a session that is told the same again, with the latents of its
                 chunks, stands where the first one stood, bit for bit.
+            is_stopped: Asked before every pass through the transformer: whether the chunk is still wanted.
 
         Raises:
+            ChunkStopped: If it is not.
             ValueError: If latents are of another shape than this model makes.
         """
         started = time.perf_counter()
@@ -187,9 +196,15 @@ class StorySession:
             self._look_ahead()
             return None
         assert take.recalled is None, "a take that was over goes on"
+        if take.is_cut_short:
+            raise ValueError(
+                f"more of shot {take.record.shot + 1} was taken back than it can go on from "
+                f"(rewind_chunks={self.rewind_chunks}); cut to the next shot"
+            )
         remembered = [] if take.rollout else self.context.choose(take.record.shot)
         if take.rollout is None:
             take.record.made_from = self.context.made_from(take.record.shot)
+        self._generator.is_stopped = is_stopped
         self._generator.prepare(take, self.setting, remembered)
         chunk = self._generator.show(take, self._generator.denoise(take, known))
         take.add(chunk)
@@ -239,6 +254,45 @@ class StorySession:
         take = self._running_take()
         self._check_prompt(prompt, take.record.shot)
         take.record.direct(prompt)
+
+    def rewind(self, chunks: int) -> None:
+        """Take back the newest chunks of the running shot, as if they had never been made.
+
+        What follows is the same, bit for bit, as if it had been asked for then: a redirection begins with the
+        first chunk that was taken back, a cut ends the shot before it. A shot that simply goes on is made
+        from its window as it is after a redirection to the same prompt.
+
+        Args:
+            chunks: How many; one at least is left. After more than `rewind_chunks` the shot can only end.
+
+        Raises:
+            ValueError: If so many cannot be taken back: they were not made, or before the running prompt was
+                given, or they are pinned or in a branch.
+            FullFramesError: Once, if full frames of it could not be made; nothing has changed.
+        """
+        take = self._running_take()
+        most = self.rewindable
+        if not 0 <= chunks <= most:
+            raise ValueError(
+                f"{chunks} chunks of shot {take.record.shot + 1} cannot be taken back, {most} at most: one "
+                "is left, and so is what was made before the last redirection, or is pinned or in a branch"
+            )
+        if chunks:
+            self._generator.rewind(take, chunks)
+
+    @property
+    def rewindable(self) -> int:
+        """How many chunks of the running shot can be taken back, see `rewind`."""
+        take = self._take
+        if take is None or take.recalled is not None:
+            return 0
+        record, timing = take.record, self.pipeline.timing
+        pinned = [
+            pin.frame + 1 for pin in self.context.pins if pin.take_key[:2] == (record.shot, record.take)
+        ]
+        frames = max([take.remembered_frames, *pinned])
+        free = sum(timing.first_frame(chunk) >= frames for chunk in range(record.chunks))
+        return max(0, min(free, record.chunks - max(1, record.prompts[-1][0])))
 
     def extend(self, seconds: float | None = None, *, chunks: int | None = None) -> None:
         """Make the running shot longer, also after its end, as if that had been asked for at once.
@@ -394,6 +448,7 @@ class StorySession:
             height=self.height,
             width=self.width,
             decoder=self.decoder,
+            rewind_chunks=self.rewind_chunks,
         )
         branch.context = self.context.branch(at + 1)
         branch.script = deepcopy(self.script[: at + 1])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from copy import deepcopy
 from functools import partial
@@ -25,7 +26,7 @@ from shotstream.streaming.decoding import (
 )
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.noise import noise
-from shotstream.streaming.rollout import ShotRollout
+from shotstream.streaming.rollout import ShotRollout, never
 from shotstream.streaming.stills import StillEncoder
 from shotstream.streaming.take import Take, TakeRecord, TakeState
 
@@ -44,13 +45,20 @@ class ShotGenerator:
         width: Picture width in pixels.
         decoder: "full", or "tiny": frames are shown as the tiny decoder makes them, and made in full quality,
             as later shots need them, in the background.
+        rewind_chunks: How many of its newest chunks a shot can be gone back and then go on: so many states of
+            the decoders are kept, beside that at which they stand.
 
     Raises:
         ValueError: If there is no such decoder.
     """
 
-    def __init__(self, pipeline: StoryModel, height: int, width: int, decoder: str = "full") -> None:
+    def __init__(
+        self, pipeline: StoryModel, height: int, width: int, decoder: str = "full", rewind_chunks: int = 0
+    ) -> None:
         self.pipeline = pipeline
+        self.rewind_chunks = rewind_chunks
+        self.is_stopped: Callable[[], bool] = never
+        """Whether the chunk in the making is no longer wanted."""
         self.device: torch.device = pipeline._execution_device
         self._autoencoder = pipeline.autoencoder
         self._latent_shape = pipeline.latent_shape(height, width)
@@ -85,7 +93,9 @@ class ShotGenerator:
                 "this session is closed; open another, which can go on from a branch or snapshot of this one"
             )
         full = self._autoencoder.open_decoder()
-        return Take(record, length_chunks, self._live.open_decoder() if self._live else full, full)
+        live = self._live.open_decoder() if self._live else full
+        states: list[deque[list[Tensor]]] = [deque(maxlen=self.rewind_chunks + 1) for _ in range(2)]
+        return Take(record, length_chunks, live, full, states=states[0], full_states=states[1])
 
     def close(self) -> None:
         """Stop what goes on in the background, and return at once; no take can be opened after."""
@@ -147,10 +157,13 @@ class ShotGenerator:
         with self._beside.inside():
             latents, pictures = x0.cpu(), to_pictures(pixels)
             decoding = denoised.seconds_until(StreamEvent(self.device))
+            if self.rewind_chunks:
+                take.states.append(take.decoder.state())
         full = None
         if take.full_decoder is not take.decoder:
             former = take.pending[-1].full if take.pending else None
-            full = self._background.submit(take.full_decoder, x0, denoised, former)
+            states = take.full_states if self.rewind_chunks else None
+            full = self._background.submit(take.full_decoder, x0, denoised, former, states)
         pictures.flags.writeable = False  # the caller sees the very frames that are remembered
         record = take.record
         return Chunk(
@@ -176,22 +189,45 @@ class ShotGenerator:
         pixels = (decoder.decode(x0.to(self.device, vae.dtype))[0] for x0 in chunks)
         return [picture for of_chunk in pixels for picture in to_pictures(of_chunk)]
 
+    def rewind(self, take: Take, chunks: int) -> None:
+        """Let a take stand where it stood before its newest chunks were made.
+
+        Where more is taken back than `rewind_chunks` the take can only end.
+
+        Args:
+            take: The open take; at least one chunk is left.
+            chunks: How many chunks, at least 1.
+        """
+        take.rewind(chunks, self.pipeline.timing.frames(take.record.chunks - chunks))
+        take.is_cut_short = take.is_cut_short or chunks >= len(take.states)
+        if take.is_cut_short or take.rollout is None:
+            return
+        take.rollout.rewind(chunks)
+        states = [take.states, take.full_states][: len(take.decoders)]
+        for of_decoder in states:
+            for _ in range(chunks):
+                of_decoder.pop()
+        self._restore_decoders(take, [of_decoder[-1] for of_decoder in states])
+
     @torch.no_grad()
     def restore(self, state: TakeState, setting: str) -> Take:
         """Open a take that goes on exactly from `state`."""
         take = self.open(deepcopy(state.record), state.length_chunks)
         if len(state.decoders) == 1:  # the full one had failed, if another was shown
             take.full_decoder = take.decoder
-        streams = (self._beside, self._background.stream)
-        for decoder, stream, tensors in zip(take.decoders, streams, state.decoders, strict=False):
-            with stream.after(StreamEvent(self.device), *tensors):
-                decoder.restore(tensors)
+        self._restore_decoders(take, state.decoders)
         take.made, take.recalled, take.prompts = list(state.made), state.recalled, list(state.prompts)
         if state.rollout is not None:
             self._use_adapters(take.record)
             take.rollout = self._new_rollout(take.record, setting, max(take.record.chunks - 1, 0))
             take.rollout.restore(state.rollout)
         return take
+
+    def _restore_decoders(self, take: Take, states: list[list[Tensor]]) -> None:
+        streams = (self._beside, self._background.stream)
+        for decoder, stream, tensors in zip(take.decoders, streams, states, strict=False):
+            with stream.after(StreamEvent(self.device), *tensors):
+                decoder.restore(tensors)
 
     def _use_adapters(self, record: TakeRecord) -> None:
         """Have the take's LoRAs in the weights; other sessions may have changed that since its last chunk.
@@ -204,7 +240,8 @@ class ShotGenerator:
 
     def _new_rollout(self, record: TakeRecord, setting: str, chunk: int) -> ShotRollout:
         captions = self._caption_of(record, setting, chunk)
-        return self.pipeline.new_rollout(self._cache, captions, max(record.shot, 1))
+        shot_index, chunks = max(record.shot, 1), self.rewind_chunks
+        return self.pipeline.new_rollout(self._cache, captions, shot_index, chunks, lambda: self.is_stopped())
 
     def _fill_context(
         self, rollout: ShotRollout, record: TakeRecord, setting: str, remembered: list[ContextFrame]

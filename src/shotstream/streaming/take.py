@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -53,6 +54,11 @@ class TakeRecord:
         """Give another prompt from the next chunk on."""
         self.prompts = [*[entry for entry in self.prompts if entry[0] < self.chunks], (self.chunks, prompt)]
 
+    def rewind(self, chunks: int) -> None:
+        """Take back the newest chunks, and the directions that came after the first of them was made."""
+        self.chunks -= chunks
+        self.prompts = [entry for entry in self.prompts if entry[0] < self.chunks]
+
 
 @dataclass
 class Take:
@@ -79,6 +85,12 @@ class Take:
     """The prompt of every frame."""
     remembered_frames: int = 0
     """How many frames it had when context frames were last taken from it."""
+    states: deque[list[Tensor]] = field(default_factory=lambda: deque(maxlen=1))
+    """States of `decoder` after the newest chunks, as far back as the shot can be gone on with."""
+    full_states: deque[list[Tensor]] = field(default_factory=lambda: deque(maxlen=1))
+    """Those of `full_decoder`, if it is another one."""
+    is_cut_short: bool = False
+    """Whether more was taken back than can be gone on from: it can only end."""
 
     def add(self, chunk: Chunk) -> None:
         """Take in the next chunk."""
@@ -88,6 +100,20 @@ class Take:
             self.made += list(chunk.frames)
         else:
             self.pending.append(chunk)
+
+    def rewind(self, chunks: int, frames: int) -> None:
+        """Take back the newest chunks; the decoders stay where they are.
+
+        Args:
+            chunks: How many.
+            frames: How many frames are left.
+        """
+        assert self.recalled is None
+        assert frames >= self.remembered_frames
+        self.wait()
+        self.record.rewind(chunks)
+        del self.made[frames:], self.prompts[frames:]
+        self.ahead = {number: frame for number, frame in self.ahead.items() if number < frames}
 
     def recall(self, prompts: list[str], picture: Callable[[int], np.ndarray]) -> None:
         """Take in the next chunk, as it was made before: the prompt of every frame, and what gives them."""

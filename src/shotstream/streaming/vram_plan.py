@@ -30,6 +30,12 @@ class VramPlan:
     decoder: str = "full"
     kv_cache: str = "auto"
     offload: bool = False
+    rewind_chunks: int = 0
+    """See `StorySession`: nobody goes back in `shotstream generate`, the studio does by `--lookahead` and a bit.
+
+    So many states of the decoder are kept, about a gigabyte each with Wan's at 480x832. Decoding the chunks
+    between again would save that, and take as long as making them where every tenth of a second is seen.
+    """
 
     def options(self) -> str:
         """Write it for `shotstream generate`, but for what Python alone can ask for."""
@@ -114,7 +120,8 @@ class VramSizes:
         """What stays all the time but for the text encoder and the transformer."""
         cache = self.kv_cache_float8 if plan.kv_cache == "float8" else self.kv_cache
         live = self.live_decoder + self.live_decoding if plan.decoder == "tiny" else 0
-        return cache + self.captions + self.vae + self.decoder_state + live
+        states = self.decoder_state * (1 + plan.rewind_chunks)
+        return cache + self.captions + self.vae + states + live
 
 
 def recommend(sizes: VramSizes, budget_bytes: int) -> VramPlan | None:

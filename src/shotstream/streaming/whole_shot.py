@@ -15,7 +15,7 @@ from shotstream.diffusion.samplers import guided, sample_ode
 from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.streaming.pipeline import ShotStreamPipeline
-from shotstream.streaming.rollout import ShotRollout
+from shotstream.streaming.rollout import ShotRollout, never
 
 
 class WholeShotPipeline(ShotStreamPipeline):
@@ -34,8 +34,15 @@ class WholeShotPipeline(ShotStreamPipeline):
     negative_prompt: str = ""
     """What guidance leads away from."""
 
-    def new_rollout(self, cache: DualCache, captions: Captions, shot_index: int) -> ShotRollout:
-        """Make what rolls out one shot."""
+    def new_rollout(
+        self,
+        cache: DualCache,
+        captions: Captions,
+        shot_index: int,
+        rewind_chunks: int = 0,
+        is_stopped: Callable[[], bool] = never,
+    ) -> ShotRollout:
+        """Make what rolls out one shot; it is one chunk, so there is nothing to go back to."""
         nothing = self.transformer.encode_captions(self.embed(self.negative_prompt))
         return WholeShotRollout(self, cache, captions, shot_index, nothing)
 
