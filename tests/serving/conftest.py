@@ -87,22 +87,32 @@ class Studio:
         self.clock = Clock()
         self.engine = Engine(
             library,
-            lambda setting, seed: pipeline.open(setting, seed),
+            lambda setting, seed: pipeline.open(setting, seed, rewind_chunks=4),
             MADE_WITH,
             Limits(**limits),
             show=self._show,
             keep=self._keep,
+            put_aside=self._put_aside,
             clock=self.clock,
         )
         self.viewers: dict[str, Viewer] = {}
         self.order: list[str] = []
         """The story of every chunk that was made."""
+        self.put_aside = 0
+        """How many of them were put aside."""
 
     def _show(self, story: str, stored: StoredChunk, chunk: Chunk, *, again: bool) -> None:
         assert torch.equal(stored.latents(), chunk.latents), "it is on the disk before it is shown"
         if not again:
             self.order.append(story)
             self.viewers.setdefault(story, Viewer()).chunks.append(chunk)
+
+    def _put_aside(self, story: str, chunks: Sequence[StoredChunk]) -> None:
+        made = self.viewers[story].chunks
+        places = [(chunk.shot, chunk.take, chunk.index) for chunk in made[-len(chunks) :]]
+        assert places == [(chunk.shot, chunk.take, chunk.chunk) for chunk in chunks]
+        del made[-len(chunks) :]
+        self.put_aside += len(chunks)
 
     def _keep(self, story: str, frames: Sequence[ContextFrame]) -> None:
         for frame in frames:

@@ -13,7 +13,7 @@ from shotstream.serving.delivery.export import StoryFilm
 from shotstream.serving.storage.stored import StoreError
 from shotstream.story import Story
 from tests.serving.conftest import FOX, Studio, studios
-from tests.serving.test_laws import OPENING, SHOOT, TURN, apply, steps
+from tests.serving.test_laws import OPENING, SHOOT, TURN, apply, half_seen
 
 pytestmark = pytest.mark.unit
 
@@ -59,9 +59,9 @@ def test_retakes_redirects_pins_and_references_are_told_again(pipeline, studio: 
 
 
 @settings(max_examples=6, deadline=None)
-@given(steps)
+@given(half_seen)
 def test_whatever_is_directed_is_told_again(pipeline, tmp_path_factory, steps: list[dict]) -> None:
-    """Branches too."""
+    """Branches too; what was put aside is not."""
     with studios(pipeline) as make_studio:
         studio = make_studio(shot_seconds=5.0)
         live = studio.begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.law
 
 TURN: dict[str, Any] = {}
 """A turn of the engine instead of a command."""
+UNSEEN: dict[str, Any] = {"type": "a chunk that nobody sees yet"}
 
 
 def commands(kind: str, **fields: st.SearchStrategy) -> st.SearchStrategy[dict]:
@@ -72,13 +73,49 @@ steps = st.lists(scenes, min_size=4, max_size=14).map(
 def apply(studio: Studio, live: LiveStory, steps: list[dict], start: int = 0) -> None:
     """Command number n has the id n; all are answered before the next. Shot -1 is the newest."""
     for number, step in enumerate(steps, start):
-        if step:
+        if step is UNSEEN:
+            if live.may_work:
+                live.make_chunk()
+        elif step:
             newest = {"shot": max(0, len(live.snapshot.shots) - 1)} if step.get("shot") == -1 else {}
             studio.send(live, str(number), **{**step, **newest})
         else:
             studio.engine.turn()
             studio.show_newest(live)
             studio.clock.now += 0.05
+
+
+half_seen = steps.flatmap(
+    lambda all_seen: st.lists(st.integers(0, 3), min_size=len(all_seen), max_size=len(all_seen)).map(
+        lambda unseen: [
+            each for step, count in zip(all_seen, unseen, strict=True) for each in [step, *[UNSEEN] * count]
+        ]
+    )
+)
+"""The same, with chunks between that are made ahead, so that the next command may put them aside."""
+
+
+@settings(max_examples=20, deadline=None)
+@given(half_seen)
+def test_what_is_put_aside_was_never_part_of_the_story(pipeline, steps: list[dict]) -> None:
+    """The library tells the story that was seen, and goes on with the same bits."""
+    with studios(pipeline) as make_studio:
+        straight = make_studio(shot_seconds=5.0, open_stories=2, lookahead_seconds=4.0)
+        live = straight.begin()
+        apply(straight, live, steps)
+        assert State.FAILED not in [event.state for event in straight.viewer(live).of(StateChanged)]
+        straight.show_newest(live)
+        live.attend()
+        event(f"{min(straight.put_aside, 5)} chunks put aside, or more")
+        again = make_studio(straight.store.copy(), shot_seconds=5.0, open_stories=2, lookahead_seconds=4.0)
+        resumed = again.open(live.story)
+        assert resumed.snapshot == live.snapshot == again.store.snapshot(live.story)
+        film = straight.viewer(live).film()
+        kept = again.store.load(live.story).chunks
+        assert [place[:3] for place in film] == [(chunk.shot, chunk.take, chunk.chunk) for chunk in kept]
+        for studio, story in ((straight, live), (again, resumed)):
+            apply(studio, story, [SHOOT, TURN, {"type": "redirect", "prompt": "sleeps"}, TURN], len(steps))
+        assert again.viewer(resumed).film() == straight.viewer(live).film()[len(film) :]
 
 
 def told(studio: Studio, live: LiveStory) -> tuple:

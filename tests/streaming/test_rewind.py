@@ -96,6 +96,18 @@ def test_a_cut_after_rewinding_is_a_cut_there(pipeline, back: int) -> None:
     assert rewound.script == straight.script
 
 
+def test_a_direction_stays_when_all_that_followed_it_is_taken_back(pipeline) -> None:
+    rewound, straight = pipeline.open("a fox", rewind_chunks=2), pipeline.open("a fox")
+    for session in (rewound, straight):
+        session.cut("runs", chunks=9)
+        make(session, 2)
+        session.redirect("sleeps")
+    make(rewound, 2)
+    rewound.rewind(2)
+    assert rewound.script == straight.script
+    assert same(make(rewound, 2), make(straight, 2))
+
+
 def test_a_retake_of_a_rewound_shot_has_its_whole_length(pipeline) -> None:
     rewound, straight = pipeline.open("a fox", rewind_chunks=2), pipeline.open("a fox")
     for session in (rewound, straight):

@@ -28,9 +28,11 @@ from shotstream.serving.story.live_story import (
     FIGURES_EVERY_SECONDS,
     Keep,
     LiveStory,
+    PutAside,
     Reply,
     Show,
     keep_nothing,
+    leave_there,
     show_nobody,
 )
 from shotstream.serving.story.playback import PlaybackTracker
@@ -60,6 +62,7 @@ class Engine:
         show: Is given every chunk that is made, once it is on the disk; of stories that are told again those
             of the newest take, and all that have no clip.
         keep: Is given the frames that stories begin to remember.
+        put_aside: Is given chunks that are no longer part of their story.
         quotas: Sees whether there may be more stories, and more of one; by default there may.
         clock: Seconds that run evenly.
     """
@@ -73,12 +76,14 @@ class Engine:
         *,
         show: Show = show_nobody,
         keep: Keep = keep_nothing,
+        put_aside: PutAside = leave_there,
         quotas: QuotaKeeper | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits or Limits()
         self._store, self._open_session, self._made_with = store, open_session, made_with
         self._show, self._keep, self._clock, self._quotas = show, keep, clock, quotas
+        self._put_aside = put_aside
         self._catalogue = Catalogue(store)
         self._open_stories: dict[str, LiveStory] = {}
         self._turns: deque[str] = deque()
@@ -166,7 +171,9 @@ class Engine:
         self._turns.remove(story)
         self._turns.append(story)
         try:
-            self._open_stories[story].make_chunk()
+            if not self._open_stories[story].make_chunk():  # somebody waits for what it makes instead
+                self._turns.remove(story)
+                self._turns.appendleft(story)
         except Exception as error:  # of a viewer's callback: the chunk is kept
             _log_cut_short(error)
         return True
@@ -282,6 +289,7 @@ class Engine:
             self.limits,
             show=self._show,
             keep=self._keep,
+            put_aside=self._put_aside,
             playback=playback,
             adopt=self._adopt,
             quotas=self._quotas,

@@ -49,7 +49,7 @@ def _read(store: Store, stored: StoredStory, entries: int, budget: int) -> _Jour
     if stored.parent is not None:
         parent = _read(store, store.load(stored.parent.story), stored.parent.entries, budget)
         journal = parent.branch(stored.parent.shot)
-    for entry in stored.entries[:entries]:
+    for entry in stored.until(entries).told:
         if isinstance(entry, StoredCommand):
             journal.apply(entry.command)
         else:

@@ -31,9 +31,13 @@ class ServedModel:
     weights: str
     decoder: str = "full"
 
-    def open(self, setting: str, seed: int) -> StorySession:
-        """Open a session."""
-        return self.pipeline.open(setting, seed, decoder=self.decoder)
+    def open(self, setting: str, seed: int, rewind_chunks: int = 0) -> StorySession:
+        """Open a session; `rewind_chunks` as for `StorySession`."""
+        return self.pipeline.open(setting, seed, decoder=self.decoder, rewind_chunks=rewind_chunks)
+
+    def chunks_ahead(self, lookahead_seconds: float) -> int:
+        """Most chunks that are made and not shown, where no more are begun with so many seconds of them."""
+        return self.pipeline.timing.chunks(lookahead_seconds) + 1
 
     @property
     def made_with(self) -> MadeWith:

@@ -108,11 +108,14 @@ class Studio:
         self.metrics = Metrics()
         self.engine = Engine(
             store,
-            model.open,
+            lambda setting, seed: model.open(
+                setting, seed, model.chunks_ahead(self.limits.lookahead_seconds)
+            ),
             model.made_with,
             self.limits,
             show=self._show,
             keep=self._keep,
+            put_aside=self._put_aside,
             quotas=self.quotas,
         )
         self._recorder = Recorder(store, self._send)
@@ -398,6 +401,17 @@ class Studio:
             self.metrics.chunk_seconds.observe(chunk.seconds["total"])
         self._recorder.show(story, stored, chunk, again=again)
 
+    def _put_aside(self, story: str, chunks: Sequence[StoredChunk]) -> None:
+        self._recorder.put_aside(chunks)
+        assert self._loop
+        with suppress(RuntimeError):  # as below
+            self._loop.call_soon_threadsafe(self._drop, story, chunks)
+
+    def _drop(self, story: str, chunks: Sequence[StoredChunk]) -> None:
+        if channel := self._channels.get(story):
+            for viewer in channel.viewers:
+                viewer.put_aside(chunks)
+
     def _keep(self, story: str, frames: Sequence[ContextFrame]) -> None:
         if self._to_keep.acquire(blocking=False):
             self._still_writer.submit(self._keep_stills, story, frames)
@@ -417,5 +431,6 @@ class Studio:
             self._loop.call_soon_threadsafe(self._pass_on, story, stored, messages)
 
     def _pass_on(self, story: str, stored: StoredChunk, messages: list[bytes]) -> None:
-        if channel := self._channels.get(story):
+        channel = self._channels.get(story)
+        if channel and not self._recorder.is_put_aside(stored):
             channel.show(stored, messages)

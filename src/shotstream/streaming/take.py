@@ -54,11 +54,6 @@ class TakeRecord:
         """Give another prompt from the next chunk on."""
         self.prompts = [*[entry for entry in self.prompts if entry[0] < self.chunks], (self.chunks, prompt)]
 
-    def rewind(self, chunks: int) -> None:
-        """Take back the newest chunks, and the directions that came after the first of them was made."""
-        self.chunks -= chunks
-        self.prompts = [entry for entry in self.prompts if entry[0] < self.chunks]
-
 
 @dataclass
 class Take:
@@ -102,7 +97,7 @@ class Take:
             self.pending.append(chunk)
 
     def rewind(self, chunks: int, frames: int) -> None:
-        """Take back the newest chunks; the decoders stay where they are.
+        """Take back chunks that came after the newest direction; the decoders stay where they are.
 
         Args:
             chunks: How many.
@@ -111,7 +106,7 @@ class Take:
         assert self.recalled is None
         assert frames >= self.remembered_frames
         self.wait()
-        self.record.rewind(chunks)
+        self.record.chunks -= chunks
         del self.made[frames:], self.prompts[frames:]
         self.ahead = {number: frame for number, frame in self.ahead.items() if number < frames}
 

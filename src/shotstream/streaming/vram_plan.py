@@ -31,10 +31,10 @@ class VramPlan:
     kv_cache: str = "auto"
     offload: bool = False
     rewind_chunks: int = 0
-    """See `StorySession`: nobody goes back in `shotstream generate`, the studio does by `--lookahead` and a bit.
+    """See `StorySession`: none in `shotstream generate`, in the studio as far as `--lookahead` reaches.
 
-    So many states of the decoder are kept, about a gigabyte each with Wan's at 480x832. Decoding the chunks
-    between again would save that, and take as long as making them where every tenth of a second is seen.
+    So many states of the decoder are kept, about a gigabyte each with Wan's at 480x832. Decoding again from
+    one before would save them and take longer, just where somebody waits for the picture.
     """
 
     def options(self) -> str:

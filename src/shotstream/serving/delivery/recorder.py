@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Queue
 from threading import Event, Thread
 
@@ -18,6 +18,8 @@ Send = Callable[[str, StoredChunk, list[bytes]], None]
 """Takes the messages of a new chunk of a story, on the recorder's thread. It must neither wait nor raise."""
 
 _MOST_WAITING = 32
+_MOST_PUT_ASIDE = 256
+"""More than can wait at once, of all stories together."""
 _LOOK_AGAIN_SECONDS = 0.5
 
 
@@ -35,6 +37,8 @@ class Recorder:
     def __init__(self, store: Store, send: Send) -> None:
         self._store, self._send = store, send
         self._queue: Queue[tuple[str, StoredChunk, Chunk] | Event | None] = Queue(_MOST_WAITING)
+        self._aside: dict[tuple[str, int], None] = {}
+        """Chunks that were put aside of late: (story, position)."""
         self._thread = Thread(target=self._run, name="recorder", daemon=True)
 
     def start(self) -> None:
@@ -45,6 +49,17 @@ class Recorder:
         """Take a chunk; see `shotstream.serving.story.live_story.Show`."""
         if not (again and is_whole(stored)):
             self._queue.put((story, stored, chunk))
+
+    def put_aside(self, chunks: Sequence[StoredChunk]) -> None:
+        """Make no clips of these, of which some may wait; from the engine's thread, like `show`."""
+        for chunk in chunks:
+            self._aside[chunk.story, chunk.position] = None
+        while len(self._aside) > _MOST_PUT_ASIDE:
+            del self._aside[next(iter(self._aside))]
+
+    def is_put_aside(self, stored: StoredChunk) -> bool:
+        """Whether a chunk was put aside of late, so that nobody is to be sent its clip."""
+        return (stored.story, stored.position) in self._aside
 
     def settle(self) -> None:
         """Wait until there is a clip of every chunk that was made by now."""
@@ -72,7 +87,7 @@ class Recorder:
                 log.debug("story %s", waiting[0], exc_info=error)
 
     def _record(self, story: str, stored: StoredChunk, chunk: Chunk) -> None:
-        if not stored.path.exists():  # its story was removed for good
+        if self.is_put_aside(stored) or not stored.path.exists():  # its story was removed for good
             return
         messages = encode_clip(chunk)
         try:

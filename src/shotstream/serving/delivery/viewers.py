@@ -64,6 +64,14 @@ class Viewer:
             self.tell(Dropped(frames=len(left_out)).model_dump_json())
         self._wake.set()
 
+    def put_aside(self, chunks: Sequence[StoredChunk]) -> None:
+        """Send none of these that still wait; others will come in their places."""
+        keys = {_key(chunk) for chunk in chunks}
+        self._stored = deque(chunk for chunk in self._stored if _key(chunk) not in keys)
+        self._new = deque(clip for clip in self._new if clip[0] not in keys)
+        for key in keys:
+            self._seen.pop(key, None)
+
     async def next(self) -> str | list[bytes]:
         """Wait for what comes next: a text, or the messages of a clip.
 
@@ -87,6 +95,8 @@ class Viewer:
         if self._stored:
             chunk = self._stored[0]
             key, messages = _key(chunk), await asyncio.to_thread(_read, chunk)
+            if not self._stored or self._stored[0] is not chunk:  # it was put aside meanwhile
+                return None
             self._stored.popleft()  # not before: who waits may be called away
         elif self._new:
             key, messages = self._new.popleft()

@@ -114,6 +114,8 @@ class Receipt(Message):
     """What the director should know, such as words that the model does not."""
     story: StoryId | None = None
     """The story that `Branch` began."""
+    put_aside: int | None = None
+    """How many chunks nobody had seen and are no longer part of the story, if any."""
 
 
 class Refused(Message):
@@ -179,6 +181,16 @@ class Shown(Message):
     prompt_to_glass_seconds: float
 
 
+class Turned(Message):
+    """What was made of a take from this frame on is put aside; what comes next is shown instead."""
+
+    type: Literal["turned"] = "turned"
+    shot: int
+    take: int
+    frame: int
+    """The first that is no longer part of the story; nobody has shown it."""
+
+
 class Dropped(Message):
     """This viewer was too slow for so many frames."""
 
@@ -198,6 +210,6 @@ Change = ShotChanged | Deleted | StateChanged | MemoryChanged
 
 Event = Annotated[
     Welcome | Receipt | Refused | StateChanged | ShotChanged | Deleted | MemoryChanged | Figures | Shown
-    | Dropped | ErrorMessage,
+    | Turned | Dropped | ErrorMessage,
     Field(discriminator="type"),
 ]  # fmt: skip

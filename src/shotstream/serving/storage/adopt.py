@@ -113,6 +113,8 @@ def _add(connection: Connection, story: str, entries: int, file: Path, note: Chu
         if command["position"] >= entries:
             row: dict[str, Any] = {"story": story, "id": command["body"]["id"], **command}
             connection.execute(insert(commands).values(**row))
+            if count := (command["receipt"] or {}).get("put_aside"):
+                rows.put_aside(connection, story, command["position"], count)
     rows.add_chunk(connection, story, note.position, note.chunk, file.name, sha256(file.read_bytes()))
     return note.position + 1
 

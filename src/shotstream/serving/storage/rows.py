@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, Table, Text, cast, delete, insert, select, update
+from sqlalchemy import Connection, Row, Table, Text, cast, delete, insert, or_, select, update
 
 from shotstream.serving.protocol.events import (
     Change,
@@ -88,6 +88,13 @@ def add_command(connection: Connection, story: str, position: int, taken: Stored
     body = taken.command.model_dump(mode="json", exclude_none=True)
     row = {"id": taken.command.id, "body": body, "receipt": taken.receipt.model_dump(mode="json")}
     connection.execute(insert(commands).values(story=story, position=position, **row))
+
+
+def put_aside(connection: Connection, story: str, position: int, count: int) -> None:
+    """Put aside the chunks right before the command at `position`, `count` of them."""
+    before = [chunks.c.story == story, chunks.c.position < position, chunks.c.position >= position - count]
+    marked = connection.execute(update(chunks).where(*before).values(put_aside=position)).rowcount
+    assert marked == count, "what is put aside was made since the last command"
 
 
 def chunk_facts(chunk: Chunk) -> dict[str, Any]:
@@ -292,13 +299,14 @@ def commands_before(connection: Connection, story: str, position: int) -> list[d
 def take_chunks(
     connection: Connection, story: str, shot: int, take: int, folder: Path, entries: int
 ) -> list[StoredChunk]:
-    """Read the chunks of one take among the first `entries`, in order, whose latents are in `folder`."""
+    """Read the chunks of one take, as it stood after `entries`, in order; their latents are in `folder`."""
     of_take = [takes.c.story == story, takes.c.shot == shot, takes.c.take == take]
     seed = connection.scalar(select(takes.c.seed).where(*of_take))
     if seed is None:
         return []
     found = select(chunks).where(chunks.c.story == story, chunks.c.shot == shot, chunks.c.take == take)
-    found = found.where(chunks.c.position < entries).order_by(chunks.c.position)
+    kept = or_(chunks.c.put_aside.is_(None), chunks.c.put_aside >= entries)
+    found = found.where(kept, chunks.c.position < entries).order_by(chunks.c.position)
     return [_chunk(row, seed, folder) for row in connection.execute(found)]
 
 

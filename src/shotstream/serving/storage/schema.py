@@ -125,6 +125,7 @@ chunks = Table(
     Column("file", Text, nullable=False),  # its name in the story's folder of chunks
     Column("sha256", String(64)),  # of that file; chunks of older libraries have none
     Column("clip_sha256", String(64)),  # of its clip, once that is kept
+    Column("put_aside", Integer),  # position of the command that put it aside before anybody had seen it
     ForeignKeyConstraint(["story", "shot", "take"], ["takes.story", "takes.shot", "takes.take"]),
 )
 

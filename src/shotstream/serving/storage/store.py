@@ -148,7 +148,7 @@ class Store(StoryReader):
         changes: Sequence[Change] = (),
         branch: NewBranch | None = None,
     ) -> None:
-        """Journal a command; its receipt may go out when this returns.
+        """Journal a command, and that it puts aside the chunks its receipt says; that may go out then.
 
         Args:
             story: Its id.
@@ -166,6 +166,8 @@ class Store(StoryReader):
             if branch:
                 rows.add_branch(connection, parent, branch)
             rows.add_command(connection, story, parent.entries, command)
+            if command.receipt.put_aside:
+                rows.put_aside(connection, story, parent.entries, command.receipt.put_aside)
             rows.note_changes(connection, story, changes)
             rows.note_entries(connection, story, parent.entries + 1)
 

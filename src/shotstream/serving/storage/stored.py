@@ -7,7 +7,7 @@ import re
 import secrets
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,6 +127,8 @@ class StoredChunk:
     """SHA-256 of that file, in hexadecimal; None where an older ShotStream has kept it."""
     clip_sha256: str | None = field(default=None, compare=False)
     """SHA-256 of its clip; None as long as none is known to be kept."""
+    put_aside: int | None = None
+    """Position of the command that put it aside; None if it is part of its story."""
 
     @property
     def name(self) -> str:
@@ -188,7 +190,20 @@ class StoredStory(StorySummary):
     """A story with all it takes to tell it again."""
 
     entries: list[StoredCommand | StoredChunk]
-    """Commands and chunks in the order in which they took effect."""
+    """Commands and chunks in the order in which they were journalled, those put aside too."""
+
+    def until(self, entries: int) -> StoredStory:
+        """The story as it stood when its journal had so many entries."""
+        kept = [
+            replace(entry, put_aside=None) if _is_put_aside(entry, after=entries) else entry
+            for entry in self.entries[:entries]
+        ]
+        return replace(self, entries=kept)
+
+    @property
+    def told(self) -> list[StoredCommand | StoredChunk]:
+        """The entries without chunks that were put aside: what gives the story again."""
+        return [entry for entry in self.entries if not _is_put_aside(entry)]
 
     @property
     def commands(self) -> list[StoredCommand]:
@@ -197,8 +212,15 @@ class StoredStory(StorySummary):
 
     @property
     def chunks(self) -> list[StoredChunk]:
-        """The chunks alone, in order."""
-        return [entry for entry in self.entries if isinstance(entry, StoredChunk)]
+        """The chunks alone, in order, without those that were put aside."""
+        return [entry for entry in self.told if isinstance(entry, StoredChunk)]
+
+
+def _is_put_aside(entry: StoredCommand | StoredChunk, after: int = 0) -> bool:
+    """Whether an entry is a chunk that a command from position `after` on put aside."""
+    if isinstance(entry, StoredCommand) or entry.put_aside is None:
+        return False
+    return entry.put_aside >= after
 
 
 @dataclass

@@ -59,6 +59,10 @@ class LiveShot:
     record: TakeRecord
     """The session's own as soon as it has a chunk."""
     length_chunks: int
+    asked_chunks: int
+    """The length without what holding has added."""
+    settled_chunks: int = 0
+    """Chunks that were made before the newest command: they stay."""
 
     @property
     def made(self) -> int:
@@ -85,6 +89,8 @@ class CommandResult:
     """What the model does not know, or leaves out."""
     branch: Director | None = None
     """The other story that it began."""
+    put_aside: int = 0
+    """How many of the newest chunks it took back."""
 
 
 class Director:
@@ -115,6 +121,10 @@ class Director:
         """The takes of every shot by number, those of deleted shots too, as their chunks are kept."""
         self._shared: frozenset[tuple[int, int]] = frozenset()
         """Which of them are of the story that it branched off."""
+        self._shown_chunks: int | None = None
+        """Chunks of the running shot that somebody has seen, while a command is followed; None for all."""
+        self._put_aside = 0
+        """Chunks that this command took back."""
 
     def branch(self, shot: int, seed: int | None = None) -> Director:
         """Begin another story that shares this one up to and including a shot.
@@ -139,12 +149,20 @@ class Director:
 
     # ---- following ----
 
-    def apply(self, command: Command) -> CommandResult:
+    def apply(self, command: Command, shown_chunks: int | None = None) -> CommandResult:
         """Do what a command says.
+
+        A redirection or a cut takes back chunks that were made since the last command and that nobody has
+        seen: the story then is the one that was given the command when they were still to be made.
+
+        Args:
+            command: What is to be done.
+            shown_chunks: How many chunks of the running shot somebody has seen; None for all.
 
         Raises:
             Refusal: If it cannot be done; nothing has changed then.
         """
+        self._shown_chunks, self._put_aside = shown_chunks, 0
         event = self._event(command)
         if not self.machine.allows(event):
             raise Refusal("not_now", f"{command.type} is not possible now: {self._situation()}")
@@ -162,7 +180,10 @@ class Director:
             self._deleted.clear()
             if not isinstance(command, Replan):
                 self.waiting.forget_former()
-        return replace(effect, note="; ".join(str(warning.message) for warning in told) or None)
+        if self.live:
+            self.live.settled_chunks = self.live.made
+        note = "; ".join(str(warning.message) for warning in told) or None
+        return replace(effect, note=note, put_aside=self._put_aside)
 
     def _event(self, command: Command) -> str:
         """The row of the transition table."""
@@ -245,6 +266,9 @@ class Director:
 
     def _redirect(self, command: Redirect) -> CommandResult:
         live = self._running()
+        with prompt_warnings():
+            self.session.check_shot(command.prompt, shot=live.record.shot)
+        self._take_back(most=self.session.rewind_chunks)
         self.session.redirect(command.prompt)
         if not live.made:  # otherwise the record is the session's own
             live.record.direct(command.prompt)
@@ -260,6 +284,7 @@ class Director:
             chunks = self.timing.chunks(command.seconds, after=former)
         assert chunks is not None
         self._lengthen(chunks)
+        live.asked_chunks = live.length_chunks
         return self._from_chunk(former)
 
     def _branch(self, command: Branch) -> CommandResult:
@@ -418,15 +443,24 @@ class Director:
     def _begin(self, command: Shoot | Retake) -> CommandResult:
         """Cut to a new shot or to another take of a former one."""
         if isinstance(command, Shoot):
-            take = self.take_number(command, len(self.session.script))
-            if take in self._takes.get(len(self.session.script), ()):
+            shot = len(self.session.script)
+            take = self.take_number(command, shot)
+            if take in self._takes.get(shot, ()):
                 raise Refusal("invalid", f"the shot has take {take + 1} already; shoot it without a number")
+            with prompt_warnings():
+                self.session.check_shot(command.prompt, command.seconds, command.chunks, shot=shot)
+            self._take_back()
             self.session.cut(
                 command.prompt, command.seconds, chunks=command.chunks, seed=command.seed, take=take
             )
         else:
             prompt = self.edits.get(command.shot) if command.prompt is None else command.prompt
             take = self.next_take(command.shot)
+            self.session.context.check_kept(command.shot, len(self.session.script))
+            if prompt is not None:
+                with prompt_warnings():
+                    self.session.check_shot(prompt, shot=command.shot)
+            self._take_back()
             self.session.retake(command.shot, seed=command.seed, prompt=prompt, take=take)
         return self._opened()
 
@@ -434,13 +468,41 @@ class Director:
         """Note the take that the session has just opened."""
         take = self.session.running
         assert take is not None
-        self.live = LiveShot(deepcopy(take.record), take.length_chunks)
+        self.live = LiveShot(deepcopy(take.record), take.length_chunks, take.length_chunks)
         return self._from_chunk(0)
 
     def _end_shot(self) -> None:
-        """Let the running shot end with the chunks it has; without any it leaves no trace."""
+        """Let the running shot end with the chunks that were seen; without any it leaves no trace."""
+        self._take_back()
         self.session.end_shot()
         self.live = None
+
+    def _take_back(self, most: int | None = None) -> None:
+        """Take back chunks of the running shot that nobody has seen.
+
+        Args:
+            most: How many at most; None for any number, where the shot ends.
+        """
+        live = self.live
+        if live is None or not self.machine.running or self._shown_chunks is None:
+            return
+        left = max(self._shown_chunks, live.settled_chunks)
+        chunks = max(0, min(live.made - left, self.session.rewindable))
+        self._put_aside = chunks if most is None else min(chunks, most)
+        if not self._put_aside:
+            return
+        self.session.rewind(self._put_aside)
+        self._forget_chunk_ahead()
+
+    def stopped(self) -> None:
+        """Take in that the chunk that was prepared is not made."""
+        self._forget_chunk_ahead()
+
+    def _forget_chunk_ahead(self) -> None:
+        """Let a held shot have room for one chunk more than is made, as it has after every chunk."""
+        live, running = self.live, self.session.running
+        if live and running and self.machine.beneath is State.HOLDING:
+            running.length_chunks = live.length_chunks = max(live.asked_chunks, live.made + 1)
 
     def _lengthen_to(self, chunks: int) -> None:
         """Make the running shot so long, if it is shorter."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -36,6 +37,7 @@ from shotstream.serving.protocol.events import (
     Shown,
     Snapshot,
     StateChanged,
+    Turned,
 )
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State
@@ -56,6 +58,7 @@ from shotstream.serving.story.replay import OpenSession, replay
 from shotstream.serving.story.waiting import planned_shots
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
+from shotstream.streaming.rollout import ChunkStopped
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +95,14 @@ def keep_nothing(story: str, frames: Sequence[ContextFrame]) -> None:
     """Let frames go by: they are made anew when the story is told again."""
 
 
+PutAside = Callable[[str, Sequence[StoredChunk]], None]
+"""Takes chunks of a story that nobody has seen and that are no longer part of it, on the engine's thread."""
+
+
+def leave_there(story: str, chunks: Sequence[StoredChunk]) -> None:
+    """Let chunks that were put aside be where they are."""
+
+
 Adopt = Callable[[str, Director], None]
 """Takes a branch: its id, and the story as it stands."""
 
@@ -99,6 +110,8 @@ FIGURES_EVERY_SECONDS = 0.5
 AWAY_SECONDS = 5.0
 """Who has shown nothing and said nothing for so long is not waited for, where the shot has an end."""
 _OPENS_A_SHOT = ("shoot", "replan", "retake", "reshoot")
+_TURNS = ("shoot", "retake", "reshoot", "redirect", "cut", "stop")
+"""Commands that a running shot does not go on from as it was, unless they wait."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +139,7 @@ class LiveStory:
         limits: What is refused.
         show: Is given every chunk.
         keep: Is given every frame that is remembered.
+        put_aside: Is given chunks that are no longer part of the story.
         playback: Has the story's chunks already.
         adopt: Is given every branch.
         quotas: Sees whether more may be made; by default it may.
@@ -142,6 +156,7 @@ class LiveStory:
         *,
         show: Show = show_nobody,
         keep: Keep = keep_nothing,
+        put_aside: PutAside = leave_there,
         playback: PlaybackTracker | None = None,
         adopt: Adopt = lambda story, director: None,
         quotas: QuotaKeeper | None = None,
@@ -152,6 +167,11 @@ class LiveStory:
         self.limits = limits
         self._store, self._open_session, self._clock = store, open_session, clock
         self._show, self._keep, self._adopt, self._quotas = show, keep, adopt, quotas
+        self._put_aside = put_aside
+        self._unsettled: list[StoredChunk] = []
+        """Chunks that were made since the last command."""
+        self._may_stop = True
+        """Whether a chunk may be stopped: once for every command that is followed."""
         self._kept: set[tuple[int, int, int]] = set()
         """Frames that were handed over to be kept: (shot, take, frame)."""
         self._queue: Queue[_Offered] = Queue(limits.queued_commands)
@@ -165,6 +185,7 @@ class LiveStory:
         self._playback = playback or PlaybackTracker()
         self._playback.all_shown()
         self._opened_at = self._heard_at = clock()
+        self._playhead_at = -math.inf
         self._replaying: tuple[_Offered, Generator[None, None, None]] | None = None
         """The ``resume`` for which the story is told again, step by step."""
         self._speed = self._first_frame = 0.0
@@ -287,21 +308,29 @@ class LiveStory:
 
     def _take_playheads(self) -> None:
         while self._playheads:
-            self._heard_at = self._clock()
+            self._heard_at = self._playhead_at = self._clock()
             for command, seconds in self._playback.shown(*self._playheads.popleft()):
                 self._prompt_to_screen_seconds = seconds
                 self._publish(Shown(id=command, prompt_to_glass_seconds=seconds))
 
-    def make_chunk(self) -> None:
-        """Make the next chunk, write it down and show it; the story stands still if one of these fails."""
+    def make_chunk(self) -> bool:
+        """Make the next chunk, write it down and show it; the story stands still if one of these fails.
+
+        Returns:
+            Whether it was its turn; not if the chunk was stopped for a command.
+        """
         try:
             self.director.prepare_chunk(self._most_chunks)
         except Exception as error:
             return self._fail("the shot cannot go on", error)
         try:
-            chunk = self.director.session.next_chunk()
+            chunk = self.director.session.next_chunk(is_stopped=self._turns)
             if chunk is None:
                 raise RuntimeError("nothing was made")
+        except ChunkStopped:
+            self._may_stop = False
+            self.director.stopped()
+            return False
         except Exception as error:
             return self._fail("the model could not make the next chunk", error)
         try:
@@ -311,6 +340,7 @@ class LiveStory:
         except Exception as error:  # whatever it is, what is not saved was not made
             return self._fail("the newest chunk could not be saved", error)
         self._playback.made(stored)
+        self._unsettled.append(stored)
         self._speed = len(chunk.frames) / chunk.seconds["total"]
         if chunk.index == 0:
             self._first_frame = self._clock() - self._opened_at
@@ -319,6 +349,23 @@ class LiveStory:
             self._keep_remembered()
         self._show(self.story, stored, chunk, again=False)
         self._publish_changes(now, changes)
+        return True
+
+    def _turns(self) -> bool:
+        """Whether a command waits after which the chunk in the making is no part of the story."""
+        if not self._may_stop:
+            return False
+        with self._queue.mutex:
+            return any(_turns(offered.command) for offered in self._queue.queue)
+
+    @property
+    def _shown_chunks(self) -> int | None:
+        """Chunks of the running shot of which a viewer has shown something; None if nobody says what."""
+        live = self.director.live
+        if live is None or not self._listeners or self._clock() - self._playhead_at >= AWAY_SECONDS:
+            return None
+        frames, timing = self._playback.shown_of(live.record.shot, live.record.take), self.director.timing
+        return sum(timing.first_frame(chunk) < frames for chunk in range(live.made))
 
     @property
     def _wants_chunks(self) -> bool:
@@ -351,7 +398,7 @@ class LiveStory:
         """Follow a command and write it down."""
         self._check_limits(command)
         try:
-            effect = self.director.apply(command)
+            effect = self.director.apply(command, self._shown_chunks)
             (now, changes), branch = self._changes(), _new_branch(command, effect)
             receipt = _receipt(command, effect, branch)
             self._store.append_command(self.story, StoredCommand(command, receipt), changes, branch)
@@ -360,10 +407,23 @@ class LiveStory:
         except Exception as error:
             raise self._not_followed(error) from error
         self._receipts[command.id] = receipt
+        self._may_stop = True
+        self._turn(effect.put_aside)
         self._took_effect(command, effect, receipt, since_seconds)
         self._publish_changes(now, changes)
         self._keep_remembered()
         return receipt
+
+    def _turn(self, chunks: int) -> None:
+        """Drop the newest chunks, so many of which a command has put aside, and tell viewers where."""
+        made, self._unsettled = self._unsettled, []
+        if not chunks:
+            return
+        aside = made[-chunks:]
+        self._playback.put_aside(aside)
+        self._put_aside(self.story, aside)
+        first = aside[0]
+        self._publish(Turned(shot=first.shot, take=first.take, frame=first.first_frame))
 
     def _not_followed(self, error: Exception) -> Refusal:
         """Stand still, and say so to who gave the command."""
@@ -452,7 +512,7 @@ class LiveStory:
 
     # ---- telling viewers ----
 
-    def _fail(self, what: str, error: Exception) -> None:
+    def _fail(self, what: str, error: Exception) -> bool:
         log.error("story %s: %s (%s)", self.story, what, type(error).__name__)
         log.debug("story %s", self.story, exc_info=error)
         self.director.machine.fail(f"{what}: {error}; put it right, then resume")
@@ -460,6 +520,7 @@ class LiveStory:
         with suppress(OSError, StoreError):  # it is told all the same; it was the disk, perhaps
             self._store.note(self.story, [change for change in changes if isinstance(change, StateChanged)])
         self._publish_changes(now, changes)
+        return True
 
     def _changes(self) -> tuple[Snapshot, list[Change]]:
         """The story as it stands, and what of that viewers were not told yet."""
@@ -502,4 +563,9 @@ def _new_branch(command: Command, effect: CommandResult) -> NewBranch | None:
 def _receipt(command: Command, effect: CommandResult, branch: NewBranch | None) -> Receipt:
     place = FramePlace(shot=effect.frame[0], frame=effect.frame[2]) if effect.frame else None
     story = branch.id if branch else None
-    return Receipt(id=command.id, applies_from=place, note=effect.note, story=story)
+    aside = effect.put_aside or None
+    return Receipt(id=command.id, applies_from=place, note=effect.note, story=story, put_aside=aside)
+
+
+def _turns(command: Command) -> bool:
+    return command.type in _TURNS and not (isinstance(command, Shoot) and command.after)

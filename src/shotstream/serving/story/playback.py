@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shotstream.serving.protocol.commands import Playhead
@@ -45,6 +46,16 @@ class PlaybackTracker:
         """Take in a new chunk."""
         self._starts.setdefault((chunk.shot, chunk.take), self.made_frames - chunk.first_frame)
         self.made_frames += chunk.frames
+
+    def put_aside(self, chunks: Sequence[StoredChunk]) -> None:
+        """Take out the newest chunks, which nobody has shown."""
+        self.made_frames -= sum(chunk.frames for chunk in chunks)
+        self.shown_frames = min(self.shown_frames, self.made_frames)
+
+    def shown_of(self, shot: int, take: int) -> int:
+        """How many frames of the newest take were shown."""
+        start = self._starts.get((shot, take))
+        return 0 if start is None else max(0, self.shown_frames - start)
 
     def all_shown(self) -> None:
         """What is made so far is nobody's look-ahead: the story was told before."""

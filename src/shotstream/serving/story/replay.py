@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -139,7 +138,7 @@ def _replay(
     takes = {place: list(chunks) for place, chunks in groupby(stored.chunks, _take)}
     newest = next(reversed(takes), None)
     take = None
-    for entry in stored.entries:
+    for entry in stored.told:
         if isinstance(entry, StoredCommand):
             story.apply(entry.command)
             continue
@@ -187,6 +186,5 @@ def _open(store: Store, stored: StoredStory, open_session: OpenSession) -> Gener
     if origin is None:
         return Director(open_session(stored.setting, stored.seed), store.picture)
     parent = store.load(origin.story)
-    shared = replace(parent, entries=parent.entries[: origin.entries])
-    told = yield from replay(store, shared, open_session)
+    told = yield from replay(store, parent.until(origin.entries), open_session)
     return told.branch(origin.shot, stored.seed)
