@@ -40,6 +40,7 @@ export type Event =
   | MemoryChanged
   | Figures
   | Shown
+  | Turned
   | Dropped
   | ErrorMessage;
 /**
@@ -464,6 +465,10 @@ export interface Receipt {
    */
   note?: string | null;
   /**
+   * How many chunks nobody had seen and are no longer part of the story, if any.
+   */
+  put_aside?: number | null;
+  /**
    * The story that `Branch` began.
    */
   story?: string | null;
@@ -573,6 +578,18 @@ export interface Shown {
   id: string;
   prompt_to_glass_seconds: number;
   type: "shown";
+}
+/**
+ * What was made of a take from this frame on is put aside; what comes next is shown instead.
+ */
+export interface Turned {
+  /**
+   * The first that is no longer part of the story; nobody has shown it.
+   */
+  frame: number;
+  shot: number;
+  take: number;
+  type: "turned";
 }
 /**
  * This viewer was too slow for so many frames.

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import type { Packet, Position } from "../src/video/packet";
+import { type Packet, type Position, isFrom } from "../src/video/packet";
 import { type Look, Player } from "../src/video/player";
 import type { Screen } from "../src/video/screen";
 
@@ -11,6 +11,9 @@ class Slide implements Screen {
   paint = (): Position | undefined => this.waiting.shift();
   still = (packets: Packet[]) => void (this.waiting = packets.slice(-1));
   clear = () => void (this.waiting = []);
+  awaitTurn = () => undefined;
+  release = () => undefined;
+  drop = (from: Position) => void (this.waiting = this.waiting.filter((packet) => !isFrom(packet, from)));
   close = () => this.clear();
 }
 

@@ -20,6 +20,29 @@ const said = (state: StoryState, ...events: ServerEvent[]) =>
 const sent = (state: StoryState, command: Command) => reduce(state, { kind: "sent", command });
 const shoot: Command = { type: "shoot", id: "a", prompt: "The cat jumps." };
 
+describe("an order that the picture turns for", () => {
+  const redirect: Command = { type: "redirect", id: "b", prompt: "It sleeps." };
+  const live: StoryState = { ...nothingYet, telling: "shooting", shots: [shot(0, { state: "live" })] };
+  const receipt: ServerEvent = { type: "receipt", id: "b", applies_from: { shot: 0, frame: 21 } };
+
+  it("is under way until it is on the screen", () => {
+    const state = said(sent(live, redirect), receipt);
+    expect(state.underWay).toEqual([redirect]);
+    expect(said(state, { type: "shown", id: "b", prompt_to_glass_seconds: 0.4 }).underWay).toEqual([]);
+  });
+
+  it("is not where it is refused, shows nothing, waits its turn, or the story is paused", () => {
+    const isRefused: ServerEvent = { type: "refused", id: "b", code: "busy", message: "" };
+    expect(said(sent(live, redirect), isRefused).underWay).toEqual([]);
+    const cut: Command = { type: "cut", id: "b" };
+    expect(said(sent(live, cut), { type: "receipt", id: "b", applies_from: null }).underWay).toEqual([]);
+    expect(sent(live, { ...shoot, after: true } as Command).underWay).toEqual([]);
+    expect(sent(nothingYet, shoot).underWay).toEqual([]);
+    const paused = sent(said(sent(live, redirect), receipt), { type: "pause", id: "c" });
+    expect(said(paused, { type: "receipt", id: "c", applies_from: null }).underWay).toEqual([]);
+  });
+});
+
 describe("answers", () => {
   it("a receipt ends the waiting and says where the order applies, counted from one", () => {
     const state = said(sent(nothingYet, shoot), {

@@ -73,6 +73,15 @@ describe("the playlist", () => {
     expect(drain(list)).toEqual(["0.0", "0.1", "1.0", "1.1"]);
   });
 
+  it("drops what is no longer part of the story, and takes what comes in its place", () => {
+    const list = new Playlist(100);
+    for (const one of takeShot(0, 4)) list.push(one);
+    expect(list.next()?.frame).toBe(0);
+    list.drop({ shot: 0, take: 0, frame: 2 });
+    for (const one of [packet(0, 2, { keyframe: true }), packet(0, 3)]) list.push(one);
+    expect(drain(list)).toEqual(["0.1", "0.2", "0.3"]);
+  });
+
   it("skips to the newest keyframe when too much waits", () => {
     const list = new Playlist(4);
     for (const one of [...takeShot(0, 3), ...takeShot(1, 2)]) list.push(one);
@@ -105,6 +114,17 @@ describe("the playlist", () => {
   });
 });
 
+describe("a reel whose chunk was put aside", () => {
+  it("takes the frames that come in its place", () => {
+    const reel = new Reel();
+    for (const one of takeShot(0, 4)) reel.add(one);
+    reel.drop({ shot: 0, take: 0, frame: 2 });
+    expect(reel.newest?.frame).toBe(1);
+    expect(reel.add(packet(0, 2, { keyframe: true }))).toBe(true);
+    expect(reel.from([entry(0, 4, 2)]).map(({ frame }) => frame)).toEqual([0, 1, 2]);
+  });
+});
+
 describe("the pace", () => {
   const pace = () => {
     const made = new Pace<Packet>(10);
@@ -117,6 +137,17 @@ describe("the pace", () => {
     const one = pace();
     const shown = [0, 50, 100, 199, 200, 300, 400].map((now) => frames(one.due(1000 + now)));
     expect(shown).toEqual([["0.0"], [], ["0.1"], [], ["0.2"], ["1.0"], ["1.1"]]);
+  });
+
+  it("stays inside a chunk while an order is on its way, and plays its rest faster", () => {
+    const one = pace();
+    expect(frames(one.due(1000))).toEqual(["0.0"]);
+    one.awaitTurn(2);
+    expect([1050, 1100, 1900].map((now) => frames(one.due(now)))).toEqual([["0.1"], ["0.2"], []]);
+    expect(frames(one.drop({ shot: 1, take: 0, frame: 1 }))).toEqual(["1.1"]);
+    one.release();
+    one.push(packet(1, 1));
+    expect([2000, 2050, 2100].map((now) => frames(one.due(now)))).toEqual([["1.0"], [], ["1.1"]]);
   });
 
   it("does not rush after a stall", () => {

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef } from "react";
 import { filmAddress, stillAddress } from "../story/server";
-import { type StoryState, promptAt } from "../story/state";
+import { type StoryState, promptAt, promptOf } from "../story/state";
 import { frameAt, positionAt } from "../story/timeline";
 import type { Film } from "../story/usePicture";
 import type { OpenStory } from "../story/useStory";
@@ -40,10 +40,26 @@ export function Picture({ open }: { open: OpenStory }) {
           {end && <img className="over" src={stillAddress(open.story, end)} alt={saying} />}
           {film && <FilmScreen open={open} film={film} />}
           {!onScreen && <Empty open={open} />}
+          <UnderWay state={state} />
         </div>
       </div>
       <Caption open={open} />
     </figure>
+  );
+}
+
+/** That the picture will turn, and to what. */
+function UnderWay({ state: { underWay } }: { state: StoryState }) {
+  const newest = underWay.at(-1);
+  const prompt = promptOf(newest);
+  return (
+    <p className="under-way" role="status" hidden={!newest}>
+      {newest && (
+        <>
+          <span className="dot" aria-hidden="true" /> {prompt ? `Next: ${prompt}` : "The picture turns"}
+        </>
+      )}
+    </p>
   );
 }
 

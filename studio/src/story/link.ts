@@ -87,6 +87,7 @@ export class Link {
   send(order: Order): Command {
     const command = { ...order, id: newId() } as Command;
     this.unanswered.set(command.id, command);
+    this.sayPlayhead(); // the server goes by what is on the screen now
     if (this.welcome) this.write(command);
     return command;
   }
@@ -161,6 +162,7 @@ export class Link {
   }
 
   private sayPlayhead(): void {
+    clearTimeout(this.playheadTimer);
     this.playheadTimer = undefined;
     this.playheadAt = performance.now();
     if (this.welcome && this.position) this.write({ type: "playhead", ...this.position });

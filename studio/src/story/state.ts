@@ -53,6 +53,8 @@ export interface StoryState {
   shots: ShotCard[];
   memory?: Memory;
   figures?: Figures;
+  /** Orders that the picture is to turn for and has not yet, oldest first. */
+  underWay: Command[];
   /** Commands without an answer, oldest first. */
   unanswered: Command[];
   notices: Notice[];
@@ -78,6 +80,7 @@ export const nothingYet: StoryState = {
   seed: 0,
   telling: "idle",
   shots: [],
+  underWay: [],
   unanswered: [],
   notices: [],
   noticesSoFar: 0,
@@ -94,7 +97,7 @@ export function reduce(state: StoryState, happening: Happening): StoryState {
     case "link":
       return { ...state, link: happening.link, linkReason: happening.reason };
     case "sent":
-      return { ...state, unanswered: [...state.unanswered, happening.command] };
+      return sent(state, happening.command);
     case "said":
       return afterEvent(state, happening.event);
     case "note":
@@ -109,7 +112,7 @@ function afterEvent(state: StoryState, event: ServerEvent): StoryState {
     case "welcome":
       return welcomed(state, event);
     case "receipt":
-      return received(answered(state, event.id), event, commandOf(state, event.id));
+      return received(answered(settled(state, event), event.id), event, commandOf(state, event.id));
     case "refused":
       return refused(state, event);
     case "state":
@@ -123,13 +126,45 @@ function afterEvent(state: StoryState, event: ServerEvent): StoryState {
     case "figures":
       return { ...state, figures: event };
     case "shown":
-      return { ...state, promptToGlassSeconds: event.prompt_to_glass_seconds };
+      return { ...seen(state, event.id), promptToGlassSeconds: event.prompt_to_glass_seconds };
+    case "turned":
+      return state; // the picture's matter
     case "dropped":
       return { ...state, droppedFrames: state.droppedFrames + event.frames };
     case "error":
       return noted(state, { tone: "wrong", text: event.message });
   }
 }
+
+/** Whether the running shot does not go on from an order as it was: the picture turns after the chunk it shows. */
+export function turns(command: Command, state: StoryState): boolean {
+  if (command.type === "shoot" && command.after) return false; // it waits, and is not waited for
+  return isRunning(state) && TURNS.has(command.type);
+}
+
+const TURNS = new Set<Command["type"]>(["shoot", "redirect", "retake", "reshoot", "cut", "stop"]);
+
+function sent(state: StoryState, command: Command): StoryState {
+  const underWay = turns(command, state) ? [...state.underWay, command] : state.underWay;
+  return { ...state, underWay, unanswered: [...state.unanswered, command] };
+}
+
+/** An order is no longer under way when the picture has turned for it, or for a later one. */
+function seen(state: StoryState, id: string): StoryState {
+  const at = state.underWay.findIndex((command) => command.id === id);
+  return { ...state, underWay: state.underWay.slice(at + 1) };
+}
+
+/** Nothing will show an order without a first frame, and after a pause nobody waits. */
+function settled(state: StoryState, { id, applies_from }: Receipt): StoryState {
+  if (commandOf(state, id)?.type === "pause") return { ...state, underWay: [] };
+  return applies_from ? state : withoutOrder(state, id);
+}
+
+const withoutOrder = (state: StoryState, id: string): StoryState => ({
+  ...state,
+  underWay: state.underWay.filter((command) => command.id !== id),
+});
 
 /** When the last shot is over, nothing waits whose order could be taken back. */
 function restated(state: StoryState, { state: telling, reason }: StateChanged): StoryState {
@@ -139,7 +174,7 @@ function restated(state: StoryState, { state: telling, reason }: StateChanged): 
 
 function refused(state: StoryState, { id, message }: Refused): StoryState {
   const typed = promptOf(commandOf(state, id));
-  return noted(answered(state, id), { tone: "wrong", text: message, typed });
+  return noted(answered(withoutOrder(state, id), id), { tone: "wrong", text: message, typed });
 }
 
 function welcomed(state: StoryState, event: Welcome): StoryState {
@@ -161,6 +196,7 @@ function welcomed(state: StoryState, event: Welcome): StoryState {
     parent: snapshot.parent,
     telling: snapshot.state,
     reason: snapshot.reason ?? undefined,
+    underWay: state.underWay.filter(({ id }) => state.unanswered.some((command) => command.id === id)),
     shots: [...snapshot.shots].sort((one, other) => one.number - other.number),
     memory: snapshot.memory,
   };
@@ -231,7 +267,7 @@ function commandOf(state: StoryState, id: string): Command | undefined {
   return state.unanswered.find((command) => command.id === id);
 }
 
-function promptOf(command: Command | undefined): string | undefined {
+export function promptOf(command: Command | undefined): string | undefined {
   if (command?.type === "replan") {
     const written = command.shots.filter(({ seed }) => seed === undefined); // others wait already
     return writeScript(written.map(({ prompt }) => prompt)) || undefined;

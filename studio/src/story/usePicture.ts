@@ -5,7 +5,7 @@ import type { ShotCard } from "../protocol";
 import { CanvasScreen } from "../video/canvasScreen";
 import { positionOf } from "../video/decoder";
 import { MseScreen } from "../video/mseScreen";
-import { type Packet, type Position, readPacket } from "../video/packet";
+import { type Packet, type Position, isFrom, readPacket } from "../video/packet";
 import { type Look, Player } from "../video/player";
 import { Reel, neighbour } from "../video/reel";
 import { screenKind } from "../video/screen";
@@ -42,6 +42,9 @@ interface Told {
 }
 
 const POSITION_EVERY_MS = 200;
+
+/** The rest of the chunk on the screen is played in no more, when the picture is to turn after it. */
+const MOST_SECONDS_TO_TURN = 0.5;
 
 export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
   const [element, setElement] = useState<HTMLCanvasElement | HTMLVideoElement | null>(null);
@@ -112,6 +115,27 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     },
     [shots, playhead],
   );
+
+  /** Goes no further than the chunk on the screen, of so many frames, and soon to its end. */
+  const awaitTurn = useCallback(
+    (perChunk: number) => {
+      const at = now.current;
+      const shot = shots.current.find(({ number }) => number === at?.shot);
+      if (!fps || !at || !shot) return;
+      const restSeconds = ((shot.frames - at.frame - 1) % perChunk) / fps;
+      player.current?.awaitTurn(Math.max(1, restSeconds / MOST_SECONDS_TO_TURN));
+    },
+    [fps, shots],
+  );
+
+  const release = useCallback(() => player.current?.release(), []);
+
+  /** Forgets what was made of a take from this frame on: nobody has seen it, and other frames come. */
+  const drop = useCallback((from: Position) => {
+    reel.current.drop(from);
+    early.current = early.current.filter((packet) => !isFrom(packet, from));
+    player.current?.drop(from);
+  }, []);
 
   /** Shows where the story ends by now, or nothing if nothing of it is left; what was to come is dropped. */
   const showEnd = useCallback(() => {
@@ -237,6 +261,9 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     isPlaying,
     shown,
     packet,
+    awaitTurn,
+    release,
+    drop,
     lastChunk,
     playFrom,
     pause,

@@ -6,7 +6,7 @@ import type { Position } from "../video/packet";
 import { CLOSED, Link, type Order } from "./link";
 import { useReadiness } from "./readiness";
 import { NotAllowed, liveAddress, readModel } from "./server";
-import { type StoryState, inFilm, nothingYet, reduce } from "./state";
+import { type StoryState, inFilm, nothingYet, reduce, turns } from "./state";
 import { usePicture } from "./usePicture";
 
 const RELOADED = "reloaded for another version";
@@ -16,17 +16,23 @@ export function useStory(story: string) {
   const link = useRef<Link>(null);
   const shots = useRef<ShotCard[]>([]);
   shots.current = inFilm(state.shots);
+  const newest = useRef(state);
+  newest.current = state;
 
   const playhead = useCallback((position: Position) => link.current?.playhead(position), []);
   const wrong = useCallback((text: string) => happen({ kind: "note", tone: "wrong", text }), []);
   const picture = usePicture({ story, fps: state.stage?.fps, shots, playhead, wrong });
-  const { packet, lastChunk } = picture;
+  const { packet, lastChunk, awaitTurn, release, drop } = picture;
 
   useEffect(() => {
     const opened = new Link(liveAddress(), story, {
       lastChunk,
       packet,
-      said: (event) => happen({ kind: "said", event }),
+      said: (event) => {
+        if (event.type === "turned") drop(event);
+        if (event.type === "receipt" || event.type === "refused") release();
+        happen({ kind: "said", event });
+      },
       link: (to, why) => {
         if (why?.code === CLOSED.otherVersion && reloadOnce()) return;
         happen({ kind: "link", link: to, reason: why?.sentence });
@@ -41,13 +47,20 @@ export function useStory(story: string) {
     };
     link.current = opened;
     return () => opened.close();
-  }, [story, lastChunk, packet]);
+  }, [story, lastChunk, packet, drop, release]);
 
   useShowingTheEnd(state, picture);
 
-  const order = useCallback((what: Order) => {
-    if (link.current) happen({ kind: "sent", command: link.current.send(what) });
-  }, []);
+  const order = useCallback(
+    (what: Order) => {
+      if (!link.current) return;
+      const { stage } = newest.current;
+      const command = link.current.send(what);
+      if (stage && turns(command, newest.current)) awaitTurn(stage.fps * stage.chunkSeconds);
+      happen({ kind: "sent", command });
+    },
+    [awaitTurn],
+  );
   const retry = useCallback(() => link.current?.retry(), []);
   const readiness = useReadiness(["connecting", "lost"].includes(state.link));
   useEffect(() => {

@@ -47,6 +47,19 @@ export class CanvasScreen implements Screen {
     return newest && positionOf(newest);
   }
 
+  awaitTurn(rate: number): void {
+    this.pace.awaitTurn(rate);
+  }
+
+  release(): void {
+    this.pace.release();
+  }
+
+  drop(from: Position): void {
+    this.decoder.drop(from);
+    for (const picture of this.pace.drop(from)) picture.close();
+  }
+
   clear(): void {
     this.decoder.reset();
     for (const picture of [...this.pace.clear(), ...this.takeFound()]) picture.close();

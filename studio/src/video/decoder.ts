@@ -1,7 +1,7 @@
 /** Encoded frames to pictures, in order. */
 
 import type { Picture } from "./pace";
-import type { Packet, Position } from "./packet";
+import { type Packet, type Position, isFrom } from "./packet";
 
 /** A picture that can be painted once and must be closed. */
 export interface Decoded extends Picture {
@@ -56,6 +56,11 @@ export class H264Decoder {
     if (this.decoder?.state === "configured") this.decoder.flush().catch(() => undefined); // ended by a reset
   }
 
+  /** Hands out no frames of a take from this one on that are being decoded. */
+  drop(from: Position): void {
+    for (const [ticket, packet] of this.positions) if (isFrom(packet, from)) this.positions.delete(ticket);
+  }
+
   reset(): void {
     this.positions.clear();
     this.codec = undefined;
@@ -94,6 +99,7 @@ export class H264Decoder {
     this.decoded({
       ...positionOf(packet),
       timestampMicroseconds: packet.timestampMicroseconds,
+      keyframe: packet.keyframe,
       image: frame,
       width: frame.displayWidth,
       height: frame.displayHeight,

@@ -75,6 +75,16 @@ export class MseScreen implements Screen {
     return now;
   }
 
+  /** The film comes as it is: a video element plays on. */
+  awaitTurn(): void {}
+
+  release(): void {}
+
+  /** What is in the buffer already cannot be told apart: the picture jumps to what comes next. */
+  drop(): void {
+    this.clear();
+  }
+
   clear(): void {
     this.loading.abort();
     this.loading = new AbortController();

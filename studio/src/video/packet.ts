@@ -7,6 +7,10 @@ export interface Position {
   frame: number;
 }
 
+/** Whether a frame is of the same take as another, and not before it. */
+export const isFrom = (one: Position, from: Position) =>
+  one.shot === from.shot && one.take === from.take && one.frame >= from.frame;
+
 /** The only kind of binary message: H.264. */
 export const H264 = 1;
 export const HEADER_BYTES = 22;

@@ -66,6 +66,21 @@ export class Player {
     this.playlist.follow();
   }
 
+  /** Stays inside the chunk on the screen until `release`, and plays its rest so many times as fast. */
+  awaitTurn(rate: number): void {
+    if (this.look === "live") this.screen.awaitTurn(rate);
+  }
+
+  release(): void {
+    this.screen.release();
+  }
+
+  /** Drops the frames of a take from this one on: they are no longer part of the story. */
+  drop(from: Position): void {
+    this.playlist.drop(from);
+    this.screen.drop(from);
+  }
+
   /** After a decoder's error: waits for the next keyframe. */
   breakOff(): void {
     this.playlist.breakOff();

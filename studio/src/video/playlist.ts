@@ -1,6 +1,6 @@
 /** Which frame is decoded next. */
 
-import type { Packet } from "./packet";
+import { type Packet, type Position, isFrom } from "./packet";
 
 /**
  * Frames that wait for the decoder.
@@ -41,6 +41,12 @@ export class Playlist {
     this.again = false;
     this.previous = undefined;
     this.skipTo(this.newestKeyframe());
+  }
+
+  /** Takes out the frames of a take from this one on. */
+  drop(from: Position): void {
+    this.waiting = this.waiting.filter((packet) => !isFrom(packet, from));
+    if (this.previous && isFrom(this.previous, from)) this.previous = undefined;
   }
 
   /** After a decoder's error: nothing is handed out until the next keyframe. */

@@ -1,7 +1,7 @@
 /** The frames that came in, kept so that a shot can be played again without asking the server. */
 
 import type { ChunkPlace, ShotCard } from "../protocol";
-import type { Packet, Position } from "./packet";
+import { type Packet, type Position, isFrom } from "./packet";
 
 const key = (shot: number, take: number) => `${shot}/${take}`;
 
@@ -56,6 +56,17 @@ export class Reel {
   lastWholeChunk(shots: ShotCard[]): ChunkPlace | undefined {
     const whole = shots.findLast((shot) => shot.chunks > 0 && this.reaches(shot));
     return whole && { shot: whole.number, take: whole.take, chunk: whole.chunks - 1 };
+  }
+
+  /** Forgets the frames of a take from this one on: others come in their place. */
+  drop(from: Position): void {
+    const frames = this.takes.get(key(from.shot, from.take));
+    for (const packet of frames?.values() ?? []) {
+      if (!isFrom(packet, from)) continue;
+      frames!.delete(packet.frame);
+      this.bytes -= packet.payload.length;
+    }
+    if (frames && this.newest && isFrom(this.newest, from)) this.newest = [...frames.values()].at(-1);
   }
 
   private reaches({ number, take, frames }: ShotCard): boolean {

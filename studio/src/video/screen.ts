@@ -12,6 +12,11 @@ export interface Screen {
   still(packets: Packet[]): void;
   /** Makes visible what is due; returns what became visible, if anything did. */
   paint(nowMs: number): Position | undefined;
+  /** Shows nothing beyond the chunk that is visible until `release`, and its rest so many times as fast. */
+  awaitTurn(rate: number): void;
+  release(): void;
+  /** Drops the frames of a take from this one on that are not visible yet. */
+  drop(from: Position): void;
   /** Drops everything that is not visible yet. */
   clear(): void;
   close(): void;
