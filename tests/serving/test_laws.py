@@ -95,7 +95,7 @@ half_seen = steps.flatmap(
 """The same, with chunks between that are made ahead, so that the next command may put them aside."""
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(half_seen)
 def test_what_is_put_aside_was_never_part_of_the_story(pipeline, steps: list[dict]) -> None:
     """The library tells the story that was seen, and goes on with the same bits."""

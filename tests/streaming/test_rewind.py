@@ -108,6 +108,23 @@ def test_a_direction_stays_when_all_that_followed_it_is_taken_back(pipeline) -> 
     assert same(make(rewound, 2), make(straight, 2))
 
 
+def test_what_a_cut_is_made_from_can_be_encoded_before_it(pipeline) -> None:
+    foreseen, straight = pipeline.open("a fox", rewind_chunks=2), pipeline.open("a fox")
+    for session in (foreseen, straight):
+        session.cut("runs", chunks=9)
+    make(foreseen, 4)
+    make(straight, 2)
+    for chunks in (1, 2):
+        foreseen.foresee_cut(chunks)
+        foreseen._generator.stills.wait()
+    foreseen.rewind(2)
+    for session in (foreseen, straight):
+        session.cut("sleeps")
+    chosen = foreseen.context.choose(1)
+    assert all(frame.latent is not None for frame in chosen)
+    assert same(make(foreseen, 2), make(straight, 2))
+
+
 def test_a_retake_of_a_rewound_shot_has_its_whole_length(pipeline) -> None:
     rewound, straight = pipeline.open("a fox", rewind_chunks=2), pipeline.open("a fox")
     for session in (rewound, straight):
@@ -152,7 +169,7 @@ def test_wan_s_decoder_and_a_tiny_one_beside_it_go_back_too(wan_pipeline) -> Non
         wan_pipeline.register_modules(live_decoder=None)
 
 
-@pytest.mark.parametrize("passes", [0, 1, 2])
+@pytest.mark.parametrize("passes", [0, 1, 2, 3])
 @pytest.mark.parametrize("back", [0, 2])
 def test_a_chunk_that_was_stopped_leaves_no_trace(pipeline, passes: int, back: int) -> None:
     """A redirection after it is the one that would have been given before."""

@@ -22,7 +22,7 @@ from shotstream.streaming.context_frames import (
     select_frames,
 )
 from shotstream.streaming.model import StoryModel
-from shotstream.streaming.rollout import never
+from shotstream.streaming.rollout import ChunkStopped, never
 from shotstream.streaming.shot_generator import ShotGenerator
 from shotstream.streaming.take import SessionSnapshot, Take, TakeRecord, TakeState
 
@@ -177,10 +177,10 @@ class StorySession:
             known: Its clean latents ``[1, F, C, h, w]``, if it was made before. Nothing is denoised then, and
                 all else goes as it went: a session that is told the same again, with the latents of its
                 chunks, stands where the first one stood, bit for bit.
-            is_stopped: Asked before every pass through the transformer: whether the chunk is still wanted.
+            is_stopped: Asked before every pass and before decoding: whether the chunk is no longer wanted.
 
         Raises:
-            ChunkStopped: If it is not.
+            ChunkStopped: If so.
             ValueError: If latents are of another shape than this model makes.
         """
         started = time.perf_counter()
@@ -205,8 +205,14 @@ class StorySession:
         if take.rollout is None:
             take.record.made_from = self.context.made_from(take.record.shot)
         self._generator.is_stopped = is_stopped
-        self._generator.prepare(take, self.setting, remembered)
-        chunk = self._generator.show(take, self._generator.denoise(take, known))
+        try:
+            self._generator.prepare(take, self.setting, remembered)
+            x0 = self._generator.denoise(take, known)
+        finally:
+            self._generator.is_stopped = never
+        if is_stopped():
+            raise ChunkStopped
+        chunk = self._generator.show(take, x0)
         take.add(chunk)
         self._note(take.record)
         if chunk.last and not take.pending:
@@ -527,6 +533,15 @@ class StorySession:
         """Begin to encode what the next shot will ask for, while the caller still watches this one."""
         self._remember_take()
         self._generator.stills.request(self.context.choose(len(self.script)))
+
+    def foresee_cut(self, chunks: int) -> None:
+        """Begin to encode what the next shot will be made from if the running one ends after so many chunks.
+
+        A cut does the same, and waits for it.
+        """
+        take = self._take
+        if take and take.recalled is None and 0 < chunks <= take.record.chunks:
+            self._generator.stills.request(take.look_ahead(self.context, self.pipeline.timing.frames(chunks)))
 
     def _encode_ahead(self, take: Take) -> None:
         """Begin to encode what `Take.look_ahead` foresees."""

@@ -37,7 +37,8 @@ def test_a_library_from_before_titles_is_brought_up_to_date(tmp_path, url):
     with Store(tmp_path, url) as store:
         story = begin(store)
         with store._transaction() as connection:
-            for table, column in (("stories", "title"), ("chunks", "sha256"), ("chunks", "clip_sha256")):
+            chunks = [("chunks", column) for column in ("sha256", "clip_sha256", "put_aside")]
+            for table, column in (("stories", "title"), *chunks):
                 connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
             connection.execute(text("DROP TABLE stills"))
             connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shotstream.serving.protocol.commands import Playhead
@@ -62,6 +62,7 @@ def test_a_command_is_on_the_screen_once() -> None:
     assert shown.shown(at(0, 0, 4), 4.0) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.builds(at, st.integers(0, 2), st.integers(0, 1), st.integers(0, 7)), max_size=20))
 def test_the_look_ahead_only_shrinks_while_nothing_is_made(playheads: list[Playhead]) -> None:
     shown, ahead = playback((0, 0, 5), (1, 0, 4), (0, 1, 6)), [15]

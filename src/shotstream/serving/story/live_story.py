@@ -170,6 +170,8 @@ class LiveStory:
         self._put_aside = put_aside
         self._unsettled: list[StoredChunk] = []
         """Chunks that were made since the last command."""
+        self._foreseen: tuple[int, int, int] | None = None
+        """(shot, take, chunks) of the cut for which stills were asked for last."""
         self._may_stop = True
         """Whether a chunk may be stopped: once for every command that is followed."""
         self._kept: set[tuple[int, int, int]] = set()
@@ -304,7 +306,16 @@ class LiveStory:
             if self._replaying:
                 break
         self._publish_figures()
+        if self.waiting:
+            self._foresee_cut()
         return attended
+
+    def _foresee_cut(self) -> None:
+        """While nothing is made: encode what a cut after the chunk on the screen would be made from."""
+        live, shown = self.director.live, self._shown_chunks
+        if live and shown and (place := (live.record.shot, live.record.take, shown)) != self._foreseen:
+            self._foreseen = place
+            self.director.session.foresee_cut(shown)
 
     def _take_playheads(self) -> None:
         while self._playheads:
