@@ -437,6 +437,10 @@ export interface ShotCard {
   chunks: number;
   frames: number;
   length_seconds: number;
+  /**
+   * (take, seed) of all its takes that were made, in order; any of them can be chosen.
+   */
+  made: [number, number][];
   number: number;
   /**
    * What the shot is to show; an edited one is not told before the shot is taken anew.
@@ -508,6 +512,10 @@ export interface ShotChanged {
   chunks: number;
   frames: number;
   length_seconds: number;
+  /**
+   * (take, seed) of all its takes that were made, in order; any of them can be chosen.
+   */
+  made: [number, number][];
   number: number;
   /**
    * What the shot is to show; an edited one is not told before the shot is taken anew.

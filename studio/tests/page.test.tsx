@@ -40,6 +40,7 @@ const shot: ShotCard = {
   seed: 5,
   take: 0,
   takes: 1,
+  made: [],
   state: "done",
   chunks: 3,
   frames: 33,
@@ -218,7 +219,7 @@ it("a card orders what its buttons say", () => {
   click("More for shot 1");
   click("Branch off");
   expect(orders).toEqual([
-    { type: "retake", shot: 0 },
+    { type: "retake", shot: 0, seed: expect.any(Number) },
     { type: "branch", shot: 0 },
   ]);
   click("More for shot 1");
@@ -228,6 +229,29 @@ it("a card orders what its buttons say", () => {
   expect(document.body.textContent).toContain("Deleted");
   click("Bring back shot 1");
   expect(orders.at(-1)).toEqual({ type: "choose", shot: 0, take: 1 });
+});
+
+it("takes stand side by side, and a key chooses the better one", () => {
+  const made: [number, number][] = [
+    [0, 5],
+    [1, 77],
+  ];
+  show(<Card shot={{ ...shot, take: 1, takes: 2, seed: 77, made }} open={open()} />);
+  expect(document.body.textContent).toContain("seed 77");
+  click("Compare takes of shot 1");
+  const films = [...document.querySelectorAll<HTMLVideoElement>(".compare video")];
+  expect(films.map((film) => film.getAttribute("src"))).toEqual(
+    [0, 1].map((take) => `api/stories/${stage.story}/clips/0/${take}.mp4`),
+  );
+  const press = (key: string) =>
+    act(() =>
+      document.querySelector(".compare")!.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })),
+    );
+  press("3");
+  expect(orders).toEqual([]);
+  press("1");
+  expect(orders).toEqual([{ type: "choose", shot: 0, take: 0 }]);
+  expect(document.querySelector(".compare")).toBeNull();
 });
 
 it("words of a card are changed in place; unchanged words order nothing", () => {

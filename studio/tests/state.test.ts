@@ -10,6 +10,7 @@ const shot = (number: number, more: Partial<ShotCard> = {}): ShotCard => ({
   seed: number,
   take: 0,
   takes: 1,
+  made: [],
   state: "done",
   chunks: 3,
   frames: 33,

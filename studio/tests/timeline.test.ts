@@ -10,6 +10,7 @@ const card = (number: number, frames: number, state: ShotCard["state"] = "done")
   seed: 0,
   take: number,
   takes: 1,
+  made: [],
   state,
   chunks: 1,
   frames,

@@ -28,6 +28,7 @@ const entry = (number: number, frames: number, chunks: number, take = 0): ShotCa
   seed: 0,
   take,
   takes: take + 1,
+  made: [],
   state: "done",
   chunks,
   frames,

@@ -5,6 +5,7 @@ import type { ShotCard } from "../protocol";
 import { cardAddress } from "../story/server";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
+import { Compare } from "./Compare";
 import { Menu } from "./Menu";
 import { CardButton } from "./Planned";
 import { PromptEditor } from "./PromptEditor";
@@ -59,7 +60,7 @@ export function Card({ shot, open, known }: Props) {
             <Words shot={shot} />
             <div className="card-actions">
               <span className="card-facts dim" title={`Seed ${shot.seed}`}>
-                {shot.length_seconds.toFixed(1)} s
+                {shot.length_seconds.toFixed(1)} s{shot.takes > 1 && ` · seed ${shot.seed}`}
               </span>
               {shot.takes > 1 && shot.state !== "deleted" && <Takes shot={shot} open={open} />}
               <span className="gap" />
@@ -72,31 +73,56 @@ export function Card({ shot, open, known }: Props) {
   );
 }
 
+/** Another one than any before: takes of one seed are more alike. */
+const newSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
+
 /** Which take stands for a shot; another one plays as soon as it does. */
-function Takes({ shot: { number, take, takes, state }, open: { order, playFrom } }: TakesProps) {
+function Takes({ shot, open }: TakesProps) {
+  const { number, take, takes, state } = shot;
+  const { order, playFrom } = open;
+  const [comparing, setComparing] = useState(false);
   const wanted = useRef<number>(undefined);
   useEffect(() => {
     if (wanted.current !== take) return;
     wanted.current = undefined;
     playFrom(number);
   }, [take, number, playFrom]);
+  const choose = (other: number) => {
+    wanted.current = other;
+    order({ type: "choose", shot: number, take: other });
+  };
+  const isMaking = state === "live" || state === "queued";
   return (
-    <select
-      className="card-takes"
-      aria-label={`Take of shot ${number + 1}`}
-      value={take}
-      disabled={state === "live" || state === "queued"}
-      onChange={(event) => {
-        wanted.current = Number(event.target.value);
-        order({ type: "choose", shot: number, take: wanted.current });
-      }}
-    >
-      {Array.from({ length: takes }, (_, number) => (
-        <option key={number} value={number}>
-          take {number + 1} of {takes}
-        </option>
-      ))}
-    </select>
+    <>
+      <select
+        className="card-takes"
+        aria-label={`Take of shot ${number + 1}`}
+        value={take}
+        disabled={isMaking}
+        onChange={(event) => choose(Number(event.target.value))}
+      >
+        {Array.from({ length: takes }, (_, number) => (
+          <option key={number} value={number}>
+            take {number + 1} of {takes}
+          </option>
+        ))}
+      </select>
+      {!isMaking && shot.made.length > 1 && (
+        <CardButton
+          icon="compare"
+          name={`Compare takes of shot ${number + 1}`}
+          onClick={() => setComparing(true)}
+        />
+      )}
+      {comparing && (
+        <Compare
+          story={open.story}
+          shot={shot}
+          onClose={() => setComparing(false)}
+          onChoose={(other) => other !== take && choose(other)}
+        />
+      )}
+    </>
   );
 }
 
@@ -128,7 +154,7 @@ interface ActionProps {
 function Actions({ shot, open: { order, playFrom }, onEdit }: ActionProps) {
   const { number, frames } = shot;
   const name = `shot ${number + 1}`;
-  const retake = () => order({ type: "retake", shot: number });
+  const retake = () => order({ type: "retake", shot: number, seed: newSeed() });
   if (shot.state === "deleted") {
     return (
       <button

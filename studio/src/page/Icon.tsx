@@ -26,6 +26,7 @@ const PATHS = {
   full: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
   back: "M15 5l-7 7 7 7M5 5v14",
   on: "M9 5l7 7-7 7M19 5v14",
+  compare: "M4 5h7v14H4zM13 5h7v14h-7z",
   figures: "M5 20V10M12 20V4M19 20v-7",
   close: "M6 6l12 12M18 6L6 18",
   system: "M4 5h16v11H4zM9 20h6",

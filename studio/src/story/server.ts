@@ -184,6 +184,10 @@ export const stillAddress = (story: string, { shot, take, frame }: Position) =>
 export const cardAddress = (story: string, { number, take, frames }: ShotCard) =>
   frames > 0 ? stillAddress(story, { shot: number, take, frame: 0 }) : undefined;
 
+/** Where the film of one take is. */
+export const takeAddress = (story: string, shot: number, take: number) =>
+  `api/stories/${story}/clips/${shot}/${take}.mp4`;
+
 /** Where the picture of a remembered frame is. */
 export const memoryAddress = (story: string, frame: MemoryFrame) =>
   frame.upload ? `api/uploads/${frame.upload}.png` : stillAddress(story, frame);

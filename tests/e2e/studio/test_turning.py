@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.studio.directing import SHOTS, begin, card, shoot, wait_for
+from tests.e2e.studio.directing import SHOTS, begin, card, facts, shoot, tell, wait_for
 
 pytestmark = pytest.mark.system
 
@@ -63,3 +64,23 @@ def test_the_picture_turns_after_the_chunk_on_the_screen(open_page) -> None:
     shown = [message["frame"] for message in said if message["type"] == "playhead" and message["shot"] == 0]
     assert shown == sorted(shown), "nothing is shown twice, or that was put aside"
     assert shown[-1] == frames - 1, "the chunk on the screen is shown to its end"
+
+
+def test_takes_stand_side_by_side_and_a_key_chooses_the_better_one(page) -> None:
+    begin(page)
+    tell(page, SHOTS[0], seconds=2)
+    page.get_by_role("button", name="Retake shot 1").click()
+    take = page.get_by_label("Take of shot 1")
+    expect(take).to_have_value("1")
+    wait_for(page, 1)
+    page.get_by_role("button", name="Compare takes of shot 1").click()
+    films = page.get_by_role("dialog").locator("video")
+    expect(films).to_have_count(2)
+    for place in range(2):
+        expect(films.nth(place)).to_have_js_property("videoWidth", 192)
+    seeds = re.findall(r"seed (\d+)", page.get_by_role("dialog").inner_text())
+    assert len(set(seeds)) == 2, "a retake has a seed of its own"
+    assert facts(page, 1).endswith(f"seed {seeds[1]}")
+    page.keyboard.press("1")
+    expect(take).to_have_value("0")
+    expect(page.get_by_role("dialog")).to_have_count(0)

@@ -45,6 +45,8 @@ class ShotCard(Message):
     state: Literal["queued", "live", "done", "stale", "deleted"]
     chunks: int
     frames: int
+    made: list[tuple[int, int]] = []
+    """(take, seed) of all its takes that were made, in order; any of them can be chosen."""
 
 
 class MemoryFrame(Message):

@@ -531,6 +531,10 @@ class Director:
         """Number of the next take of a shot, after a deletion too: no two share a number."""
         return max(self._takes.get(shot, ()), default=-1) + 1
 
+    def made_takes(self, shot: int) -> list[tuple[int, int]]:
+        """(take, seed) of every take of a shot that was made, in order."""
+        return [(number, record.seed) for number, record in sorted(self._takes.get(shot, {}).items())]
+
     def take_number(self, command: Shoot, shot: int) -> int:
         """Number of the take that a new shot begins with."""
         return self.next_take(shot) if command.take is None else command.take

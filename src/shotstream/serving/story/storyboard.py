@@ -76,6 +76,7 @@ def _card(story: Director, record: TakeRecord) -> ShotCard:
         state=_state(story, shot),
         chunks=record.chunks,
         frames=story.timing.frames(record.chunks) if record.chunks else 0,
+        made=story.made_takes(shot),
     )
 
 

@@ -1,0 +1,69 @@
+/** The takes of a shot side by side; a key chooses the better one. */
+
+import { useEffect, useRef } from "react";
+import type { ShotCard } from "../protocol";
+import { takeAddress } from "../story/server";
+import { Icon } from "./Icon";
+
+interface Props {
+  story: string;
+  shot: ShotCard;
+  onChoose(take: number): void;
+  onClose(): void;
+}
+
+/** As many as there are keys for; of more, the newest. */
+const MOST_TAKES = 9;
+
+export function Compare({ story, shot, onChoose, onClose }: Props) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  const takes = shot.made.slice(-MOST_TAKES);
+  const choose = (place: number) => {
+    const entry = takes[place];
+    if (!entry) return;
+    onChoose(entry[0]);
+    dialog.current?.close();
+  };
+  return (
+    <dialog
+      className="panel compare"
+      ref={dialog}
+      onClose={onClose}
+      onKeyDown={(event) => {
+        event.stopPropagation();
+        if (event.key === "Escape") dialog.current?.close();
+        if (/^[1-9]$/.test(event.key)) choose(Number(event.key) - 1);
+      }}
+      aria-labelledby="compare"
+    >
+      <header className="row">
+        <h2 id="compare">Takes of shot {shot.number + 1}</h2>
+        <span className="gap" />
+        <button
+          type="button"
+          className="quiet round"
+          aria-label="Close"
+          onClick={() => dialog.current?.close()}
+        >
+          <Icon name="close" />
+        </button>
+      </header>
+      <p className="dim">Press the number of the better one.</p>
+      <ul>
+        {takes.map(([take, seed], place) => (
+          <li key={take} aria-current={take === shot.take || undefined}>
+            <button type="button" autoFocus={take === shot.take} onClick={() => choose(place)}>
+              <video src={takeAddress(story, shot.number, take)} muted loop autoPlay playsInline />
+              <span>
+                <kbd>{place + 1}</kbd> take {take + 1}
+                {take === shot.take && " · chosen"}
+                <small className="dim"> seed {seed}</small>
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </dialog>
+  );
+}
