@@ -154,7 +154,7 @@ class Films:
         if (shot, take) not in self._films:
             with urllib.request.urlopen(f"{self._address}/clips/{shot}/{take}.mp4", timeout=600) as answer:
                 film = io.BytesIO(answer.read())
-            with av.open(film) as container:
+            with av.open(film, "r") as container:
                 frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
             made = [frame[::STEP, ::STEP, 1].reshape(-1) for frame in frames]
             self._films[shot, take] = np.stack(made).astype(np.int16)
@@ -225,7 +225,7 @@ def measure(
     seen = [row for row in rows if row[0] is not None]
     names = ("screen", "receipt", "first_frame_in")
     columns = {
-        name: [row[place] / 1000 for row in seen if row[place] is not None]
+        name: [value / 1000 for row in seen if (value := row[place]) is not None]
         for place, name in enumerate(names)
     }
     aside = [order.receipt.get("put_aside") or 0 for order in orders]

@@ -94,6 +94,13 @@ function Takes({ shot, open }: TakesProps) {
   const isMaking = state === "live" || state === "queued";
   return (
     <>
+      {!isMaking && shot.made.length > 1 && (
+        <CardButton
+          icon="compare"
+          name={`Compare takes of shot ${number + 1}`}
+          onClick={() => setComparing(true)}
+        />
+      )}
       <select
         className="card-takes"
         aria-label={`Take of shot ${number + 1}`}
@@ -107,13 +114,6 @@ function Takes({ shot, open }: TakesProps) {
           </option>
         ))}
       </select>
-      {!isMaking && shot.made.length > 1 && (
-        <CardButton
-          icon="compare"
-          name={`Compare takes of shot ${number + 1}`}
-          onClick={() => setComparing(true)}
-        />
-      )}
       {comparing && (
         <Compare
           story={open.story}
