@@ -71,6 +71,12 @@ def test_networks_and_training_need_no_media_libraries(path: Path):
         assert not {module.split(".")[0] for module, _ in imports(path)} & HEAVY
 
 
+@pytest.mark.parametrize("path", sorted((SOURCE / "cli").glob("*.py")), ids=lambda path: path.name)
+def test_no_command_imports_another(path: Path):
+    own = {module for module, _ in imports(path) if module.startswith("shotstream.cli")}
+    assert all(module.startswith("shotstream.cli.shared.") for module in own), own
+
+
 def test_importing_the_package_loads_no_torch():
     code = "import sys, shotstream; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

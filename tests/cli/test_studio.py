@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from shotstream.cli import studio
@@ -70,7 +71,7 @@ def test_what_nobody_could_get_in_with_is_refused_at_the_start(options, tmp_path
 def test_a_page_is_opened_only_where_there_is_a_screen(monkeypatch, display, opens):
     monkeypatch.setattr(studio.sys, "platform", "linux")
     monkeypatch.setattr(studio.os, "environ", display)
-    monkeypatch.setattr(studio, "console", studio.Console(force_terminal=True))
+    monkeypatch.setattr(studio, "console", Console(force_terminal=True))
     assert studio._has_screen() == opens
     monkeypatch.setattr(studio, "console", studio.Console(force_terminal=False))
     assert not studio._has_screen()

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+
+from shotstream.cli.shared.console import console
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
 app = typer.Typer(add_completion=False)
-console = Console(highlight=False)
 
 
 @app.callback(invoke_without_command=True)

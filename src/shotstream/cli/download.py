@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from shotstream.cli.convert import check_output, parse_dtype, save
-from shotstream.cli.generate import show_warnings
+from shotstream.cli.shared.console import console, show_warnings
+from shotstream.cli.shared.saving import check_output, parse_dtype, save
 
 if TYPE_CHECKING:
     from shotstream.loading.hub import HubPart, PartStatus
 
 app = typer.Typer(add_completion=False)
-console = Console(highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from shotstream import __version__
-from shotstream.cli.generate import console, load, show_warnings
+from shotstream.cli.shared.console import console, show_warnings
+from shotstream.cli.shared.model import load
 
 if TYPE_CHECKING:
     import torch

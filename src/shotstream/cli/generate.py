@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from shotstream import __version__
+from shotstream.cli.shared.console import console, show_warnings
+from shotstream.cli.shared.model import apply_mode, load
 from shotstream.media.files import claimed
 from shotstream.media.story_folder import StoryFolder, choose_folder, read_record
-from shotstream.story import ReferencePicture, Story, StoryWarning
+from shotstream.story import ReferencePicture, Story
 
 if TYPE_CHECKING:
     from shotstream.loading.lora import Lora
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from shotstream.streaming.story_writer import StoryWriter
 
 app = typer.Typer(add_completion=False)
-console = Console(highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -68,7 +67,7 @@ def generate(
         str, typer.Option(help="Where the text encoder lives: auto, resident, cpu, int8 or release.")
     ] = "auto",
     mode: Annotated[
-        str, typer.Option(help="auto, plain, exact (fast attention, compiled), fast (8-bit layers, too).")
+        str, typer.Option(help="auto, plain, compiled (and fast attention), fast (8-bit layers, too).")
     ] = "auto",
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
@@ -190,41 +189,6 @@ def describe(model: str, device: str, settings: dict[str, str]) -> dict[str, str
     return {"shotstream": __version__, "weights": weights, "device": kind, **settings}
 
 
-def load(
-    model: str, device_name: str, dtype_name: str = "auto", text_name: str = "auto"
-) -> tuple[ShotStreamPipeline, dict[str, Any]]:
-    """Load a model, and say what was chosen for a big one.
-
-    Returns:
-        The pipeline, and what story.json tells of it.
-
-    Raises:
-        ValueError: If there is no such model, device, number format or place for the text encoder.
-    """
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    from shotstream.loading.hashes import count_weights, weight_files
-    from shotstream.loading.text_source import choose_text_place
-    from shotstream.machine.device import choose_device, choose_dtype
-    from shotstream.streaming.pipeline import ShotStreamPipeline
-
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    device = choose_device(device_name).value
-    with console.status(f"loading {escape(model)}"):
-        folder = ShotStreamPipeline.fetch(model)
-        stored_bytes = sum(path.stat().st_size for path in weight_files(folder))
-        dtype = choose_dtype(device, dtype_name, stored_bytes)
-        text = choose_text_place(device, text_name, count_weights(folder) * dtype.value.itemsize)
-        pipeline = ShotStreamPipeline.from_pretrained(folder, text=text.value, dtype=dtype.value).to(device)
-    if text.value != "resident":
-        console.print(f"computing in {str(dtype.value).removeprefix('torch.')}: {dtype.reason}")
-        console.print(f"text encoder: {text.value}, {text.reason}")
-    facts = {"device": str(device), "dtype": str(dtype.value), "text": text.value}
-    return pipeline, {"shotstream": __version__, "model": model, **facts}
-
-
 def name_loras(given: Sequence[str]) -> dict[str, Lora]:
     """Read what --lora says.
 
@@ -272,51 +236,6 @@ def use_loras(pipeline: ShotStreamPipeline, loras: Mapping[str, Lora]) -> dict[s
             for name, lora in loras.items()
         ]
     }
-
-
-def apply_mode(
-    pipeline: ShotStreamPipeline,
-    mode: str,
-    kv_cache: str,
-    height: int | None = None,
-    width: int | None = None,
-) -> dict[str, Any]:
-    """Choose the ways to compute, for pictures of a size or of the trained one, and say why.
-
-    Returns:
-        What story.json tells of them.
-
-    Raises:
-        ValueError: If there is no such mode or cache.
-    """
-    import torch
-
-    from shotstream.streaming.speed import MODES, choose_mode, prepare
-
-    if kv_cache not in ("auto", "float8"):
-        raise ValueError(f"--kv-cache is {kv_cache!r}; give auto or float8.")
-    pipeline.cache_dtype = torch.float8_e4m3fn if kv_cache == "float8" else None
-    with console.status("choosing the fastest ways to compute"):
-        chosen = prepare(pipeline, MODES[choose_mode(mode, pipeline._execution_device).value], height, width)
-    for what, choice in chosen:
-        console.print(f"{what}: {choice.value} ({choice.reason})")
-    return {"kv_cache": kv_cache, "computing": {what: choice.value for what, choice in chosen}}
-
-
-@contextmanager
-def show_warnings() -> Iterator[None]:
-    """Print what sessions and weight files warn of, such as unknown words, as it comes."""
-    from shotstream.loading.weight_files import CheckpointWarning
-    from shotstream.streaming.session import PromptWarning
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        console.print(f"[yellow]{escape(str(message))}[/yellow]")
-
-    with warnings.catch_warnings():
-        for kind in (PromptWarning, StoryWarning, CheckpointWarning):
-            warnings.simplefilter("always", kind)
-        warnings.showwarning = show
-        yield
 
 
 def parse_shots(text: str | None, count: int) -> tuple[int, int]:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from shotstream.cli.generate import apply_mode, load
+from shotstream.cli.shared.console import console
+from shotstream.cli.shared.model import apply_mode, load
 from shotstream.machine.stopping import stop_signals
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from shotstream.serving.web.access import Access
 
 app = typer.Typer(add_completion=False)
-console = Console(highlight=False, soft_wrap=True)
 
 
 @app.command()
