@@ -73,5 +73,5 @@ def test_a_page_is_opened_only_where_there_is_a_screen(monkeypatch, display, ope
     monkeypatch.setattr(studio.os, "environ", display)
     monkeypatch.setattr(studio, "console", Console(force_terminal=True))
     assert studio._has_screen() == opens
-    monkeypatch.setattr(studio, "console", studio.Console(force_terminal=False))
+    monkeypatch.setattr(studio, "console", Console(force_terminal=False))
     assert not studio._has_screen()
