@@ -185,6 +185,15 @@ async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
     return FileResponse(file, media_type="image/png", headers=_FOR_EVER)
 
 
+@router.delete("/uploads/{upload}.png", status_code=204)
+async def remove_picture(studio: TheStudio, upload: UploadName) -> None:
+    """Remove a picture that no story uses; one that a story uses is refused with 409."""
+    try:
+        await studio.aside(studio.store.remove_picture, upload)
+    except LookupError as error:
+        raise HTTPException(404, f"there is no upload {upload}") from error
+
+
 async def _film(studio: Studio, story: str) -> StoryFilm:
     """What is made of a story by now, all its clips kept."""
     film = await studio.export(StoryFilm.of, studio.store, story)
