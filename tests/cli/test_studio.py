@@ -16,9 +16,10 @@ pytestmark = pytest.mark.system
 @pytest.mark.parametrize(
     ("computing", "name"),
     [
-        ({}, "mini fast"),
-        ({"attention to the cache": "as they are"}, "mini fast"),
-        ({"attention to the cache": "float8"}, "mini fast float8 attention"),
+        ({}, "mini"),
+        ({"attention": "native", "attention to the cache": "as they are"}, "mini"),
+        ({"blocks": "compiled", "GELU": "in the product"}, "mini blocks=compiled GELU=in-the-product"),
+        ({"attention to the cache": "float8"}, "mini attention-to-the-cache=float8"),
     ],
 )
 def test_stories_are_marked_with_what_changes_their_numbers(pipeline, monkeypatch, computing, name):

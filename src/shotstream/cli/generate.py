@@ -114,8 +114,13 @@ def generate(
                 raise ValueError(f"{place} holds nothing to go on with; leave --resume out to begin.")
             pipeline, facts = load(model, device, dtype, text)
             size = pipeline.picture_size(story.height, story.width)
-            facts |= use_loras(pipeline, loras)
-            folder.facts |= facts | apply_mode(pipeline, mode, kv_cache, *size)
+            facts |= use_loras(pipeline, loras) | apply_mode(pipeline, mode, kv_cache, *size)
+            if folder.facts.get("computing", facts["computing"]) != facts["computing"]:
+                console.print(
+                    "[yellow]The finished frames were computed in another way (story.json says how). The "
+                    "others differ from them by rounding; --overwrite makes all of them anew.[/yellow]"
+                )
+            folder.facts |= facts
             folder.facts |= {"decoder": decoder, "height": size[0], "width": size[1]}
             tell(pipeline, story, folder, decoder)
             from shotstream.loading.hashes import hash_weights  # only now: it reads all of them

@@ -171,17 +171,13 @@ def _served(
 ) -> ServedModel:
     from shotstream.loading.hashes import hash_weights
     from shotstream.serving.served_model import ServedModel
+    from shotstream.streaming.speed import changes_of_numbers
 
     pipeline, _ = load(model, device, dtype, text)
     computing = apply_mode(pipeline, mode, kv_cache)["computing"]
     with console.status("reading the weights' hash"):
         weights = hash_weights(pipeline.fetch(model))
     number = str(pipeline.transformer.dtype).removeprefix("torch.")
-    differs = {
-        number: number != "float32",
-        mode: mode == "fast",
-        kv_cache: kv_cache != "auto",
-        "float8 attention": computing.get("attention to the cache") == "float8",
-    }
-    name = " ".join([Path(model).name, *(how for how, is_so in differs.items() if is_so)])
-    return ServedModel(pipeline, name, weights, decoder)
+    differs = {number: number != "float32", kv_cache: kv_cache != "auto"}
+    numbers = [how for how, is_so in differs.items() if is_so] + changes_of_numbers(computing)
+    return ServedModel(pipeline, " ".join([Path(model).name, *numbers]), weights, decoder)
