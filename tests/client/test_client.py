@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -136,3 +138,22 @@ def test_who_listens_to_events_counts_as_a_viewer(library: Library, model) -> No
             assert next(lines) == "event: welcome"
             refused = httpx.get(f"{server.url}/api/stories/{story}/events")
             assert (refused.status_code, refused.json()["code"]) == (409, "limit")
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.filterwarnings("ignore:The Sora API")
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_an_example_of_the_page_runs(server: Server, number: int, capsys) -> None:  # noqa: F811
+    assert "http://127.0.0.1:8000" in EXAMPLES[number]
+    names: dict = {}
+    exec(EXAMPLES[number].replace("http://127.0.0.1:8000", server.url), names)
+    assert capsys.readouterr().out
+    assert "film" not in names or len(frames_of(names["film"])) > 8
+
+
+def test_the_page_has_an_example_of_every_client() -> None:
+    said = ("shotstream.client import Client", "shotstream.client import AsyncClient", "openai import OpenAI")
+    assert [sum(words in code for code in EXAMPLES) for words in said] == [1, 1, 1]
