@@ -118,7 +118,7 @@ assert np.allclose(jumps, [0, 0, theta, 0, 0, theta, 0, 0], atol=1e-3)
 
 # %%
 torch.manual_seed(0)
-CONTEXT, CHUNKS = config["context_frames"], 3
+CONTEXT, CHUNKS = (3, 2) if SHORT else (config["context_frames"], 3)
 frames = CONTEXT + CHUNKS * config["chunk_frames"]
 height, width = (side // mini.vae.spatial_ratio for side in mini.picture_size(None, None))
 latents = torch.randn(1, frames, config["in_channels"], height, width)

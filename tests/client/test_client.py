@@ -19,7 +19,7 @@ from shotstream.serving.protocol.events import Limits
 from shotstream.serving.protocol.messages import ProtocolError
 from shotstream.serving.web.access import Access
 from tests.serving.conftest import Library
-from tests.serving.web.conftest import Server, frames_of, library, model, server, serving  # noqa: F401
+from tests.serving.web.conftest import Server, frames_of, library, model, server, serving, until  # noqa: F401
 
 pytestmark = pytest.mark.system
 
@@ -128,6 +128,8 @@ def test_events_come_without_a_socket(server: Server) -> None:  # noqa: F811
         film = client.get(f"/api/stories/{story}/clips/0/0.mp4").content
         assert len(frames_of(film)) == sum(clip["frames"] for clip in clips)
         assert client.get("/api/stories/000000000000/events").status_code == 404
+        assert client.head(f"/api/stories/{story}/events").status_code == 200
+    until(lambda: server.metric("shotstream_viewers") == 0)
 
 
 def test_who_listens_to_events_counts_as_a_viewer(library: Library, model) -> None:  # noqa: F811

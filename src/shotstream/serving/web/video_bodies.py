@@ -197,7 +197,7 @@ def video_of(listed: ListedStory) -> Video | None:
     return Video(
         id=story.id,
         status=status,
-        progress=100 if status == "completed" else min(99, int(100 * made / planned)),
+        progress=100 if status == "completed" else min(99, int(100 * made / planned)) if planned else 0,
         model=made_with.model,
         prompt=story.setting or cards[0].prompt,
         seconds=f"{planned:.6g}",

@@ -19,7 +19,7 @@ from shotstream.serving.protocol.commands import Reference
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State
 from shotstream.serving.storage.catalogue import page_end
-from shotstream.serving.storage.stored import MadeWith, StoreError
+from shotstream.serving.storage.stored import MadeWith
 from shotstream.serving.studio import Studio
 from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, gives, read_body
 from shotstream.serving.web.exports import keep_picture, send_film, still
@@ -88,7 +88,7 @@ class UnwatchedStories:
             await self._studio.join(story, viewer)
             while not is_told(self._studio, story):
                 await watch(self._studio, story, viewer)
-        except (Refusal, StoreError) as error:  # a sentence of the story, which who asks for it is told
+        except (ValueError, OSError) as error:  # too many are open, it was put away, another model told it
             log.debug("story %s is not told further: %s", story, error)
         finally:
             self._studio.leave(story, viewer)
