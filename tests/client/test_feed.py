@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+
 import pytest
 
 from shotstream.client.feed import Feed, StudioError
@@ -127,3 +130,10 @@ def test_frames_that_were_left_out_are_counted() -> None:
     feed.hear(Dropped(frames=12).model_dump_json())
     feed.hear(Dropped(frames=5).model_dump_json())
     assert feed.dropped_frames == 17
+
+
+def test_a_missing_package_is_a_sentence(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    monkeypatch.delitem(sys.modules, "shotstream.client.address", raising=False)
+    with pytest.raises(ImportError, match=r'pip install "shotstream\[client\]"'):
+        import_module("shotstream.client.address")
