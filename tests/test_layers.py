@@ -21,6 +21,7 @@ LAYERS = [
     {"loading"},
     {"streaming"},
     {"data", "training", "evaluation", "benchmark", "serving"},
+    {"client"},
     {"cli"},
 ]
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}

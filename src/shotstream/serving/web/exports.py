@@ -55,6 +55,26 @@ async def send_film(studio: Studio, story: str) -> FileResponse:
     return await _send_file(studio, film.write, f"{await _name(studio, story)}.mp4", "video/mp4")
 
 
+async def keep_picture(studio: Studio, data: bytes) -> str:
+    """Decode a picture and keep it; return its name in the library.
+
+    Raises:
+        HTTPException: 422, if it cannot be read.
+        Refusal: If there may be no more pictures.
+    """
+    await studio.aside(studio.quotas.check_upload)
+
+    def keep() -> str:
+        with _KEEPING:
+            try:
+                pixels = decode_picture(data, most_pixels=MOST_UPLOAD_PIXELS)
+            except ValueError as error:
+                raise HTTPException(422, str(error)) from error
+            return studio.store.add_picture(pixels)
+
+    return await studio.aside(keep)
+
+
 @router.get("/stories/{story}/film.mp4", response_class=Response, responses=gives("video/mp4"))
 async def film(studio: TheStudio, story: StoryPath) -> FileResponse:
     """The whole film, as it was shown."""
@@ -163,17 +183,7 @@ async def still(studio: TheStudio, story: StoryPath, shot: Number, take: Number,
 async def upload(studio: TheStudio, request: Request) -> Uploaded:
     """Take in a picture (JPEG, PNG or WebP) for `reference`; it is decoded and encoded anew."""
     await studio.aside(studio.quotas.check_upload)
-    data = await read_body(request, studio.limits.upload_bytes)
-
-    def keep() -> str:
-        with _KEEPING:
-            try:
-                pixels = decode_picture(data, most_pixels=MOST_UPLOAD_PIXELS)
-            except ValueError as error:
-                raise HTTPException(422, str(error)) from error
-            return studio.store.add_picture(pixels)
-
-    return Uploaded(upload=await studio.aside(keep))
+    return Uploaded(upload=await keep_picture(studio, await read_body(request, studio.limits.upload_bytes)))
 
 
 @router.get("/uploads/{upload}.png", response_class=Response, responses=gives("image/png"))
