@@ -77,7 +77,7 @@ class Workspace:
 
     def run(self, name: str) -> Path:
         """Train a stage (or go on with it) and return where its networks were exported."""
-        self._check(name)
+        self.check(name)
         if name in SMALL_STAGES and self.world.size > 1:
             if self.world.writes:
                 Workspace(self.recipe, self.folder, self.device).run(name)
@@ -103,7 +103,12 @@ class Workspace:
         torch.manual_seed(settings.loop.seed)  # new networks start from it
         return build()
 
-    def _check(self, name: str) -> None:
+    def check(self, name: str) -> None:
+        """Complain if a stage cannot be run.
+
+        Raises:
+            ValueError: If the recipe has no such stage, or names an earlier run that is not there.
+        """
         recipe = self.recipe
         if recipe.earlier is not None and not recipe.earlier.is_dir():
             raise ValueError(
