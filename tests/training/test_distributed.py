@@ -101,10 +101,8 @@ def test_shards_of_two_processes_are_read_by_any_number(two, finished):
 
 
 def test_only_one_process_writes_and_small_stages_are_its_own(two, finished):
-    assert [path.name for path in (two / "teacher").glob("checkpoint*")] == [
-        "checkpoint-000002",
-        "checkpoint-000004",
-    ]
+    kept = {path.name for path in (two / "teacher").glob("checkpoint*")}
+    assert kept == {"checkpoint-000002", "checkpoint-000004"}
     assert (two / "judge" / "checkpoint.pt").exists()
     assert metrics(two / "judge") == metrics(finished.folder / "judge")
     config = json.loads((two / "teacher" / "export" / "transformer" / "config.json").read_text())
