@@ -34,7 +34,10 @@ ABLATIONS = "ablations"
 @app.command()
 def evaluate(
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the results; goes on if begun.")
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Folder of the results; what was stopped there goes on."
+        ),
     ],
     clips: Annotated[
         Path | None,

@@ -30,7 +30,9 @@ console = Console(highlight=False, soft_wrap=True)
 
 @app.command()
 def generate(
-    story_file: Annotated[Path, typer.Argument(metavar="STORY", help="Story file, YAML or JSON.")],
+    story_file: Annotated[
+        Path, typer.Argument(metavar="STORY", help="Story file (YAML or JSON), or the name of an example.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -38,7 +40,10 @@ def generate(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Only go on with what was stopped; that happens by itself, too.")
+        bool,
+        typer.Option(
+            "--resume", help="Fail where no film was stopped; one that was goes on without this, too."
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace whatever story the folder holds.")
@@ -55,20 +60,22 @@ def generate(
     height: Annotated[
         int | None, typer.Option(min=16, max=4096, help="Of the pictures; instead of the story's.")
     ] = None,
-    width: Annotated[int | None, typer.Option(min=16, max=4096, help="Likewise.")] = None,
+    width: Annotated[
+        int | None, typer.Option(min=16, max=4096, help="Of the pictures; instead of the story's.")
+    ] = None,
     film_height: Annotated[
         str, typer.Option(metavar="auto|PIXELS", help="Of the films; pictures are scaled to it (Lanczos).")
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     decoder: Annotated[
-        str, typer.Option(help="full, or tiny: makes frames to watch sooner; files have the full one's.")
+        str, typer.Option(help="full, or tiny: shows frames sooner; files are the full one's.")
     ] = "full",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     text: Annotated[
         str, typer.Option(help="Where the text encoder lives: auto, resident, cpu, int8 or release.")
     ] = "auto",
     mode: Annotated[
-        str, typer.Option(help="auto, plain, exact (fast attention, compiled), fast (8-bit layers, too).")
+        str, typer.Option(help="auto, plain, compiled (and fast attention), fast (8-bit layers, too).")
     ] = "auto",
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
@@ -138,8 +145,8 @@ def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decode
     if folder.goes_on:
         console.print(f"Going on: {len(folder.finished)} of {folder.last} shots are finished.")
     if folder.first > 1:
-        before = f"Shots 1-{folder.first - 1} are made but not written"
-        console.print(f"{before}: shot {folder.first} remembers them.")
+        before = f"Shots 1-{folder.first - 1} are made, because shot {folder.first} remembers them"
+        console.print(f"{before}; they are not written.")
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with show_warnings(), bar, closing(writer.chunks()) as chunks:

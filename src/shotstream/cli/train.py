@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shotstream.shipped import shipped_names
+
 if TYPE_CHECKING:
     from shotstream.training.settings import Recipe
     from shotstream.training.workspace import Workspace
 
 app = typer.Typer(add_completion=False)
 
+RECIPES = ", ".join(shipped_names("recipes"))
 MEASURED_STORIES = 4
 """Held-out stories by which an autoencoder is measured."""
 
@@ -24,20 +27,19 @@ def train(
     stage: Annotated[
         str,
         typer.Argument(
-            help="autoencoder, decoder, teacher, causal-init, intra-shot, inter-shot, judge, export or all."
+            help="captions, autoencoder, decoder, teacher, causal-init, intra-shot, inter-shot, judge, "
+            "export or all."
         ),
     ],
     recipe: Annotated[
         Path,
-        typer.Argument(
-            help="A recipe file, or the name of one that comes with the package: mini, mini-gpu, wan-1.3b."
-        ),
+        typer.Argument(help=f"A recipe file, or the name of one that comes with the package: {RECIPES}."),
     ],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Dotted overrides: teacher.loop.steps=200 ...")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     dry_run: Annotated[
         bool, typer.Option(help="Print the resolved recipe, parameters, memory and steps, and stop.")
     ] = False,

@@ -13,8 +13,8 @@ import yaml
 from pydantic import BaseModel
 
 from shotstream.data.shards import whole_lines
-from shotstream.media.files import MediaError, atomic_path, write_text
-from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup
+from shotstream.media.files import atomic_path, write_text
+from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup, unwritten
 from shotstream.training.learner import Learner
 
 
@@ -91,10 +91,7 @@ class RunFolder:
             try:
                 torch.save(state, part)
             except RuntimeError as error:  # how torch says that it cannot write
-                raise MediaError(
-                    f"Could not write {self._file}: {error}. Is the disk full? The checkpoint before it is "
-                    "whole; the same command goes on from there."
-                ) from error
+                raise unwritten(self._file, error) from error
             if self._file.exists():
                 self._file.replace(self._before)
 

@@ -115,8 +115,14 @@ class Workspace:
                 f"There is no earlier run {recipe.earlier}; name its folder, or leave earlier out."
             )
         if name not in stages_of(recipe):
-            reason = "films say nothing" if name == "judge" else f"its base {recipe.base} has that"
-            raise ValueError(f"The recipe {recipe.name} has no stage {name}: {reason}.")
+            raise ValueError(
+                f"The recipe {recipe.name} has no stage {name}: "
+                + (
+                    "films do not say what they show, from which a judge would learn."
+                    if name == "judge"
+                    else f"its base {recipe.base} brings what that stage would make."
+                )
+            )
 
     def _learn_captions(self) -> Stage:
         text = make_captions(self.recipe)

@@ -181,7 +181,7 @@ async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
     """A picture that was uploaded."""
     file = studio.store.picture_file(upload)
     if not file.is_file():
-        raise HTTPException(404, f"there is no upload {upload}")
+        raise HTTPException(404, f"there is no picture {upload!r}")
     return FileResponse(file, media_type="image/png", headers=_FOR_EVER)
 
 
