@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections import defaultdict
@@ -108,3 +109,36 @@ def test_sentences_end_once() -> None:
         said(m) for m in LISTED if re.search(r"[,;:]$|(?<!\.)\.\.$|[!?]{2}", m.text) and m.kind != "help"
     ]
     assert wrong == []
+
+
+SAFE = re.compile(
+    r"escape\(|len\(|(made|folder)\.(stories|files|last|first)|(count|linked|budget|advice|before|line|left)$"
+)
+"""What is escaped already, counts, and names of such."""
+
+
+def test_the_terminal_library_reads_no_markup_in_what_people_named() -> None:
+    """A folder called [red] is printed by its name."""
+    wrong = []
+    for path in (ROOT / "src" / "shotstream" / "cli").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith("console.print"):
+                continue
+            if any(keyword.arg == "markup" for keyword in node.keywords):
+                continue
+            filled = [
+                part for text in node.args for part in ast.walk(text) if isinstance(part, ast.FormattedValue)
+            ]
+            for part in filled:
+                value = ast.unparse(part.value)
+                if not (part.format_spec or SAFE.match(value) or value in KNOWN.get(path.name, ())):
+                    wrong.append(f"{path.name}:{node.lineno} {value}")
+    assert wrong == []
+
+
+KNOWN = {
+    "evaluate.py": ("name", "kept", "where", "folder"),
+    "generate.py": ("again",),
+    "library.py": ("name", "'used' if used else 'not used by any story'", "store.adopt(story)", "story"),
+}
+"""Words of ours, names that the library gives, and what is escaped where it is made."""

@@ -76,7 +76,7 @@ def bench(
     record = _run(pipeline, settings, watch, output)
     console.print(record_table(record))
     if output:
-        console.print(f"Wrote {output}")
+        console.print(f"Wrote {output}", markup=False)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from shotstream.cli.convert import check_output, parse_dtype, save
@@ -61,7 +62,7 @@ def download(
         folders = [fetch(status) for status in statuses]
     except KeyboardInterrupt as stop:
         console.print(
-            f"[yellow]Stopped.[/yellow] Files that were fetched whole are kept in {cache}; "
+            f"[yellow]Stopped.[/yellow] Files that were fetched whole are kept in {escape(str(cache))}; "
             "the same command goes on with the others."
         )
         raise typer.Exit(130) from stop

@@ -179,7 +179,8 @@ def report(evaluation: Evaluation) -> dict[str, Any] | None:
         interval = f"{summary['low']:.3f} to {summary['high']:.3f}" if known_interval else ""
         table.add_row(name, f"{summary['mean']:.3f}", interval, str(summary["n"]))
     console.print(table)
-    console.print(f"Wrote {evaluation.results.folder}/: report.html, metrics.json, stories.jsonl, stills/")
+    folder = escape(str(evaluation.results.folder))
+    console.print(f"Wrote {folder}/: report.html, metrics.json, stories.jsonl, stills/")
     return written
 
 
@@ -216,7 +217,7 @@ def compare(
         if not finished:
             return False
     write_tables(output, reports, page)
-    console.print(f"Wrote {output}/: tables.md, ablations.json, and a folder for every variant")
+    console.print(f"Wrote {escape(str(output))}/: tables.md, ablations.json, and a folder for every variant")
     return True
 
 

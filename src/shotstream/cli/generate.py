@@ -116,7 +116,9 @@ def generate(
     try:
         with folder:
             if folder.whole:
-                console.print(f"{place}/ holds this film already, whole; --overwrite makes it anew.")
+                console.print(
+                    f"{place}/ holds this film already, whole; --overwrite makes it anew.", markup=False
+                )
                 return
             if resume and not folder.goes_on:
                 raise ValueError(f"{place} holds nothing to go on with; leave --resume out to begin.")
@@ -131,9 +133,9 @@ def generate(
             folder.facts["weights_sha256"] = hash_weights(pipeline.fetch(model))
     except KeyboardInterrupt as stop:
         again = "the same command" + (" without --overwrite" if overwrite else "")
-        console.print(f"[yellow]Stopped.[/yellow] {kept(folder)} {again} goes on.")
+        console.print(f"[yellow]Stopped.[/yellow] {escape(kept(folder))} {again} goes on.")
         raise typer.Exit(130) from stop
-    console.print(f"Wrote {place}/: story.mp4, shots/, contact_sheet.png, story.json")
+    console.print(f"Wrote {place}/: story.mp4, shots/, contact_sheet.png, story.json", markup=False)
 
 
 def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decoder: str = "full") -> None:
@@ -157,7 +159,7 @@ def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decode
             told = f"{about} · chunk {chunk.index + 1} · {writer.pace.summary()}"
             bar.update(task, advance=len(chunk.frames), description=told, left=left)
             if chunk.shot + 1 == folder.first and chunk.index == 0:
-                console.print(f"First picture: {folder.first_picture}")
+                console.print(f"First picture: {folder.first_picture}", markup=False)
             if chunk.last and chunk.shot + 1 not in folder.finished:
                 line = f"{about}  {escape(chunk.prompt)}"
                 console.print(line if console.is_terminal or not left else f"{line}  ({left})")
@@ -226,8 +228,8 @@ def load(
         text = choose_text_place(device, text_name, count_weights(folder) * dtype.value.itemsize)
         pipeline = ShotStreamPipeline.from_pretrained(folder, text=text.value, dtype=dtype.value).to(device)
     if text.value != "resident":
-        console.print(f"computing in {str(dtype.value).removeprefix('torch.')}: {dtype.reason}")
-        console.print(f"text encoder: {text.value}, {text.reason}")
+        console.print(f"computing in {str(dtype.value).removeprefix('torch.')}: {dtype.reason}", markup=False)
+        console.print(f"text encoder: {text.value}, {text.reason}", markup=False)
     facts = {"device": str(device), "dtype": str(dtype.value), "text": text.value}
     return pipeline, {"shotstream": __version__, "model": model, **facts}
 
@@ -306,7 +308,7 @@ def apply_mode(
     with console.status("choosing the fastest ways to compute"):
         chosen = prepare(pipeline, MODES[choose_mode(mode, pipeline._execution_device).value], height, width)
     for what, choice in chosen:
-        console.print(f"{what}: {choice.value} ({choice.reason})")
+        console.print(f"{what}: {choice.value} ({choice.reason})", markup=False)
     return {"kv_cache": kv_cache, "computing": {what: choice.value for what, choice in chosen}}
 
 

@@ -173,7 +173,9 @@ def _greet(host: str, port: int, access: Access, library: Path) -> str:
     page = f"http://{name}:{port}{query}"
     console.print(f"Studio: [bold]{escape(page)}[/bold]")
     for origin in access.origins:
-        console.print(f"At the proxy: [bold]{escape(origin)}{access.root_path}/{escape(access.query)}[/bold]")
+        console.print(
+            f"At the proxy: [bold]{escape(origin + access.root_path)}/{escape(access.query)}[/bold]"
+        )
     console.print(f"Stories are kept in {escape(str(library))}/. Ctrl-C ends; nothing is lost.")
     return page
 
