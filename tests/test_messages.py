@@ -138,7 +138,7 @@ def test_the_terminal_library_reads_no_markup_in_what_people_named() -> None:
 
 KNOWN = {
     "evaluate.py": ("name", "kept", "where", "folder"),
-    "generate.py": ("again",),
+    "generate.py": ("again", "them"),
     "library.py": ("name", "'used' if used else 'not used by any story'", "store.adopt(story)", "story"),
 }
 """Words of ours, names that the library gives, and what is escaped where it is made."""

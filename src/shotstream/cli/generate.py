@@ -147,8 +147,10 @@ def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decode
     if folder.goes_on:
         console.print(f"Going on: {len(folder.finished)} of {folder.last} shots are finished.")
     if folder.first > 1:
-        before = f"Shots 1-{folder.first - 1} are made, because shot {folder.first} remembers them"
-        console.print(f"{before}; they are not written.")
+        one = folder.first == 2
+        before = "Shot 1 is" if one else f"Shots 1-{folder.first - 1} are"
+        them = "it" if one else "them"
+        console.print(f"{before} made, too, but not written: shot {folder.first} remembers {them}.")
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with show_warnings(), bar, closing(writer.chunks()) as chunks:
