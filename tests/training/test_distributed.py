@@ -119,6 +119,21 @@ def test_passes_one_after_the_other_learn_what_one_pass_learns(finished, stage):
             torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
+@pytest.mark.parametrize("stage", ["causal-init", "intra-shot", "inter-shot"])
+def test_so_they_do_with_the_published_settings(finished, stage):
+    published = {"drop_text": 0.5, "dropped_text": "zeros", "clean_fraction": 0.5, "clean_last": True}
+    forced = {"drop_context": 0.5, "critic_lora_rank": 2}
+    tree = finished.recipe.model_dump()
+    for section, settings in {"causal_init": published, "intra_shot": forced, "inter_shot": forced}.items():
+        tree[section] |= settings
+    learner = Workspace(Recipe.model_validate(tree), finished.folder, torch.device("cpu")).stage(stage)
+    for step in range(4):  # some drop something
+        role = learner.roles[learner.role(step)]
+        expected = gradients(learner, role, step, [WHOLE_BATCH])
+        for name, gradient in gradients(learner, role, step, [BatchSlice(0, 2), BatchSlice(1, 2)]).items():
+            torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
 @pytest.mark.parametrize("stage", SHARDED)
 def test_blocks_that_are_run_again_give_the_same_gradient(finished, stage):
     learner = finished.stage(stage)

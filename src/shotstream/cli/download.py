@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from shotstream.cli.shared.console import console, show_warnings
@@ -59,7 +60,7 @@ def download(
         folders = [fetch(status) for status in statuses]
     except KeyboardInterrupt as stop:
         console.print(
-            f"[yellow]Stopped.[/yellow] Files that were fetched whole are kept in {cache}; "
+            f"[yellow]Stopped.[/yellow] Files that were fetched whole are kept in {escape(str(cache))}; "
             "the same command goes on with the others."
         )
         raise typer.Exit(130) from stop

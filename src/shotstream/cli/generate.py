@@ -29,7 +29,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def generate(
-    story_file: Annotated[Path, typer.Argument(metavar="STORY", help="Story file, YAML or JSON.")],
+    story_file: Annotated[
+        Path, typer.Argument(metavar="STORY", help="Story file (YAML or JSON), or the name of an example.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -37,7 +39,10 @@ def generate(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Only go on with what was stopped; that happens by itself, too.")
+        bool,
+        typer.Option(
+            "--resume", help="Fail where no film was stopped; one that was goes on without this, too."
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace whatever story the folder holds.")
@@ -54,13 +59,15 @@ def generate(
     height: Annotated[
         int | None, typer.Option(min=16, max=4096, help="Of the pictures; instead of the story's.")
     ] = None,
-    width: Annotated[int | None, typer.Option(min=16, max=4096, help="Likewise.")] = None,
+    width: Annotated[
+        int | None, typer.Option(min=16, max=4096, help="Of the pictures; instead of the story's.")
+    ] = None,
     film_height: Annotated[
         str, typer.Option(metavar="auto|PIXELS", help="Of the films; pictures are scaled to it (Lanczos).")
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     decoder: Annotated[
-        str, typer.Option(help="full, or tiny: makes frames to watch sooner; files have the full one's.")
+        str, typer.Option(help="full, or tiny: shows frames sooner; files are the full one's.")
     ] = "full",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     text: Annotated[
@@ -108,7 +115,9 @@ def generate(
     try:
         with folder:
             if folder.whole:
-                console.print(f"{place}/ holds this film already, whole; --overwrite makes it anew.")
+                console.print(
+                    f"{place}/ holds this film already, whole; --overwrite makes it anew.", markup=False
+                )
                 return
             if resume and not folder.goes_on:
                 raise ValueError(f"{place} holds nothing to go on with; leave --resume out to begin.")
@@ -128,9 +137,9 @@ def generate(
             folder.facts["weights_sha256"] = hash_weights(pipeline.fetch(model))
     except KeyboardInterrupt as stop:
         again = "the same command" + (" without --overwrite" if overwrite else "")
-        console.print(f"[yellow]Stopped.[/yellow] {kept(folder)} {again} goes on.")
+        console.print(f"[yellow]Stopped.[/yellow] {escape(kept(folder))} {again} goes on.")
         raise typer.Exit(130) from stop
-    console.print(f"Wrote {place}/: story.mp4, shots/, contact_sheet.png, story.json")
+    console.print(f"Wrote {place}/: story.mp4, shots/, contact_sheet.png, story.json", markup=False)
 
 
 def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decoder: str = "full") -> None:
@@ -142,8 +151,10 @@ def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decode
     if folder.goes_on:
         console.print(f"Going on: {len(folder.finished)} of {folder.last} shots are finished.")
     if folder.first > 1:
-        before = f"Shots 1-{folder.first - 1} are made but not written"
-        console.print(f"{before}: shot {folder.first} remembers them.")
+        one = folder.first == 2
+        before = "Shot 1 is" if one else f"Shots 1-{folder.first - 1} are"
+        them = "it" if one else "them"
+        console.print(f"{before} made, too, but not written: shot {folder.first} remembers {them}.")
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with show_warnings(), bar, closing(writer.chunks()) as chunks:
@@ -154,7 +165,7 @@ def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decode
             told = f"{about} · chunk {chunk.index + 1} · {writer.pace.summary()}"
             bar.update(task, advance=len(chunk.frames), description=told, left=left)
             if chunk.shot + 1 == folder.first and chunk.index == 0:
-                console.print(f"First picture: {folder.first_picture}")
+                console.print(f"First picture: {folder.first_picture}", markup=False)
             if chunk.last and chunk.shot + 1 not in folder.finished:
                 line = f"{about}  {escape(chunk.prompt)}"
                 console.print(line if console.is_terminal or not left else f"{line}  ({left})")

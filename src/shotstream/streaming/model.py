@@ -21,7 +21,7 @@ from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.adapters import Adapters, AdapterUse
 from shotstream.streaming.rollout import ShotRollout
-from shotstream.streaming.timing import ShotTiming
+from shotstream.streaming.timing import ShotTiming, check_picture_size
 
 MOST_PICTURE_BYTES = 4 * 2**30
 """A running shot keeps its frames until the cut; this bounds them (2 minutes at 480x832, 16 fps: 2.3e9)."""
@@ -209,16 +209,7 @@ class StoryModel(CaptionedPipeline):
         picture_width = int(self.config["width"]) if width is None else width
         _, rows, columns = self.transformer.config["patch_size"]
         ratio = self.autoencoder.spatial_ratio
-        nearest = [
-            step * max(1, round(side / step))
-            for side, step in ((picture_height, ratio * rows), (picture_width, ratio * columns))
-        ]
-        if nearest != [picture_height, picture_width]:
-            raise ValueError(
-                f"pictures of {picture_height}x{picture_width} cannot be made; the height must be a "
-                f"multiple of {ratio * rows} and the width of {ratio * columns}, and the nearest that can "
-                f"is {nearest[0]}x{nearest[1]}"
-            )
+        check_picture_size(picture_height, picture_width, ratio * rows, ratio * columns)
         return picture_height, picture_width
 
     @property

@@ -42,8 +42,8 @@ def load(
         text = choose_text_place(device, text_name, count_weights(folder) * dtype.value.itemsize)
         pipeline = ShotStreamPipeline.from_pretrained(folder, text=text.value, dtype=dtype.value).to(device)
     if text.value != "resident":
-        console.print(f"computing in {str(dtype.value).removeprefix('torch.')}: {dtype.reason}")
-        console.print(f"text encoder: {text.value}, {text.reason}")
+        console.print(f"computing in {str(dtype.value).removeprefix('torch.')}: {dtype.reason}", markup=False)
+        console.print(f"text encoder: {text.value}, {text.reason}", markup=False)
     facts = {"device": str(device), "dtype": str(dtype.value), "text": text.value}
     return pipeline, {"shotstream": __version__, "model": model, **facts}
 
@@ -73,5 +73,5 @@ def apply_mode(
     with console.status("choosing the fastest ways to compute"):
         chosen = prepare(pipeline, MODES[choose_mode(mode, pipeline._execution_device).value], height, width)
     for what, choice in chosen:
-        console.print(f"{what}: {choice.value} ({choice.reason})")
+        console.print(f"{what}: {choice.value} ({choice.reason})", markup=False)
     return {"kv_cache": kv_cache, "computing": {what: choice.value for what, choice in chosen}}

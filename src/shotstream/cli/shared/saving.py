@@ -70,7 +70,7 @@ def save(pipeline: ShotStreamPipeline, output: Path, record: str | None = None) 
         pipeline.save_pretrained(folder)
         if record is not None:
             write_text(folder / "sources.json", record)
-    console.print(f"Wrote {output}/: shotstream generate STORY --model {output}")
+    console.print(f"Wrote {output}/: shotstream generate STORY --model {output}", markup=False)
 
 
 def parse_dtype(name: str) -> torch.dtype:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,7 @@ from sqlalchemy import Connection, Row, Select, and_, delete, func, or_, select
 from shotstream.serving.storage import rows
 from shotstream.serving.storage.schema import events, shots, stories
 from shotstream.serving.storage.store import Store
-from shotstream.serving.storage.stored import NoStory, StoreError, StorySummary
-
-log = logging.getLogger(__name__)
+from shotstream.serving.storage.stored import NoStory, StorySummary
 
 _PLACE = re.compile(r"([0-9]+(?:\.[0-9]+)?)-([a-z0-9]{12})")
 _MOST_GENERATIONS = 1000
@@ -151,12 +148,7 @@ def _comes_after(place: str, oldest_first: bool) -> Any:
 
 def _listed(connection: Connection, found: Sequence[Row]) -> list[ListedStory]:
     """Read stories of these rows, and all their cards at once; a story whose row is damaged is left out."""
-    listed: list[StorySummary] = []
-    for row in found:
-        try:
-            listed.append(rows.summary(row))
-        except StoreError as damage:  # of one story: the others are listed
-            log.error("a story is not listed: %s", damage)
+    listed = rows.summaries(found)
     cards = _cards(connection, [summary.id for summary in listed])
     return [ListedStory(summary, cards[summary.id]) for summary in listed]
 

@@ -59,8 +59,13 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
     async for part in request.stream():
         data += part
         if len(data) > most_bytes:
-            raise HTTPException(413, f"more than {most_bytes // 1024} KiB were sent; send less")
+            raise too_large(most_bytes)
     return bytes(data)
+
+
+def too_large(most_bytes: int) -> HTTPException:
+    """Refuse what was sent because it is longer than that."""
+    return HTTPException(413, f"more than {most_bytes // 1024} KiB were sent; send less")
 
 
 def gives(media_type: str) -> dict[int | str, dict[str, Any]]:

@@ -191,7 +191,7 @@ async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
     """A picture that was uploaded."""
     file = studio.store.picture_file(upload)
     if not file.is_file():
-        raise HTTPException(404, f"there is no upload {upload}")
+        raise HTTPException(404, f"there is no picture {upload!r}")
     return FileResponse(file, media_type="image/png", headers=_FOR_EVER)
 
 
@@ -201,7 +201,7 @@ async def remove_picture(studio: TheStudio, upload: UploadName) -> None:
     try:
         await studio.aside(studio.store.remove_picture, upload)
     except LookupError as error:
-        raise HTTPException(404, f"there is no upload {upload}") from error
+        raise HTTPException(404, error.args[0]) from error
 
 
 async def _film(studio: Studio, story: str) -> StoryFilm:

@@ -6,14 +6,13 @@ import hmac
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shotstream.serving.prometheus import Metrics
 from shotstream.serving.web.access import LOOPBACK, Access, cookie_name, host_name
-from shotstream.serving.web.answers import problem
+from shotstream.serving.web.answers import problem, too_large
 from shotstream.serving.web.rates import Allowances
 from shotstream.serving.web.sockets import Close
 from shotstream.serving.web.token_page import ICON, STYLES, ask_for_token
@@ -191,7 +190,7 @@ def _at_most(most_bytes: int, receive: Receive) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > most_bytes:
-            raise HTTPException(413, f"more than {most_bytes // 1024} KiB were sent; send less")
+            raise too_large(most_bytes)
         return message
 
     return receive_some
