@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from shotstream.cli.generate import show_warnings
+from shotstream.loading.folder_code import FOLDER_CODE
 
 if TYPE_CHECKING:
     import torch

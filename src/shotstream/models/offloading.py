@@ -1,4 +1,4 @@
-"""Weights that diffusers' group offloading keeps elsewhere, brought in for work that is no network's forward."""
+"""Weights that group offloading keeps elsewhere, brought in for work that is no network's forward."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A story as blocks of a diffusers modular pipeline: encode the prompts, then for every chunk context, denoise, decode.
+"""A story as blocks of a diffusers modular pipeline.
 
-The blocks call what sessions call (`ShotGenerator`), so a modular pipeline makes the frames of `ShotStreamPipeline`.
-A block may be left out or replaced, as in any modular pipeline: prompts may be given as embeddings, or context
-frames be chosen otherwise.
+Prompts are encoded; then every chunk goes through context, denoise and decode. The blocks call what sessions
+call (`ShotGenerator`), so a modular pipeline makes the frames of `ShotStreamPipeline`. Any block may be
+replaced, to choose context frames otherwise for instance.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ from typing import Any
 import torch
 from diffusers import ModularPipelineBlocks, SequentialPipelineBlocks
 from diffusers.modular_pipelines import LoopSequentialPipelineBlocks
-from diffusers.modular_pipelines.modular_pipeline_utils import ComponentSpec, ConfigSpec, InputParam, OutputParam
+from diffusers.modular_pipelines.modular_pipeline_utils import (
+    ComponentSpec,
+    ConfigSpec,
+    InputParam,
+    OutputParam,
+)
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -33,7 +38,9 @@ _CONFIGS = [
     ConfigSpec("fps", 16.0, "Frames per second that the model was trained at."),
     ConfigSpec("height", 480, "Height of the pictures that it was trained on."),
     ConfigSpec("width", 832, "Their width."),
-    ConfigSpec("caption_template", "{setting}shot{index}:{prompt}", "What the text encoder reads for a shot."),
+    ConfigSpec(
+        "caption_template", "{setting}shot{index}:{prompt}", "What the text encoder reads for a shot."
+    ),
 ]
 _TEXT = [ComponentSpec("text_encoder", PreTrainedModel), ComponentSpec("tokenizer", PreTrainedTokenizerBase)]
 _TRANSFORMER = ComponentSpec("transformer", CausalWanTransformer3DModel)
@@ -79,14 +86,21 @@ class EncodePromptStep(ModularPipelineBlocks):
     def inputs(self) -> list[InputParam]:
         """What a caller gives."""
         return [
-            InputParam("prompt", required=True, description="A text, a list of texts (a shot each), or a Story."),
-            InputParam("setting", type_hint=str, default="", description="Who and where: goes with every shot."),
+            InputParam(
+                "prompt", required=True, description="A text, a list of texts (a shot each), or a Story."
+            ),
+            InputParam(
+                "setting", type_hint=str, default="", description="Who and where: goes with every shot."
+            ),
+            InputParam("prompt_embeds", description="Embeddings [L, D] of every shot, if they are known."),
         ]
 
     @property
     def intermediate_outputs(self) -> list[OutputParam]:
         """What later blocks are given."""
-        return [OutputParam("prompt_embeds", type_hint=list, description="Embeddings [L, D], one for each shot.")]
+        return [
+            OutputParam("prompt_embeds", type_hint=list, description="Embeddings [L, D], one for each shot.")
+        ]
 
     @torch.no_grad()
     def __call__(self, components: Any, state: Any) -> tuple[Any, Any]:
@@ -95,13 +109,14 @@ class EncodePromptStep(ModularPipelineBlocks):
         length = components.transformer.config["text_length"]
         encoder = CaptionEncoder(components.tokenizer, components.text_encoder, length)
         captions = captions_of(components, block.prompt, block.setting)
-        block.prompt_embeds = [encoder.encode([caption])[0] for caption in captions]
+        if block.prompt_embeds is None:
+            block.prompt_embeds = [encoder.encode([caption])[0] for caption in captions]
         self.set_block_state(state, block)
         return components, state
 
 
 class _ChunkStep(ModularPipelineBlocks):
-    """A part of the loop over chunks; a running shot is its `take`, and `generator_of_shots` makes them."""
+    """A part of the loop over chunks; the running shot is `take` there, and `shots` makes its chunks."""
 
     model_name = "shotstream"
 
@@ -113,8 +128,8 @@ class ContextStep(_ChunkStep):
     def description(self) -> str:
         """What the block does."""
         return (
-            "Before a shot's first chunk: chooses context frames and fills the global cache from them. Before "
-            "each other one: puts the chunk before into the local cache (the clean pass)"
+            "Before a shot's first chunk: chooses context frames and fills the global cache from them. "
+            "Before each other one: puts the chunk before into the local cache (the clean pass)"
         )
 
     @property
@@ -203,10 +218,16 @@ class ChunkLoopStep(LoopSequentialPipelineBlocks):
     def loop_inputs(self) -> list[InputParam]:
         """What a caller gives, and what blocks before give."""
         return [
-            InputParam("prompt", required=True, description="A text, a list of texts (a shot each), or a Story."),
+            InputParam(
+                "prompt", required=True, description="A text, a list of texts (a shot each), or a Story."
+            ),
             InputParam("prompt_embeds", required=True, description="Embeddings [L, D], one for each shot."),
-            InputParam("setting", type_hint=str, default="", description="Who and where: goes with every shot."),
-            InputParam("num_frames", description="Frames of every shot or of each, rounded up to whole chunks."),
+            InputParam(
+                "setting", type_hint=str, default="", description="Who and where: goes with every shot."
+            ),
+            InputParam(
+                "num_frames", description="Frames of every shot or of each, rounded up to whole chunks."
+            ),
             InputParam("height", type_hint=int, description="Picture height in pixels."),
             InputParam("width", type_hint=int, description="Picture width in pixels."),
             InputParam("seed", type_hint=int, description="Seed of the story."),
@@ -306,8 +327,8 @@ def captions_of(components: Any, prompt: Story | str | Sequence[str], setting: s
     extra = story.outtakes or story.references or story.lora
     if extra or any(shot.model_fields_set - {"prompt", "seconds", "chunks", "seed"} for shot in story.shots):
         raise ValueError(
-            "the modular pipeline tells shots with prompts, lengths and seeds; takes, redirects, pins, references "
-            "and LoRAs of a story need ShotStreamPipeline"
+            "the modular pipeline tells shots with prompts, lengths and seeds; takes, redirects, pins, "
+            "references and LoRAs of a story need ShotStreamPipeline"
         )
     template = components.config.caption_template
     return [

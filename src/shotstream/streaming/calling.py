@@ -24,7 +24,10 @@ StepCallback = Callable[[Any, int, Tensor, dict[str, Tensor]], dict[str, Tensor]
 
 
 def story_of(
-    prompt: Story | str | Sequence[str], setting: str, num_frames: int | Sequence[int] | None, timing: ShotTiming
+    prompt: Story | str | Sequence[str],
+    setting: str,
+    num_frames: int | Sequence[int] | None,
+    timing: ShotTiming,
 ) -> Story:
     """Make a story of what was asked for.
 
@@ -50,8 +53,9 @@ def story_of(
     lengths = list(num_frames) if isinstance(num_frames, list | tuple) else [num_frames] * len(prompts)
     if len(lengths) != len(prompts):
         raise ValueError(f"num_frames has {len(lengths)} numbers for {len(prompts)} shots; give one for each")
-    chunks = [None if length is None else _chunks(length, timing) for length in lengths]
-    shots = [Shot(prompt=text, chunks=count) for text, count in zip(prompts, chunks, strict=True)]
+    shots = []
+    for text, length in zip(prompts, lengths, strict=True):
+        shots.append(Shot(prompt=text, chunks=None if length is None else _chunks(length, timing)))
     return Story(setting=setting, shots=shots)
 
 
@@ -62,7 +66,7 @@ def _chunks(frames: int, timing: ShotTiming) -> int:
     if timing.frames(chunks) != frames:
         warnings.warn(
             f"this model makes shots in whole chunks, so {frames} frames become {timing.frames(chunks)}",
-            stacklevel=4,
+            stacklevel=5,  # who calls the pipeline, whose call is wrapped by torch.no_grad
         )
     return chunks
 

@@ -237,7 +237,7 @@ class StoryModel(CaptionedPipeline):
     def enable_sequential_cpu_offload(self, *args: Any, **kwargs: Any) -> None:
         """Have each layer on the GPU only while it runs, as for any pipeline.
 
-        The autoencoder stays there: its decoder carries state from chunk to chunk, and is needed with every one.
+        The autoencoder stays there: its decoder carries state from chunk to chunk.
         """
         self._by_layers = True
         try:
@@ -247,7 +247,11 @@ class StoryModel(CaptionedPipeline):
             self._by_layers = False
 
     def enable_group_offload(
-        self, onload_device: torch.device, *args: Any, exclude_modules: str | list[str] | None = None, **kwargs: Any
+        self,
+        onload_device: torch.device,
+        *args: Any,
+        exclude_modules: str | list[str] | None = None,
+        **kwargs: Any,
     ) -> None:
         """Have groups of layers on the GPU only while they run, as for any pipeline.
 

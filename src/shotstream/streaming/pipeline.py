@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from shotstream.loading.eight_bit import to_eight_bit
+from shotstream.loading.folder_code import folder_code
 from shotstream.loading.folders import check_configs, check_weights, load_errors, locate_model
 from shotstream.loading.text_source import TextSource, check_text_place
 from shotstream.story import Story
@@ -25,7 +26,6 @@ from shotstream.streaming.calling import (
 )
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import Selection, select_frames
-from shotstream.streaming.folder_code import write_folder_code
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.noise import NoiseSource, noise
 from shotstream.streaming.output import StoryOutput, gather
@@ -199,7 +199,9 @@ class ShotStreamPipeline(StoryModel):
         self.adapters.merge(())
         super().save_pretrained(save_directory, **settings)
         folder = Path(save_directory)
-        write_folder_code(folder, json.loads((folder / self.config_name).read_text(encoding="utf-8")))
+        index = json.loads((folder / self.config_name).read_text(encoding="utf-8"))
+        for name, text in folder_code(index).items():
+            (folder / name).write_text(text, encoding="utf-8")
 
     # ---- telling ----
 
@@ -271,10 +273,10 @@ class ShotStreamPipeline(StoryModel):
             attention_kwargs: ``{"scale": ...}`` makes the LoRAs of `set_adapters` so much stronger.
             output_type: "np" (float in [0, 1]), "pt" or "pil" as in diffusers; "latent" for clean latents.
             return_dict: Whether to return a `StoryOutput` or a tuple of the same.
-            callback_on_step_end: Called as ``(pipeline, step, timestep, {"latents": ...})`` after every denoising
-                step of every chunk. The steps are counted over the whole story; the latents ``[1, C, F, h, w]``
-                are the clean ones of the chunk as predicted. Others that it returns take their place. If it
-                sets ``pipeline._interrupt``, as in diffusers, the story ends after this chunk.
+            callback_on_step_end: Called as ``(pipeline, step, timestep, {"latents": ...})`` after every
+                denoising step of every chunk. Steps are counted over the whole story; the latents
+                ``[1, C, F, h, w]`` are the chunk's clean ones as predicted. Others that it returns take their
+                place. If it sets ``pipeline._interrupt``, as in diffusers, the story ends after this chunk.
             callback_on_step_end_tensor_inputs: What the callback is given; there is "latents" only.
 
         Returns:

@@ -18,10 +18,11 @@ from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
 
-
 StepObserver = Callable[[int, Tensor, Tensor], Tensor | None]
-"""Called after a denoising step with its number, its timestep ``[B]`` and the clean latents that were predicted;
-what it returns, if anything, takes their place. What it raises ends the chunk, which may be asked for again."""
+"""Called after a denoising step with its number, its timestep ``[B]`` and the predicted clean latents.
+
+What it returns, if anything, takes their place. What it raises ends the chunk, which may be asked for again.
+"""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ PIPELINE_FILE = "pipeline.py"
 BLOCKS_FILE = "modular_blocks.py"
 BLOCKS_CONFIG, MODULAR_INDEX = "modular_config.json", "modular_model_index.json"
 FOLDER_CODE = (PIPELINE_FILE, BLOCKS_FILE, BLOCKS_CONFIG, MODULAR_INDEX)
-"""Names of all files that `write_folder_code` writes."""
+"""Names of all files that `folder_code` makes."""
 
 _IMPORT = '''"""{title}; the code is in the package shotstream."""
 
@@ -32,13 +32,15 @@ _PARTS = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
 _SETTINGS = ("fps", "height", "width", "caption_template")
 
 
-def write_folder_code(folder: Path, index: Mapping[str, Any], repository: str | None = None) -> None:
-    """Write the files that plain diffusers opens a model with.
+def folder_code(index: Mapping[str, Any], repository: str | None = None) -> dict[str, str]:
+    """Make the files that plain diffusers opens a model with.
 
     Args:
-        folder: The model's folder.
         index: Its ``model_index.json``.
         repository: The hub's name of the model, if that is where it will be; None for a folder on a disk.
+
+    Returns:
+        Their texts by name.
     """
     pipeline = _IMPORT.format(
         title="Opens this model with DiffusionPipeline.from_pretrained(..., custom_pipeline=...)",
@@ -62,9 +64,16 @@ def write_folder_code(folder: Path, index: Mapping[str, Any], repository: str | 
         **{setting: index[setting] for setting in _SETTINGS},
     }
     for part in _PARTS:
-        place = {"pretrained_model_name_or_path": repository, "subfolder": part, "variant": None, "revision": None}
+        place = {
+            "pretrained_model_name_or_path": repository,
+            "subfolder": part,
+            "variant": None,
+            "revision": None,
+        }
         modular[part] = [*index[part], {"type_hint": index[part], **place}]
-    (folder / PIPELINE_FILE).write_text(pipeline, encoding="utf-8")
-    (folder / BLOCKS_FILE).write_text(blocks, encoding="utf-8")
-    for name, content in ((BLOCKS_CONFIG, config), (MODULAR_INDEX, modular)):
-        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return {
+        PIPELINE_FILE: pipeline,
+        BLOCKS_FILE: blocks,
+        BLOCKS_CONFIG: json.dumps(config, indent=2) + "\n",
+        MODULAR_INDEX: json.dumps(modular, indent=2) + "\n",
+    }
