@@ -79,6 +79,8 @@ def test_a_saved_folder_is_a_modular_pipeline(plain_films, told) -> None:
 
 
 def test_without_the_package_one_sentence_says_so(saved, monkeypatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("shotstream.")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "shotstream", None)
     for name in ("pipeline.py", "modular_blocks.py"):
         with pytest.raises(ImportError, match=r'not installed: pip install "shotstream\[video\]"'):
