@@ -17,7 +17,7 @@ FOLDER_CODE = (PIPELINE_FILE, BLOCKS_FILE, BLOCKS_CONFIG, MODULAR_INDEX)
 _IMPORT = '''"""{title}; the code is in the package shotstream."""
 
 try:
-    from {module} import {name}
+    import shotstream  # noqa: F401
 except ModuleNotFoundError as error:
     if error.name != "shotstream":
         raise
@@ -25,6 +25,8 @@ except ModuleNotFoundError as error:
         "this model is made by ShotStream's own networks, and the package shotstream is not installed: "
         'pip install "shotstream[video]"'
     ) from error
+
+from {module} import {name}
 
 __all__ = ["{name}"]
 '''

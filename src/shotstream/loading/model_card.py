@@ -90,7 +90,9 @@ def model_card(folder: Path, repository: str, licence: str | None = None) -> Mod
     card = ModelCard(own.read_text(encoding="utf-8")) if own.is_file() else None
     sources = _read(folder / "sources.json") if (folder / "sources.json").is_file() else []
     known = {str(source["licence"]).lower() for source in sources}
-    licence = licence or (card.data.license if card else None) or (known.pop() if len(known) == 1 else None)
+    licence = (
+        licence or (card.data.get("license") if card else None) or (known.pop() if len(known) == 1 else None)
+    )
     if not isinstance(licence, str):
         raise ValueError(
             "nothing here says under which licence this model is; say it as the hub calls it, "

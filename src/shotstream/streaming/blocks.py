@@ -105,7 +105,7 @@ class EncodePromptStep(ModularPipelineBlocks):
     @torch.no_grad()
     def __call__(self, components: Any, state: Any) -> tuple[Any, Any]:
         """Do it."""
-        block = self.get_block_state(state)
+        block: Any = self.get_block_state(state)
         length = components.transformer.config["text_length"]
         encoder = CaptionEncoder(components.tokenizer, components.text_encoder, length)
         captions = captions_of(components, block.prompt, block.setting)
@@ -237,7 +237,7 @@ class ChunkLoopStep(LoopSequentialPipelineBlocks):
     @torch.no_grad()
     def __call__(self, components: Any, state: Any) -> tuple[Any, Any]:
         """Do it."""
-        block = self.get_block_state(state)
+        block: Any = self.get_block_state(state)
         model = model_of(components)
         story = story_of(block.prompt, block.setting, block.num_frames, model.timing)
         captions = captions_of(components, block.prompt, block.setting)
@@ -285,7 +285,7 @@ class OutputStep(ModularPipelineBlocks):
 
     def __call__(self, components: Any, state: Any) -> tuple[Any, Any]:
         """Do it."""
-        block = self.get_block_state(state)
+        block: Any = self.get_block_state(state)
         block.videos = gather(block.chunks, block.output_type).frames
         self.set_block_state(state, block)
         return components, state
@@ -294,7 +294,7 @@ class OutputStep(ModularPipelineBlocks):
 class ShotStreamBlocks(SequentialPipelineBlocks):
     """A whole story."""
 
-    model_name = "shotstream"
+    model_name = "shotstream"  # pyright: ignore[reportAssignmentType]
     block_classes = [EncodePromptStep, ChunkLoopStep, OutputStep]  # noqa: RUF012
     block_names = ["encode_prompt", "chunks", "output"]  # noqa: RUF012
 

@@ -50,7 +50,8 @@ def story_of(
         raise ValueError(
             f"a {type(prompt).__name__} is no prompt; give a text, a list of texts (a shot each) or a Story"
         )
-    lengths = list(num_frames) if isinstance(num_frames, list | tuple) else [num_frames] * len(prompts)
+    lengths: Sequence[int | None]
+    lengths = [num_frames] * len(prompts) if num_frames is None or isinstance(num_frames, int) else num_frames
     if len(lengths) != len(prompts):
         raise ValueError(f"num_frames has {len(lengths)} numbers for {len(prompts)} shots; give one for each")
     shots = []

@@ -308,7 +308,7 @@ class ShotStreamPipeline(StoryModel):
         chunks, active, self._interrupt = [], self.active_adapters, False
         try:
             self.active_adapters = scaled(active, attention_kwargs)
-            with self.progress_bar(total=steps) as bar:
+            with self.progress_bar(total=steps) as bar:  # pyright: ignore[reportCallIssue]
                 session.observe(StepReport(self, bar, callback_on_step_end))
                 for made in self._stream(ScriptedStory(session, story), 0, lambda shot: ()):
                     chunks.append(made)
