@@ -123,7 +123,7 @@ def first_story() -> dict[str, Any]:
     story = flow.add("ShotStreamStory", 0, 1, cast="An orange rabbit.", setting="On a beach on a sunny day.")
     one = flow.add("ShotStreamShot", 1, 0, prompt="Wide shot of the rabbit waving hello.")
     two = flow.add("ShotStreamShot", 1, 1, shots=(one, 0), prompt="Close up. The rabbit looks around.")
-    three = flow.add("ShotStreamShot", 1, 2, shots=(two, 0), prompt="Wide shot of the rabbit jumping.")
+    three = flow.add("ShotStreamShot", 1, 2, shots=(two, 0), prompt="Wide shot of the rabbit looking around.")
     film = flow.add("ShotStreamDirect", 2, 0, model=(model, 0), story=(story, 0), shots=(three, 0))
     saved = {"filename_prefix": "video/shotstream", "format": "auto", "codec": "auto"}
     flow.add("SaveVideo", 3, 0, video=(film, 1), **saved)
@@ -139,7 +139,7 @@ def memory_and_retake() -> dict[str, Any]:
         "ShotStreamStory",
         0,
         1,
-        cast="A white cat with a red hat.",
+        cast="An orange cat with a crown.",
         setting="In a forest in the evening.",
         seed=3,
     )
