@@ -29,7 +29,7 @@ def push(
     message: Annotated[str, typer.Option(help="Of the commit.")] = "Upload model",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show files and card; send nothing.")] = False,
 ) -> None:
-    """Send a model to the hub: its weights, a card, and the files that plain diffusers opens it with."""
+    """Send a model to the hub: its weights, its card, and what other scripts open it with."""
     from shotstream.loading.publish import plan_upload, send
 
     with console.status("reading the model"):
