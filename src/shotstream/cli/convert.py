@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from shotstream.cli.shared.console import console, show_warnings
 from shotstream.cli.shared.saving import check_output, parse_dtype, save
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(add_completion=False)
 

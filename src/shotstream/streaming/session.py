@@ -22,6 +22,8 @@ from shotstream.streaming.context_frames import (
     select_frames,
 )
 from shotstream.streaming.model import StoryModel
+from shotstream.streaming.noise import NoiseSource, noise
+from shotstream.streaming.rollout import StepObserver
 from shotstream.streaming.shot_generator import ShotGenerator
 from shotstream.streaming.take import SessionSnapshot, Take, TakeRecord, TakeState
 
@@ -55,6 +57,7 @@ class StorySession:
             full decoder either way: it works in the background, and calls that need its frames (a cut, a pin,
             a branch, a snapshot) wait. If it fails, the first such call raises `FullFramesError` and changes
             nothing; the next one goes on with the frames that were shown instead.
+        noise_source: Where the noise of every step comes from.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class StorySession:
         history_shots: int = 16,
         select: Selection = select_frames,
         decoder: str = "full",
+        noise_source: NoiseSource = noise,
     ) -> None:
         self.pipeline = pipeline
         self.setting = setting
@@ -80,7 +84,7 @@ class StorySession:
         self.takes: dict[tuple[int, int], TakeRecord] = {}
         """Every take that was made, by (shot, take)."""
         self.context = ContextFrames(pipeline.transformer.config["context_frames"], history_shots, select)
-        self._generator = ShotGenerator(pipeline, height, width, decoder)
+        self._generator = ShotGenerator(pipeline, height, width, decoder, noise_source)
         self._take: Take | None = None
         self._report_unknown_words("the setting", setting)
 
@@ -142,6 +146,10 @@ class StorySession:
     def running(self) -> Take | None:
         """The open take, to be read; None if no shot is open."""
         return self._take
+
+    def observe(self, on_step: StepObserver | None) -> None:
+        """Show every denoising step from now on to `on_step`; None shows them to nobody."""
+        self._generator.on_step = on_step
 
     def check_shot(
         self, prompt: str, seconds: float | None = None, chunks: int | None = None, *, shot: int | None = None
@@ -394,6 +402,7 @@ class StorySession:
             height=self.height,
             width=self.width,
             decoder=self.decoder,
+            noise_source=self._generator.noise_source,
         )
         branch.context = self.context.branch(at + 1)
         branch.script = deepcopy(self.script[: at + 1])

@@ -24,8 +24,8 @@ from shotstream.streaming.decoding import (
     StreamEvent,
 )
 from shotstream.streaming.model import StoryModel
-from shotstream.streaming.noise import noise
-from shotstream.streaming.rollout import ShotRollout
+from shotstream.streaming.noise import NoiseSource, noise
+from shotstream.streaming.rollout import ShotRollout, StepObserver
 from shotstream.streaming.stills import StillEncoder
 from shotstream.streaming.take import Take, TakeRecord, TakeState
 
@@ -44,13 +44,24 @@ class ShotGenerator:
         width: Picture width in pixels.
         decoder: "full", or "tiny": frames are shown as the tiny decoder makes them, and made in full quality,
             as later shots need them, in the background.
+        noise_source: Where the noise of every step comes from.
 
     Raises:
         ValueError: If there is no such decoder.
     """
 
-    def __init__(self, pipeline: StoryModel, height: int, width: int, decoder: str = "full") -> None:
+    def __init__(
+        self,
+        pipeline: StoryModel,
+        height: int,
+        width: int,
+        decoder: str = "full",
+        noise_source: NoiseSource = noise,
+    ) -> None:
         self.pipeline = pipeline
+        self.noise_source = noise_source
+        self.on_step: StepObserver | None = None
+        """Is shown every denoising step; None for nobody."""
         self.device: torch.device = pipeline._execution_device
         self._autoencoder = pipeline.autoencoder
         self._latent_shape = pipeline.latent_shape(height, width)
@@ -122,7 +133,7 @@ class ShotGenerator:
         if known is not None:
             take.rollout.skip(known.shape[1])
             return known
-        return take.rollout.denoise(partial(self._noise, take.record))
+        return take.rollout.denoise(partial(self._noise, take.record), on_step=self.on_step)
 
     @torch.no_grad()
     def show(self, take: Take, x0: Tensor) -> Chunk:
@@ -246,7 +257,7 @@ class ShotGenerator:
 
     def _noise(self, record: TakeRecord, step: int) -> Tensor:
         key = (record.seed, record.shot, record.take, record.chunks, step)
-        return noise(key, self.chunk_shape, device=self.device)
+        return self.noise_source(key, self.chunk_shape, device=self.device)
 
 
 def _live_network(pipeline: StoryModel, decoder: str) -> TinyWanDecoder | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shotstream.cli.shared.console import console
+from shotstream.loading.folder_code import FOLDER_CODE
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +51,7 @@ def _names_in_model(folder: Path) -> set[str]:
         parts = {name for name, value in index.items() if isinstance(value, list)}
     except (OSError, ValueError, AttributeError):
         return set()
-    return parts | {"model_index.json", "sources.json", "README.md"}
+    return parts | {"model_index.json", "sources.json", "README.md", *FOLDER_CODE}
 
 
 def save(pipeline: ShotStreamPipeline, output: Path, record: str | None = None) -> None:
