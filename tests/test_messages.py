@@ -120,7 +120,7 @@ SAFE = re.compile(
 def test_the_terminal_library_reads_no_markup_in_what_people_named() -> None:
     """A folder called [red] is printed by its name."""
     wrong = []
-    for path in (ROOT / "src" / "shotstream" / "cli").glob("*.py"):
+    for path in (ROOT / "src" / "shotstream" / "cli").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith("console.print"):
                 continue

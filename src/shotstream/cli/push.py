@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.filesize import decimal
+from rich.markup import escape
 from rich.table import Table
 
 from shotstream.cli.shared.console import console
@@ -39,9 +40,9 @@ def push(
         console.print(upload.files["README.md"], markup=False)
         console.print("Nothing was sent.")
         return
-    with console.status(f"sending it to {repository}"):
+    with console.status(f"sending it to {escape(repository)}"):
         place = send(upload, private=private, message=message)
-    console.print(f"Sent: {place}")
+    console.print(f"Sent: {place}", markup=False)
 
 
 def show(upload: Upload) -> None:
