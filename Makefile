@@ -3,13 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo studio reproduce test check setup page page-check kill-test load-test fuzz test-torch-2.11
+.PHONY: demo studio docs notebook reproduce test check setup page page-check kill-test load-test fuzz test-torch-2.11
 
 demo: $(READY)  ## a five-shot story, generated here: out/first_story/
 	$(BIN)/shotstream generate first_story -o out/first_story --overwrite
 
 studio: $(READY)  ## direct a story live, in a browser
 	$(BIN)/shotstream studio
+
+notebook: $(READY)  ## the notebook anew from its script
+	$(BIN)/jupytext --to ipynb examples/paper_on_mini.py
+
+docs: $(READY)  ## the documentation as a site: build/site/index.html
+	$(BIN)/python docs/build_site.py
 
 reproduce: $(READY)  ## the ablations that need no other weights, at mini's scale: about half an hour
 	$(BIN)/shotstream evaluate ablations -o out/ablations

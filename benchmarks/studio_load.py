@@ -70,7 +70,7 @@ class Observer:
 
 async def load(studio: StudioProcess, minutes: float, stories: int, viewers: int) -> dict[str, Any]:
     """Run the load; return its figures."""
-    url = f"ws://127.0.0.1:{studio.port}/api/live"
+    url = f"http://127.0.0.1:{studio.port}"
     told = [studio.begin_story(SETTING, seed) for seed in range(stories)]
     patient = [Patient(url, story, f"127.0.1.{place + 1}") for place, story in enumerate(told)]
     others: list[Viewer] = [

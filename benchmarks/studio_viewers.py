@@ -14,10 +14,24 @@ from multiprocessing.connection import Connection
 from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
+from shotstream.client import AsyncClient, AsyncStory, StudioError
+from shotstream.client.feed import Feed
+from shotstream.serving.protocol.commands import ChunkPlace
+from shotstream.serving.protocol.events import (
+    Dropped,
+    Event,
+    Figures,
+    Receipt,
+    Refused,
+    ShotChanged,
+    Shown,
+    StateChanged,
+)
 from shotstream.serving.protocol.messages import VideoHeader
+from shotstream.serving.protocol.states import State
 
 PROMPTS = [
     "Wide shot of the orange cat waving hello.",
@@ -29,7 +43,7 @@ PROMPTS = [
 SHOT_SECONDS = 5.0
 _FIRST_FRAMES_FEWER = 3
 """The first chunk of a shot of mini has so many frames fewer than the others."""
-_GONE = (WebSocketException, OSError, EOFError)
+_GONE = (WebSocketException, OSError, EOFError, StudioError)
 
 FrameKey = tuple[int, int, int]
 
@@ -38,7 +52,7 @@ class Viewer:
     """One that connects again whenever its connection ends.
 
     Args:
-        url: The studio's socket.
+        url: The studio's address.
         story: Which story it watches.
         address: Its own address of this machine, so that limits of one client are no other's.
     """
@@ -58,9 +72,7 @@ class Viewer:
         """Connect, behave, connect again, until cancelled."""
         while True:
             try:
-                async with connect(
-                    self.url, local_addr=(self.address, 0), max_queue=self.most_waiting
-                ) as socket:
+                async with self._client() as client, client.connect() as socket:
                     self.connections += 1
                     await self.behave(socket)
                     self.ends["went away"] += 1
@@ -68,6 +80,9 @@ class Viewer:
                 received = getattr(error, "rcvd", None)
                 self.ends[str(received.code) if received else type(error).__name__] += 1
             await asyncio.sleep(self.pause_seconds)
+
+    def _client(self) -> AsyncClient:
+        return AsyncClient(self.url, local_addr=(self.address, 0), max_queue=self.most_waiting)
 
     async def behave(self, socket: ClientConnection) -> None:
         """What it does with a connection."""
@@ -79,7 +94,7 @@ class Viewer:
 
     async def greet(self, socket: ClientConnection) -> None:
         """Begin to watch."""
-        await self.say(socket, type="hello", protocol=1, story=self.story)
+        await socket.send(Feed(self.story).hello())
 
     def figures(self) -> dict[str, Any]:
         """What it saw."""
@@ -104,7 +119,7 @@ class Patient(Viewer):
         super().__init__(url, story, address)
         self.directs = True
         self.frames: set[FrameKey] = set()
-        self.state = "idle"
+        self.state = State.IDLE
         self.turn_seconds: list[float] = []
         self.chunk_seconds: list[tuple[float, float]] = []
         """(when, how long it took to make) of the chunks that figures told of."""
@@ -114,28 +129,34 @@ class Patient(Viewer):
         self._waiting: deque[FrameKey] = deque()
         """Frames that are here and not shown."""
         self._wanted_at: float | None = None
-        self._shots = self._commands = self._chunks_of_shot = self._chunks_made = 0
+        self._shots = self._chunks_of_shot = self._chunks_made = 0
         self._unanswered: set[str] = set()
         self._speed = 0.0
-        self._after: dict[str, int] | None = None
+        self._after: ChunkPlace | None = None
 
     async def behave(self, socket: ClientConnection) -> None:
         """Watch, play and direct at once."""
-        after = {"after": self._after} if self._after else {}
-        await self.say(socket, type="hello", protocol=1, story=self.story, **after)
-        self._unanswered.clear()  # of a connection that was lost: the next shot is asked for anew
-        others = [asyncio.create_task(self._play(socket)), asyncio.create_task(self._direct(socket))]
-        try:
-            async for message in socket:
-                self.messages += 1
-                if isinstance(message, bytes):
-                    self._see(VideoHeader.unpack(message))
-                else:
-                    self._hear(json.loads(message))
-        finally:
-            for task in others:
-                task.cancel()
+        async with self._client() as client:
+            story = AsyncStory(client, socket, Feed(self.story))
+            await story.greet(self._after)
+            self._begin(story)
+            others = [asyncio.create_task(self._play(story)), asyncio.create_task(self._direct(story))]
+            try:
+                async for said in story.messages():
+                    self.messages += 1
+                    self._see(said) if isinstance(said, VideoHeader) else self._hear(said)
+            finally:
+                for task in others:
+                    task.cancel()
         raise EOFError  # the server ended it
+
+    def _begin(self, story: AsyncStory) -> None:
+        welcome = story.feed.welcome
+        assert welcome
+        self.state, self._fps = story.state, story.fps
+        self._chunk_frames = round(welcome.chunk_seconds * self._fps)
+        self._lookahead = round(welcome.limits.lookahead_seconds * self._fps)
+        self._unanswered.clear()  # of a connection that was lost: the next shot is asked for anew
 
     def _see(self, video: VideoHeader) -> None:
         key = (video.shot, video.take, video.frame)
@@ -149,43 +170,39 @@ class Patient(Viewer):
         self._waiting.append(key)
         chunk, place = divmod(video.frame + _FIRST_FRAMES_FEWER, self._chunk_frames)
         if place == self._chunk_frames - 1:
-            self._after = {"shot": video.shot, "take": video.take, "chunk": chunk}
+            self._after = ChunkPlace(shot=video.shot, take=video.take, chunk=chunk)
             self._chunks_of_shot = chunk + 1
             self._want()
 
     def _want(self) -> None:
-        running = self.state in ("shooting", "holding", "cutting")
+        running = self.state in (State.SHOOTING, State.HOLDING, State.CUTTING)
         if running and len(self._waiting) < self._lookahead:
             self._wanted_at = self._wanted_at or time.monotonic()
         elif not running:
             self._wanted_at = None
 
-    def _hear(self, event: dict[str, Any]) -> None:
-        match event["type"]:
-            case "welcome":
-                self.state, self._fps = event["snapshot"]["state"], event["fps"]
-                self._chunk_frames = round(event["chunk_seconds"] * self._fps)
-                self._lookahead = round(event["limits"]["lookahead_seconds"] * self._fps)
-            case "state":
-                self.state = event["state"]
+    def _hear(self, event: Event) -> None:
+        match event:
+            case StateChanged():
+                self.state = event.state
                 self._want()
-            case "shot":
-                self._chunks_made = event["chunks"]
-            case "figures" if event["frames_per_second"] not in (0, self._speed):
-                self._speed = event["frames_per_second"]
+            case ShotChanged():
+                self._chunks_made = event.chunks
+            case Figures() if event.frames_per_second not in (0, self._speed):
+                self._speed = event.frames_per_second
                 frames = self._chunk_frames - (_FIRST_FRAMES_FEWER if self._chunks_made == 1 else 0)
                 self.chunk_seconds.append((time.monotonic(), frames / self._speed))
-            case "shown":
-                self.glass_seconds.append(event["prompt_to_glass_seconds"])
-            case "receipt":
-                self._unanswered.discard(event["id"])
-            case "refused":
-                self._unanswered.discard(event["id"])
-                self.refused[event["code"]] += 1
-            case "dropped":
-                self.dropped_frames += event["frames"]
+            case Shown():
+                self.glass_seconds.append(event.prompt_to_glass_seconds)
+            case Receipt():
+                self._unanswered.discard(event.id)
+            case Refused():
+                self._unanswered.discard(event.id)
+                self.refused[event.code] += 1
+            case Dropped():
+                self.dropped_frames += event.frames
 
-    async def _play(self, socket: ClientConnection) -> None:
+    async def _play(self, story: AsyncStory) -> None:
         """Show a frame at a time; one that comes late is shown at once, and the rest follows from there."""
         due = time.monotonic()
         while True:
@@ -193,31 +210,31 @@ class Patient(Viewer):
             if not self._waiting:
                 due = time.monotonic() + 0.02
                 continue
-            shot, take, frame = self._waiting.popleft()
+            key = self._waiting.popleft()
             self._want()
-            await self.say(socket, type="playhead", shot=shot, take=take, frame=frame)
+            await story.show(*key)
             due = max(due, time.monotonic() - 2 / self._fps) + 1 / self._fps
 
-    async def _direct(self, socket: ClientConnection) -> None:
+    async def _direct(self, story: AsyncStory) -> None:
         redirected = 0
         while True:
             await asyncio.sleep(0.1)
-            fresh, running = self._chunks_of_shot, self.state == "shooting"
+            fresh, running = self._chunks_of_shot, self.state is State.SHOOTING
             if not self.directs or self._unanswered:
                 continue
-            ends = self.state == "idle" and len(self._waiting) <= self._fps
+            ends = self.state is State.IDLE and len(self._waiting) <= self._fps
             if ends or (running and self._shots % 6 == 5 and fresh >= 3):
                 self._shots, self._chunks_of_shot = self._shots + 1, 0
-                await self._command(socket, "shoot", prompt=PROMPTS[self._shots % 5], seconds=SHOT_SECONDS)
+                prompt = PROMPTS[self._shots % 5]
+                await self._command(story, "shoot", prompt=prompt, seconds=SHOT_SECONDS)
             elif running and self._shots % 4 == 3 and fresh >= 2 and redirected != self._shots:
                 redirected = self._shots
-                await self._command(socket, "redirect", prompt=PROMPTS[(self._shots + 2) % 5])
+                await self._command(story, "redirect", prompt=PROMPTS[(self._shots + 2) % 5])
 
-    async def _command(self, socket: ClientConnection, kind: str, **fields: Any) -> None:
-        self._commands += 1
-        name = f"{self.story} {self._commands}"
-        self._unanswered.add(name)
-        await self.say(socket, type=kind, id=name, **fields)
+    async def _command(self, story: AsyncStory, kind: str, **fields: Any) -> None:
+        command = story.feed.command(kind, **fields)
+        self._unanswered.add(command.id)
+        await story.send(command)
 
     def figures(self) -> dict[str, Any]:
         """What it saw, and what was refused."""

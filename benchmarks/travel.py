@@ -5,8 +5,8 @@
     python benchmarks/travel.py unpack            # bring it back
 
 `pack` prints what a copy of the working tree (tracked and new files, not ignored ones) and `.whl/` weigh.
-No benchmark reads the pictures in `docs/`; training mini does not read the shipped weights, either, which
-makes room for the library that draws and for a model to go on from.
+No benchmark reads the judge or the pictures in `docs/`; training mini does not read mini's weights, either,
+which makes room for the library that draws and for a model to go on from.
 Their files are marked in git's index as absent on purpose: nothing shows as deleted, no commit can lose them.
 """
 
@@ -20,9 +20,9 @@ from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-STAYS = ("docs/*.png", "docs/*.webp")
+STAYS = ("docs/*.png", "docs/*.webp", "src/shotstream/weights/judge")
 """What no benchmark reads, as git names paths."""
-STAYS_IN_TRAINING = (*STAYS, "src/shotstream/weights/mini", "src/shotstream/weights/judge")
+STAYS_IN_TRAINING = (*STAYS, "src/shotstream/weights/mini")
 """What training mini does not read."""
 WHEELS = {
     "annotated-types==0.8.0": 13_427,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from shotstream.streaming.pipeline import ShotStreamPipeline
     from shotstream.world.judge import Judge
 
+os.environ["SHOTSTREAM_CACHE"] = "off"  # a test, or a process it starts, leaves nothing there
+
 TIERS = {"unit", "law", "system", "gpu"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 ROWS = [
     [cell.strip() for cell in line.split("|")[1:-1]]
     for line in (ROOT / "docs" / "glossary.md").read_text().splitlines()
-    if line.startswith("| ") and not line.startswith("| word")
+    if line.startswith("| ") and not line.startswith("| word |")
 ]
 
 
@@ -27,3 +28,46 @@ def test_a_word_has_one_row() -> None:
     words = [word for word, *_ in ROWS]
     assert len(words) > 40
     assert len(words) == len(set(words))
+
+
+PLAIN_WORDS = """
+a access add allow app as ask attach attachment back background backup before began begin beginning body
+bring build catalogue change changed changes check choose close config connections content create damaged
+database decode delete deleted direct dropped edit empty encode encoded end entries entry error errors
+extend facts fake family fault figures file files film fit folder for forget forgettable form from full
+gather generator get given gives half has head header hide hold host id image import in is keep keeper key
+large limits list listed live load loader log lost machine made make measure memory message model most move
+name networks new newest no nobody note nothing numbers of open output pack page parent pause pending
+picture pictures pixels place plan planned playback prepare problem problems put queue read reader recommend
+record refusal refused remove rename report result resume retrieve scaled scripted select send served server
+shot shots show shown shrink side size sizes slow socket source speed state still stop store stored stories
+stream strict subtitles sum summaries summary sums swept take takes tasks tell timeline titled to told
+tolerant too tracker undo units unknown unpin up upload uploaded uploads use used video videos waiting
+warning warnings watch web whole with write writer
+"""
+PLAIN = set(PLAIN_WORDS.split())
+"""Words of names that mean what they mean everywhere. What does not belongs into the glossary."""
+
+
+def words_of(name: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"OpenAI|[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+
+
+def public_names() -> set[str]:
+    """Classes and functions of streaming/ and serving/; Alembic asks for those of migrations."""
+    files = [
+        path for part in ("streaming", "serving") for path in (ROOT / "src/shotstream" / part).rglob("*.py")
+    ]
+    kinds = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    nodes = (
+        node for path in files if "migrations" not in path.parts for node in ast.parse(path.read_text()).body
+    )
+    return {node.name for node in nodes if isinstance(node, kinds) and not node.name.startswith("_")}
+
+
+def test_every_word_of_a_public_name_is_explained_or_plain() -> None:
+    explained = {word.lower() for term, *_ in ROWS for word in re.findall(r"\w+", term)}
+    used = {word for name in public_names() for word in words_of(name)}
+    unknown = {word for word in used - PLAIN if not {word, word.removesuffix("s")} & explained}
+    assert unknown == set(), "explain them in docs/glossary.md, or name the thing in plain English"
+    assert len(used) > 200

@@ -21,6 +21,7 @@ LAYERS = [
     {"loading"},
     {"streaming"},
     {"data", "training", "evaluation", "benchmark", "serving"},
+    {"client"},
     {"cli"},
 ]
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
@@ -69,6 +70,12 @@ def test_imports_run_downwards(path: Path):
 def test_networks_and_training_need_no_media_libraries(path: Path):
     if part_of(path) in {"models", "diffusion", "machine", "loading", "training", "streaming", "benchmark"}:
         assert not {module.split(".")[0] for module, _ in imports(path)} & HEAVY
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "cli").glob("*.py")), ids=lambda path: path.name)
+def test_no_command_imports_another(path: Path):
+    own = {module for module, _ in imports(path) if module.startswith("shotstream.cli")}
+    assert all(module.startswith("shotstream.cli.shared.") for module in own), own
 
 
 def test_importing_the_package_loads_no_torch():

@@ -48,6 +48,9 @@ def _prompt(value: Any) -> Any:
 
 Text = Annotated[str, BeforeValidator(_text)]
 MOST_TITLE_CHARACTERS = 200
+
+BOTH_LENGTHS = "has both seconds and chunks; keep one of them"
+"""What is wrong with a shot whose length is given twice."""
 Title = Annotated[str, Field(max_length=MOST_TITLE_CHARACTERS), BeforeValidator(_text)]
 Setting = Annotated[str, BeforeValidator(_setting)]
 """A blank at its end stays: with some models the prompt follows without one."""
@@ -173,7 +176,7 @@ class Shot(_Part):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.seconds is not None and self.chunks is not None:
-            raise ValueError("has both seconds and chunks; keep one of them")
+            raise ValueError(BOTH_LENGTHS)
         starts = [redirect.chunk for redirect in self.redirects]
         if starts != sorted(set(starts)):
             raise ValueError("has redirects out of order; list them by rising chunk, one for a chunk")

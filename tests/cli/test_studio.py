@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from shotstream.cli import studio
@@ -15,9 +16,10 @@ pytestmark = pytest.mark.system
 @pytest.mark.parametrize(
     ("computing", "name"),
     [
-        ({}, "mini fast"),
-        ({"attention to the cache": "as they are"}, "mini fast"),
-        ({"attention to the cache": "float8"}, "mini fast float8 attention"),
+        ({}, "mini"),
+        ({"attention": "native", "attention to the cache": "as they are"}, "mini"),
+        ({"blocks": "compiled", "GELU": "in the product"}, "mini blocks=compiled GELU=in-the-product"),
+        ({"attention to the cache": "float8"}, "mini attention-to-the-cache=float8"),
     ],
 )
 def test_stories_are_marked_with_what_changes_their_numbers(pipeline, monkeypatch, computing, name):
@@ -70,7 +72,7 @@ def test_what_nobody_could_get_in_with_is_refused_at_the_start(options, tmp_path
 def test_a_page_is_opened_only_where_there_is_a_screen(monkeypatch, display, opens):
     monkeypatch.setattr(studio.sys, "platform", "linux")
     monkeypatch.setattr(studio.os, "environ", display)
-    monkeypatch.setattr(studio, "console", studio.Console(force_terminal=True))
+    monkeypatch.setattr(studio, "console", Console(force_terminal=True))
     assert studio._has_screen() == opens
-    monkeypatch.setattr(studio, "console", studio.Console(force_terminal=False))
+    monkeypatch.setattr(studio, "console", Console(force_terminal=False))
     assert not studio._has_screen()

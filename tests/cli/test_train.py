@@ -45,3 +45,11 @@ def test_a_stage_out_of_order_is_explained(tmp_path):
     result = run("teacher", RECIPE, "--runs", tmp_path, "--device", "cpu")
     assert result.exit_code == 1
     assert "shotstream train captions" in result.output
+
+
+def test_a_run_begins_with_a_summary_and_not_with_the_whole_recipe(tmp_path):
+    result = run("teacher", RECIPE, "--runs", tmp_path, "--device", "cpu")  # it needs captions first
+    told, _, rest = result.output.partition("writes to:")
+    assert told.startswith("teacher, a stage of the recipe mini\n")
+    assert len(told.splitlines()) < 12
+    assert len(rest.splitlines()) < 5

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shotstream.loading.embedding_cache import EmbeddingCache, embedding_key, find_cache
+from shotstream.loading.embedding_cache import EmbeddingCache, embedding_key
 
 pytestmark = pytest.mark.unit
 
@@ -107,15 +107,3 @@ def test_memory_keeps_the_newest():
         cache.write(str(number), caption(number))
     assert cache.read("0") is None
     assert torch.equal(cache.read("299"), caption(299))
-
-
-def test_where_it_is(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("SHOTSTREAM_CACHE", raising=False)
-    assert find_cache() == tmp_path / "shotstream" / "captions"
-    monkeypatch.setenv("SHOTSTREAM_CACHE", str(tmp_path / "mine"))
-    assert find_cache() == tmp_path / "mine" / "captions"
-    assert find_cache(tmp_path / "asked") == tmp_path / "asked" / "captions"
-    monkeypatch.setenv("SHOTSTREAM_CACHE", "off")
-    assert find_cache() is None
-    assert find_cache("off") is None

@@ -140,7 +140,7 @@ def test_another_picture_size_is_kept(pipeline, tmp_path) -> None:
 
 
 def test_nothing_told_is_no_story(director, tmp_path) -> None:
-    with pytest.raises(ValueError, match="shoot something first"):
+    with pytest.raises(ValueError, match="shoot one first"):
         write_story(director.session, tmp_path / "fox.yaml")
 
 

@@ -129,6 +129,29 @@ def test_eight_bit_layers_are_left_out_of_other_formats(make_pipeline):
         assert "bfloat16" in choice.reason
 
 
+def test_what_was_measured_once_is_chosen_again_without_timing(make_pipeline, monkeypatch, tmp_path):
+    monkeypatch.setenv("SHOTSTREAM_CACHE", str(tmp_path))
+    seconds = iter([2.0, 1.0])
+    monkeypatch.setattr(speed._Rehearsal, "seconds", lambda self: next(seconds))
+    monkeypatch.setattr(speed._Rehearsal, "warm_up", lambda self: None)
+    monkeypatch.setattr(speed, "fastest_attention", lambda *_: Choice("_native_flash", "quicker"))
+
+    def prepared() -> dict[str, str]:
+        pipeline = make_pipeline()
+        pipeline.transformer.to(torch.bfloat16)
+        chosen = prepare(pipeline, Speed(attention=True, float8=True))
+        return {what: choice.value for what, choice in chosen}
+
+    first = prepared()
+    assert first["attention"] == "_native_flash"
+    assert first["linear layers"] == "float8"
+    monkeypatch.setattr(speed, "fastest_attention", lambda *_: Choice("native", "quicker now"))
+    assert prepared() == first  # a third timing would end the iterator
+    assert speed.changes_of_numbers(first)[0] == "attention=_native_flash"
+    monkeypatch.setenv("SHOTSTREAM_CACHE", "off")
+    assert prepared()["attention"] == "native"
+
+
 @pytest.fixture
 def trying(make_pipeline, monkeypatch):
     """A pipeline whose 8-bit attention is tried here, too; its layers are left alone."""
@@ -197,7 +220,8 @@ def test_eight_bit_attention_that_does_not_run_is_taken_out_again(trying, make_p
 def test_eight_bit_attention_needs_a_gpu(make_pipeline):
     pipeline = make_pipeline()
     pipeline.transformer.to(torch.bfloat16)
-    assert speed._try_float8_attention(pipeline, (16, 32)).reason == "8-bit attention needs a GPU"
+    choice = dict(prepare(pipeline, Speed(float8=True)))["attention to the cache"]
+    assert choice.reason == "8-bit attention needs a GPU"
 
 
 def test_projections_are_fused_and_gelu_is_not_without_a_gpu(make_pipeline):

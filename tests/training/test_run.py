@@ -91,6 +91,17 @@ def test_what_changed_is_told_and_written_down(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "settings.yaml").read_text())["loop"]["steps"] == 20
 
 
+def test_a_setting_that_did_not_exist_when_the_run_was_begun_had_its_default(tmp_path: Path) -> None:
+    begun(tmp_path)
+    path = tmp_path / "settings.yaml"
+    tree = yaml.safe_load(path.read_text())
+    del tree["loop"]["loss_limit"], tree["optimiser"]["name"]
+    path.write_text(yaml.safe_dump(tree))
+    assert RunFolder(tmp_path, settings()).changes == []
+    other = settings().model_copy(update={"optimiser": Optimiser(name="muon")})
+    assert RunFolder(tmp_path, other).changes == ["optimiser.name: adamw -> muon"]
+
+
 def test_other_networks_are_refused_and_the_settings_stay(tmp_path: Path) -> None:
     begun(tmp_path)
     with pytest.raises(ValueError, match=r"does not fit the recipe any more: loop.steps: 10 -> 20\."):

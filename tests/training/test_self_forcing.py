@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from shotstream.data.batch_slice import WHOLE_BATCH
 from shotstream.data.next_shot import BatchChoice
 from shotstream.streaming.chunk import to_pictures, to_pixels
 from shotstream.training.loop import train
@@ -34,6 +35,35 @@ def test_only_the_role_of_the_step_gets_gradients(stage, step, learns):
         touched = any(p.grad is not None and p.grad.any() for p in role.module.parameters())
         assert touched == (name == learns), name
     assert all(p.grad is None for p in stage._teacher.transformer.parameters())
+
+
+@pytest.mark.parametrize("name", ["intra-shot", "inter-shot"])
+def test_the_context_is_dropped_in_as_many_steps_as_are_set(finished, monkeypatch, name):
+    stage = finished.stage(name)
+    shot = finished.next_shots("train", stage._student.text).make(BatchChoice([0, 1], [2, 2]))
+    monkeypatch.setattr(stage, "_history", lambda *_: shot)
+    monkeypatch.setattr(stage, "settings", stage.settings.model_copy(update={"drop_context": 0.1}))
+    drawn = [stage._draw_shot(step, step_generator(0, step), WHOLE_BATCH) for step in range(2000)]
+    kept = sum(one is shot for one in drawn) / 2000
+    assert kept == pytest.approx(0.9, abs=0.02)
+    dropped = next(one for one in drawn if one is not shot)
+    assert dropped.context_frames == 0  # the tiny model has no zero frames for first shots
+    assert torch.equal(dropped.ids, shot.ids[:, -1:])
+    stage.loss(1, step_generator(0, 1))[0].backward()
+
+
+def test_a_critic_with_adapters_learns_nothing_else(finished):
+    settings = finished.recipe.inter_shot.model_copy(update={"critic_lora_rank": 2})
+    recipe = finished.recipe.model_copy(update={"inter_shot": settings})
+    stage = Workspace(recipe, finished.folder, torch.device("cpu")).stage("inter-shot")
+    stage.loss(0, step_generator(0, 0))[0].backward()
+    touched = {
+        role: {n for n, p in stage.roles[role].module.named_parameters() if p.grad is not None}
+        for role in stage.roles
+    }
+    assert touched["critic"]
+    assert all("lora" in name for name in touched["critic"])
+    assert not touched["student"] | touched["teacher"]
 
 
 def drawn_again(stage, step):

@@ -1,8 +1,11 @@
 """Recipes: the shipped ones read, mistakes are all named."""
 
+from pathlib import Path
+
 import pytest
 
-from shotstream.shipped import shipped_names
+from shotstream.shipped import find_file, shipped_names
+from shotstream.training.run import flatten
 from shotstream.training.settings import RecipeError, read_recipe
 
 pytestmark = pytest.mark.unit
@@ -13,6 +16,44 @@ RECIPES = shipped_names("recipes")
 @pytest.mark.parametrize("name", RECIPES)
 def test_shipped_recipes_read(name):
     assert read_recipe(name).name == name
+
+
+PUBLISHED = {
+    "paper": {
+        "teacher.trained": "self-attention",
+        "teacher.drop_text": 0.1,
+        "teacher.optimiser.lr": 1e-5,
+        "causal_init.pairs": 5000,
+        "causal_init.ode_steps": 50,
+        "causal_init.guidance": 6,
+        "intra_shot.optimiser.lr": 2e-6,
+        "intra_shot.critic_optimiser.lr": 4e-7,
+        "inter_shot.lora_rank": 256,
+    },
+    "code": {
+        "teacher.dropped_text": "zeros",
+        "causal_init.clean_fraction": 0.2,
+        "causal_init.clean_last": True,
+        "causal_init.drop_text": 0.1,
+        "causal_init.dropped_text": "zeros",
+        "intra_shot.drop_context": 0.1,
+        "inter_shot.drop_context": 0.1,
+        "inter_shot.critic_lora_rank": 256,
+    },
+}
+"""Settings by where they are from."""
+
+
+@pytest.mark.parametrize("source", PUBLISHED)
+def test_wan_trains_with_the_published_settings(source):
+    settings = flatten(read_recipe("wan-1.3b").model_dump())
+    assert {name: settings[name] for name in PUBLISHED[source]} == PUBLISHED[source]
+
+
+def test_the_recipe_s_header_names_what_is_not_the_paper_s():
+    text = find_file(Path("wan-1.3b"), "recipes").read_text(encoding="utf-8")
+    header = text.partition("\nname:")[0]
+    assert all(name.rpartition(".")[2] in header for name in PUBLISHED["code"])
 
 
 def test_overrides_are_dotted():

@@ -1,11 +1,12 @@
 """What stages feed their networks."""
 
 import signal
+from dataclasses import fields, replace
 
 import pytest
 import torch
 
-from shotstream.data.next_shot import BatchChoice
+from shotstream.data.next_shot import BatchChoice, NextShot
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.training.causal_init import student_entries
 from shotstream.training.judge import shift
@@ -70,11 +71,24 @@ def test_without_memory_a_shot_has_no_context(data):
 
 def test_padded_context_is_zeros_of_shot_0_under_the_shots_own_caption(data, monkeypatch):
     monkeypatch.setattr(data, "pad_context", True)
-    shot = data.make(BatchChoice([0], [0], remembered=False))
-    assert shot.shot_index.tolist() == [[0, 0, 0, 1, 1, 1, 1]]
-    assert shot.context.shape[1] == 3
-    assert not shot.context.any()
-    assert not shot.caption_index.any()
+    for number in (0, 2):  # any shot, as the first one of a story is told
+        shot = data.make(BatchChoice([0], [number], remembered=False))
+        assert shot.shot_index.tolist() == [[0, 0, 0, 1, 1, 1, 1]]
+        assert shot.context.shape[1] == 3
+        assert not shot.context.any()
+        assert not shot.caption_index.any()
+        assert torch.equal(shot.ids, caption_ids(data)[[0], number : number + 1])
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_a_shot_whose_context_is_dropped_is_made_as_one_that_remembers_nothing(data, monkeypatch, padded):
+    monkeypatch.setattr(data, "pad_context", padded)
+    dropped = data.make(BatchChoice([1, 3], [1, 2])).without_context(padded)
+    expected = data.make(BatchChoice([1, 3], [1, 2], remembered=False))
+    alike = {field.name for field in fields(NextShot)} - (set() if padded else {"shot_index"})
+    for name in alike:  # without any context only differences of the index would count
+        assert torch.equal(getattr(dropped, name), getattr(expected, name)), name
+    assert dropped.shot_index[:, -4:].tolist() == [[1] * 4] * 2
 
 
 def test_portraits_stand_before_what_is_remembered_under_the_shots_own_caption(data):
@@ -133,6 +147,55 @@ def test_causal_states_are_whole_chunks_and_the_last_chunk_learns(finished):
     assert torch.equal(entry[:, 2], entry[:, 3])
     assert (entry[:, -1] < 4).all()
     assert (entry[:, 0] == 4).any()
+
+
+def test_published_causal_states_are_clean_in_one_chunk_of_five(finished):
+    settings = {"clean_fraction": 0.2, "clean_last": True}
+    stage = finished.stage("causal-init")
+    stage.settings = stage.settings.model_copy(update=settings)
+    entry = stage._draw_entries(20_000, 5, 4, step_generator(0, 0))[:, ::2]
+    assert not (entry == 4).all(dim=1).any()  # a chunk of every shot learns
+    both = 0.2**2  # where the last chunk would be clean beside the first
+    shares = torch.stack([(entry == number).float().mean(dim=0) for number in range(5)])
+    expected = torch.tensor([[0.2, 0.2 + both / 4]] * 4 + [[0.2, 0.2 - both]])
+    torch.testing.assert_close(shares, expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("replacement", ["empty-prompt", "zeros"])
+@pytest.mark.parametrize("embedded", [False, True])
+def test_captions_that_are_dropped_are_those_of_no_prompt_or_zeros(finished, data, replacement, embedded):
+    denoiser = finished.denoiser("teacher")
+    shot = data.make(BatchChoice([1, 3], [2, 2]))
+    if embedded:
+        shot = replace(shot, ids=denoiser.text.embed(shot.ids.flatten(0, 1), shot.mask.flatten(0, 1)))
+        shot = replace(shot, ids=shot.ids.unflatten(0, shot.mask.shape[:2]))
+    made = denoiser.captions_or_none(shot, torch.tensor([True, False]), replacement)
+    if replacement == "zeros":
+        expected = denoiser.transformer.encode_captions(torch.zeros(1, 3, 4, 16))
+    else:
+        expected = denoiser.transformer.encode_captions(denoiser.text.encode([""] * 3)[None])
+    told = denoiser.captions(shot.ids, shot.mask)
+    for made_layer, expected_layer, told_layer in zip(made.layers, expected.layers, told.layers, strict=True):
+        torch.testing.assert_close([part[:1] for part in made_layer], list(expected_layer))
+        assert all(torch.equal(one[1], other[1]) for one, other in zip(made_layer, told_layer, strict=True))
+
+
+@pytest.mark.parametrize("replacement", ["empty-prompt", "zeros"])
+@pytest.mark.parametrize("name", ["teacher", "causal-init"])
+def test_what_captions_say_does_not_matter_where_they_are_dropped(
+    finished, data, monkeypatch, name, replacement
+):
+    stage = finished.stage(name)
+
+    def loss(drop_text):
+        changed = {"drop_text": drop_text, "dropped_text": replacement}
+        stage.settings = stage.settings.model_copy(update=changed)
+        return float(stage.loss(0, step_generator(0, 0))[0].detach())
+
+    told, dropped = loss(0.0), loss(1.0)
+    monkeypatch.setattr(data.captions, "ids", data.captions.ids.flip(1))
+    assert loss(0.0) != told
+    assert loss(1.0) == dropped
 
 
 def test_muon_takes_the_matrices_of_blocks(finished):

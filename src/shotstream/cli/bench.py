@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+
+from shotstream.cli.shared.console import console
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
 app = typer.Typer(add_completion=False)
-console = Console(highlight=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -40,12 +40,14 @@ def bench(
     watch: Annotated[
         bool, typer.Option("--watch", help="Count waiting, cache copies and growth in the chunk loop too.")
     ] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="JSON.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="JSON file for the record.")
+    ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
         typer.Option(metavar="OLD NEW", help="Compare two records; OLD may be a folder of baselines."),
     ] = None,
-    allowed: Annotated[float, typer.Option(min=0, help="Share by which NEW may be slower.")] = 0.15,
+    allowed: Annotated[float, typer.Option(min=0, help="Fraction by which NEW may be slower.")] = 0.15,
     counts: Annotated[bool, typer.Option("--counts", help="Compare counts only, not times.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Compare even other settings and machines.")] = False,
 ) -> None:
@@ -74,7 +76,7 @@ def bench(
     record = _run(pipeline, settings, watch, output)
     console.print(record_table(record))
     if output:
-        console.print(f"Wrote {output}")
+        console.print(f"Wrote {output}", markup=False)
 
 
 @app.command()

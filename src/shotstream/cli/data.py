@@ -36,7 +36,10 @@ def prepare(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="SHARDS", help="Folder of the shards; goes on if begun.")
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="SHARDS", help="Folder of the shards; what was stopped there goes on."
+        ),
     ],
     model: Annotated[
         str, typer.Option(help="Who will learn from them: mini, a model folder, a name on the hub.")
@@ -62,7 +65,9 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that look at films \\[default: one a core]")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps: where latents are made.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="Where latents are made: auto, cpu, cuda, cuda:1, ...")
+    ] = "auto",
 ) -> None:
     """Cut films into stories of neighbouring shots, filter and encode them.
 

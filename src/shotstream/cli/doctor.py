@@ -154,13 +154,16 @@ def show_plan(model: str, height: int | None, width: int | None) -> None:
     console = Console(highlight=False)
     with console.status("working it out"):
         sizes, height, width = measure(model, height, width)
-    parts = Table("part, or the most its work takes", "GiB", title=f"{model} at {height}x{width} in bfloat16")
+    parts = Table(
+        "part, or the most its work takes", "GiB", title=f"{escape(model)} at {height}x{width} in bfloat16"
+    )
     for name, size in vars(sizes).items():
         parts.add_row(name.replace("_", " "), f"{size / 2**30:.2f}")
     console.print(parts)
     console.print(plans_table(sizes))
     for budget in _BUDGETS_GIB:
-        console.print(f"{budget} GB: {advise(sizes, model, height, width, budget)}", soft_wrap=True)
+        advice = escape(advise(sizes, model, height, width, budget))
+        console.print(f"{budget} GB: {advice}", soft_wrap=True)
 
 
 def plans_table(sizes: VramSizes) -> Table:

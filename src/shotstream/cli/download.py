@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from shotstream.cli.convert import check_output, parse_dtype, save
-from shotstream.cli.generate import show_warnings
+from shotstream.cli.shared.console import console, show_warnings
+from shotstream.cli.shared.saving import check_output, parse_dtype, save
 
 if TYPE_CHECKING:
     from shotstream.loading.hub import HubPart, PartStatus
 
 app = typer.Typer(add_completion=False)
-console = Console(highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -61,7 +60,7 @@ def download(
         folders = [fetch(status) for status in statuses]
     except KeyboardInterrupt as stop:
         console.print(
-            f"[yellow]Stopped.[/yellow] Files that were fetched whole are kept in {cache}; "
+            f"[yellow]Stopped.[/yellow] Files that were fetched whole are kept in {escape(str(cache))}; "
             "the same command goes on with the others."
         )
         raise typer.Exit(130) from stop

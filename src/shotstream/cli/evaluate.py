@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from shotstream import __version__
-from shotstream.cli.generate import console, load, show_warnings
+from shotstream.cli.shared.console import console, show_warnings
+from shotstream.cli.shared.model import load
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,10 @@ ABLATIONS = "ablations"
 @app.command()
 def evaluate(
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the results; goes on if begun.")
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Folder of the results; what was stopped there goes on."
+        ),
     ],
     clips: Annotated[
         Path | None,
@@ -176,7 +180,8 @@ def report(evaluation: Evaluation) -> dict[str, Any] | None:
         interval = f"{summary['low']:.3f} to {summary['high']:.3f}" if known_interval else ""
         table.add_row(name, f"{summary['mean']:.3f}", interval, str(summary["n"]))
     console.print(table)
-    console.print(f"Wrote {evaluation.results.folder}/: report.html, metrics.json, stories.jsonl, stills/")
+    folder = escape(str(evaluation.results.folder))
+    console.print(f"Wrote {folder}/: report.html, metrics.json, stories.jsonl, stills/")
     return written
 
 
@@ -213,7 +218,7 @@ def compare(
         if not finished:
             return False
     write_tables(output, reports, page)
-    console.print(f"Wrote {output}/: tables.md, ablations.json, and a folder for every variant")
+    console.print(f"Wrote {escape(str(output))}/: tables.md, ablations.json, and a folder for every variant")
     return True
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from shotstream import __version__
+from shotstream.cli.shared.console import console, show_warnings
+from shotstream.cli.shared.model import apply_mode, load
 from shotstream.media.files import claimed
 from shotstream.media.story_folder import StoryFolder, choose_folder, read_record
-from shotstream.story import ReferencePicture, Story, StoryWarning
+from shotstream.story import ReferencePicture, Story
 
 if TYPE_CHECKING:
     from shotstream.loading.lora import Lora
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from shotstream.streaming.story_writer import StoryWriter
 
 app = typer.Typer(add_completion=False)
-console = Console(highlight=False, soft_wrap=True)
 
 
 @app.command()
 def generate(
-    story_file: Annotated[Path, typer.Argument(metavar="STORY", help="Story file, YAML or JSON.")],
+    story_file: Annotated[
+        Path, typer.Argument(metavar="STORY", help="Story file (YAML or JSON), or the name of an example.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -38,7 +39,10 @@ def generate(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Only go on with what was stopped; that happens by itself, too.")
+        bool,
+        typer.Option(
+            "--resume", help="Fail where no film was stopped; one that was goes on without this, too."
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace whatever story the folder holds.")
@@ -55,20 +59,22 @@ def generate(
     height: Annotated[
         int | None, typer.Option(min=16, max=4096, help="Of the pictures; instead of the story's.")
     ] = None,
-    width: Annotated[int | None, typer.Option(min=16, max=4096, help="Likewise.")] = None,
+    width: Annotated[
+        int | None, typer.Option(min=16, max=4096, help="Of the pictures; instead of the story's.")
+    ] = None,
     film_height: Annotated[
         str, typer.Option(metavar="auto|PIXELS", help="Of the films; pictures are scaled to it (Lanczos).")
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     decoder: Annotated[
-        str, typer.Option(help="full, or tiny: makes frames to watch sooner; files have the full one's.")
+        str, typer.Option(help="full, or tiny: shows frames sooner; files are the full one's.")
     ] = "full",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     text: Annotated[
         str, typer.Option(help="Where the text encoder lives: auto, resident, cpu, int8 or release.")
     ] = "auto",
     mode: Annotated[
-        str, typer.Option(help="auto, plain, exact (fast attention, compiled), fast (8-bit layers, too).")
+        str, typer.Option(help="auto, plain, compiled (and fast attention), fast (8-bit layers, too).")
     ] = "auto",
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
@@ -109,14 +115,21 @@ def generate(
     try:
         with folder:
             if folder.whole:
-                console.print(f"{place}/ holds this film already, whole; --overwrite makes it anew.")
+                console.print(
+                    f"{place}/ holds this film already, whole; --overwrite makes it anew.", markup=False
+                )
                 return
             if resume and not folder.goes_on:
                 raise ValueError(f"{place} holds nothing to go on with; leave --resume out to begin.")
             pipeline, facts = load(model, device, dtype, text)
             size = pipeline.picture_size(story.height, story.width)
-            facts |= use_loras(pipeline, loras)
-            folder.facts |= facts | apply_mode(pipeline, mode, kv_cache, *size)
+            facts |= use_loras(pipeline, loras) | apply_mode(pipeline, mode, kv_cache, *size)
+            if folder.facts.get("computing", facts["computing"]) != facts["computing"]:
+                console.print(
+                    "[yellow]The finished frames were computed in another way (story.json says how). The "
+                    "others differ from them by rounding; --overwrite makes all of them anew.[/yellow]"
+                )
+            folder.facts |= facts
             folder.facts |= {"decoder": decoder, "height": size[0], "width": size[1]}
             tell(pipeline, story, folder, decoder)
             from shotstream.loading.hashes import hash_weights  # only now: it reads all of them
@@ -124,9 +137,9 @@ def generate(
             folder.facts["weights_sha256"] = hash_weights(pipeline.fetch(model))
     except KeyboardInterrupt as stop:
         again = "the same command" + (" without --overwrite" if overwrite else "")
-        console.print(f"[yellow]Stopped.[/yellow] {kept(folder)} {again} goes on.")
+        console.print(f"[yellow]Stopped.[/yellow] {escape(kept(folder))} {again} goes on.")
         raise typer.Exit(130) from stop
-    console.print(f"Wrote {place}/: story.mp4, shots/, contact_sheet.png, story.json")
+    console.print(f"Wrote {place}/: story.mp4, shots/, contact_sheet.png, story.json", markup=False)
 
 
 def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decoder: str = "full") -> None:
@@ -138,8 +151,10 @@ def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decode
     if folder.goes_on:
         console.print(f"Going on: {len(folder.finished)} of {folder.last} shots are finished.")
     if folder.first > 1:
-        before = f"Shots 1-{folder.first - 1} are made but not written"
-        console.print(f"{before}: shot {folder.first} remembers them.")
+        one = folder.first == 2
+        before = "Shot 1 is" if one else f"Shots 1-{folder.first - 1} are"
+        them = "it" if one else "them"
+        console.print(f"{before} made, too, but not written: shot {folder.first} remembers {them}.")
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with show_warnings(), bar, closing(writer.chunks()) as chunks:
@@ -150,7 +165,7 @@ def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decode
             told = f"{about} · chunk {chunk.index + 1} · {writer.pace.summary()}"
             bar.update(task, advance=len(chunk.frames), description=told, left=left)
             if chunk.shot + 1 == folder.first and chunk.index == 0:
-                console.print(f"First picture: {folder.first_picture}")
+                console.print(f"First picture: {folder.first_picture}", markup=False)
             if chunk.last and chunk.shot + 1 not in folder.finished:
                 line = f"{about}  {escape(chunk.prompt)}"
                 console.print(line if console.is_terminal or not left else f"{line}  ({left})")
@@ -188,41 +203,6 @@ def describe(model: str, device: str, settings: dict[str, str]) -> dict[str, str
     weights = sample_weights(ShotStreamPipeline.fetch(model))
     kind = choose_device(device).value.type
     return {"shotstream": __version__, "weights": weights, "device": kind, **settings}
-
-
-def load(
-    model: str, device_name: str, dtype_name: str = "auto", text_name: str = "auto"
-) -> tuple[ShotStreamPipeline, dict[str, Any]]:
-    """Load a model, and say what was chosen for a big one.
-
-    Returns:
-        The pipeline, and what story.json tells of it.
-
-    Raises:
-        ValueError: If there is no such model, device, number format or place for the text encoder.
-    """
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    from shotstream.loading.hashes import count_weights, weight_files
-    from shotstream.loading.text_source import choose_text_place
-    from shotstream.machine.device import choose_device, choose_dtype
-    from shotstream.streaming.pipeline import ShotStreamPipeline
-
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    device = choose_device(device_name).value
-    with console.status(f"loading {escape(model)}"):
-        folder = ShotStreamPipeline.fetch(model)
-        stored_bytes = sum(path.stat().st_size for path in weight_files(folder))
-        dtype = choose_dtype(device, dtype_name, stored_bytes)
-        text = choose_text_place(device, text_name, count_weights(folder) * dtype.value.itemsize)
-        pipeline = ShotStreamPipeline.from_pretrained(folder, text=text.value, dtype=dtype.value).to(device)
-    if text.value != "resident":
-        console.print(f"computing in {str(dtype.value).removeprefix('torch.')}: {dtype.reason}")
-        console.print(f"text encoder: {text.value}, {text.reason}")
-    facts = {"device": str(device), "dtype": str(dtype.value), "text": text.value}
-    return pipeline, {"shotstream": __version__, "model": model, **facts}
 
 
 def name_loras(given: Sequence[str]) -> dict[str, Lora]:
@@ -272,51 +252,6 @@ def use_loras(pipeline: ShotStreamPipeline, loras: Mapping[str, Lora]) -> dict[s
             for name, lora in loras.items()
         ]
     }
-
-
-def apply_mode(
-    pipeline: ShotStreamPipeline,
-    mode: str,
-    kv_cache: str,
-    height: int | None = None,
-    width: int | None = None,
-) -> dict[str, Any]:
-    """Choose the ways to compute, for pictures of a size or of the trained one, and say why.
-
-    Returns:
-        What story.json tells of them.
-
-    Raises:
-        ValueError: If there is no such mode or cache.
-    """
-    import torch
-
-    from shotstream.streaming.speed import MODES, choose_mode, prepare
-
-    if kv_cache not in ("auto", "float8"):
-        raise ValueError(f"--kv-cache is {kv_cache!r}; give auto or float8.")
-    pipeline.cache_dtype = torch.float8_e4m3fn if kv_cache == "float8" else None
-    with console.status("choosing the fastest ways to compute"):
-        chosen = prepare(pipeline, MODES[choose_mode(mode, pipeline._execution_device).value], height, width)
-    for what, choice in chosen:
-        console.print(f"{what}: {choice.value} ({choice.reason})")
-    return {"kv_cache": kv_cache, "computing": {what: choice.value for what, choice in chosen}}
-
-
-@contextmanager
-def show_warnings() -> Iterator[None]:
-    """Print what sessions and weight files warn of, such as unknown words, as it comes."""
-    from shotstream.loading.weight_files import CheckpointWarning
-    from shotstream.streaming.session import PromptWarning
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        console.print(f"[yellow]{escape(str(message))}[/yellow]")
-
-    with warnings.catch_warnings():
-        for kind in (PromptWarning, StoryWarning, CheckpointWarning):
-            warnings.simplefilter("always", kind)
-        warnings.showwarning = show
-        yield
 
 
 def parse_shots(text: str | None, count: int) -> tuple[int, int]:

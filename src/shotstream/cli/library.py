@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
+
+from shotstream.cli.shared.console import console
 
 if TYPE_CHECKING:
     from shotstream.serving.storage.integrity import LibraryFault
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Copy, check and tidy a library of stories."
 )
-console = Console(highlight=False, soft_wrap=True)
 
 Library = Annotated[Path, typer.Option(metavar="DIR", help="The library.")]
 Database = Annotated[

@@ -1,4 +1,4 @@
-"""`shotstream`: every other file in this folder is a command; here errors become one sentence.
+"""`shotstream`: every other file of this folder is a command; here errors become one sentence.
 
 Here, too, each command is given an output that never fails and one way to be stopped.
 """
@@ -39,8 +39,8 @@ class Commands(TyperGroup):
 
     def list_commands(self, ctx: typer.Context) -> list[str]:
         """Names of all commands."""
-        modules = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
-        return sorted(name for name in modules if name != "main")
+        modules = pkgutil.iter_modules([str(Path(__file__).parent)])
+        return sorted(name for _, name, folder in modules if name != "main" and not folder)
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
         """The command, or None if there is none of that name."""

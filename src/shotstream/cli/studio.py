@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from shotstream.cli.generate import apply_mode, load
+from shotstream.cli.shared.console import console
+from shotstream.cli.shared.model import apply_mode, load
 from shotstream.machine.stopping import stop_signals
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from shotstream.serving.web.access import Access
 
 app = typer.Typer(add_completion=False)
-console = Console(highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -36,32 +35,43 @@ def studio(
     ] = Path("library"),
     model: Annotated[str, typer.Option(help="mini, a model folder, or a name on the hub.")] = "mini",
     host: Annotated[
-        str, typer.Option(help="Address to listen at; others than this machine's own need the token printed.")
+        str,
+        typer.Option(
+            help="Address to listen at; one that other machines reach asks for the token that is printed."
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes any that is free.")
+    ] = 8000,
     token: Annotated[
         str | None,
-        typer.Option(envvar="SHOTSTREAM_TOKEN", help="Instead of one made up for an address that needs one."),
+        typer.Option(
+            envvar="SHOTSTREAM_TOKEN",
+            help="The token to ask for; without it one is made up where the address needs one.",
+        ),
     ] = None,
     origin: Annotated[
         list[str] | None,
-        typer.Option(metavar="URL", help="Where else the page comes from: a proxy's, as https://a.example."),
+        typer.Option(
+            metavar="URL",
+            help="Address of a proxy that the page is opened through, such as https://a.example.",
+        ),
     ] = None,
     root_path: Annotated[
-        str, typer.Option(metavar="PATH", help="What stands before every path at the proxy, as /studio.")
+        str, typer.Option(metavar="PATH", help="Path under which the proxy has the studio, such as /studio.")
     ] = "",
     database: Annotated[
         str | None, typer.Option(metavar="URL", help="SQLAlchemy URL; by default SQLite in the library.")
     ] = None,
     lookahead: Annotated[
-        float, typer.Option(min=0.1, max=60, help="Seconds that may be made before they are watched.")
+        float, typer.Option(min=0.1, max=60, help="Most seconds that are made ahead of what is watched.")
     ] = 2.0,
     stories: Annotated[int, typer.Option(min=1, max=256, help="Most stories open at once.")] = 8,
     most_stories: Annotated[int, typer.Option(min=1, help="Most stories in the library.")] = 10_000,
     most_branches: Annotated[int, typer.Option(min=0, help="Most branches of one story.")] = 100,
     most_uploads: Annotated[int, typer.Option(min=0, help="Most pictures brought to the library.")] = 1_000,
     most_gib: Annotated[
-        float | None, typer.Option(min=0.01, help="GiB the library may take; by default all there are.")
+        float | None, typer.Option(min=0.01, help="Most GiB that the library may take \\[default: no limit]")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     decoder: Annotated[str, typer.Option(help="full, or tiny: shows frames sooner.")] = "full",
@@ -162,7 +172,9 @@ def _greet(host: str, port: int, access: Access, library: Path) -> str:
     page = f"http://{name}:{port}{query}"
     console.print(f"Studio: [bold]{escape(page)}[/bold]")
     for origin in access.origins:
-        console.print(f"At the proxy: [bold]{escape(origin)}{access.root_path}/{escape(access.query)}[/bold]")
+        console.print(
+            f"At the proxy: [bold]{escape(origin + access.root_path)}/{escape(access.query)}[/bold]"
+        )
     console.print(f"Stories are kept in {escape(str(library))}/. Ctrl-C ends; nothing is lost.")
     return page
 
@@ -172,17 +184,13 @@ def _served(
 ) -> ServedModel:
     from shotstream.loading.hashes import hash_weights
     from shotstream.serving.served_model import ServedModel
+    from shotstream.streaming.speed import changes_of_numbers
 
     pipeline, _ = load(model, device, dtype, text)
     computing = apply_mode(pipeline, mode, kv_cache)["computing"]
     with console.status("reading the weights' hash"):
         weights = hash_weights(pipeline.fetch(model))
     number = str(pipeline.transformer.dtype).removeprefix("torch.")
-    differs = {
-        number: number != "float32",
-        mode: mode == "fast",
-        kv_cache: kv_cache != "auto",
-        "float8 attention": computing.get("attention to the cache") == "float8",
-    }
-    name = " ".join([Path(model).name, *(how for how, is_so in differs.items() if is_so)])
-    return ServedModel(pipeline, name, weights, decoder)
+    differs = {number: number != "float32", kv_cache: kv_cache != "auto"}
+    numbers = [how for how, is_so in differs.items() if is_so] + changes_of_numbers(computing)
+    return ServedModel(pipeline, " ".join([Path(model).name, *numbers]), weights, decoder)

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shotstream.shipped import shipped_names
+
 if TYPE_CHECKING:
     from shotstream.training.settings import Recipe
     from shotstream.training.workspace import Workspace
 
 app = typer.Typer(add_completion=False)
 
+RECIPES = ", ".join(shipped_names("recipes"))
 MEASURED_STORIES = 4
 """Held-out stories by which an autoencoder is measured."""
 
@@ -24,20 +27,19 @@ def train(
     stage: Annotated[
         str,
         typer.Argument(
-            help="autoencoder, decoder, teacher, causal-init, intra-shot, inter-shot, judge, export or all."
+            help="captions, autoencoder, decoder, teacher, causal-init, intra-shot, inter-shot, judge, "
+            "export or all."
         ),
     ],
     recipe: Annotated[
         Path,
-        typer.Argument(
-            help="A recipe file, or the name of one that comes with the package: mini, mini-gpu, wan-1.3b."
-        ),
+        typer.Argument(help=f"A recipe file, or the name of one that comes with the package: {RECIPES}."),
     ],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Dotted overrides: teacher.loop.steps=200 ...")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     dry_run: Annotated[
         bool, typer.Option(help="Print the resolved recipe, parameters, memory and steps, and stop.")
     ] = False,
@@ -47,19 +49,16 @@ def train(
 ) -> None:
     """Train a stage of a recipe in runs/NAME; the same command goes on where it was stopped.
 
+    A summary says what is trained; all settings are in runs/NAME/STAGE/settings.yaml, and told by --dry-run.
+
     Stages run in the order above; judge and decoder only need autoencoder. export puts what they made into
     runs/NAME/model, a folder that `shotstream generate --model` opens; all is everything.
 
     On several devices: torchrun --nproc-per-node 8 --no-python shotstream train ...
     """
-    import yaml
-
     from shotstream.training.settings import RecipeError, read_recipe
 
     settings = read_recipe(recipe, overrides or [])
-    first = os.environ.get("RANK", "0") == "0"
-    if first:
-        typer.echo(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
     if devices is not None and not dry_run:
         raise RecipeError("--devices only says what --dry-run estimates for; torchrun starts the processes.")
 
@@ -71,16 +70,19 @@ def train(
         )
     chosen = (*stages_of(settings), "export") if stage == "all" else (stage,)
     if dry_run:
-        if first:
+        if os.environ.get("RANK", "0") == "0":
             _foretell(settings, chosen, devices or int(os.environ.get("WORLD_SIZE", "1")))
         return
     _run(settings, chosen, runs / settings.name, device)
 
 
 def _foretell(settings: Recipe, stages: tuple[str, ...], devices: int) -> None:
+    import yaml
+
     from shotstream.training.estimate import estimate
     from shotstream.training.workspace import stages_of
 
+    typer.echo(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
     for name in stages:
         if name in stages_of(settings):
             typer.echo("\n".join(estimate(settings, name, devices).lines()))
@@ -91,12 +93,16 @@ def _foretell(settings: Recipe, stages: tuple[str, ...], devices: int) -> None:
 def _run(settings: Recipe, stages: tuple[str, ...], folder: Path, device: str) -> None:
     from shotstream.machine.device import choose_device
     from shotstream.training.distributed import join
+    from shotstream.training.summary import summarise
     from shotstream.training.workspace import Workspace
 
     with join(choose_device(device).value) as world:
         workspace = Workspace(settings, folder, world.device, world)
         for name in stages:
             if name != "export":
+                workspace.check(name)
+                if world.writes:
+                    typer.echo("\n".join(summarise(settings, name, folder, world.size)))
                 made = workspace.run(name)
                 if name in ("autoencoder", "decoder") and world.writes:
                     _measure(workspace, made)

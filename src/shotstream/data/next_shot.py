@@ -65,6 +65,19 @@ class NextShot:
         """K."""
         return self.context.shape[1]
 
+    def without_context(self, padded: bool) -> NextShot:
+        """Return the same shots made from no memory, as first shots are: by their own captions alone.
+
+        Args:
+            padded: Whether zero frames of shot 0 stand in the place of the context; else nothing does.
+        """
+        frames, (rows, length) = self.context_frames if padded else 0, self.target.shape[:2]
+        index = self.shot_index.new_zeros(rows, frames + length)
+        shot_index = index.clone()
+        shot_index[:, frames:] = 1
+        context = torch.zeros_like(self.context[:, :frames])
+        return NextShot(context, self.target, shot_index, index, self.ids[:, -1:], self.mask[:, -1:])
+
     def to(self, device: torch.device) -> NextShot:
         """Move everything to a device."""
         return NextShot(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
@@ -183,12 +196,15 @@ class NextShots:
         captions = max(choice.shots) + 1 if choice.remembered else 1
         first = own - (captions - 1)  # the shot whose caption stands at 0; negative where there is none
         length = target.shape[1]
+        number = own.clamp_min(1)
+        if self.pad_context and not (choice.remembered or choice.portraits):
+            number = torch.ones_like(own)  # as the first shot of a story is told
         told = torch.arange(captions) + first  # [B, S]
         ids, mask = self.captions.take(stories, told)
         return NextShot(
             context,
             target,
-            torch.cat([shot_of, own.clamp_min(1).expand(-1, length)], dim=1).to(self.device),
+            torch.cat([shot_of, number.expand(-1, length)], dim=1).to(self.device),
             torch.cat([caption_of - first, torch.full((len(own), length), captions - 1)], dim=1).to(
                 self.device
             ),

@@ -40,7 +40,7 @@ class ShardWriter:
         if note.exists() and json.loads(note.read_text()) != json.loads(json.dumps(made_with)):
             raise ValueError(
                 f"{folder} was made with other settings or weights than it would be now ({note}); "
-                "delete the folder to make it again, or give the recipe another name"
+                "delete that folder to make it anew, or choose another (-o; for training, the recipe's name)"
             )
         write_text(note, json.dumps(made_with, indent=2) + "\n")
         self.written = len(_read_index(folder))

@@ -20,21 +20,6 @@ _CAPTIONS_IN_MEMORY = 256
 _DAY_SECONDS = 24 * 60 * 60
 
 
-def find_cache(asked: str | Path | None = None) -> Path | None:
-    """Find the folder of the embeddings.
-
-    Args:
-        asked: A cache folder, in which they get the folder ``captions``, or "off". If None it is what
-            ``SHOTSTREAM_CACHE`` says, or else ``shotstream`` in ``$XDG_CACHE_HOME`` or ``~/.cache``.
-
-    Returns:
-        The folder, which need not exist yet; None if nothing is to be kept on disk.
-    """
-    usual = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "shotstream")
-    place = asked or os.environ.get("SHOTSTREAM_CACHE") or usual
-    return None if str(place) == "off" else Path(place).expanduser() / "captions"
-
-
 def embedding_key(*facts: str | int) -> str:
     """SHA-256, in hexadecimal, of all that an embedding depends on, in this order."""
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

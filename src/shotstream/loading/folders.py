@@ -134,6 +134,8 @@ def check_weights(place: str, components: Mapping[str, Any]) -> None:
         if missing:
             raise ModelError(f"the model {place!r} lacks {missing[0]} of its {part}; export it again")
         for weight, values in module.named_parameters():
+            if type(values.detach()) is not Tensor:
+                continue  # a library quantised it, and may lack this question
             if values.numel() and not torch.stack(values.detach().aminmax()).isfinite().all():  # no copy
                 raise ModelError(
                     f"the model {place!r} is damaged: {weight} of its {part} is not a finite number; "

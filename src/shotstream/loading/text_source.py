@@ -12,9 +12,10 @@ import transformers
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedModel
 
-from shotstream.loading.embedding_cache import EmbeddingCache, embedding_key, find_cache
+from shotstream.loading.embedding_cache import EmbeddingCache, embedding_key
 from shotstream.loading.folders import align_weights, check_weights, load_errors
 from shotstream.loading.hashes import sample_weights, weight_files
+from shotstream.machine.cache_folder import find_cache_folder
 from shotstream.machine.device import Choice
 from shotstream.machine.free_space import GIB, free_memory
 from shotstream.models.text import CaptionEncoder, CaptionTokenizer, clean_caption
@@ -69,7 +70,8 @@ class TextSource:
         if isinstance(dtype, dict):
             dtype = dtype.get("text_encoder", dtype.get("default", torch.float32))
         size = sum(path.stat().st_size for path in weight_files(model / "text_encoder"))
-        folder = find_cache(asked)
+        cache = find_cache_folder(asked)
+        folder = cache and cache / "captions"
         pays = asked is not None or size >= _BIG_BYTES
         if place != "release" and (folder is None or not pays):
             return cls(model, place, dtype, variant, None)

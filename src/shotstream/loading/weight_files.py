@@ -212,7 +212,7 @@ class WeightFile:
             CheckpointError: If the weight is missing, or such a network cannot have it.
         """
         if name not in self.tensors:
-            raise CheckpointError(f"{self.path} lacks {name}; is it cut off, or of another model?")
+            raise self._lacks(name)
         self.check_numbers(name)
         shape = self.tensors[name].shape
         if len(shape) != dims or 0 in shape:
@@ -232,11 +232,11 @@ class WeightFile:
         wanted = {str(layer) for layer in range(max(len(found), 1))}
         if found != wanted:
             strange = f" and holds {prefix}{min(found - wanted)}" if found else ""
-            raise CheckpointError(
-                f"{self.path} lacks {prefix}{min(wanted - found, key=int)}{strange}; "
-                "is it cut off, or of another model?"
-            )
+            raise self._lacks(f"{prefix}{min(wanted - found, key=int)}{strange}")
         return len(found)
+
+    def _lacks(self, what: str) -> CheckpointError:
+        return CheckpointError(f"{self.path} lacks {what}; is it cut off, or of another model?")
 
     def check_finite(self) -> None:
         """Refuse weights that are no finite numbers, or whose values are not in the file.
@@ -263,9 +263,7 @@ class WeightFile:
         """
         for name, value in expected.items():
             if name not in self.tensors:
-                raise CheckpointError(
-                    f"{self.path} lacks {name} {list(value.shape)}; is it cut off, or of another model?"
-                )
+                raise self._lacks(f"{name} {list(value.shape)}")
             self.check_numbers(name)
             if self.tensors[name].shape != value.shape:
                 found = list(self.tensors[name].shape)
@@ -352,9 +350,9 @@ def _read_folder(folder: Path) -> dict[str, Any]:
         )
     indices, files = sorted(folder.glob("*.safetensors.index.json")), sorted(folder.glob("*.safetensors"))
     if len(indices) == 1:
-        if not indices[0].is_file() or indices[0].stat().st_size > _MOST_INDEX_BYTES:
-            raise CheckpointError(f"{indices[0]} is no index of weight files; download it again")
         try:
+            if not indices[0].is_file() or indices[0].stat().st_size > _MOST_INDEX_BYTES:
+                raise ValueError
             names = sorted(set(json.loads(indices[0].read_text(encoding="utf-8"))["weight_map"].values()))
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise CheckpointError(f"{indices[0]} is no index of weight files; download it again") from error

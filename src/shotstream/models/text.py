@@ -139,7 +139,8 @@ class CaptionEncoder(CaptionTokenizer):
         Returns:
             ``[S, L, D]`` on the text encoder's device, zero where the mask is 0.
         """
-        ids, mask = ids.to(self.text_encoder.device), mask.to(self.text_encoder.device)
+        if self.text_encoder.device.type != "meta":  # an offload hook would bring the tokens to its weights
+            ids, mask = ids.to(self.text_encoder.device), mask.to(self.text_encoder.device)
         hidden = self.text_encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # [S, L, D]
         return hidden * mask.unsqueeze(-1).to(hidden)  # where an offload hook has put it
 

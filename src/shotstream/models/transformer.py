@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from shotstream.models.block import CausalWanBlock, PatchEmbedding, TimeTextEmbedding, modulate
 from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
+from shotstream.models.offloading import onloaded
 from shotstream.models.rope import rotary_table, space_turns, time_turns
 
 
@@ -188,6 +189,10 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
         Raises:
             ValueError: If the shape does not fit the model.
         """
+        with onloaded(self):
+            return self._encode_captions(text)
+
+    def _encode_captions(self, text: Tensor) -> Captions:
         config = self.config
         if text.ndim != 4 or text.shape[-1] != config["text_dim"] or text.shape[2] > config["text_length"]:
             raise ValueError(
@@ -235,7 +240,8 @@ class CausalWanTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin):
             ValueError: If shapes do not fit the model, the captions or the cache.
         """
         if isinstance(captions, Tensor):
-            captions = self.encode_captions(captions)
+            with onloaded(self.blocks):  # the rest is here already
+                captions = self._encode_captions(captions)
         self._check(latents, timestep, captions, caption_index, cache)
         batch, frames, _, height, width = latents.shape
         grid = (height // self.config["patch_size"][1], width // self.config["patch_size"][2])

@@ -11,7 +11,7 @@ from shotstream.serving.protocol.commands import Choose, Command, Delete, Pin, R
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoredCommand, StoredStory, StoreError
 from shotstream.streaming.context_frames import ContextFrame, ContextFrames
-from shotstream.streaming.exported import MadeTakes
+from shotstream.streaming.exported import NOTHING_SHOT, MadeTakes
 from shotstream.streaming.take import TakeRecord
 
 _NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
@@ -31,7 +31,7 @@ def made_takes(store: Store, stored: StoredStory, picture: Callable[[str], str])
     """
     budget = store.snapshot(stored.id).memory.global_size
     if not budget:
-        raise StoreError("the story has no pictures yet; shoot something first")
+        raise StoreError(NOTHING_SHOT)
     journal = _read(store, stored, len(stored.entries), budget)
     frames = {record.chunks: journal.frames[place] for place, record in journal.takes.items()}
     return MadeTakes(

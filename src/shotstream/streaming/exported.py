@@ -17,6 +17,9 @@ from shotstream.streaming.context_frames import ContextFrame, ContextFrames, Fra
 from shotstream.streaming.session import StorySession
 from shotstream.streaming.take import TakeRecord
 
+NOTHING_SHOT = "the story has no shot yet; shoot one first"
+"""Why there is nothing to export."""
+
 _NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
 
@@ -95,7 +98,7 @@ class MadeTakes:
         """
         film = [record for record in self.script if record.chunks and record.shot not in self.left_out]
         if not film:
-            raise ValueError("the story has no shot yet; shoot something first")
+            raise ValueError(NOTHING_SHOT)
         told = self._told(film)
         references = self._references(_source(film[0]))
         shots: list[Shot] = []

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.loading.captioned import CaptionedPipeline
-from shotstream.loading.folders import ModelError
+from shotstream.loading.folders import ModelError, align_weights
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.autoencoder_wan import as_video_autoencoder
@@ -22,7 +22,7 @@ from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.adapters import Adapters, AdapterUse
 from shotstream.streaming.rollout import ShotRollout, never
-from shotstream.streaming.timing import ShotTiming
+from shotstream.streaming.timing import ShotTiming, check_picture_size
 
 MOST_PICTURE_BYTES = 4 * 2**30
 """A running shot keeps its frames until the cut; this bounds them (2 minutes at 480x832, 16 fps: 2.3e9)."""
@@ -64,6 +64,7 @@ class StoryModel(CaptionedPipeline):
         caption_template: str = "{setting}shot{index}:{prompt}",
     ) -> None:
         super().__init__()
+        align_weights({"transformer": transformer, "vae": vae, "text_encoder": text_encoder})
         self.register_modules(
             transformer=transformer,
             vae=vae,
@@ -86,6 +87,10 @@ class StoryModel(CaptionedPipeline):
         """
         self.full_frame_worker = ThreadPoolExecutor(1, thread_name_prefix="shotstream-decode")
         """The thread that makes full frames where others are shown live, likewise for all sessions."""
+        self._by_layers = False
+        """Whether layers are being offloaded one by one right now."""
+        self._interrupt = False
+        """Set by a callback to end the call after the running chunk, as in diffusers."""
         self._warned_of: set[tuple[int, int, torch.dtype | None]] = set()
         self._wrapped: tuple[nn.Module, VideoAutoencoder] | None = None
         self._check_parts()
@@ -218,22 +223,44 @@ class StoryModel(CaptionedPipeline):
         picture_width = int(self.config["width"]) if width is None else width
         _, rows, columns = self.transformer.config["patch_size"]
         ratio = self.autoencoder.spatial_ratio
-        nearest = [
-            step * max(1, round(side / step))
-            for side, step in ((picture_height, ratio * rows), (picture_width, ratio * columns))
-        ]
-        if nearest != [picture_height, picture_width]:
-            raise ValueError(
-                f"pictures of {picture_height}x{picture_width} cannot be made; the height must be a "
-                f"multiple of {ratio * rows} and the width of {ratio * columns}, and the nearest that can "
-                f"is {nearest[0]}x{nearest[1]}"
-            )
+        check_picture_size(picture_height, picture_width, ratio * rows, ratio * columns)
         return picture_height, picture_width
+
+    # ---- offloading ----
 
     @property
     def _exclude_from_cpu_offload(self) -> list[str]:
         """The live decoder is small, and needed with every chunk."""
-        return [*super()._exclude_from_cpu_offload, "live_decoder"]
+        stays = ["live_decoder", "vae"] if self._by_layers else ["live_decoder"]
+        return [*super()._exclude_from_cpu_offload, *stays]
+
+    def enable_sequential_cpu_offload(self, *args: Any, **kwargs: Any) -> None:
+        """Have each layer on the GPU only while it runs, as for any pipeline.
+
+        The autoencoder stays there: its decoder carries state from chunk to chunk.
+        """
+        self._by_layers = True
+        try:
+            with self._text_encoder_left_alone():
+                super().enable_sequential_cpu_offload(*args, **kwargs)
+        finally:
+            self._by_layers = False
+
+    def enable_group_offload(
+        self,
+        onload_device: torch.device,
+        *args: Any,
+        exclude_modules: str | list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Have groups of layers on the GPU only while they run, as for any pipeline.
+
+        The autoencoders stay there, as with `enable_sequential_cpu_offload`.
+        """
+        excluded = [exclude_modules] if isinstance(exclude_modules, str) else exclude_modules or []
+        excluded = [*excluded, "vae", "live_decoder"]
+        with self._text_encoder_left_alone():
+            super().enable_group_offload(onload_device, *args, exclude_modules=excluded, **kwargs)
 
     def _check_parts(self) -> None:
         """Parts of different models cannot be put together.

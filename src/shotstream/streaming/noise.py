@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+
+class NoiseSource(Protocol):
+    """Gives the noise of a denoising step; `noise` is the one that all stories use unless told otherwise."""
+
+    def __call__(self, key: Sequence[int], shape: Sequence[int], *, device: torch.device) -> Tensor:
+        """Return the noise of `key`, (story seed, shot, take, chunk, step), float32 on `device`."""
+        ...
 
 
 def noise(

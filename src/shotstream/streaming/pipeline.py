@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from shotstream.loading.eight_bit import to_eight_bit
-from shotstream.loading.folders import align_weights, check_configs, check_weights, load_errors, locate_model
+from shotstream.loading.folder_code import folder_code
+from shotstream.loading.folders import check_configs, check_weights, load_errors, locate_model
 from shotstream.loading.text_source import TextSource, check_text_place
 from shotstream.story import Story
+from shotstream.streaming.calling import (
+    OUTPUT_TYPES,
+    GivenNoise,
+    StepCallback,
+    StepReport,
+    scaled,
+    seed_of,
+    story_of,
+)
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import Selection, select_frames
 from shotstream.streaming.model import StoryModel
+from shotstream.streaming.noise import NoiseSource, noise
 from shotstream.streaming.output import StoryOutput, gather
-from shotstream.streaming.scripted import ScriptedStory
+from shotstream.streaming.scripted import ScriptedStory, takes_of
 from shotstream.streaming.session import StorySession
 from shotstream.streaming.told_shot import KnownLatents
 
@@ -77,7 +90,6 @@ class ShotStreamPipeline(StoryModel):
         check_configs(folder)
         with load_errors(name):
             pipeline = super().from_pretrained(str(folder), **settings)
-        align_weights(pipeline.components)
         check_weights(str(folder), pipeline.components)
         if place == "int8":
             to_eight_bit(pipeline.text_encoder)
@@ -175,6 +187,8 @@ class ShotStreamPipeline(StoryModel):
     def save_pretrained(self, save_directory: str | Path, **settings: Any) -> None:
         """Save the model without any LoRA; see `CaptionedPipeline.save_pretrained`.
 
+        The folder also opens with plain diffusers, where this package is installed (docs/diffusers.md).
+
         Args:
             save_directory: The folder.
             **settings: As for any diffusers pipeline.
@@ -184,6 +198,10 @@ class ShotStreamPipeline(StoryModel):
         """
         self.adapters.merge(())
         super().save_pretrained(save_directory, **settings)
+        folder = Path(save_directory)
+        index = json.loads((folder / self.config_name).read_text(encoding="utf-8"))
+        for name, text in folder_code(index).items():
+            (folder / name).write_text(text, encoding="utf-8")
 
     # ---- telling ----
 
@@ -225,26 +243,41 @@ class ShotStreamPipeline(StoryModel):
     @torch.no_grad()
     def __call__(
         self,
-        story: Story,
+        prompt: Story | str | Sequence[str],
         *,
-        seed: int | None = None,
+        setting: str = "",
+        num_frames: int | Sequence[int] | None = None,
         height: int | None = None,
         width: int | None = None,
-        generator: torch.Generator | None = None,
+        seed: int | None = None,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        latents: Tensor | None = None,
+        attention_kwargs: Mapping[str, Any] | None = None,
         output_type: str = "np",
-        callback_on_step_end: Callable[[Any, int, int, dict], Any] | None = None,
-    ) -> StoryOutput:
-        """Tell a whole story: all that `stream` yields.
+        return_dict: bool = True,
+        callback_on_step_end: StepCallback | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+    ) -> StoryOutput | tuple:
+        """Tell a whole story: all that `stream` yields. The arguments are diffusers'.
 
         Args:
-            story: The story.
-            seed: Instead of the story's seed.
+            prompt: A story; or what happens in its only shot, or a list of that for each shot.
+            setting: Who and where, if the prompt is no `Story`: goes with every shot.
+            num_frames: Frames of every shot, or of each; rounded up to whole chunks. Not for a `Story`.
             height: Picture height in pixels; the story's if None, or else the trained one.
             width: Picture width in pixels, likewise.
-            generator: Its initial seed is used as `seed`.
-            output_type: "np" (float in [0, 1]), "pt" or "pil", as in diffusers.
-            callback_on_step_end: Called as ``(pipeline, n, 0, {"latents": ...})`` after the n-th chunk, which
-                is the step of a story.
+            seed: Instead of the story's seed.
+            generator: Its initial seed is used as `seed`; nothing is drawn from it.
+            latents: Noise that the film starts from, ``[1, C, F, h, w]``, its shots one after the other. The
+                noise of later steps is drawn as always.
+            attention_kwargs: ``{"scale": ...}`` makes the LoRAs of `set_adapters` so much stronger.
+            output_type: "np" (float in [0, 1]), "pt" or "pil" as in diffusers; "latent" for clean latents.
+            return_dict: Whether to return a `StoryOutput` or a tuple of the same.
+            callback_on_step_end: Called as ``(pipeline, step, timestep, {"latents": ...})`` after every
+                denoising step of every chunk. Steps are counted over the whole story; the latents
+                ``[1, C, F, h, w]`` are the chunk's clean ones as predicted. Others that it returns take their
+                place. If it sets ``pipeline._interrupt``, as in diffusers, the story ends after this chunk.
+            callback_on_step_end_tensor_inputs: What the callback is given; there is "latents" only.
 
         Returns:
             The frames, of the whole story and of each shot.
@@ -252,16 +285,40 @@ class ShotStreamPipeline(StoryModel):
         Raises:
             ValueError: If anything asked for is impossible.
         """
-        if output_type not in ("np", "pt", "pil"):
-            raise ValueError(f"output_type {output_type!r} is unknown; use 'np', 'pt' or 'pil'")
-        if generator is not None and seed is None:
-            seed = generator.initial_seed()
-        chunks = []
-        for number, chunk in enumerate(self.stream(story, seed=seed, height=height, width=width)):
-            chunks.append(chunk)
-            if callback_on_step_end is not None:
-                callback_on_step_end(self, number, 0, {"latents": chunk.latents})
-        return gather(chunks, output_type)
+        if output_type not in OUTPUT_TYPES:
+            raise ValueError(f"output_type {output_type!r} is unknown; use one of {', '.join(OUTPUT_TYPES)}")
+        if unknown := set(callback_on_step_end_tensor_inputs) - {"latents"}:
+            raise ValueError(f"a callback cannot be given {', '.join(sorted(unknown))}; only 'latents'")
+        story = story_of(prompt, setting, num_frames, self.timing)
+        self.check_inputs(story, None, height, width)
+        seed = seed_of(generator) if seed is None else seed
+        height, width = self.picture_size(height or story.height, width or story.width)
+        lengths = [
+            (take, self.shot_chunks(take.shot.seconds, take.shot.chunks, (height, width)))
+            for take in takes_of(story)
+        ]
+        noise_source = noise
+        if latents is not None:
+            chunk = (1, self.timing.chunk_frames, *self.latent_shape(height, width))
+            noise_source = GivenNoise(latents, lengths, chunk)
+        session = self.open(
+            story.setting, story.seed if seed is None else seed, height, width, noise_source=noise_source
+        )
+        steps = len(self.scheduler.student_steps()) * sum(length for _, length in lengths)
+        chunks, active, self._interrupt = [], self.active_adapters, False
+        try:
+            self.active_adapters = scaled(active, attention_kwargs)
+            with self.progress_bar(total=steps) as bar:  # pyright: ignore[reportCallIssue]
+                session.observe(StepReport(self, bar, callback_on_step_end))
+                for made in self._stream(ScriptedStory(session, story), 0, lambda shot: ()):
+                    chunks.append(made)
+                    if self._interrupt:
+                        break
+        finally:
+            self.active_adapters = active
+        self.maybe_free_model_hooks()
+        output = gather(chunks, output_type)
+        return output if return_dict else output.to_tuple()
 
     def open(
         self,
@@ -274,6 +331,7 @@ class ShotStreamPipeline(StoryModel):
         select: Selection = select_frames,
         decoder: str = "full",
         rewind_chunks: int = 0,
+        noise_source: NoiseSource = noise,
     ) -> StorySession:
         """Open a session, to tell a story shot by shot as it comes to mind.
 
@@ -286,6 +344,7 @@ class ShotStreamPipeline(StoryModel):
             select: The rule by which remembered frames are chosen.
             decoder: "full", or "tiny" to be shown what the model's tiny decoder makes.
             rewind_chunks: How many chunks a shot can be gone back; see `StorySession`.
+            noise_source: Where the noise of every step comes from.
 
         Raises:
             ValueError: If the model cannot make pictures of that size, or has no such decoder.
@@ -301,6 +360,7 @@ class ShotStreamPipeline(StoryModel):
             select=select,
             decoder=decoder,
             rewind_chunks=rewind_chunks,
+            noise_source=noise_source,
         )
 
     def check_inputs(

@@ -19,6 +19,12 @@ from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
 
+StepObserver = Callable[[int, Tensor, Tensor], Tensor | None]
+"""Called after a denoising step with its number, its timestep ``[B]`` and the predicted clean latents.
+
+What it returns, if anything, takes their place. What it raises ends the chunk, which may be asked for again.
+"""
+
 
 class ChunkStopped(Exception):
     """A chunk is no longer wanted, and was left between two passes."""
@@ -129,26 +135,38 @@ class ShotRollout:
         if latents.shape[1]:
             self._flow(latents, latents.new_zeros(latents.shape[0]), captions, shot_index, caption_index)
 
-    def denoise(self, noise_at: Callable[[int], Tensor], steps: int | None = None) -> Tensor:
+    def denoise(
+        self,
+        noise_at: Callable[[int], Tensor],
+        steps: int | None = None,
+        on_step: StepObserver | None = None,
+    ) -> Tensor:
         """Make the next chunk from noise, after the clean pass that is due.
 
         Args:
             noise_at: Gives the noise ``[B, F, C, h, w]`` of every step; step 0 starts from it.
             steps: How many of the student's steps to execute; None for all. The last of them records
                 gradients if autograd is on.
+            on_step: Is shown every step.
 
         Returns:
             The predicted clean latents ``[B, F, C, h, w]``.
         """
         self.commit()
-        timesteps = self.schedule.student_steps(self.transformer.device)[:steps]
-        records = iter([False] * (len(timesteps) - 1) + [torch.is_grad_enabled()])
+        place = self.transformer.device
+        if place.type == "meta":  # offloaded layer by layer; the sampler takes them to the noise
+            place = torch.device("cpu")
+        timesteps = self.schedule.student_steps(place)[:steps]
+        records = iter(enumerate([False] * (len(timesteps) - 1) + [torch.is_grad_enabled()]))
 
         def predict(x: Tensor, timestep: Tensor) -> Tensor:
             self.cache.begin_chunk(x.shape[1])
-            with torch.set_grad_enabled(next(records)):
+            number, recorded = next(records)
+            with torch.set_grad_enabled(recorded):
                 flow = self._flow(x, timestep, self.captions, self.shot_index)
-                return self.schedule.to_x0(x, flow, timestep)
+                x0 = self.schedule.to_x0(x, flow, timestep)
+            changed = on_step(number, timestep, x0) if on_step else None
+            return x0 if changed is None else changed
 
         return sample_few_step(predict, noise_at, self.schedule, timesteps)
 

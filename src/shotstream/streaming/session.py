@@ -22,7 +22,8 @@ from shotstream.streaming.context_frames import (
     select_frames,
 )
 from shotstream.streaming.model import StoryModel
-from shotstream.streaming.rollout import ChunkStopped, never
+from shotstream.streaming.noise import NoiseSource, noise
+from shotstream.streaming.rollout import ChunkStopped, StepObserver, never
 from shotstream.streaming.shot_generator import ShotGenerator
 from shotstream.streaming.take import SessionSnapshot, Take, TakeRecord, TakeState
 
@@ -58,6 +59,7 @@ class StorySession:
             nothing; the next one goes on with the frames that were shown instead.
         rewind_chunks: How many chunks a shot can be gone back by `rewind` and then go on. Each costs memory
             for a state of the decoder (`decoder_state` of `VramSizes`).
+        noise_source: Where the noise of every step comes from.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class StorySession:
         select: Selection = select_frames,
         decoder: str = "full",
         rewind_chunks: int = 0,
+        noise_source: NoiseSource = noise,
     ) -> None:
         self.pipeline = pipeline
         self.setting = setting
@@ -85,7 +88,7 @@ class StorySession:
         """Every take that was made, by (shot, take)."""
         self.context = ContextFrames(pipeline.transformer.config["context_frames"], history_shots, select)
         self.rewind_chunks = rewind_chunks
-        self._generator = ShotGenerator(pipeline, height, width, decoder, rewind_chunks)
+        self._generator = ShotGenerator(pipeline, height, width, decoder, rewind_chunks, noise_source)
         self._take: Take | None = None
         self._report_unknown_words("the setting", setting)
 
@@ -147,6 +150,10 @@ class StorySession:
     def running(self) -> Take | None:
         """The open take, to be read; None if no shot is open."""
         return self._take
+
+    def observe(self, on_step: StepObserver | None) -> None:
+        """Show every denoising step from now on to `on_step`; None shows them to nobody."""
+        self._generator.on_step = on_step
 
     def check_shot(
         self, prompt: str, seconds: float | None = None, chunks: int | None = None, *, shot: int | None = None
@@ -455,6 +462,7 @@ class StorySession:
             width=self.width,
             decoder=self.decoder,
             rewind_chunks=self.rewind_chunks,
+            noise_source=self._generator.noise_source,
         )
         branch.context = self.context.branch(at + 1)
         branch.script = deepcopy(self.script[: at + 1])

@@ -25,8 +25,8 @@ from shotstream.streaming.decoding import (
     StreamEvent,
 )
 from shotstream.streaming.model import StoryModel
-from shotstream.streaming.noise import noise
-from shotstream.streaming.rollout import ShotRollout, never
+from shotstream.streaming.noise import NoiseSource, noise
+from shotstream.streaming.rollout import ShotRollout, StepObserver, never
 from shotstream.streaming.stills import StillEncoder
 from shotstream.streaming.take import Take, TakeRecord, TakeState
 
@@ -47,15 +47,25 @@ class ShotGenerator:
             as later shots need them, in the background.
         rewind_chunks: How many of its newest chunks a shot can be gone back and then go on: so many states of
             the decoders are kept, beside that at which they stand.
+        noise_source: Where the noise of every step comes from.
 
     Raises:
         ValueError: If there is no such decoder.
     """
 
     def __init__(
-        self, pipeline: StoryModel, height: int, width: int, decoder: str = "full", rewind_chunks: int = 0
+        self,
+        pipeline: StoryModel,
+        height: int,
+        width: int,
+        decoder: str = "full",
+        rewind_chunks: int = 0,
+        noise_source: NoiseSource = noise,
     ) -> None:
         self.pipeline = pipeline
+        self.noise_source = noise_source
+        self.on_step: StepObserver | None = None
+        """Is shown every denoising step; None for nobody."""
         self.rewind_chunks = rewind_chunks
         self.is_stopped: Callable[[], bool] = never
         """Whether the chunk in the making is no longer wanted."""
@@ -132,7 +142,7 @@ class ShotGenerator:
         if known is not None:
             take.rollout.skip(known.shape[1])
             return known
-        return take.rollout.denoise(partial(self._noise, take.record))
+        return take.rollout.denoise(partial(self._noise, take.record), on_step=self.on_step)
 
     @torch.no_grad()
     def show(self, take: Take, x0: Tensor) -> Chunk:
@@ -283,7 +293,7 @@ class ShotGenerator:
 
     def _noise(self, record: TakeRecord, step: int) -> Tensor:
         key = (record.seed, record.shot, record.take, record.chunks, step)
-        return noise(key, self.chunk_shape, device=self.device)
+        return self.noise_source(key, self.chunk_shape, device=self.device)
 
 
 def _live_network(pipeline: StoryModel, decoder: str) -> TinyWanDecoder | None:

@@ -16,7 +16,8 @@ from shotstream.machine.attention_choice import (
     use_float8_attention,
 )
 from shotstream.machine.attention_error import float8_attention_error_apart
-from shotstream.machine.device import Choice
+from shotstream.machine.device import Choice, choose_attention
+from shotstream.machine.measured_choices import MeasuredChoices
 from shotstream.models.autoencoder_wan import WanVideoAutoencoder
 from shotstream.models.block import CausalWanBlock
 from shotstream.models.captions import Captions
@@ -105,8 +106,9 @@ def prepare(
     """Make a pipeline fast for pictures of one size, and run it once so that no user waits for that.
 
     What does not work here is left out, with the reason: 8-bit layers, 8-bit attention, the attention back
-    end, GELU in a product, compiling. 8-bit attention reads 8-bit keys and values: choosing it sets the
-    pipeline's `cache_dtype`. After compiling, nothing is compiled any more in this process: what comes in
+    end, GELU in a product, compiling. What was found faster by timing is kept on disk (`MeasuredChoices`):
+    the next process computes the same bits. 8-bit attention reads 8-bit keys and values: choosing it sets
+    the pipeline's `cache_dtype`. After compiling, nothing is compiled any more in this process: what comes in
     other shapes runs as it is.
 
     Args:
@@ -124,8 +126,9 @@ def prepare(
     transformer, size = pipeline.transformer, pipeline.picture_size(height, width)
     pipeline.adapters.merge(())  # layers in 8 bits are made of the model's own weights
     chosen: dict[str, Choice[str]] = {}
+    measured = MeasuredChoices.of_this_machine(pipeline._execution_device)
     if speed.attention:
-        chosen["attention"] = _choose_attention(pipeline, size)
+        chosen["attention"] = _choose_attention(pipeline, size, measured)
         use_attention(transformer, chosen["attention"].value)
     if speed.fuse:
         chosen |= {"projections": _join_projections(transformer), "GELU": _choose_gelu(pipeline)}
@@ -136,14 +139,42 @@ def prepare(
         chosen["decoder"] = _compile_decoder(pipeline, size)
     compiled = speed.compile and chosen["blocks"].value == COMPILED
     if speed.float8:
-        chosen["linear layers"] = _try_float8(pipeline, size, speed.fuse)
+        facts = _facts(pipeline, size, {what: choice.value for what, choice in chosen.items()})
+        chosen["linear layers"] = _try_float8(pipeline, size, speed.fuse, facts, measured)
         if chosen["linear layers"].value == "float8" and "GELU" in chosen:
             chosen["GELU"] = Choice(BY_ITSELF, "8-bit products cannot compute it")
-        chosen["attention to the cache"] = _try_float8_attention(pipeline, size)
+        facts |= {"linear layers": chosen["linear layers"].value}
+        chosen["attention to the cache"] = _try_float8_attention(pipeline, size, facts, measured)
     if compiled:
         torch.compiler.set_stance("eager_on_recompile")
         pipeline.compiled_for = (*size, pipeline.cache_dtype)
     return list(chosen.items())
+
+
+def changes_of_numbers(chosen: Mapping[str, str]) -> list[str]:
+    """What of `prepare`'s choices makes other bits than `plain`, as words such as ``blocks=compiled``.
+
+    Args:
+        chosen: What was chosen, by what it was chosen for.
+    """
+    usual = ("native", "one by one", BY_ITSELF, AS_THEY_ARE)
+    words = (f"{what}={value}" for what, value in chosen.items() if value not in usual)
+    return [word.replace(" ", "-") for word in words]
+
+
+def _facts(
+    pipeline: ShotStreamPipeline, size: tuple[int, int], chosen: Mapping[str, str]
+) -> dict[str, object]:
+    """What the speed of passes depends on, beside the machine."""
+    transformer = pipeline.transformer
+    config = {name: value for name, value in transformer.config.items() if not name.startswith("_")}
+    return {
+        "network": config,
+        "size": size,
+        "dtype": str(transformer.dtype),
+        "cache": str(pipeline.cache_dtype),
+        "chosen": dict(chosen),
+    }
 
 
 class _Rehearsal:
@@ -201,7 +232,9 @@ class _Rehearsal:
         self._rollout.fill_context(self._stills, joined, index if captions > 1 else None, 0)
 
 
-def _choose_attention(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Choice[str]:
+def _choose_attention(
+    pipeline: ShotStreamPipeline, size: tuple[int, int], measured: MeasuredChoices
+) -> Choice[str]:
     """Choose for what the last chunk of a trained shot attends to."""
     transformer = pipeline.transformer
     if transformer.token_shares > 1:
@@ -210,7 +243,10 @@ def _choose_attention(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Ch
     chunk = config["chunk_frames"] * frame
     seen = config["context_frames"] * frame + config["window_chunks"] * chunk
     heads, head_size = config["num_attention_heads"], config["attention_head_dim"]
-    return fastest_attention(chunk, seen, heads, head_size, transformer.dtype, pipeline._execution_device)
+    shape = (chunk, seen, heads, head_size)
+    facts = {"shape": shape, "dtype": str(transformer.dtype), "asked": choose_attention().value}
+    device = pipeline._execution_device
+    return measured.choose("attention", facts, lambda: fastest_attention(*shape, transformer.dtype, device))
 
 
 def _blocks(transformer: CausalWanTransformer3DModel) -> list[CausalWanBlock]:
@@ -318,31 +354,47 @@ def _compile_decoder(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Cho
 
 
 @torch.no_grad()
-def _try_float8(pipeline: ShotStreamPipeline, size: tuple[int, int], fuse: bool) -> Choice[str]:
+def _try_float8(
+    pipeline: ShotStreamPipeline,
+    size: tuple[int, int],
+    fuse: bool,
+    facts: Mapping[str, object],
+    measured: MeasuredChoices,
+) -> Choice[str]:
     """Use 8-bit layers if passes are faster with them, timed as they are to run: compiled, if blocks are."""
     transformer = pipeline.transformer
     if transformer.dtype != torch.bfloat16:
         return Choice(AS_THEY_ARE, "8-bit layers need a model in bfloat16")
+    known = measured.known("linear layers", facts)
+    if known and known.value == AS_THEY_ARE:
+        return known
     layers = linear_layers(transformer)
     try:
         rehearsal = _Rehearsal(pipeline, size)
-        before = rehearsal.seconds()
+        before = 0.0 if known else rehearsal.seconds()
         use_float8(transformer)
         if fuse:
             _join_projections(transformer)
         rehearsal.warm_up()
-        gain = before / rehearsal.seconds()
+        gain = 0.0 if known else before / rehearsal.seconds()
     except Exception as error:  # no such product on this device, or none that can be compiled
         restore_layers(transformer, layers)
         return Choice(AS_THEY_ARE, f"in 8 bits they do not run here: {_reason(error)}")
-    if gain < LEAST_GAIN:
-        restore_layers(transformer, layers)
     name = "float8" if gain >= LEAST_GAIN else AS_THEY_ARE
-    return Choice(name, f"in 8 bits passes are {gain:.2f} times as fast as in bfloat16")
+    found = Choice(name, f"in 8 bits passes are {gain:.2f} times as fast as in bfloat16")
+    choice = known or measured.keep("linear layers", facts, found)
+    if choice.value == AS_THEY_ARE:
+        restore_layers(transformer, layers)
+    return choice
 
 
 @torch.no_grad()
-def _try_float8_attention(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> Choice[str]:
+def _try_float8_attention(
+    pipeline: ShotStreamPipeline,
+    size: tuple[int, int],
+    facts: Mapping[str, object],
+    measured: MeasuredChoices,
+) -> Choice[str]:
     """Use 8-bit attention, and 8-bit keys and values, if it is exact enough and passes are faster with it."""
     transformer, asked = pipeline.transformer, pipeline.cache_dtype
     if transformer.dtype != torch.bfloat16:
@@ -351,27 +403,34 @@ def _try_float8_attention(pipeline: ShotStreamPipeline, size: tuple[int, int]) -
         return Choice(AS_THEY_ARE, "8-bit attention needs a GPU")
     if transformer.token_shares > 1:
         return Choice(AS_THEY_ARE, "devices share out the tokens")
+    known = measured.known("attention to the cache", facts)
+    if known and known.value == AS_THEY_ARE:
+        return known
     try:
         error = _float8_attention_error(pipeline, size)
         if not error <= LARGEST_FLOAT8_ATTENTION_ERROR:  # no number, too
             return Choice(AS_THEY_ARE, f"in 8 bits it is something else here: {error:.3f} from it")
-        before = _Rehearsal(pipeline, size).seconds()
+        before = 0.0 if known else _Rehearsal(pipeline, size).seconds()
         use_float8_attention(transformer)
         pipeline.cache_dtype = FORMAT
         rehearsal = _Rehearsal(pipeline, size)
         rehearsal.warm_up()
         rehearsal.warm_up_first_shot()  # every length has a plan of its own
-        gain = before / rehearsal.seconds()
+        gain = 0.0 if known else before / rehearsal.seconds()
         reason = (
             f"in 8 bits passes are {gain:.2f} times as fast; a token is at most {error:.3f} from bfloat16"
         )
+        if gain >= LEAST_GAIN:
+            found = Choice("float8", f"{reason}; keys and values are kept in 8 bits")
+        else:
+            found = Choice(AS_THEY_ARE, reason)
+        choice = known or measured.keep("attention to the cache", facts, found)
     except Exception as refused:  # no such package, no such attention on this device, no memory
-        gain, reason = 0.0, f"in 8 bits it does not run here: {_reason(refused)}"
-    if gain >= LEAST_GAIN:
-        return Choice("float8", f"{reason}; keys and values are kept in 8 bits")
-    use_float8_attention(transformer, False)
-    pipeline.cache_dtype = asked
-    return Choice(AS_THEY_ARE, reason)
+        choice = Choice(AS_THEY_ARE, f"in 8 bits it does not run here: {_reason(refused)}")
+    if choice.value == AS_THEY_ARE:
+        use_float8_attention(transformer, False)
+        pipeline.cache_dtype = asked
+    return choice
 
 
 def _float8_attention_error(pipeline: ShotStreamPipeline, size: tuple[int, int]) -> float:

@@ -48,3 +48,23 @@ class ShotTiming:
         frames = seconds * self.fps + (self.frames(after) if after else 0)
         total = ((frames - 1) / self.temporal_ratio + 1) / self.chunk_frames
         return max(1, math.ceil(total - 1e-6) - after)
+
+
+def check_picture_size(height: int, width: int, rows: int, columns: int) -> None:
+    """Complain about pictures that are not made of whole patches.
+
+    Args:
+        height: Pixels.
+        width: Pixels.
+        rows: Pixels of a patch, downwards.
+        columns: Pixels of a patch, across.
+
+    Raises:
+        ValueError: Naming the nearest size that can be made.
+    """
+    nearest = [step * max(1, round(side / step)) for side, step in ((height, rows), (width, columns))]
+    if nearest != [height, width]:
+        raise ValueError(
+            f"pictures of {height}x{width} cannot be made; the height must be a multiple of {rows} and the "
+            f"width of {columns}, and the nearest that can is {nearest[0]}x{nearest[1]}"
+        )

@@ -31,6 +31,7 @@ from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.models.autoencoder_wan import as_video_autoencoder
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
+from shotstream.streaming.timing import check_picture_size
 from shotstream.streaming.vram_plan import VramSizes
 
 UMT5_XXL = {
@@ -117,11 +118,7 @@ def build(model: str, height: int | None = None, width: int | None = None) -> Ne
     networks = Networks(**parts, height=height or int(config["height"]), width=width or int(config["width"]))
     _, rows, columns = networks.transformer.config["patch_size"]
     ratio = as_video_autoencoder(networks.vae).spatial_ratio
-    if networks.height % (ratio * rows) or networks.width % (ratio * columns):
-        raise ValueError(
-            f"pictures of {networks.height}x{networks.width} cannot be made; the height must be a multiple "
-            f"of {ratio * rows} and the width of {ratio * columns}."
-        )
+    check_picture_size(networks.height, networks.width, ratio * rows, ratio * columns)
     return networks
 
 

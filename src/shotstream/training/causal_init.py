@@ -109,7 +109,9 @@ class CausalInitStage:
         timestep = steps[entry]
         context_timestep = timestep.new_zeros(len(timestep), shot.context_frames)
 
-        captions = self._student.captions(shot.ids, shot.mask)
+        dropped = batch_slice.of(torch.rand(len(choice.stories), generator=generator))
+        dropped = dropped < self.settings.drop_text
+        captions = self._student.captions_or_none(shot, dropped, self.settings.dropped_text)
         all_timesteps = torch.cat([context_timestep, timestep], dim=1)
         flow = self._student.flow(noisy, all_timesteps, shot, captions, causal=True)
         x0 = self._student.schedule.to_x0(noisy, flow.float(), timestep)
@@ -118,7 +120,7 @@ class CausalInitStage:
         return weight * regression_loss(x0, states[:, -1], own), {}
 
     def _draw_entries(self, batch: int, entries: int, frames: int, generator: torch.Generator) -> Tensor:
-        """Draw which of the states each chunk starts from; the last chunk is never clean.
+        """Draw which of the states each chunk starts from; a chunk of every sample learns.
 
         Returns:
             One number per latent frame [B, F], in 0..entries - 1.
@@ -127,7 +129,7 @@ class CausalInitStage:
         chunks = -(-frames // chunk_frames)
         entry = torch.randint(entries - 1, (batch, chunks), generator=generator)
         clean = torch.rand(batch, chunks, generator=generator) < self.settings.clean_fraction
-        clean[:, -1] = False
+        clean[:, -1] &= self.settings.clean_last & ~clean.all(dim=1)
         return entry.masked_fill(clean, entries - 1).repeat_interleave(chunk_frames, dim=1)[:, :frames]
 
     def sample(self) -> np.ndarray:

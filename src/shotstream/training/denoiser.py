@@ -22,6 +22,7 @@ from shotstream.models.text import CaptionEncoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.rollout import ShotRollout
 from shotstream.training.progress_pictures import picture_grid
+from shotstream.training.settings import DroppedText
 from shotstream.training.stage import step_generator
 
 
@@ -44,10 +45,29 @@ class Denoiser:
 
     def captions(self, ids: Tensor, mask: Tensor) -> Captions:
         """Encode tokens [B, S, L], or embeddings of captions [B, S, L, D]."""
+        return self.transformer.encode_captions(self._embed(ids, mask))
+
+    def captions_or_none(self, shot: NextShot, dropped: Tensor, replacement: DroppedText) -> Captions:
+        """Encode the captions of shots, those of some samples left out.
+
+        Args:
+            shot: Gives the captions.
+            dropped: Of which samples they are left out, bool [B].
+            replacement: What the transformer reads in their place.
+        """
+        dropped = dropped.to(shot.mask.device)[:, None, None]
+        if replacement == "zeros":
+            embedded = self._embed(shot.ids, shot.mask)
+            return self.transformer.encode_captions(embedded.masked_fill(dropped[..., None], 0))
+        empty_ids, empty_mask = self.no_text(shot.ids)
+        ids = torch.where(dropped if shot.ids.ndim == 3 else dropped[..., None], empty_ids, shot.ids)
+        return self.captions(ids, torch.where(dropped, empty_mask, shot.mask))
+
+    def _embed(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Embeddings [B, S, L, D] of tokens or of embeddings, zero where the mask is."""
         if ids.is_floating_point():
-            return self.transformer.encode_captions(ids * mask[..., None])
-        embedded = self.text.embed(ids.flatten(0, 1), mask.flatten(0, 1)).unflatten(0, ids.shape[:2])
-        return self.transformer.encode_captions(embedded)
+            return ids * mask[..., None]
+        return self.text.embed(ids.flatten(0, 1), mask.flatten(0, 1)).unflatten(0, ids.shape[:2])
 
     def no_text(self, like: Tensor, text: str = "") -> tuple[Tensor, Tensor]:
         """Tokens and mask of empty captions, or of a text, in place of others [B, S, at least L].

@@ -136,15 +136,20 @@ class ProcessGroup:
         try:
             dcp.save(state, storage_writer=writer, process_group=self.cpu_group)
         except (CheckpointException, OSError) as error:
-            raise MediaError(
-                f"Could not write {folder}: {error}. Is the disk full? The checkpoint before it is whole; "
-                "the same command goes on from there."
-            ) from error
+            raise unwritten(folder, error) from error
 
     def load(self, folder: Path, state: dict[str, Any]) -> None:
         """Read what `save` wrote into tensors of the same names, however many processes wrote it."""
         reader = dcp.HuggingFaceStorageReader(str(folder))
         dcp.load(state, storage_reader=reader, process_group=self.cpu_group)
+
+
+def unwritten(checkpoint: Path, error: BaseException) -> MediaError:
+    """What to tell a person when a checkpoint could not be written."""
+    return MediaError(
+        f"Could not write {checkpoint}: {error}. Is the disk full? The checkpoint before it is whole; the "
+        "same command goes on from there."
+    )
 
 
 SINGLE_PROCESS = ProcessGroup()

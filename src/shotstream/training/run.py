@@ -13,8 +13,8 @@ import yaml
 from pydantic import BaseModel
 
 from shotstream.data.shards import whole_lines
-from shotstream.media.files import MediaError, atomic_path, write_text
-from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup
+from shotstream.media.files import atomic_path, write_text
+from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup, unwritten
 from shotstream.training.learner import Learner
 
 
@@ -35,6 +35,7 @@ class RunFolder:
     def __init__(self, path: Path, settings: BaseModel, world: ProcessGroup = SINGLE_PROCESS):
         self.path, self.world, self._board = path, world, None
         self._settings = settings.model_dump(mode="json")
+        self._defaults = flatten(type(settings)().model_dump(mode="json"))
         if world.writes:
             (path / "samples").mkdir(parents=True, exist_ok=True)
             self._board = self._open_board()
@@ -42,11 +43,14 @@ class RunFolder:
 
     @property
     def changes(self) -> list[str]:
-        """Settings that differ from those the run was begun with, as "name: before -> now"."""
+        """Settings that differ from those the run was begun with, as "name: before -> now".
+
+        Settings that did not exist then had their defaults.
+        """
         path = self.path / "settings.yaml"
         if not path.is_file():
             return []
-        before = flatten(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        before = self._defaults | flatten(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
         now = flatten(self._settings)
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         return [f"{name}: {before.get(name)} -> {now.get(name)}" for name in names]
@@ -87,10 +91,7 @@ class RunFolder:
             try:
                 torch.save(state, part)
             except RuntimeError as error:  # how torch says that it cannot write
-                raise MediaError(
-                    f"Could not write {self._file}: {error}. Is the disk full? The checkpoint before it is "
-                    "whole; the same command goes on from there."
-                ) from error
+                raise unwritten(self._file, error) from error
             if self._file.exists():
                 self._file.replace(self._before)
 

@@ -107,8 +107,9 @@ class SelfForcingStage:
         self._device = student.transformer.device
         for frozen in (teacher.transformer, *(role.text.text_encoder for role in (student, teacher, critic))):
             frozen.requires_grad_(False)
-        if settings.lora_rank is not None:
-            student.transformer.add_adapter(lora_config(settings.lora_rank))
+        for role, rank in ((student, settings.lora_rank), (critic, settings.critic_lora_rank)):
+            if rank is not None:
+                role.transformer.add_adapter(lora_config(rank))
         self.roles = {
             "student": Role(student.transformer, settings.optimiser),
             "teacher": Role(teacher.transformer, None),
@@ -124,7 +125,7 @@ class SelfForcingStage:
     ) -> tuple[Tensor, dict[str, float]]:
         """Distribution matching loss of the student, or flow-matching loss of the critic, on new rollouts."""
         learning = self.role(step)
-        shot = self._history(step, generator, batch_slice).to(self._device)
+        shot = self._draw_shot(step, generator, batch_slice).to(self._device)
         count = len(self._student.schedule.student_steps())
         steps = 1 + int(torch.randint(count, (), generator=generator))
         with torch.set_grad_enabled(learning == "student"):
@@ -136,6 +137,13 @@ class SelfForcingStage:
             return self._student_loss(shot, rollout, noisy, timestep)
         captions = self._critic.captions(shot.ids, shot.mask)
         return flow_matching_loss(self._critic.flow(noisy, timestep, shot, captions), rollout, noise), {}
+
+    def _draw_shot(self, step: int, generator: torch.Generator, batch_slice: BatchSlice) -> NextShot:
+        """What a step rolls out; now and then without the context that it would have."""
+        shot, often = self._history(step, generator, batch_slice), self.settings.drop_context
+        if often and float(torch.rand((), generator=generator)) < often:
+            return shot.without_context(padded=self._student.transformer.config["pad_context"])
+        return shot
 
     def _draw_timestep(self, generator: torch.Generator) -> Tensor:
         """One timestep of the table for each sample [B], never the ends, where scores say nothing."""

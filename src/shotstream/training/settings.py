@@ -101,6 +101,10 @@ class Loop(Section):
     sample_every: PositiveInt = 500
 
 
+DroppedText = Literal["empty-prompt", "zeros"]
+"""What stands in the place of captions that are left out: the embedding of the empty prompt, or zeros."""
+
+
 class StageSettings(Section):
     """What every stage has."""
 
@@ -200,7 +204,9 @@ class TeacherSettings(StageSettings):
     """Lessons in their order, which take the place of `loop.steps` and `loop.batch`; none: one lesson of
     `mixture`. Stills first: they teach captions in a tenth of the time that whole shots take."""
     mixture: Mixture = Mixture()
-    drop_text: float = 0.1
+    drop_text: float = Field(default=0.1, ge=0, le=1)
+    """How often the captions of a sample are left out, for guidance (paper: 0.1)."""
+    dropped_text: DroppedText = "empty-prompt"
     weight_timesteps: bool = False
     """Whether the loss carries the Gaussian weight of the paper; small models do better without, because it
     all but drops the noisiest steps, where they decide who is in the picture."""
@@ -230,8 +236,15 @@ class CausalInitSettings(StageSettings):
     """ODE trajectories of the teacher that are recorded first."""
     ode_steps: PositiveInt = 16
     guidance: float = 3.0
-    clean_fraction: float = 0.3
-    """Fraction of the chunks, the last apart, that are shown clean, as in the local cache."""
+    clean_fraction: float = Field(default=0.3, ge=0, le=1)
+    """Fraction of the chunks that are shown clean, as in the local cache; those teach nothing themselves."""
+    clean_last: bool = False
+    """Whether the last chunk of a shot is shown clean as often as others; nothing follows it that would read
+    it."""
+    drop_text: float = Field(default=0.0, ge=0, le=1)
+    """How often the captions of a sample are left out while the student learns; the teacher is recorded with
+    all."""
+    dropped_text: DroppedText = "empty-prompt"
     mixture: Mixture = Mixture()
     """What is recorded."""
     optimiser: Optimiser = Optimiser(lr=3e-4)
@@ -250,8 +263,13 @@ class SelfForcingSettings(StageSettings):
     timestep_range: tuple[float, float] = (20, 980)
     mixture: Mixture = Mixture()
     """What stage 3 rolls out; stage 4 tells whole stories."""
+    drop_context: float = Field(default=0.0, ge=0, le=1)
+    """How often the shots of a step are made without context, as first shots are, whatever they were to
+    remember."""
     lora_rank: PositiveInt | None = None
     """Adapters of this rank on the student's blocks learn (paper: 256, in stage 4); None: everything does."""
+    critic_lora_rank: PositiveInt | None = None
+    """The same of the critic."""
     optimiser: Optimiser = Optimiser(lr=1e-4, betas=(0.0, 0.999))
     critic_optimiser: Optimiser = Optimiser(lr=2e-4, betas=(0.0, 0.999))
     loop: Loop = Loop(steps=1200)

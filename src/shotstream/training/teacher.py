@@ -60,18 +60,13 @@ class TeacherStage:
         lesson = self.lesson(step)
         batch = lesson.batch
         shot = self._data.draw(batch, generator, lesson.mixture, batch_slice).to(device)
-        silent = (batch_slice.of(torch.rand(batch, 1, 1, generator=generator)) < settings.drop_text).to(
-            device
-        )
-        empty_ids, empty_mask = self._denoiser.no_text(shot.ids)
-        ids = torch.where(silent if shot.ids.ndim == 3 else silent[..., None], empty_ids, shot.ids)
-        mask = torch.where(silent, empty_mask, shot.mask)
+        dropped = batch_slice.of(torch.rand(batch, generator=generator)) < settings.drop_text
         entry = batch_slice.of((stratified(batch, generator) * len(schedule.timesteps)).long())
         timestep = schedule.timesteps[entry].to(device)
         noise = batch_slice.randn(shot.target.shape, generator, device)
         noisy = schedule.add_noise(shot.target, noise, timestep)
 
-        captions = self._denoiser.captions(ids, mask)
+        captions = self._denoiser.captions_or_none(shot, dropped, settings.dropped_text)
         flow = self._denoiser.flow(noisy, timestep, shot, captions)
         weight = schedule.training_weight[entry].to(device) if settings.weight_timesteps else None
         return flow_matching_loss(flow, shot.target, noise, weight), {}

@@ -77,7 +77,7 @@ class Workspace:
 
     def run(self, name: str) -> Path:
         """Train a stage (or go on with it) and return where its networks were exported."""
-        self._check(name)
+        self.check(name)
         if name in SMALL_STAGES and self.world.size > 1:
             if self.world.writes:
                 Workspace(self.recipe, self.folder, self.device).run(name)
@@ -103,15 +103,26 @@ class Workspace:
         torch.manual_seed(settings.loop.seed)  # new networks start from it
         return build()
 
-    def _check(self, name: str) -> None:
+    def check(self, name: str) -> None:
+        """Complain if a stage cannot be run.
+
+        Raises:
+            ValueError: If the recipe has no such stage, or names an earlier run that is not there.
+        """
         recipe = self.recipe
         if recipe.earlier is not None and not recipe.earlier.is_dir():
             raise ValueError(
                 f"There is no earlier run {recipe.earlier}; name its folder, or leave earlier out."
             )
         if name not in stages_of(recipe):
-            reason = "films say nothing" if name == "judge" else f"its base {recipe.base} has that"
-            raise ValueError(f"The recipe {recipe.name} has no stage {name}: {reason}.")
+            raise ValueError(
+                f"The recipe {recipe.name} has no stage {name}: "
+                + (
+                    "films do not say what they show, from which a judge would learn."
+                    if name == "judge"
+                    else f"its base {recipe.base} brings what that stage would make."
+                )
+            )
 
     def _learn_captions(self) -> Stage:
         text = make_captions(self.recipe)

@@ -1,6 +1,6 @@
 /** A button that opens a list of choices. */
 
-import { type ReactNode, useEffect, useRef, useState } from "react";
+import { type CSSProperties, type ReactNode, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Icon, type IconName } from "./Icon";
 
 interface Props {
@@ -14,12 +14,24 @@ interface Props {
 
 export function Menu({ icon, words, label, children }: Props) {
   const [open, setOpen] = useState(false);
+  const [place, setPlace] = useState<CSSProperties>();
   const box = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    if (open) setPlace(placeBeside(box.current!.querySelector("button")!.getBoundingClientRect()));
+  }, [open]);
   useEffect(() => {
     if (!open) return;
     const outside = ({ target }: Event) => !box.current?.contains(target as Element) && setOpen(false);
+    const away = ({ target }: Event) =>
+      !(target instanceof Element && box.current?.contains(target)) && setOpen(false);
     for (const kind of ["pointerdown", "focusin"]) addEventListener(kind, outside);
-    return () => ["pointerdown", "focusin"].forEach((kind) => removeEventListener(kind, outside));
+    addEventListener("scroll", away, true); // the list stays where it is, the button would leave it
+    addEventListener("resize", away);
+    return () => {
+      for (const kind of ["pointerdown", "focusin"]) removeEventListener(kind, outside);
+      removeEventListener("scroll", away, true);
+      removeEventListener("resize", away);
+    };
   }, [open]);
   const close = () => {
     setOpen(false);
@@ -30,7 +42,27 @@ export function Menu({ icon, words, label, children }: Props) {
       <button type="button" onClick={() => setOpen(!open)} aria-expanded={open} aria-label={label}>
         <Icon name={icon} /> {words}
       </button>
-      {open && <div className="menu panel">{children(close)}</div>}
+      {open && (
+        <div className="menu panel" style={place}>
+          {children(close)}
+        </div>
+      )}
     </div>
   );
+}
+
+const MARGIN = 8;
+
+/** Where a list fits in the window: on the sides of its button that have more room, and no larger than that. */
+function placeBeside(button: DOMRect): CSSProperties {
+  const above = button.top - MARGIN;
+  const below = innerHeight - button.bottom - MARGIN;
+  const toTheLeft = button.right - MARGIN;
+  const toTheRight = innerWidth - button.left - MARGIN;
+  return {
+    ...(below >= above ? { top: button.bottom } : { bottom: innerHeight - button.top }),
+    ...(toTheRight >= toTheLeft ? { left: button.left } : { right: innerWidth - button.right }),
+    maxHeight: Math.max(above, below),
+    maxWidth: Math.max(toTheLeft, toTheRight),
+  };
 }

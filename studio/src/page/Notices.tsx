@@ -1,7 +1,7 @@
 /** What became of commands, and what stands in the way. */
 
 import { type ReactNode, useEffect } from "react";
-import { type Readiness, SENTENCES, isGettingReady, isUnready } from "../story/readiness";
+import { type Readiness, SENTENCES, TRIES_AGAIN, isGettingReady, isUnready } from "../story/readiness";
 import type { Notice } from "../story/state";
 import type { OpenStory } from "../story/useStory";
 import { Icon } from "./Icon";
@@ -28,7 +28,7 @@ export function Obstacles({ open: { state, readiness, retry, order } }: { open: 
       )}
       {state.link === "full" && (
         <p className="notice">
-          {state.linkReason} It is tried again by itself.
+          {state.linkReason} {TRIES_AGAIN}
           <button type="button" className="link" onClick={retry}>
             Try now
           </button>
@@ -57,7 +57,7 @@ export function Obstacles({ open: { state, readiness, retry, order } }: { open: 
 
 /** Why no pictures can be made now. */
 export function Unready({ readiness, children }: { readiness?: Readiness; children?: ReactNode }) {
-  const sentence = isUnready(readiness) ? SENTENCES[readiness] : "The connection is lost, and tried again.";
+  const sentence = isUnready(readiness) ? SENTENCES[readiness] : `The connection is lost. ${TRIES_AGAIN}`;
   return (
     <p className={`notice ${isGettingReady(readiness) ? "" : "wrong-tone"}`}>
       {sentence}

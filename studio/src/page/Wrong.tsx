@@ -16,7 +16,7 @@ export function WayIn() {
   return (
     <>
       {" "}
-      <a href="./">Let it know you</a>, with the token that the studio printed when it started.
+      <a href="./">Give the token</a> that the studio printed when it started.
     </>
   );
 }

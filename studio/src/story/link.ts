@@ -2,6 +2,7 @@
 
 import type { ChunkPlace, ClientMessage, Command, Event as ServerEvent } from "../protocol";
 import type { Position } from "../video/packet";
+import { NO_TOKEN } from "./server";
 
 type WithoutId<T> = T extends { id: string } ? Omit<T, "id"> : never;
 /** A command before the link has given it an id. */
@@ -27,7 +28,7 @@ const SENTENCES: Record<number, string> = {
   [CLOSED.otherVersion]: "This page and the server are of different versions. Load the page again.",
   [CLOSED.noStory]: "There is no such story here.",
   [CLOSED.tooMuchSaid]: "The server hung up because this page said too much at once.",
-  [CLOSED.notAllowed]: "The server does not let this page in: its token is missing or old.",
+  [CLOSED.notAllowed]: NO_TOKEN,
 };
 
 const COME_LATER = "Too many watch just now.";

@@ -10,10 +10,12 @@ export type Readiness = "ready" | "warming" | "starting" | "away";
 
 type Unready = Exclude<Readiness, "ready">;
 
+export const TRIES_AGAIN = "This page tries again by itself.";
+
 export const SENTENCES: Record<Unready, string> = {
   starting: "Getting ready: the studio starts and loads its model. It goes on by itself.",
   warming: "Getting ready: the model warms up. It goes on by itself.",
-  away: "The studio is not running, or cannot be reached. It is tried again by itself.",
+  away: `The studio is not running, or cannot be reached. ${TRIES_AGAIN}`,
 };
 
 /** Whether it is known that no pictures can be made now. */

@@ -52,6 +52,9 @@ export interface Vocabulary {
   hero: string | null;
 }
 
+export const NO_TOKEN = "The studio does not let this page in: its token is missing or old.";
+export const NO_ANSWER = "The studio does not answer. Is it still running?";
+
 /** The server wants a token that this browser has not. */
 export class NotAllowed extends Error {}
 
@@ -60,7 +63,7 @@ export class NotThere extends Error {}
 
 /** What the server said was wrong, as a sentence for the person. */
 export function mistake(status: number, answer: string): Error {
-  if (status === 401) return new NotAllowed("The server does not know this browser.");
+  if (status === 401) return new NotAllowed(NO_TOKEN);
   try {
     const { detail } = JSON.parse(answer) as { detail?: unknown };
     if (typeof detail === "string") return new Error(detail);
@@ -72,7 +75,7 @@ export function mistake(status: number, answer: string): Error {
 
 async function request(path: string, init?: RequestInit): Promise<Response> {
   const answer = await fetch(path, init).catch(() => {
-    throw new NotThere("The server does not answer. Is it still running?");
+    throw new NotThere(NO_ANSWER);
   });
   if (!answer.ok) throw mistake(answer.status, await answer.text().catch(() => ""));
   return answer;

@@ -1,6 +1,6 @@
 /** Sending a picture to the server. */
 
-import { mistake } from "./server";
+import { NO_ANSWER, NotThere, mistake } from "./server";
 
 export const PICTURE_TYPES = ["image/png", "image/jpeg", "image/webp"];
 
@@ -36,7 +36,7 @@ function send(picture: File, progress: (share: number) => void): Promise<XMLHttp
     request.setRequestHeader("Content-Type", picture.type);
     request.upload.onprogress = ({ loaded, total }) => progress(total > 0 ? loaded / total : 0);
     request.onload = () => done(request);
-    request.onerror = () => failed(new Error("The picture did not reach the server. Is it still running?"));
+    request.onerror = () => failed(new NotThere(NO_ANSWER));
     request.send(picture);
   });
 }

@@ -1,17 +1,19 @@
 """Drawn films with hard cuts, some of them broken: what is found, what is kept, and why the rest is not."""
 
 import json
+import multiprocessing
 import os
 import shutil
-import signal
 import time
 from collections import Counter
 from itertools import cycle
 
 import pytest
+import torch
 
 from shotstream.data.films.check import check_shards
 from shotstream.data.films.inputs import read_inputs
+from shotstream.data.films.model import open_encoder
 from shotstream.data.films.prepare import prepare
 from shotstream.data.films.report import write_report
 from shotstream.data.films.scan import scan
@@ -128,20 +130,23 @@ def test_films_that_are_taken_away_leave_the_shards(films, prepared, model, tmp_
     assert all(problem is None for _, problem in check_shards(tmp_path / "shards"))
 
 
-def test_a_kill_loses_nothing_that_is_finished(films, model, tmp_path):
-    few, folder = read_inputs([film.path for film in films[1][:8]]), tmp_path / "shards"
-    child = os.fork()
-    if child == 0:
-        try:
-            prepare(few, folder, model, SETTINGS)
-        finally:
-            os._exit(0)
+def prepare_some(films, folder, model_folder):
+    prepare(read_inputs(films), folder, open_encoder(str(model_folder), torch.device("cpu")), SETTINGS)
+
+
+def test_a_kill_loses_nothing_that_is_finished(films, model, model_folder, tmp_path):
+    paths, folder = [film.path for film in films[1][:8]], tmp_path / "shards"
+    few = read_inputs(paths)
+    child = multiprocessing.get_context("forkserver").Process(
+        target=prepare_some, args=(paths, folder, model_folder)
+    )
+    child.start()
     waiting = folder / "work" / "latents"
     while len(list(waiting.glob("[!.]*.safetensors"))) < 2:
-        assert os.waitpid(child, os.WNOHANG) == (0, 0), "it ended before it could be killed"
+        assert child.is_alive(), "it ended before it could be killed"
         time.sleep(0.002)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    child.kill()
+    child.join()
     finished = {path: path.stat().st_mtime_ns for path in waiting.glob("[!.]*.safetensors")}
     scans = {path: path.stat().st_mtime_ns for path in (folder / "work" / "scans").iterdir()}
     summary = prepare(few, folder, model, SETTINGS)

@@ -185,7 +185,7 @@ def test_exports_are_what_was_seen(page, tmp_path: Path) -> None:
         download.value.save_as(path)
         return path
 
-    saved = save("Film")
+    saved = save("The film")
     assert saved.name == "the-cat-the-top-hat.mp4"
     with av.open(str(saved)) as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
@@ -194,10 +194,10 @@ def test_exports_are_what_was_seen(page, tmp_path: Path) -> None:
     assert frames[0].std() > 20
     archive = save("Clips")
     assert {"001.mp4", "002.mp4", "timeline.otio"} <= set(zipfile.ZipFile(archive).namelist())
-    timeline = opentimelineio.adapters.read_from_file(str(save("Timeline")))
-    assert [clip.duration().value for clip in timeline.find_clips()] == [33, 33]
+    timeline = opentimelineio.adapters.read_from_file(str(save("Timeline for")))
+    assert [clip.duration().to_seconds() for clip in timeline.find_clips()] == [33 / 12, 33 / 12]
     assert SHOTS[1] in save("Subtitles").read_text()
-    story = Story.read(save("Story file"))
+    story = Story.read(save("Story file to"))
     assert (story.setting, [shot.prompt for shot in story.shots]) == (SETTING, list(SHOTS[:2]))
     assert story.title == "The Cat & the Top Hat"
     page.get_by_role("link", name="all stories").click()

@@ -71,7 +71,7 @@ def disturb(studio: StudioProcess, long: str, done: threading.Event) -> None:
 
 async def watch(studio: StudioProcess, seconds: float) -> list[Patient]:
     """Eight viewers of four stories, each of which is given one shot after another."""
-    url = f"ws://127.0.0.1:{studio.port}/api/live"
+    url = f"http://127.0.0.1:{studio.port}"
     stories = [studio.begin_story(SETTING, seed) for seed in range(4)]
     viewers = [Patient(url, story, f"127.0.1.{place + 1}") for place, story in enumerate(stories)]
     others = [Patient(url, story, f"127.0.2.{place + 1}") for place, story in enumerate(stories)]

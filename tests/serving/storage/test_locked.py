@@ -61,7 +61,9 @@ def test_who_waits_too_long_is_told_what_to_close(tmp_path, monkeypatch):
         other = threading.Thread(target=hold, args=(tmp_path, 1.0, held))
         other.start()
         held.wait()
-        with pytest.raises(StoreError, match=r"another program holds the library's database .*close it"):
+        with pytest.raises(
+            StoreError, match=r"another program holds the library's database .*close that program"
+        ):
             journal(store, story, 0)
         other.join()
         journal(store, story, 0)

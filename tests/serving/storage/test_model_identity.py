@@ -16,7 +16,10 @@ def identity(model: str, *size: float) -> object:
     return MadeWith(model, int(height), int(width), fps).identity
 
 
-@pytest.mark.parametrize("numbers", ["", " bfloat16", " bfloat16 fast float8 float8 attention"])
+@pytest.mark.parametrize(
+    "numbers",
+    ["", " bfloat16", " bfloat16 fast float8 float8 attention", " float8 attention=flash blocks=compiled"],
+)
 @pytest.mark.parametrize("decoder", ["", " tiny"])
 @pytest.mark.parametrize("folder", ["copy of mini", "fast", "mini tiny", "bfloat16 fast", HASH])
 def test_the_folders_name_makes_no_other_model(numbers, decoder, folder):
@@ -34,9 +37,10 @@ def test_other_weights_numbers_decoders_and_sizes_are_another_model():
         f"mini fast {HASH}",
         f"mini float8 {HASH}",
         f"mini {HASH} tiny",
+        f"mini blocks=compiled {HASH}",
     ]
     others = {identity(model) for model in models} | {identity(models[0], 128, 192, 16.0)}
-    assert len(others | {identity(models[0], 64, 192, 12.0)}) == 7
+    assert len(others | {identity(models[0], 64, 192, 12.0)}) == 8
 
 
 def test_a_name_of_another_kind_is_compared_as_it_is():

@@ -46,7 +46,7 @@ def test_a_library_that_others_may_read_stays_so(tmp_path):
 
 def test_it_is_open_once_and_again_after_it_is_closed(tmp_path):
     store = Store(tmp_path)
-    with pytest.raises(LibraryInUse, match="close that one"):
+    with pytest.raises(LibraryInUse, match="end that, or choose another library"):
         Store(tmp_path)
     store.close()
     store.close()

@@ -139,7 +139,7 @@ def test_a_library_is_open_in_one_process_at_a_time(tmp_path):
         process.start()
         process.join()
         assert here.poll()
-        assert "open in another process; close that one" in here.recv()
+        assert "open in another process; end that" in here.recv()
     Store(tmp_path).close()
 
 

@@ -33,7 +33,7 @@ def test_a_story_is_forgotten_for_good_once_it_is_put_away_and_nothing_branches_
         journal(store, story, number)
         journal(store, other, number)
     branch = begin(store, parent=(story, 0))
-    with pytest.raises(StoreError, match="is in use; delete it first"):
+    with pytest.raises(StoreError, match="is not put away; put it away first"):
         store.forget(story)
     store.delete(story)
     with pytest.raises(StoreError, match=f"{branch}.* branches off"):

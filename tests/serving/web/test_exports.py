@@ -252,7 +252,7 @@ def test_what_is_empty_cannot_be_exported(client: httpx.Client) -> None:
     for path in ("film.mp4", "clips.zip", "timeline.otio", "subtitles.srt", "story.yaml", "story.json"):
         answer = client.get(f"/api/stories/{story}/{path}")
         assert answer.status_code == 409
-        assert "shoot something first" in answer.json()["detail"]
+        assert "shoot one first" in answer.json()["detail"]
 
 
 def test_a_clip_that_is_lost_or_damaged_is_made_again(library, model) -> None:

@@ -102,6 +102,7 @@ def known(fuzzed: Server) -> dict[str, str]:
     with fuzzed.client() as client:
         return {
             "story": viewer.story,
+            "video": viewer.story,
             "upload": client.post("/api/uploads", content=picture()).json()["upload"],
         }
 
@@ -126,6 +127,7 @@ def test_every_request_is_answered_as_the_openapi_file_says(
     fuzzed: Server, known: dict[str, str], tally: Tally, mode: GenerationMode
 ) -> None:
     schema = schemathesis.openapi.from_url(f"{fuzzed.url}/api/openapi.json")
+    schema = schema.exclude(path="/api/stories/{story}/events")  # it never ends; tests/client has its tests
     for found in schema.get_all_operations():
         operation = found.ok()
 

@@ -57,6 +57,24 @@ def test_a_picture_becomes_a_reference(client: httpx.Client, server: Server) -> 
     assert references[0]["upload"] == upload
 
 
+def test_a_picture_is_removed_unless_a_story_uses_it(client: httpx.Client, server: Server) -> None:
+    used, unused = (
+        client.post("/api/uploads", content=picture(size=size)).json()["upload"]
+        for size in ((64, 48), (48, 64))
+    )
+    with server.watch() as viewer:
+        assert viewer.direct("reference", upload=used)["type"] == "receipt"
+    refused = client.delete(f"/api/uploads/{used}.png")
+    assert refused.status_code == 409
+    assert "a story uses the picture" in refused.text
+    assert client.get(f"/api/uploads/{used}.png").status_code == 200
+    assert client.delete(f"/api/uploads/{unused}.png").status_code == 204
+    assert [client.request(verb, f"/api/uploads/{unused}.png").status_code for verb in ("GET", "DELETE")] == [
+        404,
+        404,
+    ]
+
+
 def test_what_a_picture_says_of_its_maker_is_not_kept(client: httpx.Client, server: Server) -> None:
     """Such as where it was taken."""
     exif = Image.Exif()

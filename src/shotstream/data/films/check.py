@@ -9,11 +9,26 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from shotstream.data.film_shards import ClipFormat
+from shotstream.data.film_shards import ClipFormat, FilmSplit
 from shotstream.data.films.encode import checksum
 from shotstream.data.shards import Shards
 
-SPLITS = ("train", "held-out")
+SPLITS: tuple[FilmSplit, FilmSplit] = ("train", "held-out")
+
+
+def open_splits(folder: Path) -> dict[str, Shards]:
+    """Open what `prepare` made.
+
+    Raises:
+        ValueError: If there are no shards.
+    """
+    found = {split: Shards(folder / split) for split in SPLITS if (folder / split / "index.jsonl").is_file()}
+    if not found:
+        raise ValueError(
+            f"There are no shards of films in {folder}; make them with: "
+            f"shotstream data prepare FILMS -o {folder}"
+        )
+    return found
 
 
 def check_shards(folder: Path) -> Iterator[tuple[str, str | None]]:
@@ -28,11 +43,7 @@ def check_shards(folder: Path) -> Iterator[tuple[str, str | None]]:
     Raises:
         ValueError: If there are no shards.
     """
-    splits = [split for split in SPLITS if (folder / split / "index.jsonl").is_file()]
-    if not splits:
-        raise ValueError(f"There are no shards of films in {folder}; make them with: shotstream data prepare")
-    for split in splits:
-        shards = Shards(folder / split)
+    for split, shards in open_splits(folder).items():
         made = ClipFormat.model_validate(shards.made_with["format"])
         keys: set[str] = set()
         for number, record in enumerate(shards.records):

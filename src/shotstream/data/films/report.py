@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from shotstream.data.film_shards import ClipFormat
-from shotstream.data.films.check import SPLITS, read_rejected
+from shotstream.data.films.check import open_splits, read_rejected
 from shotstream.data.films.clip_table import clip_rows, write_clip_table
 from shotstream.data.films.decode import FilmError, read_shot
 from shotstream.data.films.filters import REASONS
@@ -51,9 +51,7 @@ def write_report(folder: Path, output: Path) -> Path:
     Raises:
         ValueError: If there are no shards.
     """
-    shards = {split: Shards(folder / split) for split in SPLITS if (folder / split / "index.jsonl").is_file()}
-    if not shards:
-        raise ValueError(f"There are no shards of films in {folder}; make them with: shotstream data prepare")
+    shards = open_splits(folder)
     path = folder / "summary.json"
     summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     made = ClipFormat.model_validate(next(iter(shards.values())).made_with["format"])
@@ -88,8 +86,8 @@ def write_table(folder: Path, output: Path) -> None:
     Raises:
         ImportError: If pyarrow is missing, with the line that installs it.
     """
-    splits = [split for split in SPLITS if (folder / split / "index.jsonl").is_file()]
-    records = [(split, record) for split in splits for record in Shards(folder / split).records]
+    found = open_splits(folder).items()
+    records = [(split, record) for split, shards in found for record in shards.records]
     write_clip_table(output, clip_rows(records))
 
 

@@ -27,6 +27,7 @@ from shotstream.serving.protocol.events import ShotCard
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoredStory, StoreError
 from shotstream.story import Story
+from shotstream.streaming.exported import NOTHING_SHOT
 
 _NAME_CHARACTERS = 60
 _PICTURE_PREFIX = "reference-"
@@ -100,7 +101,7 @@ class StoryFilm:
         shots = [FilmShot(card, store.take_chunks(story, card.number, card.take)) for card in cards]
         shots = [shot for shot in shots if shot.chunks]
         if not shots:
-            raise StoreError("the story has no pictures yet; shoot something first")
+            raise StoreError(NOTHING_SHOT)
         return cls(stored.title, stored.setting, stored.seed, stored.made_with.fps, shots, store, stored)
 
     @property

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shotstream.story import Prompt
+from shotstream.story import BOTH_LENGTHS, Prompt
 
 StoryId = Annotated[str, Field(pattern=r"^[a-z0-9]{12}$")]
 CommandId = Annotated[str, Field(pattern=r"^[ -~]{1,64}$")]
@@ -78,7 +78,7 @@ class _Length(Message):
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if self.seconds is not None and self.chunks is not None:
-            raise ValueError("has both seconds and chunks; keep one of them")
+            raise ValueError(BOTH_LENGTHS)
         return self
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,7 @@ from sqlalchemy import Connection, Row, Select, and_, delete, func, or_, select
 from shotstream.serving.storage import rows
 from shotstream.serving.storage.schema import events, shots, stories
 from shotstream.serving.storage.store import Store
-from shotstream.serving.storage.stored import StoreError, StorySummary
-
-log = logging.getLogger(__name__)
+from shotstream.serving.storage.stored import NoStory, StorySummary
 
 _PLACE = re.compile(r"([0-9]+(?:\.[0-9]+)?)-([a-z0-9]{12})")
 _MOST_GENERATIONS = 1000
@@ -41,7 +38,12 @@ class Catalogue:
         self._store = store
 
     def page(
-        self, most: int, *, deleted: bool = False, before: str | None = None
+        self,
+        most: int,
+        *,
+        deleted: bool = False,
+        before: str | None = None,
+        oldest_first: bool = False,
     ) -> tuple[list[ListedStory], str | None]:
         """List stories, or those that were put away, the newest change first.
 
@@ -49,6 +51,7 @@ class Catalogue:
             most: How many.
             deleted: Those that were put away.
             before: Where the page before it ended.
+            oldest_first: The other way round: the oldest change first.
 
         Returns:
             The stories, and where the page ended; None if there are no more.
@@ -59,15 +62,28 @@ class Catalogue:
         put_away = stories.c.deleted_seconds.is_not(None) if deleted else stories.c.deleted_seconds.is_(None)
         found = select(stories).where(put_away)
         if before is not None:
-            found = found.where(_is_before(before))
-        found = found.order_by(stories.c.changed_seconds.desc(), stories.c.id).limit(most + 1)
+            found = found.where(_comes_after(before, oldest_first))
+        order = (stories.c.changed_seconds, stories.c.id.desc())
+        newest_first = (stories.c.changed_seconds.desc(), stories.c.id)
+        found = found.order_by(*(order if oldest_first else newest_first)).limit(most + 1)
         with self._store.reading() as connection:
             read = connection.execute(found).all()
             listed = _listed(connection, read[:most])
         if len(read) <= most:
             return listed, None
-        last = read[most - 1]
-        return listed, f"{last.changed_seconds!r}-{last.id}"
+        return listed, page_end(read[most - 1])
+
+    def story(self, story: str) -> ListedStory:
+        """Read one story as a page lists it.
+
+        Raises:
+            NoStory: If there is no such story, or it was put away.
+        """
+        with self._store.reading() as connection:
+            row = rows.story_row(connection, story)
+            if row.deleted_seconds is not None:
+                raise NoStory(f"the story {story} was put away; bring it back on the page first")
+            return ListedStory(rows.summary(row), _cards(connection, [story])[story])
 
     def family(self, story: str) -> list[ListedStory]:
         """List a story with all that it branched off, and all that branched off these; none that is put away.
@@ -112,26 +128,35 @@ class Catalogue:
             return connection.scalar(counted) or 0
 
 
-def _is_before(place: str) -> Any:
+def page_end(last: StorySummary | Row[Any]) -> str:
+    """Where a page ends whose last story is this one."""
+    return f"{last.changed_seconds!r}-{last.id}"
+
+
+def _comes_after(place: str, oldest_first: bool) -> Any:
+    """Stories of the pages after a place."""
     match = _PLACE.fullmatch(place)
     if match is None:
         raise ValueError(f"there is no page before {place!r}; follow the link of the page after it")
     changed, story = float(match[1]), match[2]
+    if oldest_first:
+        at_once = and_(stories.c.changed_seconds == changed, stories.c.id < story)
+        return or_(stories.c.changed_seconds > changed, at_once)
     at_once = and_(stories.c.changed_seconds == changed, stories.c.id > story)
     return or_(stories.c.changed_seconds < changed, at_once)
 
 
 def _listed(connection: Connection, found: Sequence[Row]) -> list[ListedStory]:
     """Read stories of these rows, and all their cards at once; a story whose row is damaged is left out."""
-    listed: list[StorySummary] = []
-    for row in found:
-        try:
-            listed.append(rows.summary(row))
-        except StoreError as damage:  # of one story: the others are listed
-            log.error("a story is not listed: %s", damage)
-    ids = [summary.id for summary in listed]
+    listed = rows.summaries(found)
+    cards = _cards(connection, [summary.id for summary in listed])
+    return [ListedStory(summary, cards[summary.id]) for summary in listed]
+
+
+def _cards(connection: Connection, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """The storyboards of stories, all read at once."""
     cards: dict[str, list[dict[str, Any]]] = {story: [] for story in ids}
     boards = select(shots.c.story, shots.c.card).where(shots.c.story.in_(ids)).order_by(shots.c.shot)
     for story, card in connection.execute(boards):
         cards[story].append(card)
-    return [ListedStory(summary, cards[summary.id]) for summary in listed]
+    return cards

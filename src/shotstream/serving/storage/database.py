@@ -81,7 +81,7 @@ def database_errors() -> Iterator[None]:
         if isinstance(error, DBAPIError) and _held(error):
             raise StoreError(
                 f"another program holds the library's database ({reason}), and did so for more than "
-                f"{_SQLITE_WAIT_SECONDS:g} seconds; close it, then try again"
+                f"{_SQLITE_WAIT_SECONDS:g} seconds; close that program, then try again"
             ) from error
         raise StoreError(
             f"the library's database refused ({reason}); see that it can be reached and written, "

@@ -47,7 +47,7 @@ class Pictures:
             LookupError: If it cannot be the name of one; whatever a stranger asks for, it is in the folder.
         """
         if not UPLOAD.fullmatch(upload):
-            raise LookupError(f"there is no picture {upload!r}")
+            raise _missing(upload)
         return self._folder / f"{upload}.png"
 
     def read(self, upload: str) -> np.ndarray:
@@ -59,7 +59,7 @@ class Pictures:
         try:
             return decode_picture(self.file(upload).read_bytes(), most_pixels=MOST_UPLOAD_PIXELS)
         except FileNotFoundError as error:
-            raise LookupError(f"there is no picture {upload!r}") from error
+            raise _missing(upload) from error
 
     def is_whole(self, upload: str) -> bool:
         """Whether there is a picture of this name, and it is the one that was brought."""
@@ -77,7 +77,7 @@ class Pictures:
         """
         file = self.file(upload)
         if not file.exists():
-            raise LookupError(f"there is no picture {upload!r}")
+            raise _missing(upload)
         with write_errors(file):
             file.unlink()
 
@@ -85,3 +85,7 @@ class Pictures:
         """The names of all pictures."""
         files = sorted(self._folder.iterdir()) if self._folder.is_dir() else []
         return [file.stem for file in files if file.suffix == ".png" and UPLOAD.fullmatch(file.stem)]
+
+
+def _missing(upload: str) -> LookupError:
+    return LookupError(f"there is no picture {upload!r}")

@@ -55,7 +55,7 @@ class LibraryPlace:
                 lock.acquire()
             except Timeout as error:
                 raise LibraryInUse(
-                    f"the library {folder} is open in another process; close that one, or choose another"
+                    f"the library {folder} is open in another process; end that, or choose another library"
                 ) from error
         self._lock = lock
 

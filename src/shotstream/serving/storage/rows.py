@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -174,10 +174,10 @@ def check_forgettable(connection: Connection, story: str) -> None:
         StoreError: If not.
     """
     if story_row(connection, story).deleted_seconds is None:
-        raise StoreError(f"the story {story!r} is in use; delete it first, then it can be forgotten")
+        raise StoreError(f"the story {story!r} is not put away; put it away first, then delete it for good")
     branch = connection.scalar(select(stories.c.id).where(stories.c.parent_story == story).limit(1))
     if branch is not None:
-        raise StoreError(f"the story {branch!r} branches off {story!r}; delete and forget that one first")
+        raise StoreError(f"the story {branch!r} branches off {story!r}; delete that branch for good first")
 
 
 def remove_story(connection: Connection, story: str) -> None:
@@ -215,8 +215,13 @@ def list_stories(connection: Connection, *, deleted: bool) -> list[StorySummary]
     """List the stories, or those that were put away, the newest change first."""
     move_to_trash = stories.c.deleted_seconds.is_not(None) if deleted else stories.c.deleted_seconds.is_(None)
     found = select(stories).where(move_to_trash).order_by(stories.c.changed_seconds.desc(), stories.c.id)
+    return summaries(connection.execute(found))
+
+
+def summaries(found: Iterable[Row]) -> list[StorySummary]:
+    """Read stories of these rows; one whose row is damaged is left out."""
     listed = []
-    for row in connection.execute(found):
+    for row in found:
         try:
             listed.append(summary(row))
         except StoreError as damage:  # of one story: the others are listed

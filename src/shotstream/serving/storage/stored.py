@@ -20,7 +20,7 @@ from shotstream.serving.protocol.events import Change, Receipt
 
 _LETTERS = string.ascii_lowercase + string.digits
 _MODEL = re.compile(
-    r"(?P<folder>.+?)(?P<numbers>( float16| bfloat16| fast| float8 attention| float8)*)"
+    r"(?P<folder>.+?)(?P<numbers>( float16| bfloat16| fast| float8 attention| float8| [^ =]+=[^ =]+)*)"
     r" (?P<weights>[0-9a-f]{12})(?P<decoder> tiny)?"
 )
 """A model's name as `ServedModel` makes it."""

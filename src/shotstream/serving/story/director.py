@@ -306,9 +306,7 @@ class Director:
         try:
             picture = self._find_picture(command.upload)
         except LookupError as error:
-            raise Refusal(
-                "not_found", f"there is no upload {command.upload}; send the picture first"
-            ) from error
+            raise Refusal("not_found", f"{error.args[0]}; send it first") from error
         self.uploads[self.session.reference(picture, command.prompt).key] = command.upload
         return self._from_next_shot()
 

@@ -59,8 +59,13 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
     async for part in request.stream():
         data += part
         if len(data) > most_bytes:
-            raise HTTPException(413, f"more than {most_bytes // 1024} KiB were sent; send less")
+            raise too_large(most_bytes)
     return bytes(data)
+
+
+def too_large(most_bytes: int) -> HTTPException:
+    """Refuse what was sent because it is longer than that."""
+    return HTTPException(413, f"more than {most_bytes // 1024} KiB were sent; send less")
 
 
 def gives(media_type: str) -> dict[int | str, dict[str, Any]]:
@@ -68,32 +73,36 @@ def gives(media_type: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {media_type: {}}}}
 
 
-def problem(status: int, sentence: str, code: str | None = None) -> JSONResponse:
-    """An answer that says why not."""
-    return JSONResponse({"detail": sentence} | ({"code": code} if code else {}), status)
+def problem(status: int, sentence: str, code: str | None = None, *, path: str = "") -> JSONResponse:
+    """An answer that says why not; below `/v1` also in the words of OpenAI's API."""
+    said: dict[str, Any] = {"detail": sentence} | ({"code": code} if code else {})
+    if path.startswith("/v1/"):
+        said["error"] = {"message": sentence, "type": "invalid_request_error", "code": code}
+    return JSONResponse(said, status)
 
 
 def _answering(status: int):
     async def answer(request: Request, error: Exception) -> JSONResponse:
-        return problem(status, str(error))
+        return problem(status, str(error), path=request.scope["path"])
 
     return answer
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    answer = problem(error.status_code, str(error.detail))
+    answer = problem(error.status_code, str(error.detail), path=request.scope["path"])
     answer.headers.update(error.headers or {})
     return answer
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Refusal)
-    return problem(404 if error.code == "not_found" else 409, str(error), error.code)
+    status = 404 if error.code == "not_found" else 409
+    return problem(status, str(error), error.code, path=request.scope["path"])
 
 
 async def _unreadable(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "the request"
-    return problem(422, f"{where}: {first['msg']}")
+    return problem(422, f"{where}: {first['msg']}", path=request.scope["path"])

@@ -15,7 +15,7 @@ except ImportError as error:
 
 from shotstream import __version__
 from shotstream.serving.studio import Studio
-from shotstream.serving.web import exports, health, sockets, stories, story_files
+from shotstream.serving.web import event_stream, exports, health, sockets, stories, story_files, videos
 from shotstream.serving.web.access import Access
 from shotstream.serving.web.answers import add_problems
 from shotstream.serving.web.head import HeadAsGet
@@ -40,6 +40,7 @@ def create_app(studio: Studio, access: Access | None = None) -> FastAPI:
             yield
         finally:
             await asyncio.gather(starting, return_exceptions=True)
+            await app.state.unwatched.close()
             await studio.close()
 
     access = access or Access()
@@ -54,8 +55,8 @@ def create_app(studio: Studio, access: Access | None = None) -> FastAPI:
         servers=[{"url": access.root_path}] if access.root_path else None,
         lifespan=lifespan,
     )
-    app.state.studio = studio
-    for part in (health, story_files, stories, exports, sockets):
+    app.state.studio, app.state.unwatched = studio, videos.UnwatchedStories(studio)
+    for part in (health, story_files, stories, exports, videos, event_stream, sockets):
         app.include_router(part.router)
     add_problems(app)
     app.add_middleware(HeadAsGet)

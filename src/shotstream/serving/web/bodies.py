@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -63,12 +63,22 @@ class Uploaded(Message):
     upload: Annotated[str, Field(pattern=r"^[a-z0-9]{1,64}$")]
 
 
+class OpenAIError(Message):
+    """Why not, in the words of OpenAI's API."""
+
+    message: str
+    type: Literal["invalid_request_error"]
+    code: RefusalCode | None
+
+
 class Problem(Message):
     """Why not, in a sentence."""
 
     detail: str
     code: RefusalCode | None = None
     """What kind of reason a command was refused for."""
+    error: OpenAIError | None = None
+    """The same once more, below `/v1` alone."""
 
 
 class ModelFacts(Message):
@@ -101,6 +111,18 @@ class Still(FramePlace):
     """A frame of a certain take."""
 
     take: int
+
+
+class ClipMade(Message):
+    """Frames of a take that can be watched now; a server-sent event, where a socket has the video itself."""
+
+    type: Literal["clip"] = "clip"
+    shot: int
+    take: int
+    first_frame: int
+    frames: int
+    last: bool
+    """Whether its shot ends with it; a shot that is cut ends without."""
 
 
 class StoryEntry(Message):

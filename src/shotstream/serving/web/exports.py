@@ -55,6 +55,26 @@ async def send_film(studio: Studio, story: str) -> FileResponse:
     return await _send_file(studio, film.write, f"{await _name(studio, story)}.mp4", "video/mp4")
 
 
+async def keep_picture(studio: Studio, data: bytes) -> str:
+    """Decode a picture and keep it; return its name in the library.
+
+    Raises:
+        HTTPException: 422, if it cannot be read.
+        Refusal: If there may be no more pictures.
+    """
+    await studio.aside(studio.quotas.check_upload)
+
+    def keep() -> str:
+        with _KEEPING:
+            try:
+                pixels = decode_picture(data, most_pixels=MOST_UPLOAD_PIXELS)
+            except ValueError as error:
+                raise HTTPException(422, str(error)) from error
+            return studio.store.add_picture(pixels)
+
+    return await studio.aside(keep)
+
+
 @router.get("/stories/{story}/film.mp4", response_class=Response, responses=gives("video/mp4"))
 async def film(studio: TheStudio, story: StoryPath) -> FileResponse:
     """The whole film, as it was shown."""
@@ -163,17 +183,7 @@ async def still(studio: TheStudio, story: StoryPath, shot: Number, take: Number,
 async def upload(studio: TheStudio, request: Request) -> Uploaded:
     """Take in a picture (JPEG, PNG or WebP) for `reference`; it is decoded and encoded anew."""
     await studio.aside(studio.quotas.check_upload)
-    data = await read_body(request, studio.limits.upload_bytes)
-
-    def keep() -> str:
-        with _KEEPING:
-            try:
-                pixels = decode_picture(data, most_pixels=MOST_UPLOAD_PIXELS)
-            except ValueError as error:
-                raise HTTPException(422, str(error)) from error
-            return studio.store.add_picture(pixels)
-
-    return Uploaded(upload=await studio.aside(keep))
+    return Uploaded(upload=await keep_picture(studio, await read_body(request, studio.limits.upload_bytes)))
 
 
 @router.get("/uploads/{upload}.png", response_class=Response, responses=gives("image/png"))
@@ -181,8 +191,17 @@ async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
     """A picture that was uploaded."""
     file = studio.store.picture_file(upload)
     if not file.is_file():
-        raise HTTPException(404, f"there is no upload {upload}")
+        raise HTTPException(404, f"there is no picture {upload!r}")
     return FileResponse(file, media_type="image/png", headers=_FOR_EVER)
+
+
+@router.delete("/uploads/{upload}.png", status_code=204)
+async def remove_picture(studio: TheStudio, upload: UploadName) -> None:
+    """Remove a picture that no story uses; one that a story uses is refused with 409."""
+    try:
+        await studio.aside(studio.store.remove_picture, upload)
+    except LookupError as error:
+        raise HTTPException(404, error.args[0]) from error
 
 
 async def _film(studio: Studio, story: str) -> StoryFilm:

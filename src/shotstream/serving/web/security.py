@@ -6,13 +6,13 @@ import hmac
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shotstream.serving.prometheus import Metrics
 from shotstream.serving.web.access import LOOPBACK, Access, cookie_name, host_name
+from shotstream.serving.web.answers import problem, too_large
 from shotstream.serving.web.rates import Allowances
 from shotstream.serving.web.sockets import Close
 from shotstream.serving.web.token_page import ICON, STYLES, ask_for_token
@@ -39,7 +39,7 @@ WRITES_PER_SECOND, WRITES_AT_ONCE = 5.0, 60
 MOST_BODY_BYTES = 64 * 1024
 """Of a request, like of a message over a socket; routes that take files have limits of their own."""
 
-_LARGE_BODIES = {"/api/uploads", "/api/stories/import", "/api/films"}
+_LARGE_BODIES = {"/api/uploads", "/api/stories/import", "/api/films", "/v1/videos"}
 _HEALTH = {"/healthz", "/readyz"}
 """Answered however often they are asked for: a service that looks after the studio may end it otherwise."""
 _OPEN_PATHS = {*_HEALTH, STYLES, ICON}
@@ -167,8 +167,10 @@ def _take_token(scope: Scope) -> str:
 def _answer(scope: Scope, refused: _Refused, tried: bool) -> Response:
     if refused.status == 401 and scope["path"] == "/":
         return ask_for_token(tried=tried)
-    headers = {"Retry-After": "1"} if refused.status == 429 else None
-    return JSONResponse({"detail": str(refused)}, refused.status, headers)
+    answer = problem(refused.status, str(refused), path=scope["path"])
+    if refused.status == 429:
+        answer.headers["Retry-After"] = "1"
+    return answer
 
 
 async def _refuse_socket(receive: Receive, send: Send, refused: _Refused) -> None:
@@ -188,7 +190,7 @@ def _at_most(most_bytes: int, receive: Receive) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > most_bytes:
-            raise HTTPException(413, f"more than {most_bytes // 1024} KiB were sent; send less")
+            raise too_large(most_bytes)
         return message
 
     return receive_some

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 
 from shotstream.media.scripts import read_script
 from shotstream.serving.delivery.viewers import Viewer
-from shotstream.serving.protocol.commands import PlannedShot, Playhead, Shoot, Stop
+from shotstream.serving.protocol.commands import Command, PlannedShot, Playhead, Shoot, Stop
 from shotstream.serving.protocol.events import Refused
 from shotstream.serving.protocol.messages import VideoHeader
 from shotstream.serving.protocol.refusal import Refusal
@@ -68,7 +69,7 @@ StoryFile = Annotated[tuple[Story, list[str]], Depends(_story_file)]
 async def import_story(studio: TheStudio, file: StoryFile) -> Began:
     """Begin a story from a story file, all its shots queued."""
     script, notes = file
-    return Began(story=await _begin(studio, script), notes=notes)
+    return Began(story=await begin_script(studio, script), notes=notes)
 
 
 @router.post("/scripts", openapi_extra=FILE_BODY)
@@ -92,21 +93,34 @@ async def make_film(studio: TheStudio, file: StoryFile, request: Request) -> Fil
     Whoever hangs up stops the story.
     """
     viewer = Viewer()
-    story = await _begin(studio, file[0])
+    story = await begin_script(studio, file[0])
     await studio.join(story, viewer)
     try:
-        while not _told(studio, story):
+        while not is_told(studio, story):
             if await request.is_disconnected():
                 await studio.direct(story, Stop(id="hung-up"))
                 raise HTTPException(499, "nobody waits for the film any more")
-            await _watch(studio, story, viewer)
+            await watch(studio, story, viewer)
     finally:
         studio.leave(story, viewer)
     return await send_film(studio, story)
 
 
-async def _begin(studio: Studio, script: Story) -> str:
-    """Begin a story and queue its shots; one that is refused takes the story with it."""
+async def begin_script(studio: Studio, script: Story, before: Sequence[Command] = ()) -> str:
+    """Begin a story and queue its shots; one that is refused takes the story with it.
+
+    Args:
+        studio: Where it is told.
+        script: Shots in a row, see `docs/stories.md`.
+        before: Commands that come before the first shot.
+
+    Returns:
+        The story's id.
+
+    Raises:
+        HTTPException: 422, if the script needs more than the studio has.
+        Refusal: If it is too much, or cannot be begun now.
+    """
     if reason := _not_told_here(script, studio.model.made_with):
         raise HTTPException(422, f"{reason}; tell this file with `shotstream generate`")
     try:
@@ -114,8 +128,8 @@ async def _begin(studio: Studio, script: Story) -> str:
     except ValidationError as error:
         raise _untold(error) from error
     story = await studio.begin(script.setting, script.seed, script.title or "")
-    for shot in shots:
-        answer = await studio.direct(story, shot)
+    for command in (*before, *shots):
+        answer = await studio.direct(story, command)
         if isinstance(answer, Refused):
             await studio.move_to_trash(story)
             raise Refusal(answer.code, answer.message)
@@ -152,7 +166,7 @@ def _untold(error: ValidationError) -> HTTPException:
     return HTTPException(422, f"a shot cannot be told here: {error.errors()[0]['msg']}")
 
 
-def _told(studio: Studio, story: str) -> bool:
+def is_told(studio: Studio, story: str) -> bool:
     """Whether all shots are there.
 
     Raises:
@@ -167,7 +181,7 @@ def _told(studio: Studio, story: str) -> bool:
     return snapshot.state is State.IDLE
 
 
-async def _watch(studio: Studio, story: str, viewer: Viewer) -> None:
+async def watch(studio: Studio, story: str, viewer: Viewer) -> None:
     """Show what comes to nobody, at once: the engine waits for what is shown."""
     try:
         said = await asyncio.wait_for(viewer.next(), _LOOK_AGAIN_SECONDS)

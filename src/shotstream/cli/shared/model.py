@@ -1,0 +1,77 @@
+"""The model of a command: loaded, and prepared for speed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from shotstream import __version__
+from shotstream.cli.shared.console import console
+
+if TYPE_CHECKING:
+    from shotstream.streaming.pipeline import ShotStreamPipeline
+
+
+def load(
+    model: str, device_name: str, dtype_name: str = "auto", text_name: str = "auto"
+) -> tuple[ShotStreamPipeline, dict[str, Any]]:
+    """Load a model, and say what was chosen for a big one.
+
+    Returns:
+        The pipeline, and what story.json tells of it.
+
+    Raises:
+        ValueError: If there is no such model, device, number format or place for the text encoder.
+    """
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    from shotstream.loading.hashes import count_weights, weight_files
+    from shotstream.loading.text_source import choose_text_place
+    from shotstream.machine.device import choose_device, choose_dtype
+    from shotstream.streaming.pipeline import ShotStreamPipeline
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    device = choose_device(device_name).value
+    with console.status(f"loading {escape(model)}"):
+        folder = ShotStreamPipeline.fetch(model)
+        stored_bytes = sum(path.stat().st_size for path in weight_files(folder))
+        dtype = choose_dtype(device, dtype_name, stored_bytes)
+        text = choose_text_place(device, text_name, count_weights(folder) * dtype.value.itemsize)
+        pipeline = ShotStreamPipeline.from_pretrained(folder, text=text.value, dtype=dtype.value).to(device)
+    if text.value != "resident":
+        console.print(f"computing in {str(dtype.value).removeprefix('torch.')}: {dtype.reason}", markup=False)
+        console.print(f"text encoder: {text.value}, {text.reason}", markup=False)
+    facts = {"device": str(device), "dtype": str(dtype.value), "text": text.value}
+    return pipeline, {"shotstream": __version__, "model": model, **facts}
+
+
+def apply_mode(
+    pipeline: ShotStreamPipeline,
+    mode: str,
+    kv_cache: str,
+    height: int | None = None,
+    width: int | None = None,
+) -> dict[str, Any]:
+    """Choose the ways to compute, for pictures of a size or of the trained one, and say why.
+
+    Returns:
+        What story.json tells of them.
+
+    Raises:
+        ValueError: If there is no such mode or cache.
+    """
+    import torch
+
+    from shotstream.streaming.speed import MODES, choose_mode, prepare
+
+    if kv_cache not in ("auto", "float8"):
+        raise ValueError(f"--kv-cache is {kv_cache!r}; give auto or float8.")
+    pipeline.cache_dtype = torch.float8_e4m3fn if kv_cache == "float8" else None
+    with console.status("choosing the fastest ways to compute"):
+        chosen = prepare(pipeline, MODES[choose_mode(mode, pipeline._execution_device).value], height, width)
+    for what, choice in chosen:
+        console.print(f"{what}: {choice.value} ({choice.reason})", markup=False)
+    return {"kv_cache": kv_cache, "computing": {what: choice.value for what, choice in chosen}}
