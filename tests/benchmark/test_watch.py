@@ -41,6 +41,7 @@ class CloningCache:
     """
 
     def __init__(self, layers: int, tokens_per_frame: int, chunk_frames: int, window_chunks: int) -> None:
+        self.device = torch.device("cpu")
         self.batch, self.tokens_per_frame = 1, tokens_per_frame
         self.chunk_frames, self.window_frames = chunk_frames, chunk_frames * window_chunks
         self.sink_chunks = 0

@@ -35,7 +35,7 @@ def test_an_interrupted_writer_goes_on_after_the_last_whole_shard(tmp_path):
 
 def test_a_folder_made_with_something_else_is_refused(tmp_path):
     ShardWriter(tmp_path, {"encoder": "a"})
-    with pytest.raises(ValueError, match="delete the folder to make it again"):
+    with pytest.raises(ValueError, match="delete that folder to make it anew"):
         ShardWriter(tmp_path, {"encoder": "b"})
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from shotstream.loading.folders import align_weights
 from shotstream.models import float8
 from shotstream.models.block import CausalWanBlock, WanFeedForward
 from shotstream.models.cache_layout import CacheSlot
@@ -62,6 +63,7 @@ def test_joined_layers_are_saved_and_loaded(tmp_path, size: str):
     network = joined(tiny_transformer())
     network.save_pretrained(tmp_path, max_shard_size=size)
     loaded = CausalWanTransformer3DModel.from_pretrained(tmp_path)
+    align_weights({"transformer": loaded})  # as pipelines do: some processors round otherwise without
     assert not is_joined(loaded)
     assert torch.equal(flow(loaded), flow(tiny_transformer()))
     loaded.load_state_dict(joined(loaded).state_dict())

@@ -89,6 +89,11 @@ class DualCache:
             self._values = torch.empty(shape, dtype=dtype, device=device)
         self.open_shot()
 
+    @property
+    def device(self) -> torch.device:
+        """Where keys and values are."""
+        return self._keys.device
+
     # ---- phases ----
 
     def open_shot(self) -> None:

@@ -29,9 +29,8 @@ from shotstream.streaming.context_frames import Selection, select_frames
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.noise import NoiseSource, noise
 from shotstream.streaming.output import StoryOutput, gather
-from shotstream.streaming.scripted import ScriptedStory, takes_of
+from shotstream.streaming.scripted import KnownLatents, ScriptedStory, takes_of
 from shotstream.streaming.session import StorySession
-from shotstream.streaming.told_shot import KnownLatents
 
 
 class ShotStreamPipeline(StoryModel):
@@ -228,7 +227,7 @@ class ShotStreamPipeline(StoryModel):
             width: Picture width in pixels, likewise.
             select: The rule by which remembered frames are chosen, where the story does not say which.
             decoder: "full", or "tiny" for frames of the tiny decoder; see `Chunk.full_frames`.
-            known: Gives the latents that were made before for a shot, see `tell_shot`; the same chunks come.
+            known: Gives the latents of a shot that were made before. They are not made again; the same chunks come.
 
         Raises:
             ValueError: If anything asked for is impossible.

@@ -91,7 +91,7 @@ class ShotRollout:
         self.captions = captions
         self.shot_index = shot_index
         self._is_stopped = is_stopped
-        self._dtype = transformer.dtype
+        self._dtype, self._device = transformer.dtype, cache.device
         self.window: list[Tensor] = []
         """Clean latents of the committed chunks that the next chunk sees: what `redirect` passes again."""
         self._newest: Tensor | None = None
@@ -153,10 +153,7 @@ class ShotRollout:
             The predicted clean latents ``[B, F, C, h, w]``.
         """
         self.commit()
-        place = self.transformer.device
-        if place.type == "meta":  # offloaded layer by layer; the sampler takes them to the noise
-            place = torch.device("cpu")
-        timesteps = self.schedule.student_steps(place)[:steps]
+        timesteps = self.schedule.student_steps(self._device)[:steps]
         records = iter(enumerate([False] * (len(timesteps) - 1) + [torch.is_grad_enabled()]))
 
         def predict(x: Tensor, timestep: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ It makes a shot in one piece: for its session a shot is a single chunk.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from shotstream.diffusion.samplers import guided, sample_ode
 from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.streaming.pipeline import ShotStreamPipeline
-from shotstream.streaming.rollout import ShotRollout, never
+from shotstream.streaming.rollout import ShotRollout, StepObserver, never
 
 
 class WholeShotPipeline(ShotStreamPipeline):
@@ -90,7 +91,12 @@ class WholeShotRollout(ShotRollout):
         self._shots = torch.as_tensor(shot_index, device=device).expand(frames)
 
     @torch.no_grad()
-    def denoise(self, noise_at: Callable[[int], Tensor], steps: int | None = None) -> Tensor:
+    def denoise(
+        self,
+        noise_at: Callable[[int], Tensor],
+        steps: int | None = None,
+        on_step: StepObserver | None = None,
+    ) -> Tensor:
         """Make the shot from noise; `steps` of the ODE instead of the pipeline's."""
         assert self._context is not None, "fill_context comes first"
         self.commit()
@@ -98,6 +104,8 @@ class WholeShotRollout(ShotRollout):
         own = torch.full((noise.shape[1],), self._every.count - 1, device=noise.device)
         caption_index = torch.cat([self._captions_of, own])
         shot_index = torch.cat([self._shots, torch.full_like(own, int(self.shot_index))])
+
+        numbers = count()
 
         def flow(x: Tensor, timestep: Tensor) -> Tensor:
             def under(captions: Captions, index: Tensor | None) -> Any:
@@ -107,7 +115,11 @@ class WholeShotRollout(ShotRollout):
                 )
                 return output[0][:, context.shape[1] :].to(x.dtype)
 
-            return guided(under(self._every, caption_index), under(self._nothing, None), self._guidance)
+            made = guided(under(self._every, caption_index), under(self._nothing, None), self._guidance)
+            if on_step is None:
+                return made
+            changed = on_step(next(numbers), timestep, self.schedule.to_x0(x, made, timestep))
+            return made if changed is None else self.schedule.to_flow(x, changed, timestep)
 
         return sample_ode(flow, noise, self.schedule, steps or self._steps)[0]
 
