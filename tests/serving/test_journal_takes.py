@@ -58,6 +58,18 @@ def test_retakes_redirects_pins_and_references_are_told_again(pipeline, studio: 
     assert script.references[0].picture.endswith(f"reference-{FOX}.png")
 
 
+def test_undoing_a_change_of_the_queue_brings_no_shot_back(pipeline, studio: Studio, tmp_path) -> None:
+    live = studio.begin()
+    waits = {**SHOOT, "after": True}
+    plan = {"type": "replan", "from_shot": 2, "shots": [{"prompt": "sleeps", "chunks": 2}]}
+    deletion = {"type": "delete", "shot": 1}
+    apply(
+        studio, live, [SHOOT, TURN, TURN, SHOOT, TURN, TURN, deletion, SHOOT, waits, plan, {"type": "undo"}]
+    )
+    apply(studio, live, [TURN] * 4)
+    assert_told_again(pipeline, studio, live.story, tmp_path)
+
+
 @settings(max_examples=6, deadline=None)
 @given(half_seen)
 def test_whatever_is_directed_is_told_again(pipeline, tmp_path_factory, steps: list[dict]) -> None:

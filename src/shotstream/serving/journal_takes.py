@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from shotstream.serving.protocol.commands import Choose, Command, Delete, Pin, Reference, Shoot, Undo, Unpin
+from shotstream.serving.protocol.commands import (
+    UNDO_SURVIVES,
+    Choose,
+    Command,
+    Delete,
+    Pin,
+    Reference,
+    Shoot,
+    Undo,
+    Unpin,
+)
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoredCommand, StoredStory, StoreError
 from shotstream.streaming.context_frames import ContextFrame, ContextFrames
@@ -102,7 +112,7 @@ class _Journal:
                 self._choose(command)
             case Delete():
                 self._delete(command.shot)
-            case Undo():
+            case Undo() if self.deleted:  # else it gave the queue back; no shot is deleted while one is made
                 self.context, self.script = self.deleted.pop()
             case Pin():
                 self._pin(command.shot, command.frame)
@@ -113,6 +123,8 @@ class _Journal:
                 frame = ContextFrame(_NO_PICTURE, 0, 0, number, command.prompt)
                 self.uploads[frame] = command.upload
                 self.context.pin(frame)
+        if command.type not in UNDO_SURVIVES:
+            self.deleted.clear()
 
     def branch(self, shot: int) -> _Journal:
         """Begin another story that shares this one up to and including a shot."""

@@ -227,7 +227,7 @@ class ShotStreamPipeline(StoryModel):
             width: Picture width in pixels, likewise.
             select: The rule by which remembered frames are chosen, where the story does not say which.
             decoder: "full", or "tiny" for frames of the tiny decoder; see `Chunk.full_frames`.
-            known: Gives the latents of a shot that were made before. They are not made again; the same chunks come.
+            known: Gives the latents of a shot that were made before; they are not made again.
 
         Raises:
             ValueError: If anything asked for is impossible.

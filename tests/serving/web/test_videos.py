@@ -116,7 +116,7 @@ def test_a_picture_is_what_shots_are_made_from(api: openai.OpenAI, guarded: Serv
     video = api.videos.create(prompt="a cat", seconds="1", **sent)
     with guarded.client(headers={"authorization": f"Bearer {TOKEN}"}) as client:
         memory = client.get(f"/api/stories/{video.id}").json()["snapshot"]["memory"]["frames"]
-    assert [frame["source"] for frame in memory] == ["reference"]
+    assert [frame["source"] for frame in memory].count("reference") == 1
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_picture_is_what_shots_are_made_from(api: openai.OpenAI, guarded: Serv
         ({"seconds": "1e9"}, 422, "seconds"),
         ({"other": 1}, 422, "other: Extra inputs are not permitted"),
         ({"input_reference": {"image_url": "http://127.0.0.1:1/cat.png"}}, 422, "nothing is fetched"),
-        ({"input_reference": {"file_id": "nothing"}}, 404, "there is no upload"),
+        ({"input_reference": {"file_id": "nothing"}}, 404, "there is no picture"),
     ],
 )
 def test_what_cannot_be_made_is_refused_in_a_sentence(

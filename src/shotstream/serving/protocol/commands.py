@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shotstream.story import BOTH_LENGTHS, Prompt
 
+UNDO_SURVIVES = ("delete", "undo", "pause", "resume", "branch")
+"""Commands after which a deletion can still be undone; any other leaves it as it is."""
+
 StoryId = Annotated[str, Field(pattern=r"^[a-z0-9]{12}$")]
 CommandId = Annotated[str, Field(pattern=r"^[ -~]{1,64}$")]
 Count = Annotated[int, Field(ge=0, lt=2**32)]

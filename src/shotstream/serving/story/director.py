@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from shotstream.serving.protocol.commands import (
+    UNDO_SURVIVES,
     Branch,
     Choose,
     Command,
@@ -48,8 +49,6 @@ from shotstream.streaming.take import SessionSnapshot, TakeRecord
 FindPicture = Callable[[str], np.ndarray]
 FindTake = Callable[[int, int], Callable[[int], np.ndarray]]
 """(shot, take) -> what gives a frame of it by its number, uint8 ``[H, W, 3]``."""
-
-_UNDO_SURVIVES = ("delete", "undo", "pause", "resume", "branch")
 
 
 @dataclass
@@ -176,7 +175,7 @@ class Director:
         self.machine.fire(event)
         if command.type == "cut":
             self._begin_next()
-        if command.type not in _UNDO_SURVIVES:
+        if command.type not in UNDO_SURVIVES:
             self._deleted.clear()
             if not isinstance(command, Replan):
                 self.waiting.forget_former()
