@@ -19,9 +19,9 @@ from torch import Tensor
 
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame, Selection, select_frames
+from shotstream.streaming.scripted import tell_shot
 from shotstream.streaming.session import StorySession
 from shotstream.streaming.take import SessionSnapshot
-from shotstream.streaming.told_shot import tell_shot
 
 from .chain import Chain, MemoryStep, RetakeStep, Rule, ShotStep, Step, StoryStart, digest
 from .host import Host, check_interrupt

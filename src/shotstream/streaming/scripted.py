@@ -178,7 +178,7 @@ class ScriptedStory:
                 take.number, seed=seed, prompt=shot.prompt, take=shot.take, chunks=length, lora=take.lora
             )
         redirects = {redirect.chunk: redirect.prompt for redirect in shot.redirects}
-        yield from _tell_shot(session, known, redirects)
+        yield from tell_shot(session, known, redirects)
         self._keep(take)
 
     def _remember(self, take: ScriptedTake) -> None:
@@ -223,7 +223,7 @@ class ScriptedStory:
         return pictures
 
 
-def _tell_shot(
+def tell_shot(
     session: StorySession, known: Sequence[Tensor] = (), redirects: Mapping[int, str] | None = None
 ) -> Iterator[Chunk]:
     """Yield the chunks of the shot that `session` has just cut to.

@@ -45,7 +45,7 @@ class ShotCard(Message):
     state: Literal["queued", "live", "done", "stale", "deleted"]
     chunks: int
     frames: int
-    made: list[tuple[int, int]] = Field([])
+    made: list[tuple[int, int]] = Field(default=[])
     """(take, seed) of all its takes that were made, in order; any of them can be chosen."""
 
 
