@@ -21,13 +21,13 @@ reproduce: $(READY)  ## the ablations that need no other weights, at mini's scal
 	$(BIN)/shotstream evaluate ablations -o out/ablations
 
 test: $(READY)  ## all tests that need neither a GPU nor much time
-	$(BIN)/pytest -m "unit or law or system"
+	$(BIN)/pytest -n 2 --dist loadfile -m "unit or law or system"
 
 check: $(READY)  ## format, lint, types and tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyright
-	$(BIN)/pytest -m "unit or law or system"
+	$(BIN)/pytest -n 2 --dist loadfile -m "unit or law or system"
 
 page:  ## build the studio's page from studio/ (needs Node 20)
 	cd studio && npm ci --no-audit --no-fund && npm run build

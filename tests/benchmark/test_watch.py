@@ -65,6 +65,11 @@ class CloningCache:
             self.first_frame, self.stored = self.frames, self.passed
         self.frames = frames
 
+    @property
+    def oldest_frame(self) -> int:
+        """Position in time of the window's oldest chunk: no chunk ever leaves here."""
+        return 0
+
     def commit(self) -> None:
         """Keep what the last pass read and wrote."""
         self.stored = self.passed

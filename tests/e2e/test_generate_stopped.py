@@ -1,7 +1,7 @@
 """`shotstream generate` is stopped at random moments in every way there is: what it reported is whole, and
 the film that it goes on to is the same, byte for byte, as if it had not been stopped.
 
-The short form stops it a few times; with SHOTSTREAM_LONG set, it does so 25 times in every way.
+The short form stops it once in every way; with SHOTSTREAM_LONG set, it does so 25 times in every way.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.e2e.stopped_runs import Run
 
 pytestmark = [pytest.mark.unit, pytest.mark.skipif(os.name != "posix", reason="signals")]
 
-STOPS = 25 if "SHOTSTREAM_LONG" in os.environ else 2
+STOPS = 25 if "SHOTSTREAM_LONG" in os.environ else 1
 SHOTS = 6
 CODES = {"TERM": 143, "HUP": 129, "INT": 130, "INT twice": 130, "KILL": -9}
 """Ways to stop a run by signals, and how it ends."""

@@ -83,8 +83,10 @@ def measure(way: Way, model: str = "mini") -> Distance:
 def tell(pipeline: ShotStreamPipeline) -> list[Tensor]:
     """Latents of the chunks of two short shots, always of the same story."""
     session = pipeline.open("An orange cat with a top hat is in a meadow on a sunny day.", seed=1)
-    prompts = ("Wide shot of the cat waving hello.", "Close up. The cat looks around.")
-    return [chunk.latents for prompt in prompts for chunk in session.shoot(prompt, chunks=2)]
+    shots = {"Wide shot of the cat waving hello.": 1, "Close up. The cat looks around.": 2}
+    return [
+        chunk.latents for prompt, chunks in shots.items() for chunk in session.shoot(prompt, chunks=chunks)
+    ]
 
 
 def distance(chunks: list[Tensor], reference: list[Tensor]) -> Distance:

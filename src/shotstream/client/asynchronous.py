@@ -200,8 +200,9 @@ class AsyncStory:
         """
         while True:
             while clip := self.feed.next_clip(shot):
+                await self.socket.send(self.feed.playhead(clip, clip.first_frame))  # orders begin after it
                 yield clip
-                await self.socket.send(self.feed.playhead(clip))
+                await self.socket.send(self.feed.playhead(clip, clip.end_frame - 1))
             if self.feed.has_ended(shot):
                 return
             await self._hear()

@@ -121,9 +121,9 @@ class Feed:
         given = {name: value for name, value in fields.items() if value is not None}
         return read_command({"type": kind, "id": next(self._names), **given})
 
-    def playhead(self, clip: Clip) -> str:
-        """Say that a clip is shown."""
-        playhead = Playhead(shot=clip.shot, take=clip.take, frame=clip.end_frame - 1)
+    def playhead(self, clip: Clip, frame: int) -> str:
+        """Say that this frame of the clip's take is shown."""
+        playhead = Playhead(shot=clip.shot, take=clip.take, frame=frame)
         return playhead.model_dump_json()
 
     # ---- from the studio ----

@@ -180,8 +180,9 @@ class Story:
         """
         while True:
             while clip := self.feed.next_clip(shot):
+                self._socket.send(self.feed.playhead(clip, clip.first_frame))  # orders begin after it
                 yield clip
-                self._socket.send(self.feed.playhead(clip))
+                self._socket.send(self.feed.playhead(clip, clip.end_frame - 1))
             if self.feed.has_ended(shot):
                 return
             self._hear()

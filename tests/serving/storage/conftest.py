@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from shotstream.serving.storage.store import Store
 
@@ -24,12 +24,13 @@ def url(request) -> str | None:
         pytest.skip(
             f"{POSTGRES} names no server; run tests/serving/storage/postgres.sh pytest tests/serving/storage"
         )
-    engine = create_engine(server)
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
+    own = f"tests_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE IF EXISTS {own} WITH (FORCE)"))
+        connection.execute(text(f"CREATE DATABASE {own}"))
     engine.dispose()
-    return server
+    return make_url(server).set(database=own).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
