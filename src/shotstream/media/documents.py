@@ -100,7 +100,7 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader without aliases (which can blow up a small file), bottomless nesting, tags and guesses.
+    """SafeLoader without anchors, aliases (which blow up a small file), bottomless nesting, tags and guesses.
 
     A plain value is a number as people write it (``010`` is ten, ``1_000`` a thousand), true, false or
     nothing. All else is text: yes, 12:30, 0x1F, 2026-01-01.
@@ -118,6 +118,8 @@ class _Loader(yaml.SafeLoader):
         event: Any = self.peek_event()
         if self.check_event(yaml.AliasEvent):
             raise yaml.MarkedYAMLError(problem="an alias (*)", problem_mark=event.start_mark)
+        if event.anchor is not None:  # it would be cut off the text behind it, without a word
+            raise yaml.MarkedYAMLError(problem="an anchor (&)", problem_mark=event.start_mark)
         if self._depth == _MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem="too deep", problem_mark=event.start_mark)
         if event.tag is not None:
@@ -292,6 +294,7 @@ def _syntax_mistake(error: yaml.YAMLError, text: str) -> Mistake:
         mark = error.context_mark or mark
     remedies = {
         "an alias (*)": "an alias (*) is not allowed; write the text out, or put it in quotes",
+        "an anchor (&)": "an anchor (&) is not allowed; put text that begins with & in quotes",
         "too deep": f"this is nested more than {_MAX_DEPTH} deep; a story needs 3",
         "mapping values": 'a second ": " in one line; put text that contains ": " in quotes',
         "found character '\\t'": "the line is indented with a tab; use spaces",
