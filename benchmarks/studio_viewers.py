@@ -17,7 +17,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
-from shotstream.client import AsyncClient, AsyncStory, StudioError
+from shotstream.client import AsyncClient, AsyncStudioStory, StudioError
 from shotstream.client.feed import Feed
 from shotstream.serving.protocol.commands import ChunkPlace
 from shotstream.serving.protocol.events import (
@@ -137,7 +137,7 @@ class Patient(Viewer):
     async def behave(self, socket: ClientConnection) -> None:
         """Watch, play and direct at once."""
         async with self._client() as client:
-            story = AsyncStory(client, socket, Feed(self.story))
+            story = AsyncStudioStory(client, socket, Feed(self.story))
             await story.greet(self._after)
             self._begin(story)
             others = [asyncio.create_task(self._play(story)), asyncio.create_task(self._direct(story))]
@@ -150,7 +150,7 @@ class Patient(Viewer):
                     task.cancel()
         raise EOFError  # the server ended it
 
-    def _begin(self, story: AsyncStory) -> None:
+    def _begin(self, story: AsyncStudioStory) -> None:
         welcome = story.feed.welcome
         assert welcome
         self.state, self._fps = story.state, story.fps
@@ -202,7 +202,7 @@ class Patient(Viewer):
             case Dropped():
                 self.dropped_frames += event.frames
 
-    async def _play(self, story: AsyncStory) -> None:
+    async def _play(self, story: AsyncStudioStory) -> None:
         """Show a frame at a time; one that comes late is shown at once, and the rest follows from there."""
         due = time.monotonic()
         while True:
@@ -215,7 +215,7 @@ class Patient(Viewer):
             await story.show(*key)
             due = max(due, time.monotonic() - 2 / self._fps) + 1 / self._fps
 
-    async def _direct(self, story: AsyncStory) -> None:
+    async def _direct(self, story: AsyncStudioStory) -> None:
         redirected = 0
         while True:
             await asyncio.sleep(0.1)
@@ -231,7 +231,7 @@ class Patient(Viewer):
                 redirected = self._shots
                 await self._command(story, "redirect", prompt=PROMPTS[(self._shots + 2) % 5])
 
-    async def _command(self, story: AsyncStory, kind: str, **fields: Any) -> None:
+    async def _command(self, story: AsyncStudioStory, kind: str, **fields: Any) -> None:
         command = story.feed.command(kind, **fields)
         self._unanswered.add(command.id)
         await story.send(command)

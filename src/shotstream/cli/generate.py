@@ -95,14 +95,8 @@ def generate(
     if resume and overwrite:
         raise ValueError("--resume goes on with what --overwrite would remove; give one of them.")
     loras = name_loras(lora or [])
-    story, notes = Story.read_with_notes(story_file, loras)
-    for note in notes:
-        console.print(f"[yellow]{escape(note)}[/yellow]")
-    if reference:
-        pictures = [ReferencePicture(picture=str(picture)) for picture in reference]
-        story = story.model_copy(update={"references": [*story.references, *pictures]})
     given = {"seed": seed, "height": height, "width": width}
-    story = story.model_copy(update={name: value for name, value in given.items() if value is not None})
+    story = read_story(story_file, loras, reference or [], given)
     wanted = {"shots": parse_shots(shots, len(story.shots)), "film_height": parse_film_height(film_height)}
     place = output or Path("out") / story_file.stem
     with claimed(place):  # before a model is fetched
@@ -124,13 +118,7 @@ def generate(
             pipeline, facts = load(model, device, dtype, text)
             size = pipeline.picture_size(story.height, story.width)
             facts |= use_loras(pipeline, loras) | apply_mode(pipeline, mode, kv_cache, *size)
-            if folder.facts.get("computing", facts["computing"]) != facts["computing"]:
-                console.print(
-                    "[yellow]The finished frames were computed in another way (story.json says how). The "
-                    "others differ from them by rounding; --overwrite makes all of them anew.[/yellow]"
-                )
-            folder.facts |= facts
-            folder.facts |= {"decoder": decoder, "height": size[0], "width": size[1]}
+            note_facts(folder, facts | {"decoder": decoder, "height": size[0], "width": size[1]})
             tell(pipeline, story, folder, decoder)
             from shotstream.loading.hashes import hash_weights  # only now: it reads all of them
 
@@ -140,6 +128,32 @@ def generate(
         console.print(f"[yellow]Stopped.[/yellow] {escape(kept(folder))} {again} goes on.")
         raise typer.Exit(130) from stop
     console.print(f"Wrote {place}/: story.mp4, shots/, contact_sheet.png, story.json", markup=False)
+
+
+def read_story(
+    file: Path, loras: Mapping[str, Lora], references: Sequence[Path], given: Mapping[str, int | None]
+) -> Story:
+    """Read a story, print what was noted, and put in what the command line says instead.
+
+    Raises:
+        ValueError: If the story has mistakes.
+    """
+    story, notes = Story.read_with_notes(file, loras)
+    for note in notes:
+        console.print(f"[yellow]{escape(note)}[/yellow]")
+    pictures = [ReferencePicture(picture=str(picture)) for picture in references]
+    instead = {name: value for name, value in given.items() if value is not None}
+    return story.model_copy(update={"references": [*story.references, *pictures], **instead})
+
+
+def note_facts(folder: StoryFolder, facts: Mapping[str, Any]) -> None:
+    """Have story.json tell how the film is made, and say so if its finished frames were made otherwise."""
+    if folder.facts.get("computing", facts["computing"]) != facts["computing"]:
+        console.print(
+            "[yellow]The finished frames were computed in another way (story.json says how). The others "
+            "differ from them by rounding; --overwrite makes all of them anew.[/yellow]"
+        )
+    folder.facts |= facts
 
 
 def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decoder: str = "full") -> None:

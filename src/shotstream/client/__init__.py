@@ -12,8 +12,8 @@
 `AsyncClient` is the same with ``await`` and ``async for``.
 """
 
-from shotstream.client.asynchronous import AsyncClient, AsyncStory
+from shotstream.client.asynchronous import AsyncClient, AsyncStudioStory
 from shotstream.client.feed import Clip, StudioError
-from shotstream.client.synchronous import Client, Story
+from shotstream.client.synchronous import Client, StudioStory
 
-__all__ = ["AsyncClient", "AsyncStory", "Client", "Clip", "Story", "StudioError"]
+__all__ = ["AsyncClient", "AsyncStudioStory", "Client", "Clip", "StudioError", "StudioStory"]

@@ -61,7 +61,7 @@ class AsyncClient:
         return (await self.get("/api/stories")).json()
 
     @asynccontextmanager
-    async def begin(self, setting: str, seed: int = 0, title: str = "") -> AsyncIterator[AsyncStory]:
+    async def begin(self, setting: str, seed: int = 0, title: str = "") -> AsyncIterator[AsyncStudioStory]:
         """Begin a story, and open it.
 
         Raises:
@@ -72,7 +72,7 @@ class AsyncClient:
             yield story
 
     @asynccontextmanager
-    async def open(self, story: str, after: ChunkPlace | None = None) -> AsyncIterator[AsyncStory]:
+    async def open(self, story: str, after: ChunkPlace | None = None) -> AsyncIterator[AsyncStudioStory]:
         """Open a story of the library; it goes on if it was left in the middle of a shot.
 
         Args:
@@ -84,7 +84,7 @@ class AsyncClient:
         """
         try:
             async with self.connect() as socket:
-                opened = AsyncStory(self, socket, Feed(story))
+                opened = AsyncStudioStory(self, socket, Feed(story))
                 await opened.greet(after)
                 yield opened
         except ConnectionClosed as closed:
@@ -96,7 +96,7 @@ class AsyncClient:
         return connect(address.live, additional_headers=address.headers, **self._connection)
 
 
-class AsyncStory:
+class AsyncStudioStory:
     """An open story; `AsyncClient.begin` and `AsyncClient.open` make it.
 
     One task listens: it iterates over `shoot`, `retake`, `watch` or `messages`, or waits for `direct`. What
@@ -154,7 +154,7 @@ class AsyncStory:
     async def shoot(
         self, prompt: str, seconds: float | None = None, seed: int | None = None, *, after: bool = False
     ) -> AsyncIterator[Clip]:
-        """Begin the next shot, which cuts a running one, and watch it; see `synchronous.Story.shoot`.
+        """Begin the next shot, which cuts a running one, and watch it; see `synchronous.StudioStory.shoot`.
 
         Raises:
             StudioError: If it is refused, or the story stands still.

@@ -58,7 +58,7 @@ class Client:
         return self.get("/api/stories").json()
 
     @contextmanager
-    def begin(self, setting: str, seed: int = 0, title: str = "") -> Iterator[Story]:
+    def begin(self, setting: str, seed: int = 0, title: str = "") -> Iterator[StudioStory]:
         """Begin a story, and open it.
 
         Raises:
@@ -69,7 +69,7 @@ class Client:
             yield story
 
     @contextmanager
-    def open(self, story: str) -> Iterator[Story]:
+    def open(self, story: str) -> Iterator[StudioStory]:
         """Open a story of the library; it goes on if it was left in the middle of a shot.
 
         Raises:
@@ -78,12 +78,12 @@ class Client:
         address = self._address
         try:
             with connect(address.live, additional_headers=address.headers, max_size=None) as socket:
-                yield Story(self, socket, Feed(story), self._timeout)
+                yield StudioStory(self, socket, Feed(story), self._timeout)
         except ConnectionClosed as closed:
             raise why_closed(closed) from closed
 
 
-class Story:
+class StudioStory:
     """An open story; `Client.begin` and `Client.open` make it.
 
     Commands may be given in the middle of a loop over clips: they take effect between two chunks.
