@@ -75,6 +75,13 @@ def test_a_clip_that_is_not_kept_yet_comes_as_a_new_one(kept) -> None:
     asyncio.run(watch())
 
 
+def test_what_was_kept_meanwhile_does_not_overtake_what_is_new(kept) -> None:
+    viewer = Viewer()
+    viewer.replay(kept[2:])
+    viewer.show(kept[3], clip(3))  # it was not kept when its turn came; the one after it was
+    assert asyncio.run(everything(viewer)) == [clip(2), clip(3), clip(4)]
+
+
 def test_of_too_many_new_clips_the_oldest_are_left_out_whole() -> None:
     dropped: list[int] = []
     viewer = Viewer(dropped.append)

@@ -92,10 +92,12 @@ class Viewer:
 
     async def _next_clip(self) -> list[bytes] | None:
         """The oldest clip, unless it was sent already or is not there."""
-        if self._stored:
+        if self._stored and not self._comes_after_a_new_one(self._stored[0]):
             chunk = self._stored[0]
             key, messages = _key(chunk), await asyncio.to_thread(_read, chunk)
             if not self._stored or self._stored[0] is not chunk:  # it was put aside meanwhile
+                return None
+            if self._comes_after_a_new_one(chunk):
                 return None
             self._stored.popleft()  # not before: who waits may be called away
         elif self._new:
@@ -108,6 +110,11 @@ class Viewer:
         if len(self._seen) > MOST_REMEMBERED:
             self._seen.popitem(last=False)
         return messages
+
+    def _comes_after_a_new_one(self, stored: StoredChunk) -> bool:
+        """Whether a clip that was not there when its turn came has been made meanwhile."""
+        shot, take, chunk = _key(stored)
+        return any(key[:2] == (shot, take) and key[2] < chunk for key, _ in self._new)
 
 
 def _key(chunk: StoredChunk) -> ClipKey:
