@@ -542,14 +542,20 @@ class StorySession:
         self._remember_take()
         self._generator.stills.request(self.context.choose(len(self.script)))
 
-    def foresee_cut(self, chunks: int) -> None:
-        """Begin to encode what the next shot will be made from if the running one ends after so many chunks.
+    def foresee_cut(self, chunks: int) -> bool:
+        """Do ahead what the next shot begins with if the running one ends after so many chunks.
 
-        A cut does the same, and waits for it.
+        A cut does the same, and waits for it. Call it again until all is done: some of it goes on in the
+        background, and some is done in a later call.
+
+        Returns:
+            Whether all that can be done is done.
         """
         take = self._take
-        if take and take.recalled is None and 0 < chunks <= take.record.chunks:
-            self._generator.stills.request(take.look_ahead(self.context, self.pipeline.timing.frames(chunks)))
+        if take is None or take.recalled is not None or not 0 < chunks <= take.record.chunks:
+            return True
+        remembered = take.look_ahead(self.context, self.pipeline.timing.frames(chunks))
+        return self._generator.foresee(take, self.setting, remembered)
 
     def _encode_ahead(self, take: Take) -> None:
         """Begin to encode what `Take.look_ahead` foresees."""

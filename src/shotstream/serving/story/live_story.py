@@ -171,7 +171,7 @@ class LiveStory:
         self._unsettled: list[StoredChunk] = []
         """Chunks that were made since the last command."""
         self._foreseen: tuple[int, int, int] | None = None
-        """(shot, take, chunks) of the cut for which stills were asked for last."""
+        """(shot, take, chunks) of the cut that was made ready for last."""
         self._may_stop = True
         """Whether a chunk may be stopped: once for every command that is followed."""
         self._kept: set[tuple[int, int, int]] = set()
@@ -311,11 +311,11 @@ class LiveStory:
         return attended
 
     def _foresee_cut(self) -> None:
-        """While nothing is made: encode what a cut after the chunk on the screen would be made from."""
+        """While nothing is made: do ahead what a cut after the chunk on the screen would begin with."""
         live, shown = self.director.live, self._shown_chunks
-        if live and shown and (place := (live.record.shot, live.record.take, shown)) != self._foreseen:
+        place = (live.record.shot, live.record.take, shown) if live and shown else None
+        if place and place != self._foreseen and self.director.session.foresee_cut(place[2]):
             self._foreseen = place
-            self.director.session.foresee_cut(shown)
 
     def _take_playheads(self) -> None:
         while self._playheads:
