@@ -68,7 +68,7 @@ def test_a_rewound_story_is_the_one_that_was_redirected_there(
         session.cut("runs", chunks=40)
     for chunks, back, prompt in turns:
         film += make(rewound, chunks)
-        back = min(back, rewound.rewindable)
+        back = min(back, rewound.rewindable_chunks)
         rewound.rewind(back)
         del film[len(film) - back :]
         expected += make(straight, chunks - back)
@@ -213,12 +213,12 @@ def test_a_chunk_that_was_stopped_leaves_no_trace(pipeline, passes: int, back: i
 
 def test_what_cannot_be_taken_back_is_said(pipeline) -> None:
     session = pipeline.open("a fox", rewind_chunks=1)
-    assert session.rewindable == 0
+    assert session.rewindable_chunks == 0
     session.cut("runs", chunks=9)
     make(session, 4)
-    assert session.rewindable == 3, "one chunk is left"
+    assert session.rewindable_chunks == 3, "one chunk is left"
     session.pin(0, 8)
-    assert session.rewindable == 2, "what is pinned was seen"
+    assert session.rewindable_chunks == 2, "what is pinned was seen"
     with pytest.raises(ValueError, match="3 chunks of shot 1 cannot be taken back, 2 at most"):
         session.rewind(3)
     session.rewind(2)
@@ -227,8 +227,8 @@ def test_what_cannot_be_taken_back_is_said(pipeline) -> None:
     session.cut("runs", chunks=9)
     make(session, 2)
     session.branch()
-    assert session.rewindable == 0
+    assert session.rewindable_chunks == 0
     session.next_chunk()
     session.redirect("sleeps")
     make(session, 2)
-    assert session.rewindable == 2
+    assert session.rewindable_chunks == 2

@@ -195,13 +195,14 @@ class ShotRollout:
         self._clean_pass(self._newest)
         self._window_before = list(self.window)
         self.window.append(self._newest)
-        self._leave_window(self._seen)
+        self._leave_window(self._seen_chunks)
 
     @torch.no_grad()
     def redirect(self, captions: Tensor | Captions) -> None:
-        """Go on under another caption: the chunks that the next one sees are passed again under it.
+        """Go on under another caption. Frames that were shown stay as they are.
 
-        So will the newest of them be, whose frames have been shown and stay as they are.
+        The chunks that the next one sees are passed again under it at once. The newest one's pass becomes due
+        instead: `commit` or `denoise` makes it.
         """
         if self._window_before is not None:  # the newest chunk was passed under the former caption
             self.window, self._window_before = self._window_before, None
@@ -209,7 +210,7 @@ class ShotRollout:
         first_frame = self._oldest_frame  # a chunk that failed may have made one leave since
         if self._newest is not None and first_frame is not None:
             self.window = list(self.window)
-            first_frame += self._leave_window(max(self.cache.sink_chunks, self._seen - 1))
+            first_frame += self._leave_window(max(self.cache.sink_chunks, self._seen_chunks - 1))
             self._oldest_frame = first_frame
         self.cache.clear_local(first_frame)
         for x0 in self.window:
@@ -250,7 +251,7 @@ class ShotRollout:
         self._window_before = None if state.window_before is None else list(state.window_before)
 
     @property
-    def _seen(self) -> int:
+    def _seen_chunks(self) -> int:
         """How many chunks the next one sees at most: it takes a place in the window itself."""
         return self.cache.window_frames // self.cache.chunk_frames - 1
 

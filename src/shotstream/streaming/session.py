@@ -200,7 +200,7 @@ class StorySession:
         if take is None:
             return None
         if take.complete:
-            self._look_ahead()
+            self._foresee_next()
             return None
         assert take.recalled is None, "a take that was over goes on"
         if take.is_cut_short:
@@ -223,9 +223,9 @@ class StorySession:
         take.add(chunk)
         self._note(take.record)
         if chunk.last and not take.pending:
-            self._look_ahead()
+            self._foresee_next()
         elif self._generator.encodes_ahead:
-            self._encode_ahead(take)
+            self._foresee_end(take)
         seconds = time.perf_counter() - started
         chunk.seconds.update(denoise=seconds - chunk.seconds["decode"], total=seconds)
         return chunk
@@ -284,7 +284,7 @@ class StorySession:
             FullFramesError: Once, if full frames of it could not be made; nothing has changed.
         """
         take = self._running_take()
-        most = self.rewindable
+        most = self.rewindable_chunks
         if not 0 <= chunks <= most:
             raise ValueError(
                 f"{chunks} chunks of shot {take.record.shot + 1} cannot be taken back, {most} at most: one "
@@ -294,7 +294,7 @@ class StorySession:
             self._generator.rewind(take, chunks)
 
     @property
-    def rewindable(self) -> int:
+    def rewindable_chunks(self) -> int:
         """How many chunks of the running shot can be taken back, see `rewind`."""
         take = self._take
         if take is None or take.recalled is not None:
@@ -537,7 +537,7 @@ class StorySession:
             self.context.remember(record.shot, record.take, take.prompts, take.picture, take.ahead)
             take.remembered_frames = len(take.prompts)
 
-    def _look_ahead(self) -> None:
+    def _foresee_next(self) -> None:
         """Begin to encode what the next shot will ask for, while the caller still watches this one."""
         self._remember_take()
         self._generator.stills.request(self.context.choose(len(self.script)))
@@ -554,13 +554,13 @@ class StorySession:
         take = self._take
         if take is None or take.recalled is not None or not 0 < chunks <= take.record.chunks:
             return True
-        remembered = take.look_ahead(self.context, self.pipeline.timing.frames(chunks))
+        remembered = take.foresee(self.context, self.pipeline.timing.frames(chunks))
         return self._generator.foresee(take, self.setting, remembered)
 
-    def _encode_ahead(self, take: Take) -> None:
-        """Begin to encode what `Take.look_ahead` foresees."""
+    def _foresee_end(self, take: Take) -> None:
+        """Begin to encode what `Take.foresee` foresees."""
         frames = self.pipeline.timing.frames(take.length_chunks)
-        self._generator.stills.request(take.look_ahead(self.context, frames))
+        self._generator.stills.request(take.foresee(self.context, frames))
 
     def _running_take(self) -> Take:
         if self._take is None:

@@ -484,7 +484,7 @@ class Director:
         if live is None or not self.machine.running or self._shown_chunks is None:
             return
         left = max(self._shown_chunks, live.settled_chunks)
-        chunks = max(0, min(live.made - left, self.session.rewindable))
+        chunks = max(0, min(live.made - left, self.session.rewindable_chunks))
         self._put_aside = chunks if most is None else min(chunks, most)
         if not self._put_aside:
             return
