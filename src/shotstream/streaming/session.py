@@ -248,13 +248,13 @@ class StorySession:
         take.recall(take.record.frame_prompts(self.pipeline.timing, take.record.chunks), picture)
         self._note(take.record)
 
-    def decode(self, latents: Iterable[Tensor]) -> list[np.ndarray]:
-        """Make the frames of a take once more, as they were remembered.
+    def decode(self, latents: Iterable[Tensor]) -> Iterator[np.ndarray]:
+        """Make the frames of a take once more, as they were remembered, a chunk at a time.
 
         Args:
             latents: The clean latents ``[1, F, C, h, w]`` of its chunks from the first one on.
 
-        Returns:
+        Yields:
             The frames in full quality, uint8 ``[H, W, 3]`` each.
         """
         return self._generator.decode(latents)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -209,11 +209,11 @@ class ShotGenerator:
         )
 
     @torch.no_grad()
-    def decode(self, chunks: Iterable[Tensor]) -> list[np.ndarray]:
-        """Make the frames of a take in full quality, from its clean latents."""
+    def decode(self, chunks: Iterable[Tensor]) -> Iterator[np.ndarray]:
+        """Make the frames of a take in full quality, from its clean latents, a chunk at a time."""
         decoder, vae = self._autoencoder.open_decoder(), self.pipeline.vae
-        pixels = (decoder.decode(x0.to(self.device, vae.dtype))[0] for x0 in chunks)
-        return [picture for of_chunk in pixels for picture in to_pictures(of_chunk)]
+        for x0 in chunks:
+            yield from to_pictures(decoder.decode(x0.to(self.device, vae.dtype))[0])
 
     def rewind(self, take: Take, chunks: int) -> None:
         """Let a take stand where it stood before its newest chunks were made.

@@ -352,6 +352,12 @@ def still_sum(connection: Connection, story: str, place: tuple[int, int, int]) -
     return connection.scalar(select(stills.c.sha256).where(stills.c.story == story, *row))
 
 
+def still_frames(connection: Connection, story: str, shot: int, take: int) -> list[int]:
+    """The frames of a take that are kept as stills."""
+    of_take = stills.c.story == story, stills.c.shot == shot, stills.c.take == take
+    return list(connection.scalars(select(stills.c.frame).where(*of_take)))
+
+
 def list_files(connection: Connection) -> dict[str, StoryFiles]:
     """Name the files of every story."""
     files = {
