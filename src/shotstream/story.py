@@ -26,11 +26,12 @@ from shotstream.media.plain_text import one_line
 from shotstream.media.story_mistakes import (
     cut_off_texts,
     explain,
-    explain_colons,
+    explain_unquoted,
     name_place,
     rename_published,
     take_unknown,
 )
+from shotstream.media.story_values import read_as_meant
 from shotstream.shipped import find_file
 
 
@@ -260,12 +261,13 @@ class Story(_Part):
         Raises:
             StoryError: If anything is wrong with the file; the message has every mistake with its line.
         """
-        document = read_document(find_file(Path(path), "stories"))
+        document = read_document(find_file(Path(path), "stories"), _ALL_KEYS)
         story, unknown = None, []
         if isinstance(document.data, dict):
             published = rename_published(document)
             unknown = take_unknown(document, _KEYS[""]) if published else []
-            explain_colons(document, _KEYS["shots"])
+            explain_unquoted(document, _KEYS["shots"])
+            read_as_meant(document)
             try:
                 story = cls.model_validate(document.data)
             except ValidationError as error:
@@ -395,3 +397,4 @@ _KEYS: dict[str, list[str]] = {
     "outtakes": list(Shot.model_fields),
 }
 """The keys of every part of a story file; "" is the file itself."""
+_ALL_KEYS = {"global_caption", *(f"shot{number}" for number in range(100))}.union(*_KEYS.values())
