@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -229,8 +229,19 @@ class Story(_Part):
     @property
     def picture_names(self) -> set[str]:
         """Paths of all pictures that it names."""
-        lists = [self.references, *(shot.references or () for shot in (*self.shots, *self.outtakes))]
-        return {reference.picture for references in lists for reference in references}
+        return {picture for _, picture in self.picture_places}
+
+    @property
+    def picture_places(self) -> list[tuple[Location, str]]:
+        """Paths of all pictures that it names, each with where it stands."""
+        lists: list[tuple[Location, list[ReferencePicture] | None]] = [(("references",), self.references)]
+        for part, shots in (("shots", self.shots), ("outtakes", self.outtakes)):
+            lists += [((part, number, "references"), shot.references) for number, shot in enumerate(shots)]
+        return [
+            ((*place, index), reference.picture)
+            for place, references in lists
+            for index, reference in enumerate(references or ())
+        ]
 
     @classmethod
     def read(cls, path: str | Path, loras: Collection[str] | None = None) -> Self:
@@ -242,7 +253,7 @@ class Story(_Part):
 
     @classmethod
     def read_with_notes(
-        cls, path: str | Path, loras: Collection[str] | None = None
+        cls, path: str | Path, loras: Collection[str] | None = None, checks: Iterable[StoryCheck] = ()
     ) -> tuple[Self, list[str]]:
         """Read a story file, and note what may be meant otherwise.
 
@@ -254,6 +265,7 @@ class Story(_Part):
                 fields of `Story`, or with those that the ShotStream authors use:
                 ``{"global_caption": ..., "shot1": ..., "shot2": ...}``.
             loras: Names of the LoRAs that will be loaded: others are mistakes. None if that is not known yet.
+            checks: What else may be wrong with the story, whose pictures have their whole paths by then.
 
         Returns:
             The story, and the notes, each a sentence with its line.
@@ -275,13 +287,14 @@ class Story(_Part):
         elif not document.mistakes:
             sentence = f"a story is a mapping with 'setting' and 'shots', not {shortened(document.data)}."
             document.complain((), sentence)
-        if story is not None and loras is not None:
-            for location, sentence in story.lora_mistakes(loras):
+        if story is not None:
+            story = story._with_pictures(lambda picture: str(document.path.parent / picture))
+            found = [] if loras is None else list(story.lora_mistakes(loras))
+            for location, sentence in [*found, *(one for check in checks for one in check(story))]:
                 document.complain(location, f"{sentence}.")
         if story is None or document.mistakes:
             raise StoryError(document.report())
-        placed = story._with_pictures(lambda picture: str(document.path.parent / picture))
-        return placed, [*unknown, *cut_off_texts(document)]
+        return story, [*unknown, *cut_off_texts(document)]
 
     def lora_of(self, shot: Shot) -> list[str] | None:
         """LoRAs of a shot of this story; None for those that the model is set to."""
@@ -342,6 +355,10 @@ class Story(_Part):
 
         update = {"references": moved(self.references), "shots": shots(self.shots)}
         return self.model_copy(update=update | {"outtakes": shots(self.outtakes)})
+
+
+StoryCheck = Callable[[Story], Iterable[tuple[Location, str]]]
+"""Looks for mistakes of a story: where each stands, and what is wrong, without a full stop."""
 
 
 def _relative(picture: Path, folder: Path) -> str:
