@@ -58,7 +58,7 @@ class Document:
     written: dict[Location, str] = field(default_factory=dict)
     """How every value that is no text is written in the file; of a list or mapping, its first line."""
     unread: set[Location] = field(default_factory=set)
-    """Values that could not be read, each with a mistake of its own."""
+    """Values that could not be read, each with a mistake of its own; a key has "" in its place."""
 
     def line(self, location: Location) -> int | None:
         """Line of `location`, or of the nearest thing around it; None when the file is empty."""
@@ -229,11 +229,12 @@ def _read_text(document: Document) -> str:
         sentence = f"the file is larger than {_MAX_BYTES // 1024} KiB; is it the right one?"
         document.mistakes.append(Mistake(None, sentence))
     else:
-        return _decode(raw, document)
+        return decode_text(raw, document)
     return ""
 
 
-def _decode(raw: bytes, document: Document) -> str:
+def decode_text(raw: bytes, document: Document) -> str:
+    """Read bytes as UTF-8, or as UTF-16 with its mark; what is wrong with them ends up in ``mistakes``."""
     if raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         document.mistakes.append(Mistake(None, "the file is UTF-32; save it with the encoding UTF-8."))
         return ""
@@ -247,8 +248,8 @@ def _decode(raw: bytes, document: Document) -> str:
             return ""
     if b"\0" in raw:
         sentence = (
-            "this is not text but a binary file, or UTF-16 without its mark; give a YAML or JSON file in the "
-            "encoding UTF-8."
+            "this is not text but a binary file, or UTF-16 without its mark; give a YAML or JSON file, or a "
+            "script, in the encoding UTF-8."
         )
         document.mistakes.append(Mistake(None, sentence))
         return ""
@@ -326,6 +327,7 @@ def _mapping(
             continue
         if damage := _damage(key_node):
             document.mistakes.append(Mistake(line, damage))
+            document.unread.add((*location, ""))
             continue
         key = _joined(key_node.value)
         if tag := loader.tags.get((key_node.start_mark.index, True)):

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from shotstream.media.documents import Document, Location, did_you_mean, shortened
+from shotstream.media.faults import is_number_fault, say_wanted
 from shotstream.media.story_values import how_to_write, is_text
 from shotstream.media.syntax_mistakes import quoted
 
@@ -120,6 +121,8 @@ def explain(
         name = name_place(location, published)
         if kind == "extra_forbidden" or (kind in ("missing", "too_short") and location in meant):
             continue
+        if kind == "missing" and (*location[:-1], "") in document.unread:
+            continue  # it may be the key that could not be read
         if kind == "places":
             for place, said in fault.get("ctx", {})["faults"]:
                 document.complain(place, f"{name_place(place, published)}: {said}.")
@@ -138,7 +141,7 @@ def _explain_value(location: Location, kind: str, fault: Mapping[str, Any], docu
         case "too_long" if "lora" in location:
             return "names more than 16 LoRAs; name fewer"
         case "too_short" if location == ("shots",):
-            return "has no shots; add at least one, for example - The fox runs."
+            return "is empty; add at least one shot, such as - The fox runs"
         case "too_short":
             return f"is empty; {f'give {wanted}' if key == 'picture' else 'say what is to be seen'}"
         case "value_error":
@@ -159,11 +162,11 @@ def _explain_value(location: Location, kind: str, fault: Mapping[str, Any], docu
         case "list_type" if re.match(r"-\S", str(fault["input"])):
             first = str(fault["input"])[1:30].split(" -")[0]
             said = f"should be a list; put a blank behind each dash: - {first}"
-        case _ if kind in _WANTED:
-            said = _WANTED[kind] + (_LISTS.get(key, "") if kind == "list_type" else "")
+        case "list_type":
+            said = "should be a list, each item after a dash (-) or in brackets" + _LISTS.get(key, "")
         case _:
-            said = fault["msg"].removeprefix("Input ")
-    if kind.startswith(("int_", "float_", "greater_", "less_", "finite_")):
+            said = say_wanted(kind, fault.get("ctx") or {}, fault["msg"])
+    if is_number_fault(kind):
         said += how_to_write(key, fault["input"])
     return f"is {shown}, but {said}"
 
@@ -180,14 +183,6 @@ _ITEMS = {
 """What an item of a list should be."""
 _VALUES = {"picture": "the path of a picture, for example fox.png"}
 _LISTS = {"references": ", for example [fox.png]", "lora": ", for example [style:0.8]"}
-_WANTED = {
-    "string_type": "should be text; put it in quotes",
-    "string_too_long": "should have at most 200 characters",
-    "list_type": "should be a list, each item after a dash (-) or in brackets",
-    "model_type": "should be a mapping",
-    "int_type": "should be a whole number",
-    "float_type": "should be a number",
-}
 _OURS = {"global_caption": "setting", "shot1": "shots"}
 """What the authors' keys are called in `Story`."""
 _BESIDE_PUBLISHED = ("title", "seed", "height", "width", "references")

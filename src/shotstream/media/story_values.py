@@ -47,18 +47,20 @@ def read_as_meant(document: Document) -> None:
     change(document.data, ())
 
 
-def _whole(value: Any) -> Any:
+def read_whole(value: Any) -> Any:
+    """Read a whole number that has quotes or a point; anything else stays as it is."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value.strip()) else value
 
 
-def _seconds(value: Any) -> Any:
+def read_seconds(value: Any) -> Any:
+    """Read seconds that have quotes or their unit; anything else stays as it is."""
     found = _SECONDS.fullmatch(value.strip()) if isinstance(value, str) else None
     return float(found[1]) if found else value
 
 
-_READERS: dict[str, Callable[[Any], Any]] = {name: _whole for name in _WHOLE} | {"seconds": _seconds}
+_READERS: dict[str, Callable[[Any], Any]] = {name: read_whole for name in _WHOLE} | {"seconds": read_seconds}
 
 
 def how_to_write(name: str, value: Any) -> str:
@@ -75,7 +77,8 @@ def how_to_write(name: str, value: Any) -> str:
         return f"; in seconds that is seconds: {60 * int(found[1] or found[3]) + int(found[2] or 0)}"
     if name == "seconds" and (found := _COMMA.fullmatch(text)):
         return f"; with a point that is seconds: {found[1]}.{found[2]}"
-    return f", for example {name}: {_EXAMPLES.get(name, 7)}"
+    known = name in _WHOLE or name == "seconds"
+    return f", for example {name}: {_EXAMPLES.get(name, 7)}" if known else ""
 
 
 _EXAMPLES = {
