@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -20,17 +20,19 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from shotstream.media.documents import Location, as_yaml, did_you_mean, read_document, shortened
+from shotstream.media.documents import Location, Mistake, as_yaml, did_you_mean, read_document, shortened
 from shotstream.media.files import write_text
 from shotstream.media.plain_text import one_line
+from shotstream.media.scripts import SCRIPT_KINDS
 from shotstream.media.story_mistakes import (
     cut_off_texts,
     explain,
-    explain_colons,
+    explain_unquoted,
     name_place,
     rename_published,
     take_unknown,
 )
+from shotstream.media.story_values import read_as_meant
 from shotstream.shipped import find_file
 
 
@@ -228,8 +230,19 @@ class Story(_Part):
     @property
     def picture_names(self) -> set[str]:
         """Paths of all pictures that it names."""
-        lists = [self.references, *(shot.references or () for shot in (*self.shots, *self.outtakes))]
-        return {reference.picture for references in lists for reference in references}
+        return {picture for _, picture in self.picture_places}
+
+    @property
+    def picture_places(self) -> list[tuple[Location, str]]:
+        """Paths of all pictures that it names, each with where it stands."""
+        lists: list[tuple[Location, list[ReferencePicture] | None]] = [(("references",), self.references)]
+        for part, shots in (("shots", self.shots), ("outtakes", self.outtakes)):
+            lists += [((part, number, "references"), shot.references) for number, shot in enumerate(shots)]
+        return [
+            ((*place, index), reference.picture)
+            for place, references in lists
+            for index, reference in enumerate(references or ())
+        ]
 
     @classmethod
     def read(cls, path: str | Path, loras: Collection[str] | None = None) -> Self:
@@ -241,7 +254,7 @@ class Story(_Part):
 
     @classmethod
     def read_with_notes(
-        cls, path: str | Path, loras: Collection[str] | None = None
+        cls, path: str | Path, loras: Collection[str] | None = None, checks: Iterable[StoryCheck] = ()
     ) -> tuple[Self, list[str]]:
         """Read a story file, and note what may be meant otherwise.
 
@@ -253,6 +266,7 @@ class Story(_Part):
                 fields of `Story`, or with those that the ShotStream authors use:
                 ``{"global_caption": ..., "shot1": ..., "shot2": ...}``.
             loras: Names of the LoRAs that will be loaded: others are mistakes. None if that is not known yet.
+            checks: What else may be wrong with the story, whose pictures have their whole paths by then.
 
         Returns:
             The story, and the notes, each a sentence with its line.
@@ -260,12 +274,13 @@ class Story(_Part):
         Raises:
             StoryError: If anything is wrong with the file; the message has every mistake with its line.
         """
-        document = read_document(find_file(Path(path), "stories"))
+        document = read_document(find_file(Path(path), "stories"), _ALL_KEYS)
         story, unknown = None, []
         if isinstance(document.data, dict):
             published = rename_published(document)
             unknown = take_unknown(document, _KEYS[""]) if published else []
-            explain_colons(document, _KEYS["shots"])
+            explain_unquoted(document, _KEYS["shots"])
+            read_as_meant(document)
             try:
                 story = cls.model_validate(document.data)
             except ValidationError as error:
@@ -273,13 +288,20 @@ class Story(_Part):
         elif not document.mistakes:
             sentence = f"a story is a mapping with 'setting' and 'shots', not {shortened(document.data)}."
             document.complain((), sentence)
-        if story is not None and loras is not None:
-            for location, sentence in story.lora_mistakes(loras):
+        if story is not None:
+            story = story._with_pictures(lambda picture: str(document.path.parent / picture))
+            found = [] if loras is None else list(story.lora_mistakes(loras))
+            for location, sentence in [*found, *(one for check in checks for one in check(story))]:
                 document.complain(location, f"{sentence}.")
+        if story is None and (kind := document.path.suffix[1:].lower()) in (*SCRIPT_KINDS, "csv"):
+            sentence = (
+                f"a .{kind} file is read by the studio, if it is a script; here a story is YAML or JSON with "
+                "'setting' and 'shots' (docs/stories.md)."
+            )
+            document.mistakes = [Mistake(None, sentence)]
         if story is None or document.mistakes:
             raise StoryError(document.report())
-        placed = story._with_pictures(lambda picture: str(document.path.parent / picture))
-        return placed, [*unknown, *cut_off_texts(document)]
+        return story, [*unknown, *cut_off_texts(document)]
 
     def lora_of(self, shot: Shot) -> list[str] | None:
         """LoRAs of a shot of this story; None for those that the model is set to."""
@@ -342,6 +364,10 @@ class Story(_Part):
         return self.model_copy(update=update | {"outtakes": shots(self.outtakes)})
 
 
+StoryCheck = Callable[[Story], Iterable[tuple[Location, str]]]
+"""Looks for mistakes of a story: where each stands, and what is wrong, without a full stop."""
+
+
 def _relative(picture: Path, folder: Path) -> str:
     """The path of a picture as a story file in `folder` names it."""
     whole = picture.resolve()
@@ -395,3 +421,4 @@ _KEYS: dict[str, list[str]] = {
     "outtakes": list(Shot.model_fields),
 }
 """The keys of every part of a story file; "" is the file itself."""
+_ALL_KEYS = {"global_caption", *(f"shot{number}" for number in range(100))}.union(*_KEYS.values())

@@ -87,8 +87,8 @@ def test_a_case_without_baseline_is_an_error(watched, tmp_path):
     ("words", "sentence"),
     [
         (["--random", "huge"], "there is no random model 'huge'"),
-        (["--random", "tiny", "--mode", "odd"], "there is no mode 'odd'"),
-        (["--random", "tiny", "--dtype", "int4"], "no number format 'int4'"),
+        (["--random", "tiny", "--mode", "odd"], "--mode is 'odd'; give auto, plain"),
+        (["--random", "tiny", "--dtype", "int4"], "--dtype is 'int4'; give auto"),
         (["--random", "tiny", "--height", "33"], "cannot be made"),
         (["--random", "tiny", "--mode", "fast", "--watch"], "--watch"),
     ],

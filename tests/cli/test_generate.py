@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from itertools import islice
 
 import numpy as np
@@ -13,11 +15,15 @@ from typer.testing import CliRunner
 
 from shotstream.cli.generate import parse_film_height, parse_shots
 from shotstream.cli.main import app
+from shotstream.cli.shared.model import CHOICES
 from shotstream.loading.hashes import hash_weights
 from shotstream.loading.lora import read_lora
+from shotstream.loading.text_source import TEXT_PLACES
+from shotstream.machine.device import choose_dtype
 from shotstream.media.story_folder import StoryFolder
 from shotstream.story import ReferencePicture, Story
 from shotstream.streaming.exported import write_story
+from shotstream.streaming.speed import FORMER_MODES, MODES
 from shotstream.streaming.story_writer import StoryWriter
 
 av = pytest.importorskip("av")
@@ -152,7 +158,9 @@ def test_another_story_is_refused_before_a_model_is_loaded(model, story_file, mo
         patch.setattr("shotstream.cli.generate.load", None)
         result, _ = generate(model, story_file, "--seed", "4")
     assert result.exit_code == 1
-    assert "holds another film, with other values of: seed;" in result.stderr
+    assert (
+        "holds another film than the one that is asked for:\n  seed: 3 there, 4 asked for\n" in result.stderr
+    )
     assert (output / "story.mp4").read_bytes() == before
     result, _ = generate(model, story_file, "--seed", "4", "--overwrite")
     assert result.exit_code == 0
@@ -187,7 +195,7 @@ def test_resume_begins_nothing(model, story_file, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_told_before_a_model_is_fetched(story_file, monkeypatch):
     (story_file.parent / "out").write_text("a file")
     monkeypatch.setattr("shotstream.streaming.pipeline.ShotStreamPipeline.fetch", None)
-    result, output = generate("nowhere", story_file)
+    result, output = generate("nobody/nothing", story_file)
     assert result.exit_code == 1
     assert f"Could not write {output}: a part of the path is a file" in result.stderr
 
@@ -200,9 +208,6 @@ def test_pictures_and_films_have_the_size_that_was_asked_for(model, story_file):
         assert (stream.height, stream.width) == (90, 44)
     record = json.loads((output / "story.json").read_text())
     assert (record["height"], record["width"]) == (32, 16)
-    result, _ = generate(model, story_file, "--height", "40", "-o", str(output / "other"))
-    assert result.exit_code == 1
-    assert "the nearest that can is 32x32" in result.stderr
 
 
 def test_the_first_picture_is_told_and_nothing_twice(model, story_file):
@@ -220,10 +225,18 @@ def test_ranges(text, shots):
     assert parse_shots(text, 5) == shots
 
 
-@pytest.mark.parametrize("text", ["0", "0-2", "4-2", "3-6", "a-b", "-1", "", "1-2-3", "٣"])
-def test_broken_ranges(text):
-    with pytest.raises(ValueError, match="--shots is"):
+@pytest.mark.parametrize("text", ["a-b", "-1", "", "1-2-3", "٣", "1.5"])
+def test_what_is_no_range_is_refused(text):
+    with pytest.raises(ValueError, match=r"--shots is .*not a range; write for example 2-4, or 3"):
         parse_shots(text, 5)
+
+
+@pytest.mark.parametrize("text", ["0", "0-2", "4-2", "3-6", "1" * 20, "1-" + "9" * 20, "9" * 3000])
+def test_shots_that_are_not_there_are_told_from_what_is_no_range(text):
+    with pytest.raises(ValueError, match=r"--shots is .*but the story has shots 1-5; give a range of those"):
+        parse_shots(text, 5)
+    with pytest.raises(ValueError, match="the story has one shot only; leave --shots out"):
+        parse_shots(text, 1)
 
 
 def test_film_heights():
@@ -287,6 +300,9 @@ def test_loras_are_used_and_recorded(model, story_file, style):
         ("lora: [style]\n", [], "the LoRA 'style' is not loaded, nor is any other; load it .--lora FILE"),
         ("", ["{style}", "{style}:2"], "--lora gives two LoRAs called 'style'; rename one"),
         ("", ["{style}:nan"], "give FILE or FILE:SCALE"),
+        ("", [""], "--lora is '', which names no file"),
+        ("", [":1"], "--lora is ':1', which names no file"),
+        ("", ["{style}:abc"], "'abc' behind the colon is no number"),
         ("", ["nowhere.safetensors"], "there is no weight file nowhere.safetensors"),
         ("", ["{model}"], "has no safetensors file; name the file"),
     ],
@@ -298,6 +314,104 @@ def test_loras_that_cannot_be_used_are_told_in_a_sentence(model, story_file, sty
     assert result.exit_code == 1
     assert re.search(message, result.output), result.output
     assert not (output / "story.mp4").exists()
+
+
+EARLY = [
+    (["--lora", "nowhere.safetensors"], "there is no weight file nowhere.safetensors"),
+    (["--lora", "{style}:much"], "'much' behind the colon is no number"),
+    (["--lora", "{picture}"], "is a picture .PNG., not weights"),
+    (["--reference", "nowhere.png"], "the picture nowhere.png cannot be read"),
+    (["--reference", "{style}"], "This is not a picture that can be read"),
+    (["--shots", "3"], "the story has shots 1-2"),
+    (["--resume", "-o", "{folder}/nowhere"], "nowhere holds nothing to go on with"),
+    (["--seed", "5"], "another film than the one that is asked for:\n  seed: 3 there, 5 asked for"),
+    (["--mode", "quick"], "--mode is 'quick'; give auto, plain, compiled or fast"),
+    (["--kv-cache", "small"], "--kv-cache is 'small'; give auto or float8"),
+    (["--decoder", "quick"], "--decoder is 'quick'; give full or tiny"),
+    (["--dtype", "small"], "--dtype is 'small'; give auto, float32, bfloat16 or float16"),
+    (["--text", "small"], "--text is 'small'; give auto, resident"),
+    (["--film-height", "17"], "--film-height is '17'"),
+    (
+        ["--height", "33", "--width", "192"],
+        "pictures of 33x192 cannot be made.* the nearest that can is 32x192",
+    ),
+    (["--model", "nowhere"], "there is no model 'nowhere' here"),
+]
+"""What is refused by the command line alone, and by the folder that it names."""
+
+
+@pytest.mark.parametrize(("options", "message"), EARLY)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_can_be_told_at_once_is_told_before_torch_and_loses_nothing(
+    model, story_file, style, monkeypatch, options, message, overwrite
+):
+    _, output = generate(model, story_file, "--shots", "1")
+    if overwrite and ("--seed" in options or "--resume" in options):
+        return
+    Image.new("RGB", (9, 9)).save(story_file.parent / "picture.png")
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    for name in ("load", "describe"):  # both load torch
+        monkeypatch.setattr(f"shotstream.cli.generate.{name}", None)
+    places = {"style": style, "picture": story_file.parent / "picture.png", "folder": story_file.parent}
+    words = [word.format(**places) for word in options] + ["--overwrite"] * overwrite
+    result, _ = generate(model, story_file, *([] if "--shots" in options else ["--shots", "1"]), *words)
+    assert result.exit_code == 1
+    assert re.search(message, result.stderr, re.DOTALL), result.output
+    assert re.search(r"[.]$", result.stderr), "a full stop at the end"
+    assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+
+
+def test_what_only_the_model_tells_loses_nothing_either(model, story_file, style):
+    """With --overwrite, too: a film is removed when the first chunk of the new one is there."""
+    _, output = generate(model, story_file)
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    other = {
+        "blocks.99.attn1.to_q.lora_A.weight": torch.ones(2, 6),
+        "blocks.99.attn1.to_q.lora_B.weight": torch.ones(6, 2),
+    }
+    save_file(other, style.parent / "other.safetensors")
+    (style.parent / "cut.safetensors").write_bytes(style.read_bytes()[:-9])
+    for name, message in (("other", "it belongs to another model"), ("cut", "is damaged or cut off")):
+        result, _ = generate(
+            model, story_file, "--overwrite", "--lora", str(style.parent / f"{name}.safetensors")
+        )
+        assert result.exit_code == 1
+        assert message in result.stderr
+        assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+
+
+def test_nothing_that_takes_long_is_imported_before_the_command_line_is_checked():
+    slow = {"torch", "diffusers", "av", "transformers"}
+    code = f"import sys, shotstream.cli.generate; print(*({slow!r} & {{*sys.modules}}))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("height: 33\n", 1, "pictures of 33x32 cannot be made; .* the nearest that can is 32x32"),
+        ("seed: 1\nwidth: 40\n", 2, "pictures of 16x40 cannot be made"),
+        ("references: [nowhere.png]\n", 1, "the picture .*nowhere.png cannot be read .*; check its path"),
+        ("references:\n  - fox.yaml\n", 2, ".*fox.yaml: This is not a picture that can be read; give a JPEG"),
+    ],
+)
+def test_what_a_story_asks_for_and_cannot_have_is_told_at_its_line(
+    model, story_file, monkeypatch, text, line, message
+):
+    story_file.write_text(f"{text}setting: a red fox\nshots: [runs]\n")
+    monkeypatch.setattr("shotstream.cli.generate.describe", None)
+    result, _ = generate(model, story_file)
+    assert result.exit_code == 1
+    assert re.search(rf"fox.yaml:{line}: {message}.*\.$", result.stderr), result.output
+
+
+def test_the_words_that_options_take_are_those_that_the_code_knows():
+    assert {*CHOICES["mode"]} == {"auto", *MODES, *FORMER_MODES}
+    assert CHOICES["text"] == ("auto", *TEXT_PLACES)
+    assert {name for name in CHOICES["dtype"] if choose_dtype(torch.device("cpu"), name)} == {
+        *CHOICES["dtype"]
+    }
 
 
 def test_references_are_obeyed_and_noted(model, story_file, tmp_path):

@@ -38,9 +38,29 @@ def test_every_mistake_of_a_story_file_is_told(tmp_path):
     path.write_text("setting: x\nshots:\n  - promt: a cat\n    seconds: '[red]2[/red]'\n")
     result = run("generate", str(path))
     assert result.exit_code == 1
-    assert "has 3 mistakes" in result.stderr
+    assert "has 2 mistakes" in result.stderr
     assert "did you mean 'prompt'?" in result.stderr
     assert "'[red]2[/red]', but should be a number" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("it is empty", "it is empty."),
+        ("it is empty.", "it is empty."),
+        ("did you mean 'seed'?", "did you mean 'seed'?"),
+        ('it is missing: pip install "shotstream[video]"', 'it is missing: pip install "shotstream[video]"'),
+        ("fetch it with `git lfs pull`", "fetch it with `git lfs pull`"),
+        ("tell it with shotstream generate", "tell it with shotstream generate."),
+        ("a list:\n  one\n  two.", "a list:\n  one\n  two."),
+    ],
+)
+def test_an_error_ends_with_a_full_stop_unless_it_ends_with_a_command(monkeypatch, said, shown):
+    def fail(*_, **__):
+        raise ValueError(said)
+
+    monkeypatch.setattr("shotstream.cli.generate.name_loras", fail)
+    assert run("generate", "first_story").stderr == f"shotstream: {shown}\n"
 
 
 def test_debug_shows_where_an_error_comes_from():

@@ -7,9 +7,11 @@ from copy import deepcopy
 
 import pytest
 import torch
+from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
 from safetensors.torch import save_file
 
 from shotstream.loading.lora import Adapter, merge_adapter, read_lora
+from shotstream.loading.lora_settings import METADATA_KEY
 from shotstream.loading.weight_files import CheckpointError
 
 pytest.importorskip("peft", reason="PEFT makes the LoRAs that these tests read")
@@ -204,7 +206,14 @@ def test_what_would_not_be_merged_is_refused_by_name(tmp_path, prefix, name):
         (pair(LAYER) | {f"{LAYER}.alpha": torch.tensor(torch.nan)}, "not a finite number"),
         (pair(LAYER) | pair("blocks.0.self_attn.q"), f"holds {LAYER} twice, once as blocks.0.self_attn.q"),
         (pair("blocks.0.attn1.to_nothing"), "is no LoRA of Wan's text-to-video model"),
-        (pair("text_encoder.encoder.block.0.layer.0.q"), "is no LoRA of Wan's text-to-video model"),
+        (pair("text_encoder.encoder.block.0.layer.0.q"), "is a LoRA of a text encoder .*give a LoRA of Wan"),
+        (pair("lora_te_text_model_encoder_layers_0_mlp_fc1"), "is a LoRA of a text encoder"),
+        (pair("text_model.encoder.layers.0.mlp.fc1"), "is a LoRA of a text encoder"),
+        (
+            pair(LAYER) | pair("lora_te1_text_model_encoder"),
+            "holds layers of a text encoder .lora_te1_text_model",
+        ),
+        ({}, "is a weight file without any weights in it; give a LoRA of Wan"),
         (pair("lora_unet_down_blocks_0_attn_q"), "is no LoRA of Wan's text-to-video model"),
         (pair("blocks.0.cross_attn.k_img"), "is no LoRA of Wan's text-to-video model"),
         ({name: value.half().to(torch.int8) for name, value in pair(LAYER).items()}, "int8 values"),
@@ -304,6 +313,10 @@ def test_a_training_file_without_a_generator_s_lora_names_what_it_has(tmp_path):
     torch.save({"critic_lora": weights, "generator": {"a": torch.ones(1)}}, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match="holds critic_lora, generator and no generator_lora"):
         read_lora(tmp_path / "a.pt")
+
+
+def test_diffusers_keeps_settings_under_the_name_that_is_read():
+    assert METADATA_KEY == LORA_ADAPTER_METADATA_KEY
 
 
 def test_targets_reach_every_kind_of_layer(transformer):

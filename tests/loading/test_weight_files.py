@@ -120,6 +120,12 @@ class Own:
     pass
 
 
+def cut_off(path, fraction, **settings):
+    """Write a part of what torch.save makes."""
+    torch.save({"blocks.0.weight": torch.zeros(500)}, path, **settings)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * fraction)])
+
+
 def write_torchscript(path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -146,8 +152,34 @@ def write_torchscript(path):
         (write_torchscript, "is a program .TorchScript."),
         (lambda path: path.write_bytes(b"GGUF" + bytes(100)), "GGUF"),
         (lambda path: path.write_bytes(b"\x93NUMPY" + bytes(100)), "a NumPy array"),
-        (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(100)), "is damaged"),
-        (lambda path: zipfile.ZipFile(path, "w").writestr("a", "b"), "is damaged"),
+        (
+            lambda path: path.write_bytes(b"PK\x03\x04" + bytes(100)),
+            "is cut off .a zip archive without its end",
+        ),
+        (
+            lambda path: zipfile.ZipFile(path, "w").writestr("a", "b"),
+            "is a zip archive of a, not of weights; unpack",
+        ),
+        (lambda path: zipfile.ZipFile(path, "w").close(), "no weight file|a zip archive of nothing"),
+        (
+            lambda path: path.write_text("hello, this is no weight file"),
+            'a text that begins with "hello, this',
+        ),
+        (lambda path: path.write_text('{"a": 1}'), "is a text that begins with"),
+        (lambda path: path.write_text("Ünïcode " * 1000), "is a text that begins with .Ünïcode"),
+        (lambda path: path.write_bytes(bytes(range(200, 256)) * 9), "no weight file: neither torch.save nor"),
+        (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50)), "is a picture .PNG., not weights"),
+        (lambda path: path.write_bytes(b"\x1f\x8b" + bytes(50)), "packed with gzip; unpack it"),
+        (
+            lambda path: save_file(network(), path),
+            "a safetensors file under another name; call it .safetensors",
+        ),
+        (lambda path: cut_off(path, 0.5), "is cut off .a zip archive without its end"),
+        (
+            lambda path: cut_off(path, 0.5, _use_new_zipfile_serialization=False),
+            "is cut off; download it again",
+        ),
+        (lambda path: path.write_bytes(pickle.dumps({"a": 1})), "a pickle that torch.save did not write"),
         (os.mkfifo, "is no file .a pipe or a device."),
         (lambda path: path.symlink_to("/dev/zero"), "is no file .a pipe or a device."),
         (os.mkdir, "has no safetensors file"),
@@ -159,6 +191,21 @@ def test_what_is_no_weight_file_is_refused_in_a_sentence(tmp_path, capfd, recwar
         read_weights(tmp_path / "a.pt")
     assert capfd.readouterr() == ("", "")  # nothing in it was run
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: torch.save(network(), path), "a file of torch.save under another name; call it .pt"),
+        (lambda path: path.write_text("hello"), 'is a text that begins with "hello"'),
+        (lambda path: path.write_bytes(bytes(range(200, 256))), "is damaged or cut off"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+    ],
+)
+def test_what_is_called_safetensors_and_is_not_is_refused(tmp_path, write, message):
+    write(tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match=message):
+        read_weights(tmp_path / "a.safetensors")
 
 
 @pytest.mark.parametrize("kind", ["a.safetensors", "model.safetensors.index.json", "adapter_config.json"])

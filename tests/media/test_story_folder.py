@@ -185,13 +185,29 @@ def test_a_whole_film_is_known_and_its_latents_go(tmp_path):
 @pytest.mark.parametrize(
     ("story", "settings", "difference"),
     [
-        ({"seed": 6}, {}, "seed"),
-        ({"shots": ["A cat waves.", "A cat runs."]}, {}, "shot 2"),
-        ({"shots": ["A cat waves."]}, {}, "the number of shots, shots"),
-        ({"height": 64}, {}, "height"),
-        ({}, {"film_height": 32}, "film_height"),
-        ({}, {"made_with": {"weights": "others"}}, "weights"),
-        ({}, {"shots": (1, 1)}, "shots"),
+        ({"seed": 6}, {}, ["seed: 5 there, 6 asked for"]),
+        (
+            {"shots": ["A cat waves.", {"prompt": "A cat runs.", "seconds": 2.0}]},
+            {},
+            [
+                "prompt of shot 2: 'A cat sleeps.' there, 'A cat runs.' asked for",
+                "seconds of shot 2: none there, 2.0 asked for",
+            ],
+        ),
+        ({"shots": ["A cat waves."]}, {}, ["number of shots: 2 there, 1 asked for"]),
+        ({"height": 64}, {}, ["height: as the model was trained there, 64 asked for"]),
+        (
+            {"setting": "A dog. " * 20},
+            {},
+            ["setting: 'A cat.' there, 'A dog. A dog. A dog."],
+        ),
+        ({}, {"film_height": 32}, ["height of the films (--film-height): auto there, 32 asked for"]),
+        (
+            {},
+            {"made_with": {"weights": "others"}},
+            ["model: its weights are others than those that are asked for"],
+        ),
+        ({}, {"shots": (1, 1)}, ["shots that are written (--shots): 1-2 there, 1 asked for"]),
     ],
 )
 def test_another_film_is_refused_or_replaced_as_a_whole(tmp_path, story, settings, difference):
@@ -200,8 +216,13 @@ def test_another_film_is_refused_or_replaced_as_a_whole(tmp_path, story, setting
     before = films(tmp_path)
     changed = Story.model_validate(STORY.model_dump() | story)
     other = StoryFolder(tmp_path, changed, **settings)
-    with pytest.raises(OtherStoryError, match=f"values of: {difference};"), other:
+    with pytest.raises(OtherStoryError) as caught, other:
         pass
+    first, *lines, last = str(caught.value).splitlines()
+    assert first == f"{tmp_path} holds another film than the one that is asked for:"
+    assert len(lines) == len(difference)
+    assert all(line.strip().startswith(part) for line, part in zip(lines, difference, strict=True)), lines
+    assert last == "Choose another folder (-o), or give --overwrite to lose what is there."
     assert films(tmp_path) == before
     with StoryFolder(tmp_path, changed, overwrite=True, **settings) as folder:
         assert films(tmp_path) == before, "it went before there was another"

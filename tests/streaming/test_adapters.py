@@ -16,10 +16,10 @@ from torch import Tensor
 
 from shotstream import ShotStreamPipeline, Story
 from shotstream.loading.lora import merge_adapter, read_lora
+from shotstream.loading.lora_files import adapter_name
 from shotstream.models.float8 import Float8Linear, to_float8, use_float8
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.serving.served_model import ServedModel
-from shotstream.streaming.adapters import adapter_name
 from shotstream.streaming.session import StorySession
 from shotstream.streaming.speed import Speed, prepare
 

@@ -147,7 +147,7 @@ def test_nothing_told_is_no_story(director, tmp_path) -> None:
 def test_what_a_story_file_has_no_place_for_is_said(pipeline, tmp_path) -> None:
     director = Director(pipeline.open("a fox", seed=2**60))
     director.shoot("runs")
-    with pytest.raises(ValueError, match=f"no place for seed {2**60}: .*less than"):
+    with pytest.raises(ValueError, match=f"cannot hold this story: seed is {2**60}, but .*less than"):
         write_story(director.session, tmp_path / "fox.yaml")
 
 

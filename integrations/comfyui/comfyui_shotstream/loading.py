@@ -9,9 +9,9 @@ import torch
 
 from shotstream import ShotStreamPipeline
 from shotstream.loading.hashes import count_weights, sample_weights, weight_files
+from shotstream.loading.lora_files import adapter_name
 from shotstream.loading.text_source import choose_text_place
 from shotstream.machine.device import choose_device, choose_dtype
-from shotstream.streaming.adapters import adapter_name
 from shotstream.streaming.speed import MODES, choose_mode, prepare
 
 from .chain import digest

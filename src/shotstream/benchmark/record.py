@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shotstream.media.faults import say_fault
 from shotstream.media.files import atomic_path
 
 
@@ -182,6 +183,6 @@ class Record(Part):
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(step) for step in first["loc"]) or "the file"
-            raise RecordError(f"{path} is no record of a benchmark: {place}: {first['msg']}") from error
+            raise RecordError(
+                f"{path} is no record of a benchmark: {say_fault(error.errors()[0])}"
+            ) from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shotstream.cli.shared.console import console
+from shotstream.cli.shared.model import check_choices
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +58,7 @@ def bench(
     if compare:
         _compare(*compare, allowed=allowed, counts_only=counts, force=force)
         return
+    check_choices(dtype=dtype, mode=mode, decoder=decoder)
     from shotstream.benchmark.printing import record_table
     from shotstream.streaming.speed import choose_mode
 

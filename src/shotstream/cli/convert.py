@@ -9,6 +9,8 @@ import typer
 
 from shotstream.cli.shared.console import console, show_warnings
 from shotstream.cli.shared.saving import check_output, parse_dtype, save
+from shotstream.loading.file_kinds import check_weight_file
+from shotstream.loading.lora_files import Lora
 
 app = typer.Typer(add_completion=False)
 
@@ -37,14 +39,18 @@ def convert(
     dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
 ) -> None:
     """Put published weights together as a folder that `shotstream generate --model` opens."""
-    from shotstream.loading.lora import Lora
-    from shotstream.loading.wan import assemble, find_parts
-    from shotstream.streaming.pipeline import ShotStreamPipeline
-
-    number_format = parse_dtype(dtype)
     loras = [Lora.parse(text) for text in lora or []]
     sources = (wan, checkpoint, tiny_decoder, *(given.path for given in loras))
     check_output(output, [source for source in sources if source is not None])
+    for given in loras:
+        given.check()
+    for file in (checkpoint, tiny_decoder):
+        if file is not None and not file.is_dir():
+            check_weight_file(file)
+    number_format = parse_dtype(dtype)
+    from shotstream.loading.wan import assemble, find_parts
+    from shotstream.streaming.pipeline import ShotStreamPipeline
+
     with show_warnings(), console.status("reading the weights"):
         components = assemble(
             find_parts(wan),

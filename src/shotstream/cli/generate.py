@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,13 +15,18 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from shotstream import __version__
 from shotstream.cli.shared.console import console, show_warnings
-from shotstream.cli.shared.model import apply_mode, load
+from shotstream.cli.shared.model import apply_mode, check_choices, load
+from shotstream.loading.folders import PictureSizes, locate_model, read_sizes
+from shotstream.loading.lora_files import Lora, adapter_name
+from shotstream.media.documents import Location
 from shotstream.media.files import claimed
-from shotstream.media.story_folder import StoryFolder, choose_folder, read_record
+from shotstream.media.pictures import read_picture
+from shotstream.media.story_folder import StoryFolder, as_asked, choose_folder, read_record, refuse_other
 from shotstream.story import ReferencePicture, Story
+from shotstream.streaming.timing import check_picture_size
 
 if TYPE_CHECKING:
-    from shotstream.loading.lora import Lora
+    from shotstream.loading.lora import Adapter
     from shotstream.streaming.pipeline import ShotStreamPipeline
     from shotstream.streaming.story_writer import StoryWriter
 
@@ -94,15 +100,14 @@ def generate(
     """
     if resume and overwrite:
         raise ValueError("--resume goes on with what --overwrite would remove; give one of them.")
-    loras = name_loras(lora or [])
-    given = {"seed": seed, "height": height, "width": width}
-    story = read_story(story_file, loras, reference or [], given)
+    check_choices(dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder)
+    loras, given = name_loras(lora or []), {"seed": seed, "height": height, "width": width}
+    story = read_story(story_file, loras, reference or [], given, locate_model(model))
+    asked = {"dtype": dtype, "text": text, "mode": mode, "kv_cache": kv_cache, "lora": " ".join(lora or [])}
     wanted = {"shots": parse_shots(shots, len(story.shots)), "film_height": parse_film_height(film_height)}
     place = output or Path("out") / story_file.stem
-    with claimed(place):  # before a model is fetched
-        pass
-    asked = {"dtype": dtype, "text": text, "mode": mode, "kv_cache": kv_cache, "lora": " ".join(lora or [])}
-    made_with = describe(model, device, asked)
+    check_place(place, None if overwrite or not output else story, asked | wanted, resume=resume)
+    made_with = {"shotstream": __version__, **asked, **describe(model, device)}
     if output is None and not overwrite:
         place = choose_folder(place, story, made_with, **wanted)
     folder = StoryFolder(place, story, made_with, overwrite=overwrite, **wanted)
@@ -114,10 +119,11 @@ def generate(
                 )
                 return
             if resume and not folder.goes_on:
-                raise ValueError(f"{place} holds nothing to go on with; leave --resume out to begin.")
+                raise ValueError(_nothing_begun(place))
+            adapters = read_loras(loras)
             pipeline, facts = load(model, device, dtype, text)
             size = pipeline.picture_size(story.height, story.width)
-            facts |= use_loras(pipeline, loras) | apply_mode(pipeline, mode, kv_cache, *size)
+            facts |= use_loras(pipeline, loras, adapters) | apply_mode(pipeline, mode, kv_cache, *size)
             note_facts(folder, facts | {"decoder": decoder, "height": size[0], "width": size[1]})
             tell(pipeline, story, folder, decoder)
             from shotstream.loading.hashes import hash_weights  # only now: it reads all of them
@@ -131,19 +137,86 @@ def generate(
 
 
 def read_story(
-    file: Path, loras: Mapping[str, Lora], references: Sequence[Path], given: Mapping[str, int | None]
+    file: Path,
+    loras: Mapping[str, Lora],
+    references: Sequence[Path],
+    given: Mapping[str, int | None],
+    model: str,
 ) -> Story:
     """Read a story, print what was noted, and put in what the command line says instead.
 
+    Args:
+        file: The story file.
+        loras: LoRAs that will be loaded, by name.
+        references: Pictures that the command line adds.
+        given: Seed, height and width that it gives instead of the story's.
+        model: The model's folder, or its name on the hub.
+
     Raises:
-        ValueError: If the story has mistakes.
+        ValueError: If the story has mistakes, a picture is none, or the model cannot make its size.
     """
-    story, notes = Story.read_with_notes(file, loras)
+    for picture in references:
+        read_picture(picture)
+    sizes = read_sizes(Path(model))
+    if sizes is not None and (given["height"] or given["width"]):
+        check_picture_size(given["height"] or sizes.height, given["width"] or sizes.width, *sizes[2:])
+    checks = [lost_pictures, partial(wrong_size, sizes, given)]
+    story, notes = Story.read_with_notes(file, loras, checks)
     for note in notes:
         console.print(f"[yellow]{escape(note)}[/yellow]")
     pictures = [ReferencePicture(picture=str(picture)) for picture in references]
     instead = {name: value for name, value in given.items() if value is not None}
     return story.model_copy(update={"references": [*story.references, *pictures], **instead})
+
+
+def lost_pictures(story: Story) -> Iterator[tuple[Location, str]]:
+    """Look for pictures of a story that cannot be used."""
+    for location, picture in story.picture_places:
+        try:
+            read_picture(Path(picture))
+        except ValueError as error:
+            yield location, str(error).rstrip(".")
+
+
+def wrong_size(
+    sizes: PictureSizes | None, given: Mapping[str, int | None], story: Story
+) -> Iterator[tuple[Location, str]]:
+    """Look whether a model can make a story's pictures; what the command line gives counts first."""
+    if sizes is None:
+        return
+    height, width = given["height"] or story.height, given["width"] or story.width
+    try:
+        check_picture_size(height or sizes.height, width or sizes.width, sizes.rows, sizes.columns)
+    except ValueError as error:
+        in_file = story.height is not None and not given["height"] and story.height % sizes.rows
+        yield ("height" if in_file else "width",), str(error)
+
+
+def check_place(place: Path, story: Story | None, asked: Mapping[str, Any], *, resume: bool) -> None:
+    """Refuse a folder by what can be told before torch is loaded, which takes long, or a model is fetched.
+
+    Args:
+        place: The folder.
+        story: The only story that may be there; None if any may.
+        asked: What else decides how its film looks, but for model and device.
+        resume: Whether a film must have been begun there.
+
+    Raises:
+        MediaError: If the folder cannot be written.
+        ValueError: If another film is there, or none to go on with.
+    """
+    if resume and read_record(place) is None:
+        raise ValueError(_nothing_begun(place))
+    with claimed(place):
+        pass
+    if story is not None:
+        settings = {name: value for name, value in asked.items() if name not in ("shots", "film_height")}
+        settings = {"shotstream": __version__, **settings}
+        refuse_other(place, as_asked(story, settings, asked["shots"], asked["film_height"]))
+
+
+def _nothing_begun(place: Path) -> str:
+    return f"{place} holds nothing to go on with; leave --resume out to begin."
 
 
 def note_facts(folder: StoryFolder, facts: Mapping[str, Any]) -> None:
@@ -204,19 +277,27 @@ def kept(folder: StoryFolder) -> str:
     return f"Kept in {folder.folder}/: {frames} frames, {whole} of {folder.last} shots whole;"
 
 
-def describe(model: str, device: str, settings: dict[str, str]) -> dict[str, str]:
-    """All but the story that decides how a film looks: what a run must share with one that it goes on with.
+def describe(model: str, device: str) -> dict[str, str]:
+    """The model and the device by which a film looks as it does: a run that goes on must share them.
 
     Raises:
         ValueError: If there is no such model or device.
     """
     from shotstream.loading.hashes import sample_weights
-    from shotstream.machine.device import choose_device
-    from shotstream.streaming.pipeline import ShotStreamPipeline
 
-    weights = sample_weights(ShotStreamPipeline.fetch(model))
-    kind = choose_device(device).value.type
-    return {"shotstream": __version__, "weights": weights, "device": kind, **settings}
+    folder = Path(locate_model(model))
+    if not folder.is_dir():
+        from shotstream.streaming.pipeline import ShotStreamPipeline
+
+        folder = ShotStreamPipeline.fetch(model)
+    weights = sample_weights(folder)
+    if device == "cpu":  # else torch knows
+        kind = device
+    else:
+        from shotstream.machine.device import choose_device
+
+        kind = choose_device(device).value.type
+    return {"weights": weights, "device": kind}
 
 
 def name_loras(given: Sequence[str]) -> dict[str, Lora]:
@@ -231,13 +312,9 @@ def name_loras(given: Sequence[str]) -> dict[str, Lora]:
     Raises:
         ValueError: If one cannot be understood, or two have one name.
     """
-    if not given:
-        return {}
-    from shotstream.loading.lora import Lora
-    from shotstream.streaming.adapters import adapter_name
-
     loras: dict[str, Lora] = {}
     for lora in map(Lora.parse, given):
+        lora.check()
         name = adapter_name(lora.path)
         if name in loras:
             raise ValueError(f"--lora gives two LoRAs called {name!r}; rename one of the files.")
@@ -245,19 +322,34 @@ def name_loras(given: Sequence[str]) -> dict[str, Lora]:
     return loras
 
 
-def use_loras(pipeline: ShotStreamPipeline, loras: Mapping[str, Lora]) -> dict[str, Any]:
-    """Load LoRAs, and set the model to them.
-
-    Returns:
-        What story.json tells of them.
+def read_loras(loras: Mapping[str, Lora]) -> dict[str, Adapter]:
+    """Read LoRAs, which takes less time than the model: what is wrong with one is told before that is loaded.
 
     Raises:
         ValueError: If one cannot be used.
     """
     if not loras:
         return {}
-    for name, lora in loras.items():
-        pipeline.load_lora_weights(lora.path, name)
+    from shotstream.loading.lora import read_lora
+
+    return {name: read_lora(lora.path) for name, lora in loras.items()}
+
+
+def use_loras(
+    pipeline: ShotStreamPipeline, loras: Mapping[str, Lora], adapters: Mapping[str, Adapter]
+) -> dict[str, Any]:
+    """Give LoRAs to a model, and set it to them.
+
+    Returns:
+        What story.json tells of them.
+
+    Raises:
+        ValueError: If one does not fit the model.
+    """
+    if not loras:
+        return {}
+    for name, adapter in adapters.items():
+        pipeline.load_lora_weights(adapter, name)
     pipeline.set_adapters(list(loras), [lora.scale for lora in loras.values()])
     every = {use.name: use for use in pipeline.adapters.choose(loras)}
     return {
@@ -279,12 +371,13 @@ def parse_shots(text: str | None, count: int) -> tuple[int, int]:
     """
     if text is None:
         return 1, count
-    match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", text)
+    match = re.fullmatch(r"([0-9]{1,4000})(?:-([0-9]{1,4000}))?", text.strip())
     if not match:
-        raise ValueError(f"--shots is {text!r}, which is not a range; write for example 2-4, or 3.")
+        raise ValueError(f"--shots is {text[:40]!r}, which is not a range; write for example 2-4, or 3.")
     first, last = int(match[1]), int(match[2] or match[1])
     if not 1 <= first <= last <= count:
-        raise ValueError(f"--shots is {text}, but the story has shots 1-{count}; give a range of those.")
+        has = "one shot only; leave --shots out" if count == 1 else f"shots 1-{count}; give a range of those"
+        raise ValueError(f"--shots is {text[:40]}, but the story has {has}.")
     return first, last
 
 

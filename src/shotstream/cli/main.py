@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import pkgutil
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,7 +70,7 @@ class Commands(TyperGroup):
             sentence = _sentence(error, ctx.invoked_subcommand)
             if ctx.params["debug"] or sentence is None:
                 raise
-            _print_error(sentence)
+            _print_error(_ended(sentence))
             raise typer.Exit(1) from error
         except KeyboardInterrupt as stop:
             _print_error("stopped.")
@@ -87,6 +88,16 @@ def _sentence(error: Exception, command: str | None) -> str | None:
         remedy = f'pip install "shotstream[{EXTRAS[command]}]"'
         return f"the package {error.name} is missing, which {command} needs: {remedy}"
     return None
+
+
+def _ended(sentence: str) -> str:
+    """The sentence with a full stop, unless it ends with a command, which is to be copied as it stands."""
+    if sentence.endswith((".", "!", "?", ":")) or _COMMAND.search(sentence):
+        return sentence
+    return f"{sentence}."
+
+
+_COMMAND = re.compile(r"(?:: |`)(?:pip|python|git|shotstream|torchrun) [^`]*`?$")
 
 
 def _print_error(sentence: str) -> None:

@@ -18,7 +18,8 @@ import typer
 from rich.markup import escape
 
 from shotstream.cli.shared.console import console
-from shotstream.cli.shared.model import apply_mode, load
+from shotstream.cli.shared.model import apply_mode, check_choices, load
+from shotstream.loading.folders import locate_model
 from shotstream.machine.stopping import stop_signals
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def studio(
     ] = "warning",
 ) -> None:
     """Open the studio: a page on which you direct a story and watch it while it is generated."""
+    check_choices(dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder)
+    locate_model(model)
     import uvicorn
 
     from shotstream.serving.protocol.events import Limits
@@ -123,10 +126,8 @@ def studio(
             webbrowser.open(page)  # the address is taken already: the browser waits until it is served
         with suppress(KeyboardInterrupt):  # by which it hands on the signal that has ended it
             uvicorn.Server(config).run(sockets=[listener])
-        for number in stop_signals():
-            signal.signal(
-                number, signal.SIG_IGN
-            )  # closing takes a moment, in which no second one should cut it short
+        for number in stop_signals():  # closing takes a moment, in which no second one should cut it short
+            signal.signal(number, signal.SIG_IGN)
     console.print(f"Closed. The stories are in {escape(str(library))}/.")
 
 

@@ -1,4 +1,7 @@
-"""Finding a model, and saying in one sentence why it cannot be used."""
+"""Finding a model, and saying in one sentence why it cannot be used.
+
+torch is loaded only where weights are looked at: what cannot be used is refused before.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-from safetensors import safe_open
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 """Models that come with the package."""
@@ -55,6 +57,33 @@ def locate_model(name: str | Path) -> str:
         f"there is no model {str(name)!r} here: it does not come with this installation and is no folder; "
         'give the folder of an exported model, or "owner/name" of one on the hub'
     )
+
+
+class PictureSizes(NamedTuple):
+    """What pictures a model makes, in pixels."""
+
+    height: int
+    """That it was trained at."""
+    width: int
+    rows: int
+    """Heights must be multiples of it."""
+    columns: int
+    """Widths must be multiples of it."""
+
+
+def read_sizes(folder: Path) -> PictureSizes | None:
+    """Read from a model's configs which pictures it makes; None if they cannot be read: loading tells why."""
+    try:
+        index, transformer, vae = (
+            json.loads((folder / path).read_text(encoding="utf-8"))
+            for path in ("model_index.json", "transformer/config.json", "vae/config.json")
+        )
+        (_, rows, columns), ratio = transformer["patch_size"], int(vae.get("scale_factor_spatial", 8))
+        return PictureSizes(
+            int(index["height"]), int(index["width"]), ratio * int(rows), ratio * int(columns)
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 @contextmanager
@@ -128,13 +157,15 @@ def check_weights(place: str, components: Mapping[str, Any]) -> None:
     Raises:
         ModelError: With the first such weight.
     """
-    networks = {part: module for part, module in components.items() if isinstance(module, nn.Module)}
+    import torch
+
+    networks = {part: module for part, module in components.items() if isinstance(module, torch.nn.Module)}
     for part, module in networks.items():
         missing = _missing_weights(Path(place, part), module)
         if missing:
             raise ModelError(f"the model {place!r} lacks {missing[0]} of its {part}; export it again")
         for weight, values in module.named_parameters():
-            if type(values.detach()) is not Tensor:
+            if type(values.detach()) is not torch.Tensor:
                 continue  # a library quantised it, and may lack this question
             if values.numel() and not torch.stack(values.detach().aminmax()).isfinite().all():  # no copy
                 raise ModelError(
@@ -145,6 +176,8 @@ def check_weights(place: str, components: Mapping[str, Any]) -> None:
 
 def _missing_weights(folder: Path, module: nn.Module) -> list[str]:
     """Parameters that no file in `folder` holds, under this or a tied name; none if it holds no files."""
+    from safetensors import safe_open
+
     stored: set[str] = set()
     for file in filter(Path.is_file, folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as weights:
@@ -160,8 +193,10 @@ def align_weights(components: Mapping[str, Any]) -> None:
     Kernels round differently there (and may be slower), so the same weights would not give the same bytes.
     The file's pages are given back one weight after the other, so that a network is not in memory twice.
     """
+    import torch
+
     for module in components.values():
-        for values in module.parameters() if isinstance(module, nn.Module) else ():
+        for values in module.parameters() if isinstance(module, torch.nn.Module) else ():
             if values.device.type == "cpu" and values.data_ptr() % 64:
                 mapped, values.data = values.data, values.data.clone()
                 if mapped.nbytes > _SMALL_BYTES:

@@ -7,10 +7,10 @@ import json
 import os
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
 _SAMPLE_BYTES = 4096
 _MOST_HEADER_BYTES = 100_000_000
@@ -34,6 +34,8 @@ def hash_weights(folder: Path) -> str:
 
 def hash_parameters(*networks: nn.Module) -> str:
     """SHA-256, in hexadecimal, over the parameters of networks, in their order."""
+    import torch
+
     digest = hashlib.sha256()
     for network in networks:
         for parameter in network.parameters():

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from shotstream.loading.folders import shorten
+from shotstream.loading.lora_files import find_lora
 from shotstream.loading.lora_settings import LoraSettings, read_settings
 from shotstream.loading.weight_files import CheckpointError, WeightFile, networks_in, read_weights
 from shotstream.loading.weight_names import layer_in_our_names
@@ -22,40 +21,14 @@ _PARTS = {"lora_A": "down", "lora_down": "down", "lora_B": "up", "lora_up": "up"
 _WEIGHT = re.compile(r"(.+)\.(lora_A|lora_B|lora_down|lora_up)(?:\.(\w+))?\.weight")
 _MAGNITUDE = re.compile(r"(.+)\.lora_magnitude_vector(?:\.(?!weight$)(\w+))?(?:\.weight)?")
 _ALPHA = re.compile(r"(.+)\.alpha")
+_OF_TEXT = re.compile(r"(?:lora_te\d*_|(?:pipe\.)?(?:text_encoder(?:_\d)?|text_model|te\d?|t5|clip_l)\.).*")
+"""In the names of text encoders' layers."""
+_GIVE = "give a LoRA of Wan 2.1's text-to-video model"
 _INSIDE = re.compile(r"\.lora_(A|B|magnitude_vector)\b")
 """In the names of adapters that stand between a network's own weights."""
 
-_IN_FOLDER = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors", "adapter_model.bin")
-"""What PEFT and diffusers call a LoRA's file in a folder of its own."""
 _NETWORKS = ("generator_lora", "generator_ema_lora", "lora", "state_dict", "model")
 """What training code calls a generator's LoRA in a checkpoint; the first that is there is taken."""
-
-
-class Lora(NamedTuple):
-    """A LoRA that is merged into the transformer."""
-
-    path: Path
-    scale: float = 1.0
-
-    @classmethod
-    def parse(cls, text: str) -> Lora:
-        """Read "FILE" or "FILE:SCALE".
-
-        Raises:
-            ValueError: If the scale is no finite number.
-        """
-        file, colon, scale = text.rpartition(":")
-        if not colon or Path(text).exists():
-            return cls(Path(text))
-        try:
-            lora = cls(Path(file), float(scale))
-        except ValueError:
-            lora = cls(Path(file), math.nan)
-        if not math.isfinite(lora.scale):
-            raise ValueError(
-                f"--lora is {text!r}; give FILE or FILE:SCALE, for example style.safetensors:0.8."
-            )
-        return lora
 
 
 @dataclass(frozen=True)
@@ -157,7 +130,7 @@ def read_lora(path: Path) -> Adapter:
     Raises:
         CheckpointError: If it cannot be used, or holds anything that could not be followed.
     """
-    file = next((path / name for name in _IN_FOLDER if (path / name).is_file()), path)
+    file = find_lora(path)
     found = read_weights(file)
     networks = networks_in(found)
     taken = None
@@ -165,14 +138,12 @@ def read_lora(path: Path) -> Adapter:
         with_lora = [name for name, own in networks.items() if any("lora" in str(key) for key in own)]
         taken = next((name for name in _NETWORKS if name in with_lora), None)
         if taken is None:
-            raise CheckpointError(
-                f"{file} holds {', '.join(networks)} and no generator_lora; give a LoRA file of Wan"
-            )
+            raise CheckpointError(f"{file} holds {', '.join(networks)} and no generator_lora; {_GIVE}")
+    elif not found:
+        raise CheckpointError(f"{file} is a weight file without any weights in it; {_GIVE}")
     elif not any("lora" in str(name) for name in found):
-        kinds = ", ".join(list(map(str, found))[:2]) or "nothing"
-        raise CheckpointError(
-            f"{file} holds no LoRA (no lora_A and lora_B, but {kinds}, ...); give a LoRA file of Wan"
-        )
+        kinds = ", ".join(list(map(str, found))[:2])
+        raise CheckpointError(f"{file} holds no LoRA (no lora_A and lora_B, but {kinds}, ...); {_GIVE}")
     return gather(WeightFile.pick(found, file, taken), read_settings(file))
 
 
@@ -217,6 +188,9 @@ def gather(file: WeightFile, settings: LoraSettings) -> Adapter:
             file.check_numbers(name)
     file.check_finite()
     settings.check_layers(parts)
+    if text := next(filter(_OF_TEXT.fullmatch, parts), None):
+        whole = "is a LoRA of a text encoder" if len(parts) == 1 else "holds layers of a text encoder"
+        raise CheckpointError(f"{file.path} {whole} ({text}), which no LoRA can change here; {_GIVE}")
     layers: dict[str, LoraLayer] = {}
     for name, tensors in parts.items():
         try:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
-
 from shotstream.loading.folders import shorten
 from shotstream.loading.weight_files import CheckpointError, read_metadata
 
+METADATA_KEY = "lora_adapter_metadata"
+"""Under which diffusers keeps them in a file's header; its own constant takes long to import."""
 CONFIG = "adapter_config.json"
 """What PEFT writes beside a LoRA's weights."""
 _MOST_BYTES = 2**20
@@ -120,9 +120,9 @@ def read_settings(path: Path) -> LoraSettings:
         CheckpointError: If they cannot be read, or ask for what cannot be followed.
     """
     header = read_metadata(path)
-    if LORA_ADAPTER_METADATA_KEY in header:
+    if METADATA_KEY in header:
         source = f"the header of {path}"
-        return _from_peft(source, header[LORA_ADAPTER_METADATA_KEY], LORA_ADAPTER_METADATA_KEY)
+        return _from_peft(source, header[METADATA_KEY], METADATA_KEY)
     config = (path if path.is_dir() else path.parent) / CONFIG
     if config.is_file():
         if config.stat().st_size > _MOST_BYTES:

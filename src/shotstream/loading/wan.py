@@ -12,7 +12,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5EncoderMode
 
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.loading.folders import shorten
-from shotstream.loading.lora import Lora, merge_adapter, read_lora
+from shotstream.loading.lora import merge_adapter, read_lora
+from shotstream.loading.lora_files import Lora
 from shotstream.loading.networks import (
     cast_weights,
     load_autoencoder,

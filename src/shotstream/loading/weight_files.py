@@ -17,6 +17,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from shotstream.loading.file_kinds import CheckpointError, check_weight_file
+
 WRAPPERS = ("generator_ema", "generator", "model_ema", "model", "state_dict")
 """Names under which training code keeps a network's weights; the first that is there is taken."""
 NETWORKS = (
@@ -45,23 +47,12 @@ _NUMBERS = (
 )
 _MOST_INDEX_BYTES = 2**26
 _SHARD = re.compile(r"[^/\\\0]+\.safetensors")
-_SIGNS = {
-    b"version https://git-lfs": "a Git LFS pointer, not the weights; fetch them with `git lfs pull`",
-    b"<!doctype html": "a web page, not weights; download the file itself",
-    b"<html": "a web page, not weights; download the file itself",
-    b"gguf": "in GGUF's format, with weights of few bits; get the weights in bfloat16, float16 or float32",
-    b"\x93numpy": "a NumPy array; get the weights as safetensors",
-}
 _PART_OF_SEVERAL = (
     "holds one process's part of a network that several shared out (DTensor); gather it with "
     "torch.distributed.checkpoint.state_dict.get_model_state_dict (full_state_dict=True), and save that"
 )
 _IN_PICKLE = re.compile(r"GLOBAL:? (?:`)?([\w.]+)")
 """How torch names what a file would call; see `_say_refused`."""
-
-
-class CheckpointError(ValueError):
-    """Weights cannot be used; the message says why and what to do."""
 
 
 class CheckpointWarning(UserWarning):
@@ -83,17 +74,7 @@ def read_weights(path: Path) -> dict[str, Any]:
     """
     if path.is_dir():
         return _read_folder(path)
-    if not path.is_file():
-        if path.exists():
-            raise CheckpointError(f"{path} is no file (a pipe or a device); give a weight file")
-        raise CheckpointError(f"there is no weight file {path}; check the path, or download it")
-    with path.open("rb") as file:
-        start = file.read(32)
-    if not start:
-        raise CheckpointError(f"{path} is empty; download it again")
-    for sign, what in _SIGNS.items():
-        if start.lower().startswith(sign):
-            raise CheckpointError(f"{path} is {what}")
+    check_weight_file(path)
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
 
 
@@ -399,6 +380,11 @@ def _say_refused(error: Exception) -> str:
     reason = str(error)
     if "DTensor" in reason or "ShardedTensor" in reason:
         return _PART_OF_SEVERAL
+    if "Unsupported operand" in reason or "magic number" in reason:
+        return (
+            "is a pickle that torch.save did not write; opening it would run what stands in it, so it was "
+            "not opened; get the weights as safetensors"
+        )
     if isinstance(error, UnpicklingError) and "unsupported" in reason.lower():
         called = _IN_PICKLE.search(reason)
         what = f"code besides weights ({called[1]})" if called else "more than weights"
@@ -406,4 +392,6 @@ def _say_refused(error: Exception) -> str:
             f"holds {what}, which opening it would run, so it was not opened; get the weights as "
             "safetensors, or have their owner save the weights alone"
         )
-    return "is damaged, cut off or no weight file; download it again"
+    if isinstance(error, EOFError) or "unexpected EOF" in reason:
+        return "is cut off; download it again"
+    return "is damaged or cut off; download it again"

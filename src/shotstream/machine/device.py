@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Generic, TypeVar
 
 import torch
-from diffusers.utils.constants import DIFFUSERS_ATTN_BACKEND
 
 Value = TypeVar("Value")
 
@@ -105,6 +104,8 @@ def _bfloat16_gain() -> float:
 
 def choose_attention() -> Choice[str]:
     """Name the attention back end that diffusers uses unless a model is told otherwise."""
+    from diffusers.utils.constants import DIFFUSERS_ATTN_BACKEND  # takes long, and is asked for by doctor
+
     if DIFFUSERS_ATTN_BACKEND != "native":
         return Choice(DIFFUSERS_ATTN_BACKEND, "set by DIFFUSERS_ATTN_BACKEND")
     return Choice("native", "torch's own (SDPA) runs everywhere; DIFFUSERS_ATTN_BACKEND sets another")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,13 +12,26 @@ from typing import Any, ClassVar, NamedTuple
 
 import yaml
 
+from shotstream.media.syntax_mistakes import (
+    example,
+    explain_json,
+    explain_text,
+    explain_yaml,
+    find_json_comment,
+)
+
 Location = tuple[str | int, ...]
 """Where a value stands, e.g. ``("shots", 2, "prompt")``: pydantic's ``loc``."""
 
 _MAX_BYTES = 256 * 1024
 _MAX_DEPTH = 20
 _MAX_SHOWN = 20
+_MOST_DIGITS = 300
 _COMMENT = re.compile(r"[ \t]*(#[^\r\n\x85\u2028\u2029\0]*)")
+_LINE_END = re.compile(r"[\r\n\x85\u2028\u2029]")
+_HALF = re.compile(r"[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]")
+_UNSEEN_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\[0abefv])(?=[^\W\d_])")
+"""In double quotes, what a path like C:\\fox makes a character of that nobody sees."""
 
 
 class Mistake(NamedTuple):
@@ -42,6 +55,10 @@ class Document:
     """What is wrong with the file as a file: syntax, duplicate keys, unreadable values."""
     comments: list[tuple[Location, str]] = field(default_factory=list)
     """Comments in the line of a text without quotes, which they cut off: where, and what they say."""
+    written: dict[Location, str] = field(default_factory=dict)
+    """How every value that is no text is written in the file; of a list or mapping, its first line."""
+    unread: set[Location] = field(default_factory=set)
+    """Values that could not be read, each with a mistake of its own; a key has "" in its place."""
 
     def line(self, location: Location) -> int | None:
         """Line of `location`, or of the nearest thing around it; None when the file is empty."""
@@ -50,8 +67,24 @@ class Document:
         return self.lines.get(location)
 
     def complain(self, location: Location, sentence: str) -> None:
-        """Note a mistake at `location`."""
-        self.mistakes.append(Mistake(self.line(location), sentence))
+        """Note a mistake at `location`, unless what stands there could not be read anyhow."""
+        if not any(location[:depth] in self.unread for depth in range(1, len(location) + 1)):
+            self.mistakes.append(Mistake(self.line(location), sentence))
+
+    def say_unread(self, location: Location, sentence: str) -> None:
+        """Note that what stands at `location` cannot be read; nothing else is said of it."""
+        self.complain(location, sentence)
+        self.unread.add(location)
+
+    def shown(self, location: Location, value: Any) -> str:
+        """A value as it is written in the file, 40 characters at most."""
+        written = self.written.get(location, "")
+        plain = written and not isinstance(value, str | dict | list)
+        return _cut(written) if plain else shortened(value)
+
+    def explain_text(self, location: Location) -> str | None:
+        """Say why what should be text is read as something else; None if it does not look like text."""
+        return explain_text(self.written.get(location, ""), whole=True)
 
     def report(self) -> str:
         """The first 20 mistakes by their lines, each as ``file:line: sentence``; then how many more."""
@@ -68,8 +101,13 @@ class Document:
         return f"{self.path}:{line}: {sentence}" if line else f"{self.path}: {sentence}"
 
 
-def read_document(path: Path) -> Document:
-    """Read a YAML or JSON file; whatever is wrong with it ends up in ``mistakes``, nothing is raised."""
+def read_document(path: Path, keys: Collection[str] = ()) -> Document:
+    """Read a YAML or JSON file; whatever is wrong with it ends up in ``mistakes``, nothing is raised.
+
+    Args:
+        path: The file.
+        keys: The keys that may stand in it, for sentences about its syntax.
+    """
     document = Document(Path(path))
     text = _read_text(document)
     if document.mistakes:
@@ -80,17 +118,22 @@ def read_document(path: Path) -> Document:
         loader = _Loader(text)
         node = loader.get_single_node()
     except yaml.YAMLError as error:
-        document.mistakes.append(_syntax_mistake(error, text))
+        said = explain_json(text) if _is_json(document.path, text) and "deep" not in str(error) else None
+        document.mistakes.append(Mistake(*(said or explain_yaml(error, text, keys))))
         return document
     if node is None:
         document.mistakes.append(Mistake(None, "the file is empty."))
         return document
+    if _is_json(document.path, text) and (said := find_json_comment(text)):
+        document.mistakes.append(Mistake(*said))
+        return document
     document.lines[()] = node.start_mark.line + 1
-    for line, tag in loader.tags:
-        sentence = f"the tag {shortened(tag)} is not read here; remove it, and put text in quotes."
-        document.mistakes.append(Mistake(line, sentence))
     document.data = _value(node, (), loader, document)
     return document
+
+
+def _is_json(path: Path, text: str) -> bool:
+    return path.suffix == ".json" or text.lstrip().startswith("{")
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
@@ -110,8 +153,8 @@ class _Loader(yaml.SafeLoader):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.tags: list[tuple[int, str]] = []
-        """Line and name of every tag that was written out; it is passed over."""
+        self.tags: dict[tuple[int, bool], str] = {}
+        """Every tag that was written out, by where its value begins, and whether that is a scalar."""
         self._depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -123,7 +166,9 @@ class _Loader(yaml.SafeLoader):
         if self._depth == _MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem="too deep", problem_mark=event.start_mark)
         if event.tag is not None:
-            self.tags.append((event.start_mark.line + 1, event.tag.replace("tag:yaml.org,2002:", "!!")))
+            self.tags[event.start_mark.index, isinstance(event, yaml.ScalarEvent)] = event.tag.replace(
+                "tag:yaml.org,2002:", "!!"
+            )
             event.tag, event.implicit = None, _UNTAGGED.get(type(event), True)
         self._depth += 1
         node = super().compose_node(parent, index)
@@ -131,8 +176,8 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_number(self, node: yaml.ScalarNode) -> int:
-        """Read a whole number to base ten."""
-        return int(node.value.replace("_", ""))
+        """Read a whole number to base ten; of one that is far too long, the beginning."""
+        return int(node.value.replace("_", "")[:_MOST_DIGITS])
 
 
 _UNTAGGED = {yaml.ScalarEvent: (True, False)}
@@ -184,11 +229,12 @@ def _read_text(document: Document) -> str:
         sentence = f"the file is larger than {_MAX_BYTES // 1024} KiB; is it the right one?"
         document.mistakes.append(Mistake(None, sentence))
     else:
-        return _decode(raw, document)
+        return decode_text(raw, document)
     return ""
 
 
-def _decode(raw: bytes, document: Document) -> str:
+def decode_text(raw: bytes, document: Document) -> str:
+    """Read bytes as UTF-8, or as UTF-16 with its mark; what is wrong with them ends up in ``mistakes``."""
     if raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         document.mistakes.append(Mistake(None, "the file is UTF-32; save it with the encoding UTF-8."))
         return ""
@@ -202,8 +248,8 @@ def _decode(raw: bytes, document: Document) -> str:
             return ""
     if b"\0" in raw:
         sentence = (
-            "this is not text but a binary file, or UTF-16 without its mark; give a YAML or JSON file in the "
-            "encoding UTF-8."
+            "this is not text but a binary file, or UTF-16 without its mark; give a YAML or JSON file, or a "
+            "script, in the encoding UTF-8."
         )
         document.mistakes.append(Mistake(None, sentence))
         return ""
@@ -216,23 +262,49 @@ def _decode(raw: bytes, document: Document) -> str:
         return ""
 
 
-def _value(node: yaml.Node, location: Location, loader: _Loader, document: Document) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(node, location, loader, document)
-    if isinstance(node, yaml.SequenceNode):
+def _value(
+    node: yaml.Node, location: Location, loader: _Loader, document: Document, in_flow: bool = False
+) -> Any:
+    if tag := loader.tags.get((node.start_mark.index, isinstance(node, yaml.ScalarNode))):
+        text = _first_line(node, in_flow)
+        meant = (
+            f"; if it belongs to the text, put that in quotes: {example(text)}"
+            if text.startswith("!")
+            else ""
+        )
+        document.say_unread(location, f"the tag {shortened(tag)} is not read here; remove it{meant}.")
+    if isinstance(node, yaml.CollectionNode):
+        if location:
+            document.written[location] = _first_line(node, in_flow)
+        flow = bool(node.flow_style)
+        if isinstance(node, yaml.MappingNode):
+            return _mapping(node, location, loader, document, flow)
         for index, item in enumerate(node.value):
             document.lines[(*location, index)] = item.start_mark.line + 1
-        return [_value(item, (*location, index), loader, document) for index, item in enumerate(node.value)]
+        return [
+            _value(item, (*location, index), loader, document, flow) for index, item in enumerate(node.value)
+        ]
     assert isinstance(node, yaml.ScalarNode)
     if node.style is None and (comment := _comment_after(node)):
         document.comments.append((location, comment))
-    try:
-        return _checked(loader.construct_object(node))
-    except (ValueError, OverflowError, yaml.YAMLError):
-        document.complain(
-            location, f"{shortened(node.value)} cannot be read; if it is text, put it in quotes."
-        )
-        return node.value
+    value = loader.construct_object(node)
+    if isinstance(value, str):
+        if damage := _damage(node):
+            document.say_unread(location, damage)
+            return value
+        value = _joined(value)
+    if not isinstance(value, str):
+        document.written[location] = node.value or _first_line(node, in_flow)
+    return value
+
+
+def _first_line(node: yaml.Node, in_flow: bool) -> str:
+    """What a value begins with in the text: in brackets the value itself, else the rest of its line."""
+    mark = node.start_mark
+    text = mark.buffer or ""
+    end = node.end_mark.pointer if in_flow else len(text) - 1
+    line_end = _LINE_END.search(text, mark.pointer, end)
+    return text[mark.pointer : line_end.start() if line_end else end].strip()
 
 
 def _comment_after(node: yaml.ScalarNode) -> str:
@@ -243,35 +315,56 @@ def _comment_after(node: yaml.ScalarNode) -> str:
 
 
 def _mapping(
-    node: yaml.MappingNode, location: Location, loader: _Loader, document: Document
+    node: yaml.MappingNode, location: Location, loader: _Loader, document: Document, flow: bool
 ) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
-            document.mistakes.append(Mistake(line, "a key must be a single word, such as 'prompt'."))
+            said = document.explain_text(location) or "a key must be a single word, such as 'prompt'"
+            document.mistakes.append(Mistake(line, f"{said}."))
+            document.unread.add(location)
             continue
-        try:
-            key = _checked(key_node.value)
-        except ValueError:
-            document.mistakes.append(Mistake(line, "a key cannot be read; write it again."))
+        if damage := _damage(key_node):
+            document.mistakes.append(Mistake(line, damage))
+            document.unread.add((*location, ""))
             continue
+        key = _joined(key_node.value)
+        if tag := loader.tags.get((key_node.start_mark.index, True)):
+            sentence = f"the tag {shortened(tag)} is not read here; remove it from before the key."
+            document.mistakes.append(Mistake(line, sentence))
+            document.unread.add(location)
         if key in values:
             first = document.lines[(*location, key)]
             sentence = f"the key {key!r} stands here a second time (first in line {first}); remove one."
             document.mistakes.append(Mistake(line, sentence))
             continue
         document.lines[(*location, key)] = line
-        values[key] = _value(value_node, (*location, key), loader, document)
+        values[key] = _value(value_node, (*location, key), loader, document, flow)
     return values
 
 
-def _checked(value: Any) -> Any:
-    if isinstance(value, int) and abs(value) >= 2**64:
-        raise ValueError("a number that nothing here can mean")
-    if isinstance(value, str):  # JSON writes an emoji as two escapes, which YAML reads as two halves
-        return value.encode("utf-16", "surrogatepass").decode("utf-16")
-    return value
+def _damage(node: yaml.ScalarNode) -> str | None:
+    """Say which escape in a text makes something that nobody means; None if there is none."""
+    if half := _HALF.search(node.value):
+        return (
+            f"\\u{ord(half[0]):04x} is half of a character, and its other half is missing; write the "
+            "character itself, or leave it out."
+        )
+    mark = node.start_mark
+    buffer = mark.buffer if node.style == '"' else None
+    written = buffer[mark.pointer : node.end_mark.pointer] if buffer else ""
+    if found := _UNSEEN_ESCAPE.search(written):
+        return (
+            f"{found[1]} in double quotes is a character that nobody sees; write \\\\ for a backslash, or "
+            "use single quotes."
+        )
+    return None
+
+
+def _joined(text: str) -> str:
+    """The text with halves of characters joined: JSON writes an emoji as two escapes, which YAML keeps."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def shortened(value: Any) -> str:
@@ -279,30 +372,8 @@ def shortened(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a list" if isinstance(value, list) else "a mapping"
     words = {"None": "nothing", "True": "true", "False": "false"}
-    text = repr(value) if isinstance(value, str) else words.get(str(value), str(value))
+    return _cut(repr(value) if isinstance(value, str) else words.get(str(value), str(value)))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _syntax_mistake(error: yaml.YAMLError, text: str) -> Mistake:
-    if not isinstance(error, yaml.MarkedYAMLError):  # a ReaderError: a character that no text file holds
-        position = getattr(error, "position", 0)
-        sentence = f"the character {text[position]!r} is not allowed; remove it."
-        return Mistake(text.count("\n", 0, position) + 1, sentence)
-    problem = error.problem or error.context or str(error)
-    mark = error.problem_mark
-    if "end of stream" in problem or "<stream end>" in problem:
-        mark = error.context_mark or mark
-    remedies = {
-        "an alias (*)": "an alias (*) is not allowed; write the text out, or put it in quotes",
-        "an anchor (&)": "an anchor (&) is not allowed; put text that begins with & in quotes",
-        "too deep": f"this is nested more than {_MAX_DEPTH} deep; a story needs 3",
-        "mapping values": 'a second ": " in one line; put text that contains ": " in quotes',
-        "found character '\\t'": "the line is indented with a tab; use spaces",
-        "found unexpected end of stream": "this quote is never closed; add the closing quote",
-        "'<stream end>'": "this bracket is never closed; add the closing one, or put text with # in quotes, "
-        "as that begins a comment",
-        "but found another document": "a second document (---) starts here; a file holds one story",
-    }
-    known = [sentence for part, sentence in remedies.items() if part in problem]
-    sentence = known[0] if known else f"this is not YAML ({problem}); check the line and the one above"
-    return Mistake(mark.line + 1 if mark else None, f"{sentence}.")

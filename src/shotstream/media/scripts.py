@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from shotstream.media.plain_text import one_line
+
 SCRIPT_KINDS = ("txt", "md", "fountain")
 """Endings of the files that `read_script` reads."""
 
@@ -146,7 +148,7 @@ def _sentence(words: str) -> str:
 
 def _shot(lines: list[str]) -> list[_Piece]:
     words = _words(lines)
-    return [_Piece(words)] if words else []
+    return [_Piece(words)] if one_line(words) else []
 
 
 def _words(lines: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from shotstream.media.joining import join_films
 from shotstream.media.latents import LatentFolder
 from shotstream.media.pictures import write_png
 from shotstream.media.sheet import find_sheets, write_sheets
+from shotstream.media.story_difference import differences
 from shotstream.media.video import VideoWriter
 from shotstream.story import Story
 
@@ -219,11 +220,7 @@ class StoryFolder:
         record = read_record(self.folder)
         if self._overwrite or not (record or any(_written(self.folder))):
             return
-        if (record or {}).get("asked") != self._asked:
-            raise OtherStoryError(
-                f"{self.folder} holds {_difference(record or {}, self._asked)}; choose another folder (-o), "
-                "or give --overwrite to lose what is there."
-            )
+        refuse_other(self.folder, self._asked)
         assert record is not None
         self._begun = self.goes_on = True
         self.whole = record["complete"]
@@ -342,6 +339,31 @@ def choose_folder(place: Path, story: Story, made_with: Mapping[str, Any], **set
     raise AssertionError("there are always more numbers")
 
 
+def refuse_other(folder: Path, asked: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds another film than the one that is asked for.
+
+    Args:
+        folder: The folder, which need not exist.
+        asked: What `as_asked` returned, or a part of it: the rest is not compared.
+
+    Raises:
+        OtherStoryError: In words, with every difference.
+    """
+    record = read_record(folder)
+    there = (record or {}).get("asked")
+    if there is None and not any(_written(folder)):
+        return
+    if not isinstance(there, dict):
+        what = "films that no story.json of this version tells of. "
+    elif lines := differences(there, asked):
+        what = "\n  ".join(["another film than the one that is asked for:", *lines]) + "\n"
+    else:
+        return
+    raise OtherStoryError(
+        f"{folder} holds {what}Choose another folder (-o), or give --overwrite to lose what is there."
+    )
+
+
 def as_asked(
     story: Story, made_with: Mapping[str, Any] | None, shots: tuple[int, int], film_height: int | None
 ) -> dict[str, Any]:
@@ -367,21 +389,6 @@ def _written(folder: Path) -> Iterator[Path]:
     yield from find_sheets(folder / "contact_sheet.png")
     if (folder / "shots").is_dir():
         yield from (path for path in (folder / "shots").iterdir() if _SHOT_NAME.fullmatch(path.name))
-
-
-def _difference(record: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """Say what a folder holds instead of what is asked for."""
-    there = record.get("asked")
-    if not isinstance(there, dict):
-        return "films that no story.json of this version tells of"
-    others = [name for name in {**asked, **there} if name != "story" and asked.get(name) != there.get(name)]
-    old, new = there.get("story", {}), asked["story"]
-    parts = [name for name in old | new if name != "shots" and old.get(name) != new.get(name)]
-    shots = zip(old.get("shots", []), new["shots"], strict=False)
-    changed = [f"shot {number}" for number, (before, after) in enumerate(shots, 1) if before != after]
-    if len(old.get("shots", [])) != len(new["shots"]):
-        changed.append("the number of shots")
-    return f"another film, with other values of: {', '.join([*parts, *changed, *others][:6])}"
 
 
 def _enlarged(height: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,6 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from shotstream.media.documents import Document, Location, did_you_mean, shortened
+from shotstream.media.faults import is_number_fault, say_wanted
+from shotstream.media.story_values import how_to_write, is_text
+from shotstream.media.syntax_mistakes import quoted
 
 _PUBLISHED_SHOT = re.compile(r"shot(0|[1-9][0-9]{0,3})")
 
@@ -52,8 +54,8 @@ def take_unknown(document: Document, known: Sequence[str]) -> list[str]:
     return [document.at(line, f"keys without a meaning here are passed over: {keys}; known here: {taken}.")]
 
 
-def explain_colons(document: Document, known: Sequence[str]) -> None:
-    """Say of every shot that was meant as a prompt with a colon in it that it must be in quotes."""
+def explain_unquoted(document: Document, known: Sequence[str]) -> None:
+    """Say of every shot that was meant as a prompt and reads as a mapping that it must be in quotes."""
     shots: list[Any] = document.data.get("shots")
     if not isinstance(shots, list):
         return
@@ -63,19 +65,22 @@ def explain_colons(document: Document, known: Sequence[str]) -> None:
         for key, value in shot.items():
             if key in known or isinstance(value, dict | list):
                 continue
-            if " " in key or "did you mean" not in did_you_mean(key, known):
-                text = f"{key}: {'' if value is None else value}".rstrip()
-                quoted = json.dumps(text, ensure_ascii=False)
-                sentence = f'": " makes a key of the words before it; put the prompt in quotes: {quoted}'
-                document.complain(("shots", index, key), sentence)
-                shots[index] = {"prompt": text} | {name: shot[name] for name in shot if name != key}
+            near = did_you_mean(key, known)
+            if " " in key or "did you mean" not in near or (value is None and "'prompt'" not in near):
+                text = f"{key}: {document.written.get(('shots', index, key), value or '')}".rstrip()
+                begun = document.explain_text(("shots", index))
+                sentence = (
+                    f'": " makes a key of the words before it; put the prompt in quotes: {quoted(text)}'
+                )
+                document.complain(("shots", index, key), f"{begun or sentence}.")
+                shots[index] = {"prompt": text} | {name: shot[name] for name in shot if name in known}
                 break
 
 
 def cut_off_texts(document: Document) -> Iterator[str]:
     """Say of every text that a comment cuts it off."""
     for location, comment in document.comments:
-        if location[-1] in _TEXTS or (len(location) == 2 and location[0] == "shots"):
+        if is_text(location) or location[-1] == "picture":
             sentence = (
                 f"the text ends before {shortened(comment)}, because a # after a blank begins a comment; if "
                 "it belongs to the text, put the text in quotes."
@@ -86,6 +91,14 @@ def cut_off_texts(document: Document) -> Iterator[str]:
 def _move(document: Document, old: Location, new: Location) -> None:
     for location in [location for location in document.lines if location[: len(old)] == old]:
         document.lines[new + location[len(old) :]] = document.lines.pop(location)
+    for values in (document.written, document.unread):
+        for location in [location for location in values if location[: len(old)] == old]:
+            place = new + location[len(old) :]
+            if isinstance(values, set):
+                values.remove(location)
+                values.add(place)
+            else:
+                values[place] = values.pop(location)
     document.comments = [
         (new + location[len(old) :] if location[: len(old)] == old else location, comment)
         for location, comment in document.comments
@@ -95,43 +108,83 @@ def _move(document: Document, old: Location, new: Location) -> None:
 def explain(
     error: ValidationError, document: Document, keys: Mapping[str, Sequence[str]], *, published: bool
 ) -> None:
-    """Say each of pydantic's complaints in a sentence, at its line."""
-    for fault in error.errors(include_url=False):
-        location, kind, message = fault["loc"], fault["type"], fault["msg"]
+    """Say each of pydantic's complaints in a sentence, at its line; of a misspelt key only that it is."""
+    faults = [(fault["loc"], fault["type"], fault) for fault in error.errors(include_url=False)]
+    meant: set[Location] = set()
+    for location, kind, _ in faults:
+        if kind == "extra_forbidden":
+            hint = did_you_mean(str(location[-1]), _keys(location, keys, published))
+            document.complain(location, f"the key {str(location[-1])!r} is unknown{hint}")
+            near = hint.removeprefix("; did you mean ").strip("'?") if "did you mean" in hint else ""
+            meant.add((*location[:-1], _OURS.get(near, near)))
+    for location, kind, fault in faults:
         name = name_place(location, published)
-        match kind:
-            case "missing":
-                sentence = f"{name} is missing; add it."
-            case "extra_forbidden":
-                key = str(location[-1])
-                sentence = f"the key {key!r} is unknown{did_you_mean(key, _keys(location, keys, published))}"
-            case "places":
-                for place, said in fault.get("ctx", {})["faults"]:
-                    document.complain(place, f"{name_place(place, published)}: {said}.")
-                continue
-            case "too_long" if "lora" in location:
-                sentence = f"{name} names more than 16 LoRAs; name fewer."
-            case "too_short" if location == ("shots",):
-                sentence = "there are no shots; add at least one."
-            case "too_short":
-                sentence = f"{name} is empty; say what is to be seen."
-            case "value_error":
-                sentence = f"{name} {message.removeprefix('Value error, ')}."
-            case _:
-                wanted = _WANTED.get(kind, message.removeprefix("Input "))
-                sentence = f"{name} is {shortened(fault['input'])}, but {wanted}."
-        document.complain(location, sentence)
+        if kind == "extra_forbidden" or (kind in ("missing", "too_short") and location in meant):
+            continue
+        if kind == "missing" and (*location[:-1], "") in document.unread:
+            continue  # it may be the key that could not be read
+        if kind == "places":
+            for place, said in fault.get("ctx", {})["faults"]:
+                document.complain(place, f"{name_place(place, published)}: {said}.")
+            continue
+        document.complain(location, f"{name} {_explain_value(location, kind, fault, document)}.")
 
 
-_WANTED = {
-    "string_type": "should be text; put it in quotes",
-    "string_too_long": "should have at most 200 characters",
-    "list_type": "should be a list, each item after a dash (-) or in brackets",
-    "model_type": "should be a prompt, or a mapping with a prompt",
-    "int_type": "should be a whole number",
-    "float_type": "should be a number",
+def _explain_value(location: Location, kind: str, fault: Mapping[str, Any], document: Document) -> str:
+    """What is wrong with the value at a place."""
+    key = next((str(part) for part in reversed(location) if isinstance(part, str)), "")
+    is_item = bool(location) and isinstance(location[-1], int)
+    wanted = _ITEMS.get(key) if is_item else _VALUES.get(key)
+    match kind:
+        case "missing":
+            return "is missing; add it"
+        case "too_long" if "lora" in location:
+            return "names more than 16 LoRAs; name fewer"
+        case "too_short" if location == ("shots",):
+            return "is empty; add at least one shot, such as - The fox runs"
+        case "too_short":
+            return f"is empty; {f'give {wanted}' if key == 'picture' else 'say what is to be seen'}"
+        case "value_error":
+            return fault["msg"].removeprefix("Value error, ")
+    shown = document.shown(location, fault["input"])
+    if (
+        fault["input"] is None
+        and shown != "nothing"
+        and is_text(location)
+        and not document.explain_text(location)
+    ):
+        return f"is {shown}, which stands for nothing; write a text, or put it in quotes: {quoted(shown)}"
+    match kind:
+        case "string_type" | "model_type" if is_text(location) and (begun := document.explain_text(location)):
+            return f"is read as something else: {begun}"
+        case "string_type" | "model_type" if wanted:
+            said = f"should be {wanted}"
+        case "list_type" if re.match(r"-\S", str(fault["input"])):
+            first = str(fault["input"])[1:30].split(" -")[0]
+            said = f"should be a list; put a blank behind each dash: - {first}"
+        case "list_type":
+            said = "should be a list, each item after a dash (-) or in brackets" + _LISTS.get(key, "")
+        case _:
+            said = say_wanted(kind, fault.get("ctx") or {}, fault["msg"])
+    if is_number_fault(kind):
+        said += how_to_write(key, fault["input"])
+    return f"is {shown}, but {said}"
+
+
+_ITEMS = {
+    "shots": "a prompt, or a mapping with a prompt",
+    "outtakes": "a mapping with a prompt and a number, for example {prompt: The fox runs., number: 0}",
+    "references": "the path of a picture, for example fox.png",
+    "redirects": "a mapping, for example {chunk: 1, prompt: The fox sleeps.}",
+    "pins": "a mapping, for example {shot: 0, frame: 12}",
+    "remembers": "a mapping, for example {shot: 0, frame: 12}",
+    "lora": "NAME or NAME:SCALE, for example style:0.8",
 }
-_TEXTS = ("prompt", "setting", "title", "picture")
+"""What an item of a list should be."""
+_VALUES = {"picture": "the path of a picture, for example fox.png"}
+_LISTS = {"references": ", for example [fox.png]", "lora": ", for example [style:0.8]"}
+_OURS = {"global_caption": "setting", "shot1": "shots"}
+"""What the authors' keys are called in `Story`."""
 _BESIDE_PUBLISHED = ("title", "seed", "height", "width", "references")
 
 
@@ -155,7 +208,9 @@ def name_place(location: Location, published: bool = False) -> str:
             return "global_caption"
         case _:
             return str(location[-1]) if location else "the story"
-    return f"the {_path(rest)} of {where}" if rest else where
+    if not rest:
+        return where
+    return f"{'' if isinstance(rest[-1], int) else 'the '}{_path(rest)} of {where}"
 
 
 def _path(keys: Sequence[str | int]) -> str:

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from shotstream.loading.lora import Adapter, LoraLayer, read_lora
+from shotstream.loading.lora_files import adapter_name
 from shotstream.models.float8 import Float8Linear, to_float8
 from shotstream.story import parse_lora_choice, say_not_loaded
 
 _NAME = re.compile(r"[\w.-]+")
 _FORMATS = (torch.float32, torch.bfloat16, torch.float16)
-_FILES_OF_ANY_NAME = ("adapter_model", "pytorch_lora_weights")
 
 
 class AdapterUse(NamedTuple):
@@ -32,14 +32,6 @@ class AdapterUse(NamedTuple):
     sha256: str
     """Of what it computes; see `shotstream.loading.lora.Adapter`."""
     scale: float
-
-
-def adapter_name(path: Path) -> str:
-    """Name a LoRA after its file, or after the folder of one that PEFT or diffusers named."""
-    stem = path.stem if path.suffix in (".safetensors", ".pt", ".pth", ".bin", ".ckpt") else path.name
-    if stem in _FILES_OF_ANY_NAME:
-        stem = path.absolute().parent.name
-    return re.sub(r"[^\w.-]+", "_", stem) or "lora"
 
 
 class Adapters:
@@ -73,11 +65,11 @@ class Adapters:
         """Names of all that are loaded."""
         return list(self._loaded)
 
-    def load(self, path: Path, name: str | None = None) -> str:
+    def load(self, source: Path | Adapter, name: str | None = None) -> str:
         """Read a LoRA; nothing is merged yet.
 
         Args:
-            path: See `shotstream.loading.lora.read_lora`.
+            source: The LoRA, or where it is; see `shotstream.loading.lora.read_lora`.
             name: What it is to be called; None for `adapter_name`.
 
         Returns:
@@ -86,12 +78,13 @@ class Adapters:
         Raises:
             ValueError: In a sentence, if it cannot be used, or the name is taken or none.
         """
+        path = source.path if isinstance(source, Adapter) else source
         name = adapter_name(path) if name is None else name
         if not _NAME.fullmatch(name):
             raise ValueError(f"a LoRA cannot be called {name!r}; use letters, digits, '_', '-' and '.'")
         if name in self._loaded:
             raise ValueError(f"a LoRA called {name!r} is loaded already; give this one another name")
-        adapter = read_lora(path)
+        adapter = source if isinstance(source, Adapter) else read_lora(path)
         modules = dict(self._transformer.named_modules())
         for layer in adapter.layers:
             if layer in modules:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from shotstream.media.faults import say_fault
 from shotstream.media.pictures import write_png
 from shotstream.story import ReferencePicture, Shot, Story, StoryFrame
 from shotstream.streaming.context_frames import ContextFrame, ContextFrames, FrameKey, MadeFrom
@@ -125,10 +126,7 @@ class MadeTakes:
             return Story(seed=seed, shots=shots, outtakes=outtakes, references=references, **facts)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
-            where = ".".join(map(str, fault["loc"]))
-            raise ValueError(
-                f"a story file has no place for {where} {fault['input']!r}: {fault['msg']}"
-            ) from error
+            raise ValueError(f"a story file cannot hold this story: {say_fault(fault)}") from error
 
     def _told(self, film: Sequence[TakeRecord]) -> dict[tuple[int, int], TakeRecord]:
         """The takes of the film, those that they were made from, and one of every deleted shot between."""

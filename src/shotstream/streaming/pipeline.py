@@ -13,6 +13,7 @@ from torch import Tensor
 from shotstream.loading.eight_bit import to_eight_bit
 from shotstream.loading.folder_code import folder_code
 from shotstream.loading.folders import check_configs, check_weights, load_errors, locate_model
+from shotstream.loading.lora import Adapter
 from shotstream.loading.text_source import TextSource, check_text_place
 from shotstream.story import Story
 from shotstream.streaming.calling import (
@@ -142,11 +143,12 @@ class ShotStreamPipeline(StoryModel):
 
     # ---- LoRAs ----
 
-    def load_lora_weights(self, path: str | Path, adapter_name: str | None = None) -> str:
+    def load_lora_weights(self, path: str | Path | Adapter, adapter_name: str | None = None) -> str:
         """Load a LoRA; from the next shot on it is used at scale 1, beside those that are used already.
 
         Args:
-            path: A file, or the folder of one; see `shotstream.loading.lora.read_lora`.
+            path: A file, or the folder of one; see `shotstream.loading.lora.read_lora`. Or what that
+                returned.
             adapter_name: What it is to be called; None for the name of its file.
 
         Returns:
@@ -155,7 +157,7 @@ class ShotStreamPipeline(StoryModel):
         Raises:
             ValueError: In a sentence, if it cannot be used, or the name is taken.
         """
-        name = self.adapters.load(Path(path), adapter_name)
+        name = self.adapters.load(path if isinstance(path, Adapter) else Path(path), adapter_name)
         self.active_adapters = tuple(sorted([*self.active_adapters, *self.adapters.choose([name])]))
         return name
 

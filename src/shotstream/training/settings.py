@@ -22,6 +22,8 @@ from pydantic import (
 )
 
 from shotstream.data.mixture import Mixture
+from shotstream.media.faults import say_fault
+from shotstream.media.syntax_mistakes import explain_yaml
 from shotstream.shipped import find_file, shipped_names
 
 
@@ -387,7 +389,8 @@ def _override(tree: dict[str, Any], text: str) -> None:
     try:
         tree[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise RecipeError(f"Override {text!r} cannot be read: {error}.") from error
+        said = explain_yaml(error, value, ())
+        raise RecipeError(f"Override {text!r} cannot be read: {said.sentence}") from error
 
 
 def _known_names(model: type[BaseModel]) -> set[str]:
@@ -408,8 +411,7 @@ def _explain(error: ValidationError, source: str) -> str:
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             lines.append(f"  {where}: there is no such setting{hint}")
         else:
-            value = f"{where} = {mistake['input']!r}: " if where else ""
-            lines.append(f"  {value}{mistake['msg'].removeprefix('Value error, ')}")
+            lines.append(f"  {say_fault(mistake)}")
     return f"The recipe {source} cannot be used:\n" + "\n".join(lines)
 
 
@@ -421,13 +423,17 @@ def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = find_file(Path(path), "recipes")
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        tree = yaml.safe_load(text)
     except FileNotFoundError:
         raise RecipeError(
             f"There is no recipe {path}; give a file, or a recipe that comes with the package: "
             f"{', '.join(shipped_names('recipes'))}."
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:
+        said = explain_yaml(error, text, _known_names(Recipe))
+        raise RecipeError(f"The recipe {path}:{said.line}: {said.sentence}") from error
+    except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"The recipe {path} cannot be read: {error}.") from error
     if not isinstance(tree, dict):
         raise RecipeError(f"The recipe {path} is not a list of named settings, as `mini` is.")

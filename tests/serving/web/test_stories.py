@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -60,7 +61,8 @@ def test_a_story_is_given_a_title_and_another_one(client: httpx.Client) -> None:
 def test_what_is_no_title_is_refused(client: httpx.Client, body) -> None:
     story = begin(client)
     answer = client.patch(f"/api/stories/{story}", json=body)
-    assert (answer.status_code, "body" in answer.json()["detail"]) == (422, True)
+    assert answer.status_code == 422
+    assert re.match(r"title (is|has)|seed is unknown|what was sent is", answer.json()["detail"])
     assert client.get(f"/api/stories/{story}").json()["title"] == ""
     assert client.patch(f"/api/stories/{story}", json={"title": "x" * 200}).status_code == 200
     assert client.patch("/api/stories/aaaaaaaaaaaa", json={"title": "a"}).status_code == 404
@@ -89,7 +91,7 @@ def test_commands_are_answered_by_receipts_and_reasons(client: httpx.Client) -> 
     for bad in ({"type": "shoot", "id": "4"}, {"type": "nothing", "id": "4"}, {"type": "pause", "id": ""}):
         answer = direct(client, story, **bad)
         assert answer.status_code == 422
-        assert "body" in answer.json()["detail"]
+        assert not re.search(r"Input|Field|Value|body", answer.json()["detail"])
     assert direct(client, "aaaaaaaaaaaa", type="pause", id="1").status_code == 404
 
 
@@ -180,11 +182,15 @@ def test_a_script_that_cannot_be_read_is_refused_in_words(client: httpx.Client, 
             "text/yaml",
             "story.yaml:4: the key 'lenth'",
         ),
-        ('{"setting": "a fox",\n "shots": []}', "application/json", "story.json:2: there are no shots"),
+        (
+            '{"setting": "a fox",\n "shots": []}',
+            "application/json",
+            "story.json:2: shots is empty; add at least one",
+        ),
         ("setting: [", "text/yaml", "story.yaml:1: this bracket is never closed"),
         ("", "text/yaml", "the file is empty"),
         ('{"\\ud83d\\ude00", "setting": ""}', "text/yaml", "the key '😀' is unknown"),
-        ('{"\\ud83d": 1, "setting": ""}', "application/json", "story.json:1: a key cannot be read"),
+        ('{"\\ud83d": 1, "setting": ""}', "application/json", "is half of a character"),
         ("\x00\x01", "text/yaml", "binary file"),
         ("setting: a fox\nshots: [{prompt: runs, seconds: 3000}]", "text/yaml", "a shot lasts 60 seconds"),
         ("setting: ''\nshots: [{prompt: runs, seed: 9007199254740992}]", "text/yaml", "less than"),

@@ -13,6 +13,32 @@ if TYPE_CHECKING:
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
 
+CHOICES = {
+    "dtype": ("auto", "float32", "bfloat16", "float16"),
+    "text": ("auto", "resident", "cpu", "int8", "release"),
+    "mode": ("auto", "plain", "compiled", "fast", "exact"),
+    "kv-cache": ("auto", "float8"),
+    "decoder": ("full", "tiny"),
+}
+"""What options of these names take; exact is the former name of compiled."""
+
+
+def check_choices(**given: str | None) -> None:
+    """Refuse options that take one of a few words and have another, before anything is loaded.
+
+    Args:
+        **given: What each has, by its name with ``_`` for ``-``; None if it was not given.
+
+    Raises:
+        ValueError: With the first of them.
+    """
+    for name, value in given.items():
+        option = name.replace("_", "-")
+        if value is not None and value not in CHOICES[option]:
+            *most, last = [word for word in CHOICES[option] if word != "exact"]
+            raise ValueError(f"--{option} is {value!r}; give {', '.join(most)} or {last}.")
+
+
 def load(
     model: str, device_name: str, dtype_name: str = "auto", text_name: str = "auto"
 ) -> tuple[ShotStreamPipeline, dict[str, Any]]:
@@ -24,6 +50,9 @@ def load(
     Raises:
         ValueError: If there is no such model, device, number format or place for the text encoder.
     """
+    from shotstream.loading.folders import locate_model
+
+    locate_model(model)  # before what takes long to import
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
@@ -67,8 +96,7 @@ def apply_mode(
 
     from shotstream.streaming.speed import MODES, choose_mode, prepare
 
-    if kv_cache not in ("auto", "float8"):
-        raise ValueError(f"--kv-cache is {kv_cache!r}; give auto or float8.")
+    check_choices(mode=mode, kv_cache=kv_cache)
     pipeline.cache_dtype = torch.float8_e4m3fn if kv_cache == "float8" else None
     with console.status("choosing the fastest ways to compute"):
         chosen = prepare(pipeline, MODES[choose_mode(mode, pipeline._execution_device).value], height, width)

@@ -80,8 +80,8 @@ def parse_dtype(name: str) -> torch.dtype:
     Raises:
         ValueError: If weights cannot be kept in it.
     """
-    import torch
-
     if name not in ("bfloat16", "float16", "float32"):
         raise ValueError(f"--dtype is {name!r}; give bfloat16, float16 or float32.")
+    import torch
+
     return getattr(torch, name)

@@ -16,6 +16,8 @@ from pydantic import (
     ValidationError,
 )
 
+from shotstream.media.faults import say_fault
+
 _Settings = TypeVar("_Settings", bound=BaseModel)
 
 
@@ -105,8 +107,6 @@ def _read(kind: type[_Settings], values: dict[str, str]) -> _Settings:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        mistakes = "; ".join(
-            f"{'.'.join(map(str, mistake['loc']))}: {mistake['msg']}" for mistake in error.errors()
-        )
+        mistakes = "; ".join(say_fault(mistake) for mistake in error.errors())
         known = ", ".join(kind.model_fields)
         raise ValueError(f"These settings cannot be used: {mistakes}. Known are {known}.") from None

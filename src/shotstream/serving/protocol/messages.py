@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
+from shotstream.media.faults import say_faults
 from shotstream.serving.protocol.commands import ClientMessage, Command, Hello, Playhead
 from shotstream.serving.protocol.events import Event
 
@@ -31,9 +32,8 @@ def read_message(text: str | bytes) -> Hello | Playhead | Command:
     try:
         return _CLIENT.validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the message"
-        raise ProtocolError(f"{where}: {first['msg']}; see docs/protocol.md, version {VERSION}") from None
+        said = say_faults(error.errors(include_url=False))
+        raise ProtocolError(f"{said}; see docs/protocol.md, version {VERSION}") from None
 
 
 def read_command(body: dict[str, Any]) -> Command:

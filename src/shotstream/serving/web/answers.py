@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from shotstream.media.faults import say_faults, say_no_json
 from shotstream.media.files import DiskFull
 from shotstream.serving.protocol.commands import StoryId
 from shotstream.serving.protocol.refusal import Refusal
@@ -103,6 +104,15 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 async def _unreadable(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the request"
-    return problem(422, f"{where}: {first['msg']}", path=request.scope["path"])
+    faults = error.errors()
+    if faults[0]["type"] == "json_invalid":
+        sentence = say_no_json(error.body if isinstance(error.body, str | bytes) else "")
+    else:
+        sentence = say_faults(
+            [fault | {"loc": [part for part in fault["loc"] if part not in _PARTS]} for fault in faults]
+        )
+    return problem(422, sentence, path=request.scope["path"])
+
+
+_PARTS = ("body", "query", "path")
+"""What FastAPI calls where a field comes from, which a field's name tells anyway."""

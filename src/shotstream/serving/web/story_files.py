@@ -13,6 +13,8 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse, Response
 from pydantic import ValidationError
 
+from shotstream.media.documents import Document, decode_text
+from shotstream.media.faults import say_fault
 from shotstream.media.scripts import read_script
 from shotstream.serving.delivery.viewers import Viewer
 from shotstream.serving.protocol.commands import Command, PlannedShot, Playhead, Shoot, Stop
@@ -29,6 +31,7 @@ from shotstream.story import MOST_TITLE_CHARACTERS, Shot, Story, StoryError
 
 MOST_FILE_BYTES = 2**20
 _LOOK_AGAIN_SECONDS = 1.0
+_TELL = "tell this file with `shotstream generate`"
 _READING = Lock()
 """One file at a time: a large one takes seconds in which chunks are made at half the speed."""
 
@@ -36,6 +39,9 @@ router = APIRouter(prefix="/api", tags=["stories"], responses=PROBLEMS)
 
 _SCRIPTS = {"plain": "txt", "markdown": "md", "x-fountain": "fountain"}
 """Subtype of ``text/`` -> kind of script."""
+
+_UNTYPED = ("", "application/octet-stream", "application/x-www-form-urlencoded")
+"""What programs send that do not say what a file is; it is read as YAML."""
 
 FILE_BODY = {
     "requestBody": {
@@ -58,6 +64,12 @@ async def _story_file(studio: TheStudio, request: Request) -> tuple[Story, list[
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if script := _SCRIPTS.get(kind.removeprefix("text/")):
         return await studio.aside(_read_script, data, script)
+    if not ("json" in kind or "yaml" in kind or kind in _UNTYPED):
+        raise HTTPException(
+            422,
+            f"{kind} is no story; send YAML (text/yaml), JSON (application/json) or a script (text/plain, "
+            "text/markdown, text/x-fountain)",
+        )
     return await studio.aside(_read, data, f"story.{'json' if 'json' in kind else 'yaml'}")
 
 
@@ -73,9 +85,11 @@ async def import_story(studio: TheStudio, file: StoryFile) -> Began:
 
 
 @router.post("/scripts", openapi_extra=FILE_BODY)
-async def read_a_script(file: StoryFile) -> ScriptRead:
+async def read_a_script(studio: TheStudio, file: StoryFile) -> ScriptRead:
     """Read a story file or script, and tell nothing."""
     script, _ = file
+    if reason := _not_told_here(script, studio.model.made_with):
+        raise HTTPException(422, f"{reason}; {_TELL}")
     try:
         shots = [
             PlannedShot(prompt=shot.prompt, seconds=shot.seconds, chunks=shot.chunks, seed=shot.seed)
@@ -122,7 +136,7 @@ async def begin_script(studio: Studio, script: Story, before: Sequence[Command] 
         Refusal: If it is too much, or cannot be begun now.
     """
     if reason := _not_told_here(script, studio.model.made_with):
-        raise HTTPException(422, f"{reason}; tell this file with `shotstream generate`")
+        raise HTTPException(422, f"{reason}; {_TELL}")
     try:
         shots = [_command(number, shot) for number, shot in enumerate(script.shots)]
     except ValidationError as error:
@@ -163,7 +177,7 @@ def _not_told_here(script: Story, model: MadeWith) -> str | None:
 
 
 def _untold(error: ValidationError) -> HTTPException:
-    return HTTPException(422, f"a shot cannot be told here: {error.errors()[0]['msg']}")
+    return HTTPException(422, f"a shot cannot be told here: {say_fault(error.errors()[0])}")
 
 
 def is_told(studio: Studio, story: str) -> bool:
@@ -210,17 +224,18 @@ def _read(data: bytes, name: str) -> tuple[Story, list[str]]:
 
 def _read_script(data: bytes, kind: str) -> tuple[Story, list[str]]:
     with _READING:
+        document = Document(Path(f"script.{kind}"))
+        text = decode_text(data, document)
+        if document.mistakes:
+            raise HTTPException(422, document.report())
         try:
-            script = read_script(data.decode("utf-8-sig"), kind)
+            script = read_script(text, kind)
             story = Story(
                 title=script.title[:MOST_TITLE_CHARACTERS] or None,
                 setting=script.setting,
                 shots=[Shot(prompt=prompt) for prompt in script.shots],
             )
             return story, []
-        except UnicodeDecodeError as error:
-            sentence = f"byte 0x{data[error.start]:02x} is not UTF-8; save the script with the encoding UTF-8"
-            raise HTTPException(422, sentence) from error
         except ValidationError as error:
             raise _untold(error) from error
         except ValueError as error:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from shotstream.media.faults import say_no_json
+from shotstream.media.story_values import read_seconds
 from shotstream.serving.protocol.commands import Message, Seed, StoryId
 from shotstream.serving.protocol.events import ShotCard
 from shotstream.serving.protocol.states import State
@@ -31,8 +33,8 @@ class _Given(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-Length = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
-"""Seconds, as a number or a text such as "8"."""
+Length = Annotated[float, BeforeValidator(read_seconds), Field(gt=0, le=3600, allow_inf_nan=False)]
+"""Seconds, as a number or a text such as "8" or "8s"."""
 
 
 class VideoShot(_Given):
@@ -87,7 +89,7 @@ def _listed(value: Any) -> Any:
     try:
         return json.loads(value)
     except ValueError as error:
-        raise ValueError(f"is a text, but no JSON list of shots ({error})") from error
+        raise ValueError(f"should be a list, or the JSON text of one; {say_no_json(value)}") from error
 
 
 class NewVideo(_Given):

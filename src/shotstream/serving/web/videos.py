@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
+from shotstream.media.faults import say_faults
 from shotstream.serving.delivery.viewers import Viewer
 from shotstream.serving.protocol.commands import Reference
 from shotstream.serving.protocol.refusal import Refusal
@@ -108,11 +109,11 @@ async def _new_video(studio: TheStudio, request: Request) -> NewVideo:
     try:
         if kind == "multipart/form-data":
             return NewVideo.model_validate(await read_form(data, request.headers))
+        if kind == "application/x-www-form-urlencoded":
+            raise HTTPException(422, f"{kind} is not read; send JSON, or a form as multipart/form-data")
         return NewVideo.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the request"
-        raise HTTPException(422, f"{where}: {first['msg']}") from error
+        raise HTTPException(422, say_faults(error.errors(include_url=False))) from error
     except ValueError as error:
         raise HTTPException(422, str(error)) from error
 
