@@ -26,6 +26,7 @@ export type Command =
   | Edit
   | Reshoot
   | Delete
+  | Trim
   | Undo
   | Pause
   | Resume
@@ -96,6 +97,14 @@ export interface Shoot {
    * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
    */
   id: string;
+  /**
+   * The first frame that the film will show of it; 0 if None.
+   */
+  in_frame?: number | null;
+  /**
+   * The last one; that of the shot if None.
+   */
+  out_frame?: number | null;
   prompt: string;
   /**
    * Rounded up to whole chunks.
@@ -136,6 +145,14 @@ export interface PlannedShot {
    * Instead of `seconds`.
    */
   chunks?: number | null;
+  /**
+   * The first frame that the film will show of it; 0 if None.
+   */
+  in_frame?: number | null;
+  /**
+   * The last one; that of the shot if None.
+   */
+  out_frame?: number | null;
   prompt: string;
   /**
    * Rounded up to whole chunks.
@@ -300,7 +317,26 @@ export interface Delete {
   type: "delete";
 }
 /**
- * Bring back what was deleted last; while a shot runs, take back the last change of what waits.
+ * Let the film show some frames of a shot's take alone; all are kept, later shots stay as they are.
+ */
+export interface Trim {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  /**
+   * The first frame that is shown.
+   */
+  in_frame?: number;
+  /**
+   * The last frame that is shown; that of the shot, however long it gets, if None.
+   */
+  out_frame?: number | null;
+  shot: number;
+  type: "trim";
+}
+/**
+ * Take back the last deletion or trim; while a shot runs, also the last change of what waits.
  */
 export interface Undo {
   /**
@@ -436,12 +472,20 @@ export interface Parent {
 export interface ShotCard {
   chunks: number;
   frames: number;
+  /**
+   * The first frame of its take that the film shows.
+   */
+  in_frame: number;
   length_seconds: number;
   /**
    * (take, seed) of all its takes that were made, in order; any of them can be chosen.
    */
   made: [number, number][];
   number: number;
+  /**
+   * The last one; that of the take if None.
+   */
+  out_frame?: number | null;
   /**
    * What the shot is to show; an edited one is not told before the shot is taken anew.
    */
@@ -511,12 +555,20 @@ export interface StateChanged {
 export interface ShotChanged {
   chunks: number;
   frames: number;
+  /**
+   * The first frame of its take that the film shows.
+   */
+  in_frame: number;
   length_seconds: number;
   /**
    * (take, seed) of all its takes that were made, in order; any of them can be chosen.
    */
   made: [number, number][];
   number: number;
+  /**
+   * The last one; that of the take if None.
+   */
+  out_frame?: number | null;
   /**
    * What the shot is to show; an edited one is not told before the shot is taken anew.
    */

@@ -44,6 +44,7 @@ const shot: ShotCard = {
   state: "done",
   chunks: 3,
   frames: 33,
+  in_frame: 0,
 };
 const vocabulary = {
   words: ["the", "cat", "waves", "jumps"],

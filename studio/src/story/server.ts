@@ -2,6 +2,7 @@
 
 import type { Limits, MemoryFrame, PlannedShot, ShotCard, State } from "../protocol";
 import type { Position } from "../video/packet";
+import { shownOf } from "./timeline";
 
 /** A story in the library. */
 export interface StoryEntry {
@@ -183,9 +184,11 @@ export const forget = (story: string) => request(`api/stories/${story}/forever`,
 export const stillAddress = (story: string, { shot, take, frame }: Position) =>
   `api/stories/${story}/stills/${shot}/${take}/${frame}.jpg`;
 
-/** Where the first picture of a shot's newest take is, if it has one. */
-export const cardAddress = (story: string, { number, take, frames }: ShotCard) =>
-  frames > 0 ? stillAddress(story, { shot: number, take, frame: 0 }) : undefined;
+/** Where the first picture of a shot is that the film shows, if it has one. */
+export const cardAddress = (story: string, shot: ShotCard) =>
+  shot.frames > 0
+    ? stillAddress(story, { shot: shot.number, take: shot.take, frame: shownOf(shot).first })
+    : undefined;
 
 /** Where the film of one take is. */
 export const takeAddress = (story: string, shot: number, take: number) =>
@@ -197,7 +200,12 @@ export const memoryAddress = (story: string, frame: MemoryFrame) =>
 
 /** Where the whole film of these shots is; another address for every other film. */
 export const filmAddress = (story: string, shots: ShotCard[]) =>
-  `api/stories/${story}/film.mp4?of=${shots.map(({ number, take, frames }) => `${number}.${take}.${frames}`).join("-")}`;
+  `api/stories/${story}/film.mp4?of=${shots.map(ofFilm).join("-")}`;
+
+const ofFilm = (shot: ShotCard) => {
+  const { first, last } = shownOf(shot);
+  return `${shot.number}.${shot.take}.${first}.${last}`;
+};
 
 /** Where a take is as a film that grows while it is made, from a frame on. */
 export const growingAddress = (story: string, { shot, take, frame }: Position) =>

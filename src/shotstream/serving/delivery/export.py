@@ -7,13 +7,14 @@ import unicodedata
 import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipInfo
 
 from shotstream.media.files import atomic_path, write_errors
 from shotstream.media.films import remux
+from shotstream.media.live import decode_chunk, encode_chunk
 from shotstream.media.timeline import (
     TimelineShot,
     edit_decision_list,
@@ -73,6 +74,8 @@ class FilmShot:
             seed=self.card.seed,
             take=self.card.take,
             clip=f"{self.card.number + 1:03d}.mp4",
+            in_frame=self.card.in_frame,
+            out_frame=self.card.out_frame,
         )
 
 
@@ -139,7 +142,9 @@ class StoryFilm:
         Raises:
             StoreError: If it cannot be put into a story file.
         """
-        made = made_takes(self.store, self.stored, _picture_name)
+        cards = (shot.card for shot in self.shots)
+        trims = {(card.number, card.take): (card.in_frame, card.out_frame) for card in cards}
+        made = replace(made_takes(self.store, self.stored, _picture_name), trims=trims)
         size = self.stored.made_with
         try:
             return made.story(
@@ -166,13 +171,18 @@ class StoryFilm:
         return json.dumps(facts | {"shots": shots}, indent=2, ensure_ascii=False) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write the whole film, MP4.
+        """Write the whole film, MP4: of every shot the frames from its in point to its out point.
+
+        Nothing is encoded again, but for what is left of a chunk that an in point lies in.
 
         Raises:
             MediaError: If it cannot be written.
             StoreError: If a clip is missing.
         """
-        write_take([chunk for shot in self.shots for chunk in shot.chunks], self.fps, path)
+        parts = (
+            _shown_units(chunk, shot.timeline.shown, self.fps) for shot in self.shots for chunk in shot.chunks
+        )
+        remux((units for units in parts if units), self.fps, path)
 
     def write_story(self, path: Path) -> None:
         """Write a zip with the story file and the pictures that it names.
@@ -192,7 +202,7 @@ class StoryFilm:
                 archive.writestr(_entry(name), file.read_bytes())
 
     def write_clips(self, path: Path) -> None:
-        """Write a zip with a film per shot, the timelines that name them, and the subtitles.
+        """Write a zip with a film per shot, untrimmed, the timelines that name them, and the subtitles.
 
         Raises:
             MediaError: If it cannot be written.
@@ -236,6 +246,15 @@ def _units(chunk: StoredChunk) -> list[bytes]:
             f"the video of shot {chunk.shot + 1}, chunk {chunk.chunk + 1} is missing or damaged; open the "
             "story in the studio, so that it is made again, then try once more"
         ) from error
+
+
+def _shown_units(chunk: StoredChunk, shown: range, fps: float) -> list[bytes]:
+    """The access units of a chunk that are shown; a first one that is no keyframe is encoded as one."""
+    first, last = shown.start - chunk.first_frame, shown.stop - chunk.first_frame
+    if last <= 0 or first >= chunk.frames:
+        return []
+    units = _units(chunk)[:last]
+    return units if first <= 0 else encode_chunk(decode_chunk(units)[first:], fps)
 
 
 def _picture_name(upload: str) -> str:

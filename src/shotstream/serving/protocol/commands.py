@@ -9,10 +9,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shotstream.story import BOTH_LENGTHS, Prompt
+from shotstream.story import BOTH_LENGTHS, Prompt, check_points
 
-UNDO_SURVIVES = ("delete", "undo", "pause", "resume", "branch")
-"""Commands after which a deletion can still be undone; any other leaves it as it is."""
+UNDO_SURVIVES = ("delete", "trim", "undo", "pause", "resume", "branch")
+"""Commands after which what was done before can still be undone; any other leaves it as it is."""
 
 StoryId = Annotated[str, Field(pattern=r"^[a-z0-9]{12}$")]
 CommandId = Annotated[str, Field(pattern=r"^[ -~]{1,64}$")]
@@ -90,6 +90,15 @@ class PlannedShot(_Length):
 
     prompt: Prompt
     seed: Seed | None = None
+    in_frame: Count | None = None
+    """The first frame that the film will show of it; 0 if None."""
+    out_frame: Count | None = None
+    """The last one; that of the shot if None."""
+
+    @model_validator(mode="after")
+    def _in_before_out(self) -> Self:
+        check_points(self.in_frame or 0, self.out_frame)
+        return self
 
 
 class Shoot(Directive, PlannedShot):
@@ -220,8 +229,24 @@ class Delete(Directive):
     shot: Count
 
 
+class Trim(Directive):
+    """Let the film show some frames of a shot's take alone; all are kept, later shots stay as they are."""
+
+    type: Literal["trim"] = "trim"
+    shot: Count
+    in_frame: Count = 0
+    """The first frame that is shown."""
+    out_frame: Count | None = None
+    """The last frame that is shown; that of the shot, however long it gets, if None."""
+
+    @model_validator(mode="after")
+    def _in_before_out(self) -> Self:
+        check_points(self.in_frame, self.out_frame)
+        return self
+
+
 class Undo(Directive):
-    """Bring back what was deleted last; while a shot runs, take back the last change of what waits."""
+    """Take back the last deletion or trim; while a shot runs, also the last change of what waits."""
 
     type: Literal["undo"] = "undo"
 
@@ -240,7 +265,7 @@ class Resume(Directive):
 
 Command = Annotated[
     Shoot | Replan | Cut | Redirect | Hold | Extend | Retake | Choose | Branch | Pin | Unpin | Reference
-    | Edit | Reshoot | Delete | Undo | Pause | Resume | Stop,
+    | Edit | Reshoot | Delete | Trim | Undo | Pause | Resume | Stop,
     Field(discriminator="type"),
 ]  # fmt: skip
 """What is answered by a receipt or a refusal."""

@@ -47,6 +47,10 @@ class ShotCard(Message):
     frames: int
     made: list[tuple[int, int]] = Field(default=[])
     """(take, seed) of all its takes that were made, in order; any of them can be chosen."""
+    in_frame: int = Field(default=0)
+    """The first frame of its take that the film shows."""
+    out_frame: int | None = Field(default=None)
+    """The last one; that of the take if None."""
 
 
 class MemoryFrame(Message):

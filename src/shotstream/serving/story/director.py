@@ -14,7 +14,6 @@ import numpy as np
 from torch import Tensor
 
 from shotstream.serving.protocol.commands import (
-    UNDO_SURVIVES,
     Branch,
     Choose,
     Command,
@@ -33,13 +32,16 @@ from shotstream.serving.protocol.commands import (
     Retake,
     Shoot,
     Stop,
+    Trim,
     Undo,
     Unpin,
 )
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State, StateMachine
 from shotstream.serving.storage.stored import StoredChunk
+from shotstream.serving.story.film_edit import FilmEdit
 from shotstream.serving.story.prompt_warnings import prompt_warnings
+from shotstream.serving.story.undo import UndoHistory
 from shotstream.serving.story.waiting import WaitingQueue, planned_shots
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
@@ -110,12 +112,13 @@ class Director:
         self.stale: set[int] = set()
         """Shots that were made before an edit of themselves, or before an earlier one became another."""
         self.waiting = WaitingQueue()
+        self.edit = FilmEdit()
         self.uploads: dict[tuple[int, int], str] = {}
         """References by their numbers: which picture each one is."""
         self.find_take: FindTake = _no_take
         """Gives the frames of former takes; whoever keeps them sets it."""
         self._find_picture = find_picture
-        self._deleted: list[_Before] = []
+        self._undoable: UndoHistory[_Before] = UndoHistory()
         self._takes: dict[int, dict[int, TakeRecord]] = {}
         """The takes of every shot by number, those of deleted shots too, as their chunks are kept."""
         self._shared: frozenset[tuple[int, int]] = frozenset()
@@ -132,7 +135,7 @@ class Director:
             ValueError: If there is no such shot, or its memory is no longer kept.
         """
         branch = Director(self.session.branch(shot, seed=seed), self._find_picture)
-        branch.uploads = dict(self.uploads)
+        branch.uploads, branch.edit = dict(self.uploads), self.edit.branch(shot)
         branch._takes = {number: deepcopy(self._takes[number]) for number in range(shot + 1)}
         branch._shared = frozenset(
             (number, take) for number, takes in branch._takes.items() for take in takes
@@ -175,10 +178,8 @@ class Director:
         self.machine.fire(event)
         if command.type == "cut":
             self._begin_next()
-        if command.type not in UNDO_SURVIVES:
-            self._deleted.clear()
-            if not isinstance(command, Replan):
-                self.waiting.forget_former()
+        if self._undoable.after(command):
+            self.waiting.forget_former()
         if self.live:
             self.live.settled_chunks = self.live.made
         note = "; ".join(str(warning.message) for warning in told) or None
@@ -218,6 +219,7 @@ class Director:
         if not shots and not self.machine.running:
             raise Refusal("invalid", "there is no shot to begin; plan one at least")
         self.waiting.replace(shots)
+        self._undoable.planned()
         return CommandResult() if self.machine.running else self._begin(self.waiting.pop())
 
     def _retake(self, command: Retake) -> CommandResult:
@@ -320,6 +322,7 @@ class Director:
     def _delete(self, command: Delete) -> CommandResult:
         if waiting := self._waiting_shot(command.shot):
             self.waiting.remove(waiting)
+            self._undoable.planned()
             return CommandResult()
         self._check_shot(command.shot)
         shot, script = command.shot, self.session.script
@@ -334,20 +337,42 @@ class Director:
         else:  # its number stays taken: later shots have theirs
             self.session.leave_out(shot)
         self._renew(shot)
-        self._deleted.append(before)
+        self._undoable.deleted(before)
         return CommandResult()
 
     def _undo(self, command: Undo) -> CommandResult:
-        if self.machine.running:
+        try:
+            done = self._undoable.pop(running=self.machine.running)
+        except LookupError as error:
+            sentence = "nothing was deleted, trimmed or planned since the story last changed otherwise"
+            raise Refusal("not_now", f"{error}: {sentence}") from error
+        if done is None:
             self.waiting.undo()
-            return CommandResult()
-        if not self._deleted:
+        elif isinstance(done, FilmEdit):
+            self.edit = done
+        else:
+            (before,) = done
+            self.session.restore(before.session)
+            self.edits, self.stale = before.edits, before.stale
+        return CommandResult()
+
+    def _trim(self, command: Trim) -> CommandResult:
+        shot, out_frame = command.shot, command.out_frame
+        self._check_shot(shot)
+        if self.machine.running and self.live and self.live.record.shot == shot:
+            raise Refusal("not_now", "the shot is running; trim it after its end")
+        if shot in self.session.context.left_out:
+            raise Refusal("not_now", f"shot {shot + 1} is deleted; bring it back first, then trim it")
+        record = self.session.script[shot]
+        last = self.timing.frames(record.chunks) - 1
+        if max(command.in_frame, out_frame or 0) > last:
+            given = f"frame {max(command.in_frame, out_frame or 0)}"
             raise Refusal(
-                "not_now", "there is nothing to bring back: no shot was deleted since the story last changed"
+                "invalid", f"shot {shot + 1} has no {given}; give frames from 0 to {last} as in and out"
             )
-        before = self._deleted.pop()
-        self.session.restore(before.session)
-        self.edits, self.stale = before.edits, before.stale
+        self._undoable.edited(self.edit)
+        end = None if out_frame == last else out_frame
+        self.edit = self.edit.trim(shot, record.take, command.in_frame, end)
         return CommandResult()
 
     def _pause(self, command: Pause) -> CommandResult:
@@ -450,6 +475,8 @@ class Director:
             self.session.cut(
                 command.prompt, command.seconds, chunks=command.chunks, seed=command.seed, take=take
             )
+            if command.in_frame or command.out_frame is not None:
+                self.edit = self.edit.trim(shot, take, command.in_frame or 0, command.out_frame)
         else:
             prompt = self.edits.get(command.shot) if command.prompt is None else command.prompt
             take = self.next_take(command.shot)

@@ -65,6 +65,7 @@ def _cards(story: Director) -> list[ShotCard]:
 def _card(story: Director, record: TakeRecord) -> ShotCard:
     live, shot = story.live, record.shot
     length = live.length_chunks if live and live.record.shot == shot else record.chunks
+    in_frame, out_frame = story.edit.points(shot, record.take)
     return ShotCard(
         number=shot,
         prompt=story.edits.get(shot, record.prompt),
@@ -77,6 +78,8 @@ def _card(story: Director, record: TakeRecord) -> ShotCard:
         chunks=record.chunks,
         frames=story.timing.frames(record.chunks) if record.chunks else 0,
         made=story.made_takes(shot),
+        in_frame=in_frame,
+        out_frame=out_frame,
     )
 
 
@@ -93,6 +96,8 @@ def _waiting_card(story: Director, number: int, shot: Shoot) -> ShotCard:
         state="queued",
         chunks=0,
         frames=0,
+        in_frame=shot.in_frame or 0,
+        out_frame=shot.out_frame,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ from shotstream.serving.protocol.events import (
     Welcome,
 )
 from shotstream.serving.storage.catalogue import ListedStory
-from shotstream.story import Setting, Title
+from shotstream.story import Setting, Title, shown_frames
 
 
 class NewStory(Message):
@@ -150,16 +150,23 @@ class StoryEntry(Message):
     deleted_seconds: float | None
 
 
+def _shown(card: dict[str, Any]) -> range:
+    """The frames of a shot that the film shows."""
+    return shown_frames(card["frames"], card.get("in_frame", 0), card.get("out_frame"))
+
+
 def entry(listed: ListedStory) -> StoryEntry:
     """What the library lists of a story."""
     story, origin = listed.summary, listed.summary.parent
     shots = [card for card in listed.cards if card["state"] != "deleted"]
     made = [card for card in shots if card["frames"]]
-    frames = sum(card["frames"] for card in made)
+    frames = sum(len(_shown(card)) for card in made)
     newest = made[-1] if made else None
     still = None
     if newest:
-        still = Still(shot=newest["number"], take=newest["take"], frame=newest["frames"] // 2)
+        still = Still(
+            shot=newest["number"], take=newest["take"], frame=_shown(newest)[len(_shown(newest)) // 2]
+        )
     return StoryEntry(
         story=story.id,
         title=story.title,

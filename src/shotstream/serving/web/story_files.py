@@ -78,7 +78,14 @@ async def read_a_script(file: StoryFile) -> ScriptRead:
     script, _ = file
     try:
         shots = [
-            PlannedShot(prompt=shot.prompt, seconds=shot.seconds, chunks=shot.chunks, seed=shot.seed)
+            PlannedShot(
+                prompt=shot.prompt,
+                seconds=shot.seconds,
+                chunks=shot.chunks,
+                seed=shot.seed,
+                in_frame=shot.in_frame,
+                out_frame=shot.out_frame,
+            )
             for shot in script.shots
         ]
     except ValidationError as error:
@@ -144,6 +151,8 @@ def _command(number: int, shot: Shot) -> Shoot:
         chunks=shot.chunks,
         seed=shot.seed,
         take=shot.take or None,
+        in_frame=shot.in_frame,
+        out_frame=shot.out_frame,
         after=True,
     )
 

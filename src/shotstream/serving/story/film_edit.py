@@ -1,0 +1,29 @@
+"""What the film shows of its takes; nothing is made from it, so it changes no picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True)
+class FilmEdit:
+    """The in and out points of takes. It is replaced, never changed."""
+
+    trims: dict[tuple[int, int], tuple[int, int | None]] = field(default_factory=dict)
+    """(shot, take) -> first and last frame that are shown, of takes that are trimmed; None: up to the end."""
+
+    def trim(self, shot: int, take: int, in_frame: int, out_frame: int | None) -> FilmEdit:
+        """Show these frames of a take alone; all of it from frame 0 on without a last one."""
+        trims = {place: points for place, points in self.trims.items() if place != (shot, take)}
+        if in_frame or out_frame is not None:
+            trims[shot, take] = (in_frame, out_frame)
+        return replace(self, trims=trims)
+
+    def points(self, shot: int, take: int) -> tuple[int, int | None]:
+        """The first and the last frame of a take that are shown; see `trims`."""
+        return self.trims.get((shot, take), (0, None))
+
+    def branch(self, shot: int) -> FilmEdit:
+        """What a story has of it that shares this one up to and including a shot."""
+        trims = {place: points for place, points in self.trims.items() if place[0] <= shot}
+        return replace(self, trims=trims)
