@@ -27,6 +27,8 @@ export type Command =
   | Reshoot
   | Delete
   | Trim
+  | Sound
+  | Silence
   | Undo
   | Pause
   | Resume
@@ -39,6 +41,7 @@ export type Event =
   | ShotChanged
   | Deleted
   | MemoryChanged
+  | SoundsChanged
   | Figures
   | Shown
   | Turned
@@ -336,7 +339,37 @@ export interface Trim {
   type: "trim";
 }
 /**
- * Take back the last deletion or trim; while a shot runs, also the last change of what waits.
+ * Let a sound file that was sent before be heard with the film, or be heard otherwise than by now.
+ */
+export interface Sound {
+  /**
+   * How much louder it is than its file.
+   */
+  gain_db?: number;
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  /**
+   * When it begins in the film; below 0, its beginning is not heard.
+   */
+  offset_seconds?: number;
+  sound: string;
+  type: "sound";
+}
+/**
+ * Let a sound file no longer be heard with the film; it is kept.
+ */
+export interface Silence {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  sound: string;
+  type: "silence";
+}
+/**
+ * Take back the last deletion, trim or change of the sound; while a shot runs, of what waits, too.
  */
 export interface Undo {
   /**
@@ -415,6 +448,12 @@ export interface Limits {
    * Of one story.
    */
   shots: number;
+  sound_bytes: number;
+  sound_seconds: number;
+  /**
+   * Sound files of one story.
+   */
+  sounds: number;
   upload_bytes: number;
   /**
    * Sockets of all stories.
@@ -431,6 +470,10 @@ export interface Snapshot {
   seed: number;
   setting: string;
   shots: ShotCard[];
+  /**
+   * What is heard with the film.
+   */
+  sounds: PlacedSound[];
   state: State;
 }
 /**
@@ -498,6 +541,17 @@ export interface ShotCard {
   state: "queued" | "live" | "done" | "stale" | "deleted";
   take: number;
   takes: number;
+}
+/**
+ * A sound file that is heard with the film.
+ */
+export interface PlacedSound {
+  gain_db: number;
+  /**
+   * When it begins in the film.
+   */
+  offset_seconds: number;
+  sound: string;
 }
 /**
  * A command was taken and will not be lost.
@@ -600,6 +654,13 @@ export interface MemoryChanged {
   local_size: number;
   local_used: number;
   type: "memory";
+}
+/**
+ * Something else is heard with the film.
+ */
+export interface SoundsChanged {
+  sounds: PlacedSound[];
+  type: "sounds";
 }
 /**
  * How fast it goes; at most twice a second.

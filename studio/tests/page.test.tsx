@@ -21,6 +21,9 @@ const limits = {
   open_stories: 8,
   queued_commands: 32,
   upload_bytes: 1,
+  sound_bytes: 1,
+  sound_seconds: 1,
+  sounds: 1,
   viewers: 64,
   lookahead_seconds: 2,
 };
@@ -87,6 +90,13 @@ const open = (state: Partial<StoryState> = {}): OpenStory => ({
   follow: () => undefined,
   showEnd: () => undefined,
   step: () => undefined,
+  sound: {
+    files: [],
+    read: async () => undefined,
+    muted: false,
+    setMuted: () => undefined,
+    shown: () => undefined,
+  },
 });
 const type = (text: string) =>
   act(() => {

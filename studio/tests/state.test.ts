@@ -191,10 +191,13 @@ describe("a welcome", () => {
       open_stories: 1,
       queued_commands: 1,
       upload_bytes: 1,
+      sound_bytes: 1,
+      sound_seconds: 1,
+      sounds: 1,
       viewers: 64,
       lookahead_seconds: 2,
     },
-    snapshot: { setting: "A cat.", seed: 4, state: "paused", shots, memory },
+    snapshot: { setting: "A cat.", seed: 4, state: "paused", shots, memory, sounds: [] },
   });
 
   it("replaces what was known but keeps what is unanswered", () => {

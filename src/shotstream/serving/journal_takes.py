@@ -15,6 +15,8 @@ from shotstream.serving.protocol.commands import (
     Reference,
     Replan,
     Shoot,
+    Silence,
+    Sound,
     Trim,
     Undo,
     Unpin,
@@ -119,7 +121,7 @@ class _Journal:
                 done = self.undoable.pop(running=True)  # no deletion lies under a change of the queue
                 if isinstance(done, tuple):
                     self.context, self.script = done[0]
-            case Trim():
+            case Trim() | Sound() | Silence():
                 self.undoable.edited(FilmEdit())
             case Replan():
                 self.undoable.planned()

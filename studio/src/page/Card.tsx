@@ -41,11 +41,13 @@ export function Card({ shot, open, known }: Props) {
   return (
     <li className="card panel" data-state={shot.state} aria-current={isShown || undefined}>
       <article aria-label={`Shot ${number + 1}`} ref={article} tabIndex={-1}>
-        <div className="card-picture">
-          <Still src={cardAddress(story, shot)} />
-          <span className="slate">{number + 1}</span>
-          {word && <span className="card-state">{word}</span>}
-        </div>
+        {editing !== "trim" && (
+          <div className="card-picture">
+            <Still src={cardAddress(story, shot)} />
+            <span className="slate">{number + 1}</span>
+            {word && <span className="card-state">{word}</span>}
+          </div>
+        )}
         {editing === "trim" ? (
           <TrimEditor shot={shot} open={open} onDone={closeEditor} />
         ) : editing ? (

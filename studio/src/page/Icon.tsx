@@ -23,6 +23,8 @@ const PATHS = {
   script: "M5 4h14v16H5zM8 8h8M8 12h8M8 16h5",
   alone: "M4 5h3M4 19h3M20 5h-3M20 19h-3M4 5v14M20 5v14M10 9v6l5-3z",
   loop: "M4 11V9a3 3 0 0 1 3-3h12m-3-3l3 3-3 3M20 13v2a3 3 0 0 1-3 3H5m3 3l-3-3 3-3",
+  sound: "M4 9v6h4l5 4V5L8 9zM16 9a4 4 0 0 1 0 6M18.500 6.500a8 8 0 0 1 0 11",
+  muted: "M4 9v6h4l5 4V5L8 9zM16 10l5 5M21 10l-5 5",
   full: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
   in: "M11 4H7v16h4M12 12h8m-3-3l3 3-3 3",
   out: "M13 4h4v16h-4M12 12H4m3-3l-3 3 3 3",

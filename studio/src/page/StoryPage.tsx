@@ -69,6 +69,7 @@ export function StoryPage({
       forward: () => open.seek(place + fps),
       in: () => trim("in"),
       out: () => trim("out"),
+      mute: () => open.sound.setMuted(!open.sound.muted),
       loop: () => open.setMode({ ...open.mode, loops: !open.mode.loops }),
     }),
     full: () => turnFullScreen(stageBox.current),

@@ -4,9 +4,10 @@ import { isRunning } from "../story/state";
 import { clock, frameAt, framesOf, madeShots, shownFrames, shownOf, withPoint } from "../story/timeline";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
+import { SoundTracks } from "./SoundTracks";
 
 export function Transport({ open, onFull }: { open: OpenStory; onFull(): void }) {
-  const { state, onScreen, isPlaying, mode, setMode, step, pause, goOn, follow } = open;
+  const { state, onScreen, isPlaying, mode, setMode, step, pause, goOn, follow, sound } = open;
   const shots = madeShots(state.shots);
   const fps = state.stage?.fps ?? 1;
   const none = shots.length === 0;
@@ -45,7 +46,10 @@ export function Transport({ open, onFull }: { open: OpenStory; onFull(): void })
         {act("One frame back (←)", "back", () => step(-1))}
         {act("One frame on (→)", "on", () => step(1))}
       </span>
-      <Scrub open={open} />
+      <div className="lanes">
+        <Scrub open={open} />
+        <SoundTracks open={open} />
+      </div>
       <span className="steps">
         {act("In point: the shot begins here (I)", "in", () => trimAtPlayhead(open, "in"))}
         {act("Out point: the shot ends here (O)", "out", () => trimAtPlayhead(open, "out"))}
@@ -60,6 +64,10 @@ export function Transport({ open, onFull }: { open: OpenStory; onFull(): void })
       )}
       {toggle("This shot alone", "alone", mode.alone, () => setMode({ ...mode, alone: !mode.alone }))}
       {toggle("Again and again (R)", "loop", mode.loops, () => setMode({ ...mode, loops: !mode.loops }))}
+      {state.sounds.length > 0 &&
+        toggle("Mute the sound (V)", sound.muted ? "muted" : "sound", sound.muted, () =>
+          sound.setMuted(!sound.muted),
+        )}
       {act("Full screen (F)", "full", onFull)}
     </div>
   );

@@ -54,14 +54,15 @@ export function TrimEditor({ shot, open: { story, state, order }, onDone }: Prop
       }}
     >
       <div className="trim-pictures">
-        <figure>
+        <div>
           <Still src={still(from)} />
-          <figcaption>In {(from / fps).toFixed(2)} s</figcaption>
-        </figure>
-        <figure>
+          <b className="slate">{number + 1}</b>
+          <span>In {(from / fps).toFixed(2)} s</span>
+        </div>
+        <div>
           <Still src={still(to)} />
-          <figcaption>Out {((to + 1) / fps).toFixed(2)} s</figcaption>
-        </figure>
+          <span>Out {((to + 1) / fps).toFixed(2)} s</span>
+        </div>
       </div>
       <div className="trim-strip" style={{ "--from": share(from), "--to": share(to + 1) } as CSSProperties}>
         <span className="trim-kept" aria-hidden="true" />

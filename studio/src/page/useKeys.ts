@@ -19,6 +19,7 @@ export const KEYS = [
   { key: "i", does: "in", says: "In point: the shot begins with this frame" },
   { key: "o", does: "out", says: "Out point: the shot ends with this frame" },
   { key: "r", does: "loop", says: "Again and again" },
+  { key: "v", does: "mute", says: "Mute the sound, or hear it" },
   { key: "f", does: "full", says: "Full screen" },
   { key: "g", does: "follow", says: "Go to the live picture" },
   { key: "u", does: "undo", says: "Undo" },

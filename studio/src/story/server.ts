@@ -180,6 +180,36 @@ export const bringBack = (story: string) => request(`api/stories/${story}/undele
 /** Deletes a story that was put away, with all its files. */
 export const forget = (story: string) => request(`api/stories/${story}/forever`, { method: "DELETE" });
 
+/** A sound file of a story. */
+export interface SoundFile {
+  sound: string;
+  name: string;
+  seconds: number;
+}
+
+/** Sound files, as an `input` names them. */
+export const SOUND_FILES = ".wav,.mp3,.flac,.ogg,.oga,.opus,.m4a";
+
+/** The sound files of a story, heard or not. */
+export const listSounds = (story: string) => ask<SoundFile[]>(`api/stories/${story}/sounds`);
+
+/** Sends a sound file, of so many bytes at most; `sound` then lets it be heard. */
+export async function sendSound(story: string, file: File, mostBytes: number): Promise<SoundFile> {
+  if (file.size > mostBytes) {
+    const [has, most] = [file.size, mostBytes].map((bytes) => (bytes / 2 ** 20).toFixed(0));
+    throw new Error(`The sound has ${has} MiB; at most ${most} are taken. Save it as MP3 or M4A.`);
+  }
+  const address = `api/stories/${story}/sounds?name=${encodeURIComponent(file.name.slice(0, 200))}`;
+  return ask<SoundFile>(address, { method: "POST", body: file });
+}
+
+/** The loudest sample of every twentieth of a second, 0 to 255. */
+export const readWaveform = (story: string, sound: string) =>
+  ask<number[]>(`api/stories/${story}/sounds/${sound}/waveform`);
+
+/** Where a sound file is. */
+export const soundAddress = (story: string, sound: string) => `api/stories/${story}/sounds/${sound}`;
+
 /** Where the picture of a frame is. */
 export const stillAddress = (story: string, { shot, take, frame }: Position) =>
   `api/stories/${story}/stills/${shot}/${take}/${frame}.jpg`;

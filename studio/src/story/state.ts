@@ -5,6 +5,7 @@ import type {
   Figures,
   Limits,
   Memory,
+  PlacedSound,
   Receipt,
   Refused,
   Event as ServerEvent,
@@ -52,6 +53,8 @@ export interface StoryState {
   reason?: string;
   shots: ShotCard[];
   memory?: Memory;
+  /** What is heard with the film. */
+  sounds: PlacedSound[];
   figures?: Figures;
   /** Orders that the picture is to turn for and has not yet, oldest first. */
   underWay: Command[];
@@ -80,6 +83,7 @@ export const nothingYet: StoryState = {
   seed: 0,
   telling: "idle",
   shots: [],
+  sounds: [],
   underWay: [],
   unanswered: [],
   notices: [],
@@ -123,6 +127,8 @@ function afterEvent(state: StoryState, event: ServerEvent): StoryState {
       return { ...state, shots: state.shots.filter((shot) => shot.number !== event.shot) };
     case "memory":
       return { ...state, memory: event };
+    case "sounds":
+      return { ...state, sounds: event.sounds };
     case "figures":
       return { ...state, figures: event };
     case "shown":
@@ -200,6 +206,7 @@ function welcomed(state: StoryState, event: Welcome): StoryState {
     underWay: state.underWay.filter(({ id }) => state.unanswered.some((command) => command.id === id)),
     shots: [...snapshot.shots].sort((one, other) => one.number - other.number),
     memory: snapshot.memory,
+    sounds: snapshot.sounds,
   };
 }
 
@@ -244,6 +251,11 @@ const CHANGED: Partial<Record<Command["type"], (command: Command, state: StorySt
     command.type === "trim" && !command.in_frame && typeof command.out_frame !== "number"
       ? `Shot ${shotOf(command)} is whole again.`
       : `Shot ${shotOf(command)} is trimmed.`,
+  sound: (command, { sounds }) =>
+    command.type === "sound" && sounds.some(({ sound }) => sound === command.sound)
+      ? "The sound is heard otherwise."
+      : "The sound is heard with the film.",
+  silence: () => "The sound is off the film.",
 };
 
 const shotOf = (command: Command) => ("shot" in command ? command.shot + 1 : "");
@@ -294,7 +306,7 @@ function noted(state: StoryState, notice: Omit<Notice, "number">): StoryState {
   return {
     ...state,
     noticesSoFar: number + 1,
-    notices: newest([...state.notices.filter(asks), { ...notice, number }]),
+    notices: newest([...state.notices.filter(stays(notice)), { ...notice, number }]),
   };
 }
 
@@ -304,6 +316,10 @@ const newest = (notices: Notice[]) =>
     const later = notices.filter(({ number, story }) => number > notice.number && !story === !notice.story);
     return later.length < NOTICES_KEPT;
   });
+
+/** What stays beside another notice; of those with an undo it is the newest that is taken back. */
+const stays = (next: Omit<Notice, "number">) => (notice: Notice) =>
+  asks(notice) && !(next.undo && notice.undo);
 
 /** Whether a notice is more than good news, which the next news replaces. */
 const asks = ({ tone, story, undo }: Notice) => tone === "wrong" || story !== undefined || undo === true;

@@ -47,6 +47,8 @@ interface Told {
   shots: RefObject<ShotCard[]>;
   /** Told what is played live or again. */
   playhead(position: Position): void;
+  /** Told of every frame that becomes visible. */
+  visible(position: Position, look: Look): void;
   wrong(sentence: string): void;
 }
 
@@ -55,7 +57,7 @@ const POSITION_EVERY_MS = 200;
 /** The rest of the chunk on the screen is played in no more, when the picture is to turn after it. */
 const MOST_SECONDS_TO_TURN = 0.5;
 
-export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
+export function usePicture({ story, fps, shots, playhead, visible, wrong }: Told) {
   const [element, setElement] = useState<HTMLCanvasElement | HTMLVideoElement | null>(null);
   const [onScreen, setOnScreen] = useState<OnScreen>();
   /** Frames that are not here are played as a film from the server, over the picture. */
@@ -79,6 +81,7 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     let told: OnScreen | undefined;
     return (position: Position, look: Look) => {
       now.current = { ...position, look };
+      visible(position, look);
       const isOther = told?.shot !== position.shot || told.take !== position.take || told.look !== look;
       const isNews = isOther || endsShot(shots.current, position);
       if (!isNews && look !== "still" && performance.now() - toldAt < POSITION_EVERY_MS) return;
@@ -86,7 +89,7 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
       setOnScreen((told = now.current));
       ended.current?.(position, look);
     };
-  }, [shots]);
+  }, [shots, visible]);
 
   useEffect(() => {
     if (!element || !fps) return;

@@ -77,8 +77,8 @@ def test_every_take_has_its_own_points(studio: Studio, live: LiveStory) -> None:
     ("fields", "why"),
     [
         ({"shot": 5}, "there is no shot 6"),
-        ({"shot": 0, "in_frame": 500}, "shot 1 has no frame 500; give frames from 0 to"),
-        ({"shot": 0, "out_frame": 500}, "shot 1 has no frame 500; give frames from 0 to"),
+        ({"shot": 0, "in_frame": 500}, "shot 1 has no frame 500; its last frame is"),
+        ({"shot": 0, "out_frame": 500}, "shot 1 has no frame 500; its last frame is"),
     ],
 )
 def test_points_that_are_not_there_are_refused(studio: Studio, live, fields: dict, why: str) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import unicodedata
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipInfo
 
+import numpy as np
+
 from shotstream.media.files import atomic_path, write_errors
 from shotstream.media.films import remux
 from shotstream.media.live import decode_chunk, encode_chunk
+from shotstream.media.sounds import PlacedFile, mix_sounds
 from shotstream.media.timeline import (
     TimelineShot,
     edit_decision_list,
@@ -24,7 +27,7 @@ from shotstream.media.timeline import (
 )
 from shotstream.serving.delivery.clips import access_units, read_clip
 from shotstream.serving.journal_takes import made_takes
-from shotstream.serving.protocol.events import ShotCard
+from shotstream.serving.protocol.events import PlacedSound, ShotCard
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoredStory, StoreError
 from shotstream.story import Story
@@ -90,6 +93,8 @@ class StoryFilm:
     shots: Sequence[FilmShot]
     store: Store
     stored: StoredStory
+    sounds: Sequence[PlacedSound] = ()
+    """What is heard with it."""
 
     @classmethod
     def of(cls, store: Store, story: str) -> StoryFilm:
@@ -105,7 +110,8 @@ class StoryFilm:
         shots = [shot for shot in shots if shot.chunks]
         if not shots:
             raise StoreError(NOTHING_SHOT)
-        return cls(stored.title, stored.setting, stored.seed, stored.made_with.fps, shots, store, stored)
+        fps = stored.made_with.fps
+        return cls(stored.title, stored.setting, stored.seed, fps, shots, store, stored, snapshot.sounds)
 
     @property
     def name(self) -> str:
@@ -168,6 +174,7 @@ class StoryFilm:
         facts: dict[str, Any] = {"title": self.title, "setting": self.setting}
         facts |= {"seed": self.seed, "fps": self.fps}
         shots = [shot.card.model_dump(mode="json") | {"frames": shot.timeline.frames} for shot in self.shots]
+        facts["sounds"] = [sound.model_dump(mode="json") for sound in self.sounds]
         return json.dumps(facts | {"shots": shots}, indent=2, ensure_ascii=False) + "\n"
 
     def write(self, path: Path) -> None:
@@ -182,7 +189,20 @@ class StoryFilm:
         parts = (
             _shown_units(chunk, shot.timeline.shown, self.fps) for shot in self.shots for chunk in shot.chunks
         )
-        remux((units for units in parts if units), self.fps, path)
+        remux((units for units in parts if units), self.fps, path, self._sound())
+
+    def _sound(self) -> Iterator[np.ndarray] | None:
+        """What is heard with the film; None if nothing is."""
+        placed = []
+        for sound in self.sounds:
+            found = self.store.find_sound(self.stored.id, sound.sound)
+            if found is None or not found.path.is_file():
+                raise StoreError(
+                    f"the sound {sound.sound} is missing; send it again, or take it off the film"
+                )
+            placed.append(PlacedFile(found.path, sound.offset_seconds, sound.gain_db))
+        seconds = sum(len(shot.timeline.shown) for shot in self.shots) / self.fps
+        return mix_sounds(placed, seconds) if placed else None
 
     def write_story(self, path: Path) -> None:
         """Write a zip with the story file and the pictures that it names.

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shotstream.story import BOTH_LENGTHS, Prompt, check_points
 
-UNDO_SURVIVES = ("delete", "trim", "undo", "pause", "resume", "branch")
+UNDO_SURVIVES = ("delete", "trim", "sound", "silence", "undo", "pause", "resume", "branch")
 """Commands after which what was done before can still be undone; any other leaves it as it is."""
 
 StoryId = Annotated[str, Field(pattern=r"^[a-z0-9]{12}$")]
@@ -21,6 +21,7 @@ Count = Annotated[int, Field(ge=0, lt=2**32)]
 Seed = Annotated[int, Field(ge=0, lt=2**53)]
 """A browser counts exactly no further."""
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+SoundName = Annotated[str, Field(pattern=r"^[a-f0-9]{32}$")]
 Chunks = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -245,8 +246,26 @@ class Trim(Directive):
         return self
 
 
+class Sound(Directive):
+    """Let a sound file that was sent before be heard with the film, or be heard otherwise than by now."""
+
+    type: Literal["sound"] = "sound"
+    sound: SoundName
+    offset_seconds: Annotated[float, Field(ge=-3600, le=36_000, allow_inf_nan=False)] = 0.0
+    """When it begins in the film; below 0, its beginning is not heard."""
+    gain_db: Annotated[float, Field(ge=-60, le=12, allow_inf_nan=False)] = 0.0
+    """How much louder it is than its file."""
+
+
+class Silence(Directive):
+    """Let a sound file no longer be heard with the film; it is kept."""
+
+    type: Literal["silence"] = "silence"
+    sound: SoundName
+
+
 class Undo(Directive):
-    """Take back the last deletion or trim; while a shot runs, also the last change of what waits."""
+    """Take back the last deletion, trim or change of the sound; while a shot runs, of what waits, too."""
 
     type: Literal["undo"] = "undo"
 
@@ -265,7 +284,7 @@ class Resume(Directive):
 
 Command = Annotated[
     Shoot | Replan | Cut | Redirect | Hold | Extend | Retake | Choose | Branch | Pin | Unpin | Reference
-    | Edit | Reshoot | Delete | Trim | Undo | Pause | Resume | Stop,
+    | Edit | Reshoot | Delete | Trim | Sound | Silence | Undo | Pause | Resume | Stop,
     Field(discriminator="type"),
 ]  # fmt: skip
 """What is answered by a receipt or a refusal."""

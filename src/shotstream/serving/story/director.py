@@ -31,6 +31,8 @@ from shotstream.serving.protocol.commands import (
     Resume,
     Retake,
     Shoot,
+    Silence,
+    Sound,
     Stop,
     Trim,
     Undo,
@@ -41,12 +43,12 @@ from shotstream.serving.protocol.states import State, StateMachine
 from shotstream.serving.storage.stored import StoredChunk
 from shotstream.serving.story.film_edit import FilmEdit
 from shotstream.serving.story.prompt_warnings import prompt_warnings
-from shotstream.serving.story.undo import UndoHistory
+from shotstream.serving.story.undo import BeforeDeletion, UndoHistory
 from shotstream.serving.story.waiting import WaitingQueue, planned_shots
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
 from shotstream.streaming.session import StorySession
-from shotstream.streaming.take import SessionSnapshot, TakeRecord
+from shotstream.streaming.take import TakeRecord
 
 FindPicture = Callable[[str], np.ndarray]
 FindTake = Callable[[int, int], Callable[[int], np.ndarray]]
@@ -69,15 +71,6 @@ class LiveShot:
     def made(self) -> int:
         """Chunks made so far."""
         return self.record.chunks
-
-
-@dataclass(frozen=True)
-class _Before:
-    """A story as it was before a shot was deleted."""
-
-    session: SessionSnapshot
-    edits: dict[int, str]
-    stale: set[int]
 
 
 @dataclass(frozen=True)
@@ -118,7 +111,7 @@ class Director:
         self.find_take: FindTake = _no_take
         """Gives the frames of former takes; whoever keeps them sets it."""
         self._find_picture = find_picture
-        self._undoable: UndoHistory[_Before] = UndoHistory()
+        self._undoable: UndoHistory[BeforeDeletion] = UndoHistory()
         self._takes: dict[int, dict[int, TakeRecord]] = {}
         """The takes of every shot by number, those of deleted shots too, as their chunks are kept."""
         self._shared: frozenset[tuple[int, int]] = frozenset()
@@ -330,7 +323,7 @@ class Director:
         if shot in self.session.context.left_out:
             raise Refusal("not_now", f"shot {shot + 1} is deleted already; choose a take to bring it back")
         self._end_shot()
-        before = _Before(self.session.snapshot(), dict(self.edits), set(self.stale))
+        before = BeforeDeletion(self.session.snapshot(), dict(self.edits), set(self.stale))
         kept = before.session
         if shot == len(script) - 1:
             self.session.restore(replace(kept, script=kept.script[:shot], context=kept.context.branch(shot)))
@@ -344,8 +337,7 @@ class Director:
         try:
             done = self._undoable.pop(running=self.machine.running)
         except LookupError as error:
-            sentence = "nothing was deleted, trimmed or planned since the story last changed otherwise"
-            raise Refusal("not_now", f"{error}: {sentence}") from error
+            raise Refusal("not_now", str(error)) from error
         if done is None:
             self.waiting.undo()
         elif isinstance(done, FilmEdit):
@@ -365,14 +357,22 @@ class Director:
             raise Refusal("not_now", f"shot {shot + 1} is deleted; bring it back first, then trim it")
         record = self.session.script[shot]
         last = self.timing.frames(record.chunks) - 1
-        if max(command.in_frame, out_frame or 0) > last:
-            given = f"frame {max(command.in_frame, out_frame or 0)}"
-            raise Refusal(
-                "invalid", f"shot {shot + 1} has no {given}; give frames from 0 to {last} as in and out"
-            )
-        self._undoable.edited(self.edit)
+        if (given := max(command.in_frame, out_frame or 0)) > last:
+            raise Refusal("invalid", f"shot {shot + 1} has no frame {given}; its last frame is {last}")
         end = None if out_frame == last else out_frame
-        self.edit = self.edit.trim(shot, record.take, command.in_frame, end)
+        return self._edit_film(self.edit.trim(shot, record.take, command.in_frame, end))
+
+    def _sound(self, command: Sound) -> CommandResult:
+        return self._edit_film(self.edit.place(command.sound, command.offset_seconds, command.gain_db))
+
+    def _silence(self, command: Silence) -> CommandResult:
+        if command.sound not in self.edit.sounds:
+            raise Refusal("not_found", "this sound is not heard with the film")
+        return self._edit_film(self.edit.silence(command.sound))
+
+    def _edit_film(self, edit: FilmEdit) -> CommandResult:
+        self._undoable.edited(self.edit)
+        self.edit = edit
         return CommandResult()
 
     def _pause(self, command: Pause) -> CommandResult:

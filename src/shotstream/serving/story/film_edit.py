@@ -1,4 +1,4 @@
-"""What the film shows of its takes; nothing is made from it, so it changes no picture."""
+"""What the film shows of its takes, and what is heard with it; no picture is made from it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,21 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True)
 class FilmEdit:
-    """The in and out points of takes. It is replaced, never changed."""
+    """In and out points of takes, and sounds. It is replaced, never changed."""
 
     trims: dict[tuple[int, int], tuple[int, int | None]] = field(default_factory=dict)
     """(shot, take) -> first and last frame that are shown, of takes that are trimmed; None: up to the end."""
+
+    sounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Sound -> when it begins, in seconds, and its gain in decibels."""
+
+    def place(self, sound: str, offset_seconds: float, gain_db: float) -> FilmEdit:
+        """Let a sound be heard from a moment on, so much louder than its file."""
+        return replace(self, sounds=self.sounds | {sound: (offset_seconds, gain_db)})
+
+    def silence(self, sound: str) -> FilmEdit:
+        """Let a sound no longer be heard."""
+        return replace(self, sounds={name: how for name, how in self.sounds.items() if name != sound})
 
     def trim(self, shot: int, take: int, in_frame: int, out_frame: int | None) -> FilmEdit:
         """Show these frames of a take alone; all of it from frame 0 on without a last one."""

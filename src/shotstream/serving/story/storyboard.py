@@ -12,9 +12,11 @@ from shotstream.serving.protocol.events import (
     MemoryChanged,
     MemoryFrame,
     Parent,
+    PlacedSound,
     ShotCard,
     ShotChanged,
     Snapshot,
+    SoundsChanged,
     StateChanged,
 )
 from shotstream.serving.story.director import Director
@@ -32,12 +34,17 @@ def snapshot(story: Director, parent: Parent | None = None) -> Snapshot:
         shots=_cards(story),
         memory=_memory(story),
         parent=parent,
+        sounds=[
+            PlacedSound(sound=sound, offset_seconds=offset, gain_db=gain)
+            for sound, (offset, gain) in sorted(story.edit.sounds.items())
+        ],
     )
 
 
 def beginning(now: Snapshot) -> list[Change]:
     """What must be told to those who know nothing of an idle story."""
-    return [*(ShotChanged(**dict(card)) for card in now.shots), MemoryChanged(**dict(now.memory))]
+    board = [*(ShotChanged(**dict(card)) for card in now.shots), MemoryChanged(**dict(now.memory))]
+    return [*board, SoundsChanged(sounds=now.sounds)] if now.sounds else board
 
 
 def changes(before: Snapshot, now: Snapshot) -> list[Change]:
@@ -50,6 +57,8 @@ def changes(before: Snapshot, now: Snapshot) -> list[Change]:
         changed.append(StateChanged(state=now.state, reason=now.reason))
     if now.memory != before.memory:
         changed.append(MemoryChanged(**dict(now.memory)))
+    if now.sounds != before.sounds:
+        changed.append(SoundsChanged(sounds=now.sounds))
     return changed
 
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from shotstream.serving.protocol.commands import UNDO_SURVIVES, Command, Replan
 from shotstream.serving.story.film_edit import FilmEdit
+from shotstream.streaming.take import SessionSnapshot
 
 Deletion = TypeVar("Deletion")
 """What it takes to bring a deleted shot back; it is of no concern here."""
+
+
+@dataclass(frozen=True)
+class BeforeDeletion:
+    """A story as it was before a shot was deleted."""
+
+    session: SessionSnapshot
+    edits: dict[int, str]
+    stale: set[int]
 
 
 class UndoHistory(Generic[Deletion]):
@@ -56,4 +67,7 @@ class UndoHistory(Generic[Deletion]):
             if entry is not None or running:
                 del self._entries[place:]
                 return entry
-        raise LookupError("there is nothing to undo")
+        raise LookupError(
+            "there is nothing to undo: nothing was deleted, edited or planned since the story last changed "
+            "otherwise"
+        )

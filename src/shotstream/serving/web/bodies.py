@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shotstream.serving.protocol.commands import Message, PlannedShot, Seed, StoryId
+from shotstream.serving.protocol.commands import Message, PlannedShot, Seed, SoundName, StoryId
 from shotstream.serving.protocol.events import (
     FramePlace,
     Limits,
@@ -61,6 +61,16 @@ class Uploaded(Message):
     """A picture was taken in."""
 
     upload: Annotated[str, Field(pattern=r"^[a-z0-9]{1,64}$")]
+
+
+class SoundRead(Message):
+    """A sound file of a story."""
+
+    sound: SoundName
+    """Its name in the library."""
+    name: str
+    """What the person's file was called."""
+    seconds: float
 
 
 class OpenAIError(Message):
