@@ -16,6 +16,11 @@ import { useWaveform } from "../story/useSound";
 import { Icon } from "./Icon";
 import { Menu } from "./Menu";
 
+/** The keys of a lane; the help lists them. */
+export const SOUND_KEYS = [
+  { key: "← →", says: "Move a sound by a tenth of a second (on its lane)" },
+] as const;
+
 const PEAKS_PER_SECOND = 20;
 const STEP_SECONDS = 0.1;
 const GAINS = [12, 6, 3, 0, -3, -6, -12, -18, -24];
@@ -189,8 +194,12 @@ export function AddSound({ open }: { open: OpenStory }) {
     setBusy(false);
   };
   return (
-    <label className="button quiet" aria-disabled={busy || undefined} title="WAV, MP3, FLAC, OGG or M4A">
-      <Icon name="sound" /> {busy ? "Sending …" : "Add a sound"}
+    <label
+      className="button quiet"
+      aria-disabled={busy || undefined}
+      title="Add a sound: WAV, MP3, FLAC, OGG or M4A"
+    >
+      <Icon name="sound" /> {busy ? "Sending …" : "Sound"}
       <input
         className="unseen"
         type="file"

@@ -7,6 +7,12 @@ import { pointsOf, shownOf } from "../story/timeline";
 import type { OpenStory } from "../story/useStory";
 import { Still } from "./Still";
 
+/** The keys of this editor; the help lists them. */
+export const TRIM_KEYS = [
+  { key: "← → Home End", says: "Move a point (where a shot is trimmed)" },
+  { key: "Enter Esc", says: "Keep the points, or leave them as they were (there)" },
+] as const;
+
 interface Props {
   shot: ShotCard;
   open: OpenStory;

@@ -20,6 +20,8 @@ export interface StoryEntry {
   prompt: string;
   newest_prompt: string;
   still: Position | null;
+  /** The first frame that the film shows. */
+  cover: Position | null;
   /** The shot up to which it is another story. */
   parent: { story: string; shot: number } | null;
   created_seconds: number;
@@ -112,8 +114,10 @@ export interface StoryList {
 const FIRST_STORIES = "api/stories";
 
 /** Stories of the library, or of those that were put away: the newest, or what is at `address`. */
-export async function listStories(putAway = false, address?: string): Promise<StoryList> {
-  const answer = await request(address ?? `${FIRST_STORIES}${putAway ? "?deleted=true" : ""}`);
+export async function listStories(putAway = false, address?: string, search = ""): Promise<StoryList> {
+  const wanted = new URLSearchParams({ ...(putAway && { deleted: "true" }), ...(search && { search }) });
+  const first = wanted.size > 0 ? `${FIRST_STORIES}?${wanted}` : FIRST_STORIES;
+  const answer = await request(address ?? first);
   const all = (await answer.json()) as StoryEntry[];
   const next = /<\?([^>]+)>; rel="next"/.exec(answer.headers.get("Link") ?? "")?.[1];
   return {
@@ -140,6 +144,7 @@ const FILE_TYPES: Record<string, string> = {
   txt: "text/plain",
   md: "text/markdown",
   fountain: "text/x-fountain",
+  fdx: "text/x-fdx",
 };
 
 /** Story files and scripts, as an `input` names them. */
@@ -170,6 +175,11 @@ export const readTitle = async (story: string) =>
 export async function renameStory(story: string, title: string): Promise<string> {
   const body = posted("application/json", JSON.stringify({ title }), "PATCH");
   return (await ask<{ title: string }>(`api/stories/${story}`, body)).title;
+}
+
+/** Begins a story that is what another one is by now; answers with its id. */
+export async function duplicate(story: string): Promise<string> {
+  return (await ask<{ story: string }>(`api/stories/${story}/duplicate`, { method: "POST" })).story;
 }
 
 /** Puts a story away; it can be brought back. */
@@ -249,6 +259,7 @@ export const EXPORTS = [
   ["timeline.edl", "Edit list", "for editing programs (CMX 3600)"],
   ["timeline.xml", "Timeline XML", "for Final Cut Pro 7, Premiere, Resolve"],
   ["subtitles.srt", "Subtitles", "the prompts, in time (SRT)"],
+  ["script.fdx", "Script", "for Final Draft (FDX)"],
   ["story.yaml", "Story file", "to tell it again (YAML)"],
   ["story.zip", "Story file with pictures", "to tell it again elsewhere"],
   ["story.json", "Everything", "takes and seeds too (JSON)"],

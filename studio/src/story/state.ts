@@ -253,7 +253,7 @@ const CHANGED: Partial<Record<Command["type"], (command: Command, state: StorySt
       : `Shot ${shotOf(command)} is trimmed.`,
   sound: (command, { sounds }) =>
     command.type === "sound" && sounds.some(({ sound }) => sound === command.sound)
-      ? "The sound is heard otherwise."
+      ? "The sound has changed."
       : "The sound is heard with the film.",
   silence: () => "The sound is off the film.",
 };

@@ -16,6 +16,7 @@ import numpy as np
 
 from shotstream.media.files import atomic_path, write_errors
 from shotstream.media.films import remux
+from shotstream.media.final_draft import write_final_draft
 from shotstream.media.live import decode_chunk, encode_chunk
 from shotstream.media.sounds import PlacedFile, mix_sounds
 from shotstream.media.timeline import (
@@ -140,6 +141,12 @@ class StoryFilm:
     def subtitles(self) -> str:
         """The prompts as SRT."""
         return subtitles(self.fps, [shot.timeline for shot in self.shots])
+
+    @property
+    def final_draft(self) -> str:
+        """As a script of Final Draft: the setting, and what every shot was asked for first."""
+        prompts = [shot.timeline.prompts[0][1] for shot in self.shots]
+        return write_final_draft(self.title, self.setting, prompts)
 
     @property
     def story(self) -> Story:

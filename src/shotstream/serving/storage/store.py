@@ -20,6 +20,7 @@ from shotstream.serving.protocol.events import Change
 from shotstream.serving.storage import database, rows, sound_table
 from shotstream.serving.storage.adopt import adopt_story
 from shotstream.serving.storage.chunk_files import pack
+from shotstream.serving.storage.duplicate import duplicate_story
 from shotstream.serving.storage.pictures import MOST_UPLOAD_PIXELS
 from shotstream.serving.storage.place import LibraryPlace
 from shotstream.serving.storage.reader import StoryReader, sha256
@@ -277,6 +278,15 @@ class Store(StoryReader):
         """
         with self._transaction() as connection:
             rows.change_story(connection, story, {"title": title}, {"type": "rename", "title": title})
+
+    def duplicate(self, story: str, title: str) -> str:
+        """Add a story that is what another one is by now; see `duplicate_story`.
+
+        Returns:
+            Its id.
+        """
+        with self._transaction() as connection:
+            return duplicate_story(connection, self.folder, story, title, private=self._place.private)
 
     def delete(self, story: str) -> None:
         """Put a story away: nothing of it is lost, and its branches stay. `undelete` brings it back.

@@ -153,6 +153,8 @@ class StoryEntry(Message):
     """Of its last shot: by that one knows branches apart."""
     still: Still | None
     """A frame of its last shot."""
+    cover: Still | None
+    """The first frame that the film shows."""
     parent: Parent | None
     created_seconds: float
     """Since 1970, like the next two."""
@@ -172,8 +174,9 @@ def entry(listed: ListedStory) -> StoryEntry:
     made = [card for card in shots if card["frames"]]
     frames = sum(len(_shown(card)) for card in made)
     newest = made[-1] if made else None
-    still = None
+    still = cover = None
     if newest:
+        cover = Still(shot=made[0]["number"], take=made[0]["take"], frame=_shown(made[0]).start)
         still = Still(
             shot=newest["number"], take=newest["take"], frame=_shown(newest)[len(_shown(newest)) // 2]
         )
@@ -190,6 +193,7 @@ def entry(listed: ListedStory) -> StoryEntry:
         prompt=shots[0]["prompt"] if shots else "",
         newest_prompt=shots[-1]["prompt"] if shots else "",
         still=still,
+        cover=cover,
         parent=Parent(story=origin.story, shot=origin.shot) if origin else None,
         created_seconds=story.created_seconds,
         changed_seconds=story.changed_seconds,

@@ -28,19 +28,21 @@ from shotstream.serving.web.exports import send_film
 from shotstream.story import MOST_TITLE_CHARACTERS, Shot, Story, StoryError
 
 MOST_FILE_BYTES = 2**20
+MOST_FINAL_DRAFT_BYTES = 4 * 2**20
+"""XML is wordy: a script of 120 pages has more than a megabyte."""
 _LOOK_AGAIN_SECONDS = 1.0
 _READING = Lock()
 """One file at a time: a large one takes seconds in which chunks are made at half the speed."""
 
 router = APIRouter(prefix="/api", tags=["stories"], responses=PROBLEMS)
 
-_SCRIPTS = {"plain": "txt", "markdown": "md", "x-fountain": "fountain"}
+_SCRIPTS = {"plain": "txt", "markdown": "md", "x-fountain": "fountain", "x-fdx": "fdx", "xml": "fdx"}
 """Subtype of ``text/`` -> kind of script."""
 
 FILE_BODY = {
     "requestBody": {
         "required": True,
-        "description": "A story file (YAML, JSON), or a script: text, Markdown, Fountain.",
+        "description": "A story file (YAML, JSON), or a script: text, Markdown, Fountain, Final Draft.",
         "content": {
             "application/json": {"schema": {"type": "object"}},
             **{
@@ -54,9 +56,10 @@ FILE_BODY = {
 
 async def _story_file(studio: TheStudio, request: Request) -> tuple[Story, list[str]]:
     """Read the body as a story file."""
-    data = await read_body(request, MOST_FILE_BYTES)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if script := _SCRIPTS.get(kind.removeprefix("text/")):
+    script = _SCRIPTS.get(kind.removeprefix("text/"))
+    data = await read_body(request, MOST_FINAL_DRAFT_BYTES if script == "fdx" else MOST_FILE_BYTES)
+    if script:
         return await studio.aside(_read_script, data, script)
     return await studio.aside(_read, data, f"story.{'json' if 'json' in kind else 'yaml'}")
 
