@@ -19,6 +19,7 @@ PEAKS_PER_SECOND = 20
 BLOCK = 1024
 """Samples that are mixed at once: a frame of AAC."""
 
+_SILENT = "the file has no sound in it; open it in a player, and save it anew"
 _DEMUXERS = {"wav": "wav", "mp3": "mp3", "flac": "flac", "ogg": "ogg", "m4a": "mov"}
 SOUND_KINDS = tuple(_DEMUXERS)
 """Endings of the files that can be read."""
@@ -94,7 +95,7 @@ def read_sound(path: Path, most_seconds: float) -> SoundFacts:
         peaks += _loudest(rest[: whole * step].reshape(whole, step))
         rest = rest[whole * step :]
     if not samples:
-        raise SoundError("the file has no sound in it; open it in a player, and save it anew")
+        raise SoundError(_SILENT)
     if len(rest):
         peaks += _loudest(rest[None])
     return SoundFacts(kind, samples / SAMPLE_RATE, peaks)
@@ -155,7 +156,7 @@ def _samples(path: Path) -> Iterator[np.ndarray]:
         with _sound_errors(), ExitStack() as opened:
             container = opened.enter_context(pyav().open(file, format=_DEMUXERS.get(kind or "", "wav")))
             if not container.streams.audio:
-                raise SoundError("the file has no sound in it; open it in a player, and save it anew")
+                raise SoundError(_SILENT)
             layout = "mono" if container.streams.audio[0].channels == 1 else "stereo"
             resampler = pyav().AudioResampler(format="fltp", layout=layout, rate=SAMPLE_RATE)
             for frame in container.decode(audio=0):

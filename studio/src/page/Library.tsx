@@ -65,7 +65,7 @@ export function Library() {
           type="search"
           className="search"
           aria-label="Search stories"
-          placeholder="Title, setting or prompt"
+          placeholder="Search title, setting, prompt"
           maxLength={200}
           value={search}
           onChange={({ target }) => setSearch(target.value)}
