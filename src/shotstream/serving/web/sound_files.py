@@ -16,7 +16,7 @@ from shotstream.serving.protocol.commands import SoundName
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.storage.sound_table import StoredSound
 from shotstream.serving.studio import Studio
-from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, gives, read_body
+from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, gives, too_large
 from shotstream.serving.web.bodies import SoundRead
 from shotstream.story import Title
 
@@ -56,8 +56,10 @@ async def add_sound(
 ) -> SoundRead:
     """Take in a sound file; `sound` then lets it be heard. The same file has the same name again."""
     await asyncio.to_thread(_check_room, studio, story)
-    data = await read_body(request, studio.limits.sound_bytes)
-    return _said(await studio.aside(_keep, studio, story, data, name))
+    with TemporaryDirectory(dir=studio.exports) as folder:
+        path = FilePath(folder) / "sound"
+        await _receive(request, path, studio.limits.sound_bytes)
+        return _said(await studio.aside(_keep, studio, story, path, name))
 
 
 @router.get("/{sound}", response_class=Response, responses=gives("audio/*"))
@@ -91,15 +93,24 @@ def _check_room(studio: Studio, story: str) -> None:
         raise Refusal("limit", f"the story has {sounds} sound files, the most there can be")
 
 
-def _keep(studio: Studio, story: str, data: bytes, name: str) -> StoredSound:
-    with _READING, TemporaryDirectory(dir=studio.exports) as folder:
-        path = FilePath(folder) / "sound"
-        path.write_bytes(data)
+async def _receive(request: Request, path: FilePath, most_bytes: int) -> None:
+    """Write what is sent into a file, so that many who send take no memory."""
+    size = 0
+    with path.open("wb") as file:
+        async for part in request.stream():
+            size += len(part)
+            if size > most_bytes:
+                raise too_large(most_bytes)
+            file.write(part)
+
+
+def _keep(studio: Studio, story: str, path: FilePath, name: str) -> StoredSound:
+    with _READING:
         try:
             facts = read_sound(path, studio.limits.sound_seconds)
         except SoundError as error:
             raise HTTPException(422, str(error)) from error
-        return studio.store.add_sound(story, data, name or f"sound.{facts.kind}", facts)
+        return studio.store.add_sound(story, path.read_bytes(), name or f"sound.{facts.kind}", facts)
 
 
 def _said(sound: StoredSound) -> SoundRead:
