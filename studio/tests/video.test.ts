@@ -225,6 +225,7 @@ it("of a trimmed shot only what the film shows is handed out, with what it build
   expect(seen([trimmed], 6)).toEqual([-4, -5, 6]);
   expect(reel.from([trimmed]).at(-1)!.lastOfShot).toBe(true);
   expect(seen([entry(0, 8, 2)], 6)).toEqual([-4, -5, 6, 7]);
+  expect(seen([{ ...entry(0, 4, 1), state: "live" }])).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   expect(neighbour([trimmed, entry(1, 2, 1)], { shot: 0, take: 0, frame: 6 }, 1)?.shot).toBe(1);
   expect(neighbour([trimmed], { shot: 0, take: 0, frame: 5 }, -1)).toBeUndefined();
 });

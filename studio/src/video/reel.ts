@@ -30,15 +30,17 @@ export class Reel {
   /** What the film shows of these shots' takes, in order: of the first from a frame on, with what it builds on. */
   from(shots: ShotCard[], frame = 0): Packet[] {
     return shots.flatMap((shot, place) => {
-      const { first, last } = shownOf(shot);
+      const { first, last: end } = shownOf(shot);
+      const last = shot.state === "live" ? Infinity : end; // more may be here than its card has counted
       const start = { shot: shot.number, take: shot.take, frame: place ? first : Math.max(first, frame) };
       const before = this.upTo(start).map((packet) => ({ ...packet, hidden: packet.frame < start.frame }));
       const after = [...(this.takes.get(key(start.shot, start.take))?.values() ?? [])]
         .filter((packet) => packet.frame > start.frame && packet.frame <= last)
         .sort((one, other) => one.frame - other.frame);
       const packets = [...before, ...after];
-      const end = packets.at(-1);
-      return shot.state !== "live" && end ? [...packets.slice(0, -1), { ...end, lastOfShot: true }] : packets;
+      const newest = packets.at(-1);
+      if (shot.state === "live" || !newest) return packets;
+      return [...packets.slice(0, -1), { ...newest, lastOfShot: true }];
     });
   }
 
