@@ -38,7 +38,8 @@ _BODY = {
         "required": True,
         "description": f"The file: {', '.join(SOUND_KINDS).upper()}.",
         "content": {
-            kind: {"schema": {"type": "string", "format": "binary"}} for kind in _MEDIA_TYPES.values()
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for kind in (*_MEDIA_TYPES.values(), "application/octet-stream")
         },
     }
 }
