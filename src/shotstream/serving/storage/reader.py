@@ -80,6 +80,7 @@ class StoryReader:
                 shots=rows.cards(connection, story),
                 memory=rows.memory(row),
                 parent=events.Parent(story=origin.story, shot=origin.shot) if origin else None,
+                sounds=rows.placed_sounds(row),
             )
 
     def take_chunks(self, story: str, shot: int, take: int) -> list[StoredChunk]:

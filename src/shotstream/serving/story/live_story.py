@@ -25,6 +25,7 @@ from shotstream.serving.protocol.commands import (
     Reshoot,
     Retake,
     Shoot,
+    Sound,
 )
 from shotstream.serving.protocol.events import (
     Change,
@@ -481,6 +482,8 @@ class LiveStory:
             self._quotas.check_branch(self.story)
         if self._quotas and isinstance(command, Shoot | Replan | Retake | Reshoot | Extend | Hold):
             self._quotas.check_disk()
+        if isinstance(command, Sound) and not self._store.find_sound(self.story, command.sound):
+            raise Refusal("not_found", f"there is no sound {command.sound} in this story; send it first")
         if isinstance(command, Replan):
             shots = director.begun_shots + len(command.shots)
             if shots > most.shots:
