@@ -63,6 +63,16 @@ def test_an_error_ends_with_a_full_stop_unless_it_ends_with_a_command(monkeypatc
     assert run("generate", "first_story").stderr == f"shotstream: {shown}\n"
 
 
+def test_an_error_of_the_system_names_the_file_and_the_remedy(monkeypatch, tmp_path):
+    def fail(*_, **__):
+        (tmp_path / "nowhere").read_text()
+
+    monkeypatch.setattr("shotstream.cli.generate.name_loras", fail)
+    said = run("generate", "first_story").stderr
+    place = tmp_path / "nowhere"
+    assert said == f"shotstream: {place}: No such file or directory; check the path and its permissions.\n"
+
+
 def test_debug_shows_where_an_error_comes_from():
     result = run("--debug", "generate", "nowhere.yaml")
     assert type(result.exception).__name__ == "StoryError"

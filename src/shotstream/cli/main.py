@@ -18,7 +18,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from shotstream.machine.stopping import stopped_by_signals
-from shotstream.machine.terminal import print_without_fail
+from shotstream.machine.terminal import print_without_fail, why_lost
 
 gc.set_threshold(100_000)  # libraries make half a million objects that stay: looking through them takes long
 
@@ -61,6 +61,9 @@ class Commands(TyperGroup):
                 if received and end.code in (1, 130):  # 1 where it came outside of any command
                     raise SystemExit(128 + received[0]) from end
                 raise
+            finally:
+                if reason := why_lost():
+                    _print_error(f"some of what was printed is lost ({reason}); the rest was done.")
 
     def invoke(self, ctx: typer.Context) -> Any:
         """Run a command; what a user can mend is told in one sentence, without a traceback."""
@@ -82,6 +85,8 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pret
 
 def _sentence(error: Exception, command: str | None) -> str | None:
     """What to tell a person of an error; None if only its traceback says enough."""
+    if isinstance(error, OSError) and error.strerror and str(error).startswith("[Errno"):
+        return f"{error.filename or 'a file'}: {error.strerror}; check the path and its permissions"
     if not isinstance(error, ImportError) or "pip install" in str(error):
         return str(error)
     if isinstance(error, ModuleNotFoundError) and command in EXTRAS:
