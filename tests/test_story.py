@@ -540,6 +540,38 @@ def test_a_missing_file_suggests_its_neighbour(tmp_path):
         Story.read(tmp_path / "nowhere" / "x.yaml")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (
+            "fox.md",
+            "# The fox\n\nIt runs.",
+            "this is a script, which the studio reads; here a story is YAML or JSON",
+        ),
+        ("fox.txt", "The fox: it runs: away", "this is a script, which the studio reads"),
+        ("fox.fountain", "INT. FOREST\n\n@fox runs", "this is a script, which the studio reads"),
+        (
+            "fox.csv",
+            "shot,prompt\n1,fox",
+            "this is a table; here a story is YAML or JSON with 'setting' and 'shots'",
+        ),
+        ("fox.txt", "setting: x\nshots:\n - @fox", "fox.txt:3: text that begins with @ must stand in quotes"),
+        (
+            "fox.txt",
+            "seting: x\nshots: [a]",
+            "fox.txt:1: the key 'seting' is unknown; did you mean 'setting'",
+        ),
+    ],
+)
+def test_a_script_or_table_is_called_that(tmp_path, name, text, words):
+    with pytest.raises(StoryError, match=re.escape(words)):
+        Story.read(saved(tmp_path, text, name))
+
+
+def test_a_story_may_have_any_name(tmp_path):
+    assert read_quietly(tmp_path, "setting: x\nshots: [a]", "fox.txt").setting == "x"
+
+
 def test_a_folder_is_not_a_story(tmp_path):
     with pytest.raises(StoryError, match="name a file in it"):
         Story.read(tmp_path)

@@ -20,13 +20,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from shotstream.media.documents import Location, Mistake, as_yaml, did_you_mean, read_document, shortened
+from shotstream.media.documents import Location, as_yaml, did_you_mean, read_document, shortened
 from shotstream.media.files import write_text
 from shotstream.media.plain_text import one_line
-from shotstream.media.scripts import SCRIPT_KINDS
 from shotstream.media.story_mistakes import (
     cut_off_texts,
     explain,
+    explain_kind,
     explain_unquoted,
     name_place,
     rename_published,
@@ -325,12 +325,7 @@ class Story(_Part):
             found = [] if loras is None else list(story.lora_mistakes(loras))
             for location, sentence in [*found, *(one for check in checks for one in check(story))]:
                 document.complain(location, f"{sentence}.")
-        if story is None and (kind := document.path.suffix[1:].lower()) in (*SCRIPT_KINDS, "csv"):
-            sentence = (
-                f"a .{kind} file is read by the studio, if it is a script; here a story is YAML or JSON with "
-                "'setting' and 'shots' (docs/stories.md)."
-            )
-            document.mistakes = [Mistake(None, sentence)]
+        explain_kind(document)
         if story is None or document.mistakes:
             raise StoryError(document.report())
         return story, [*unknown, *cut_off_texts(document)]

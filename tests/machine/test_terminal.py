@@ -55,6 +55,26 @@ def test_nothing_that_is_printed_ends_a_process(tmp_path, redirect):
     assert "Traceback" not in made.stderr
 
 
+@pytest.mark.parametrize(
+    ("redirect", "said"),
+    [
+        (
+            "> /dev/full",
+            "shotstream: some of what was printed is lost (No space left on device); the rest was done.\n",
+        ),
+        ("> /dev/full 2>&1", ""),
+        (">&-", ""),
+        ("| head -1 > /dev/null", ""),
+        ("> /dev/null", ""),
+    ],
+)
+def test_a_command_says_what_a_full_disk_has_swallowed(redirect, said):
+    """Nobody else can be told: a reader that went away wants to know nothing."""
+    line = f'"{sys.executable}" -c "from shotstream.cli.main import app; app()" --help {redirect}'
+    made = subprocess.run(["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, timeout=60)
+    assert (made.returncode, made.stderr) == (0, said)
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "cp1252:strict"])
 def test_what_a_terminal_cannot_show_is_a_question_mark(tmp_path, encoding):
     made, done = run(tmp_path, "", PYTHONIOENCODING=encoding)

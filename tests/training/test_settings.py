@@ -80,14 +80,15 @@ def test_broken_overrides_are_named(override):
     ("text", "words"),
     [
         (None, "There is no recipe"),
-        ("- 1", "named settings"),
-        ("a: [", r"yaml:1: this bracket is never closed"),
+        (b"- 1", "named settings"),
+        (b"\xff\xfe", "is not UTF-8; save it with that encoding"),
+        (b"a: [", r"yaml:1: this bracket is never closed"),
     ],
 )
 def test_broken_files_are_named(tmp_path, text, words):
     path = tmp_path / "recipe.yaml"
     if text is not None:
-        path.write_text(text)
+        path.write_bytes(text)
     with pytest.raises(RecipeError, match=words):
         read_recipe(path)
 

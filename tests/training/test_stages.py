@@ -1,5 +1,6 @@
 """What stages feed their networks."""
 
+import shutil
 import signal
 from dataclasses import fields, replace
 
@@ -8,6 +9,7 @@ import torch
 
 from shotstream.data.next_shot import BatchChoice, NextShot
 from shotstream.diffusion.schedule import FlowSchedule
+from shotstream.loading.folders import ModelError
 from shotstream.training.causal_init import student_entries
 from shotstream.training.judge import shift
 from shotstream.training.learner import Learner
@@ -196,6 +198,16 @@ def test_what_captions_say_does_not_matter_where_they_are_dropped(
     monkeypatch.setattr(data.captions, "ids", data.captions.ids.flip(1))
     assert loss(0.0) != told
     assert loss(1.0) == dropped
+
+
+@pytest.mark.parametrize(
+    "part", ["captions/export/text_encoder/model.safetensors", "teacher/export/transformer/config.json"]
+)
+def test_what_an_earlier_stage_made_and_is_damaged_is_told_in_a_sentence(finished, tmp_path, part):
+    folder = shutil.copytree(finished.folder, tmp_path / "run")
+    (folder / part).write_bytes(b"{")
+    with pytest.raises(ModelError, match=r"cannot be loaded: .*fetch or export the model again"):
+        Workspace(finished.recipe, folder, finished.device).denoiser("teacher")
 
 
 def test_muon_takes_the_matrices_of_blocks(finished):

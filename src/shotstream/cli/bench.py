@@ -10,6 +10,7 @@ import typer
 
 from shotstream.cli.shared.console import console
 from shotstream.cli.shared.model import check_choices
+from shotstream.loading.folders import locate_model
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +60,8 @@ def bench(
         _compare(*compare, allowed=allowed, counts_only=counts, force=force)
         return
     check_choices(dtype=dtype, mode=mode, decoder=decoder)
+    if random is None:
+        locate_model(model)
     from shotstream.benchmark.printing import record_table
     from shotstream.streaming.speed import choose_mode
 

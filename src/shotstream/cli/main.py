@@ -9,16 +9,19 @@ import gc
 import pkgutil
 import re
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
 from shotstream.machine.stopping import stopped_by_signals
-from shotstream.machine.terminal import print_without_fail
+from shotstream.machine.terminal import print_without_fail, why_lost
+from shotstream.media.faults import say_wanted
 
 gc.set_threshold(100_000)  # libraries make half a million objects that stay: looking through them takes long
 
@@ -61,11 +64,19 @@ class Commands(TyperGroup):
                 if received and end.code in (1, 130):  # 1 where it came outside of any command
                     raise SystemExit(128 + received[0]) from end
                 raise
+            finally:
+                if reason := why_lost():
+                    _print_error(f"some of what was printed is lost ({reason}); the rest was done.")
 
     def invoke(self, ctx: typer.Context) -> Any:
         """Run a command; what a user can mend is told in one sentence, without a traceback."""
         try:
+            self._refuse_empty_paths(ctx)
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if isinstance(error.__cause__, ValidationError):
+                error.message = _say_option(error.__cause__)
+            raise
         except (ValueError, OSError, ImportError) as error:
             sentence = _sentence(error, ctx.invoked_subcommand)
             if ctx.params["debug"] or sentence is None:
@@ -76,12 +87,50 @@ class Commands(TyperGroup):
             _print_error("stopped.")
             raise typer.Exit(130) from stop
 
+    def _refuse_empty_paths(self, ctx: typer.Context) -> None:
+        """Refuse a path that is empty, as where a variable of a shell is: it would be the folder one is in.
+
+        Raises:
+            ValueError: If there is one.
+        """
+        words = [*ctx._protected_args, *ctx.args]
+        command = self.get_command(ctx, words[0]) if "" in words else None
+        options = {
+            option
+            for one in (command, *getattr(command, "commands", {}).values())
+            for parameter in (one.params if one else ())
+            for option in parameter.opts
+            if _takes_path(parameter)
+        }
+        for before, word in pairwise(words):
+            if not word and (before in options or not before.startswith("-")):
+                what = before if before in options else f"the word after {before!r}"
+                raise ValueError(
+                    f"{what} is empty, where a path is expected; is a variable of the shell empty?"
+                )
+
+
+def _takes_path(parameter: Any) -> bool:
+    """Whether a parameter of a command is a path, or several."""
+    annotation = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
+    return "Path" in str(annotation or getattr(parameter, "type", ""))
+
+
+def _say_option(error: ValidationError) -> str:
+    """What is wrong with the value of an option, in place of pydantic's words."""
+    fault = error.errors()[0]
+    wanted = say_wanted(fault["type"], fault.get("ctx") or {}, fault["msg"])
+    example = {"int_parsing": ", for example 7", "float_parsing": ", for example 2.5"}.get(fault["type"], "")
+    return f"{fault['input']!r} {wanted}{example}."
+
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 def _sentence(error: Exception, command: str | None) -> str | None:
     """What to tell a person of an error; None if only its traceback says enough."""
+    if isinstance(error, OSError) and error.strerror and str(error).startswith("[Errno"):
+        return f"{error.filename or 'a file'}: {error.strerror}; check the path and its permissions"
     if not isinstance(error, ImportError) or "pip install" in str(error):
         return str(error)
     if isinstance(error, ModuleNotFoundError) and command in EXTRAS:

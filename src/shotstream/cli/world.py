@@ -62,6 +62,7 @@ def preview(
     output: Annotated[Path, typer.Option("-o", "--output", help="PNG file.")] = Path("out/world.png"),
 ) -> None:
     """Draw a contact sheet: a row per story, the middle frame of every shot, its prompt below."""
+    check_png(output)
     from shotstream.media.sheet import write_sheets
     from shotstream.world.sampler import sample_story
     from shotstream.world.scene import draw_shot
@@ -129,6 +130,7 @@ def portrait(
     output: Annotated[Path, typer.Option("-o", "--output", help="PNG file.")] = Path("out/portrait.png"),
 ) -> None:
     """Draw a character by itself on a plain ground, as a reference picture."""
+    check_png(output)
     from shotstream.media.pictures import write_png
     from shotstream.world import vocabulary
     from shotstream.world.portrait import GROUNDS, draw_portrait
@@ -149,3 +151,13 @@ def portrait(
     character = Character(kind, colour, accessory, tint, pattern)
     write_png(output, draw_portrait(character, height=height, width=width, ground=ground, seed=seed))
     typer.echo(f"Wrote {output}")
+
+
+def check_png(output: Path) -> None:
+    """Refuse to write a picture over a file of another kind.
+
+    Raises:
+        ValueError: If the name does not end in ``.png``.
+    """
+    if output.suffix.lower() != ".png":
+        raise ValueError(f"-o is {output}, and a PNG file is written; give a name that ends in .png.")

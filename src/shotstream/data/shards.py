@@ -71,7 +71,7 @@ class ShardWriter:
 
 def whole_lines(path: Path) -> list[str]:
     """Lines of a file that were written to their end; none if there is no file."""
-    text = path.read_text() if path.exists() else ""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     return text[: text.rfind("\n") + 1].splitlines()
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
 import sys
 from contextlib import suppress
 from typing import Any, TextIO
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_lost: dict[int, str] = {}
+"""Why something that was printed is lost, by file descriptor, where nobody chose not to read it."""
 
 
 class _Lasting(io.FileIO):
@@ -18,7 +23,9 @@ class _Lasting(io.FileIO):
         try:
             while (written := super().write(data)) is None:  # the reader of a pipe that may not block is slow
                 select.select([], [self], [])
-        except OSError:
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                _lost[self.fileno()] = error.strerror or str(error)
             return memoryview(data).nbytes
         return written
 
@@ -40,6 +47,14 @@ def print_without_fail() -> None:
         sys.stdout = sys.__stdout__ = _lasting(sys.stdout, 1)
     if sys.stderr is sys.__stderr__:
         sys.stderr = sys.__stderr__ = _lasting(sys.stderr, 2)
+
+
+def why_lost() -> str | None:
+    """Say why some of what was printed to standard output is lost; None if all of it was written.
+
+    Readers that went away and terminals that were closed do not count: nobody waits for it there.
+    """
+    return _lost.get(1)
 
 
 def _lasting(stream: TextIO | None, number: int) -> TextIO:

@@ -47,6 +47,8 @@ class Document:
     """What a file says, and where it says it."""
 
     path: Path
+    text: str = ""
+    """All of it, as it was read."""
     data: Any = None
     """Dictionaries, lists, text, numbers; None when the file could not be read."""
     lines: dict[Location, int] = field(default_factory=dict)
@@ -110,6 +112,7 @@ def read_document(path: Path, keys: Collection[str] = ()) -> Document:
     """
     document = Document(Path(path))
     text = _read_text(document)
+    document.text = text
     if document.mistakes:
         return document
     if document.path.suffix == ".json":

@@ -61,7 +61,8 @@ def write_errors(path: Path) -> Iterator[None]:
     except MediaError:
         raise
     except OSError as error:
-        reason = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+        said = error.strerror or str(error)
+        reason = _REMEDIES.get(error.errno or 0, f"{said}; check the path, or choose another folder")
         kind = DiskFull if error.errno in _NO_ROOM else MediaError
         raise kind(f"Could not write {path}: {reason}. Nothing half-written was left there.") from error
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shotstream.media.documents import Document, Location, did_you_mean, shortened
+from shotstream.media.documents import Document, Location, Mistake, did_you_mean, shortened
 from shotstream.media.faults import is_number_fault, say_wanted
-from shotstream.media.story_values import how_to_write, is_text
+from shotstream.media.scripts import SCRIPT_KINDS
+from shotstream.media.story_values import how_to_write, is_text, looks_like_story
 from shotstream.media.syntax_mistakes import quoted
 
 _PUBLISHED_SHOT = re.compile(r"shot(0|[1-9][0-9]{0,3})")
@@ -75,6 +76,19 @@ def explain_unquoted(document: Document, known: Sequence[str]) -> None:
                 document.complain(("shots", index, key), f"{begun or sentence}.")
                 shots[index] = {"prompt": text} | {name: shot[name] for name in shot if name in known}
                 break
+
+
+def explain_kind(document: Document) -> None:
+    """Say of a script or a table that it is one, instead of what YAML finds in it."""
+    kind = document.path.suffix[1:].lower()
+    if kind not in (*SCRIPT_KINDS, "csv") or isinstance(document.data, dict) or not document.text:
+        return
+    if not looks_like_story(document.text):
+        what = "a table" if kind == "csv" else "a script, which the studio reads"
+        sentence = (
+            f"this is {what}; here a story is YAML or JSON with 'setting' and 'shots' (docs/stories.md)."
+        )
+        document.mistakes = [Mistake(None, sentence)]
 
 
 def cut_off_texts(document: Document) -> Iterator[str]:

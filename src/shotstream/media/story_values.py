@@ -26,6 +26,14 @@ def is_text(location: Location) -> bool:
     return False
 
 
+def looks_like_story(text: str) -> bool:
+    """Whether a text of any name is a story file: whether it has keys of one at the start of lines."""
+    return all(re.search(rf"^[ \t{{]*[\"']?(?:{keys})[\"']?[ \t]*:", text, re.MULTILINE) for keys in _KEYS)
+
+
+_KEYS = ("setting|global_caption|title|seed", "shots|shot1")
+
+
 def read_as_meant(document: Document) -> None:
     """Change values into what can only be meant, in place.
 

@@ -13,7 +13,8 @@ import yaml
 from pydantic import BaseModel
 
 from shotstream.data.shards import whole_lines
-from shotstream.media.files import atomic_path, write_text
+from shotstream.loading.file_kinds import CheckpointError, check_weight_file
+from shotstream.media.files import atomic_path, make_folder, write_errors, write_text
 from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup, unwritten
 from shotstream.training.learner import Learner
 
@@ -37,7 +38,8 @@ class RunFolder:
         self._settings = settings.model_dump(mode="json")
         self._defaults = flatten(type(settings)().model_dump(mode="json"))
         if world.writes:
-            (path / "samples").mkdir(parents=True, exist_ok=True)
+            with write_errors(path):
+                make_folder(path / "samples")
             self._board = self._open_board()
         world.wait()
 
@@ -47,13 +49,23 @@ class RunFolder:
 
         Settings that did not exist then had their defaults.
         """
-        path = self.path / "settings.yaml"
-        if not path.is_file():
+        written = self._written_settings()
+        if not isinstance(written, Mapping):
             return []
-        before = self._defaults | flatten(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-        now = flatten(self._settings)
+        before, now = self._defaults | flatten(written), flatten(self._settings)
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         return [f"{name}: {before.get(name)} -> {now.get(name)}" for name in names]
+
+    def _written_settings(self) -> Any:
+        """What settings.yaml has: None if there is none; "damaged" if it cannot be read."""
+        path = self.path / "settings.yaml"
+        if not path.is_file():
+            return None
+        try:
+            written = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            written = "damaged"
+        return written if isinstance(written, Mapping) else {} if written is None else "damaged"
 
     def _open_board(self) -> Any:
         try:
@@ -126,6 +138,8 @@ class RunFolder:
                 or if no checkpoint of it fits the settings, or can be read. The settings stay as they were.
         """
         folders, several = self._folders(), self.world.size > 1
+        if self._file.is_dir():
+            raise ValueError(f"{self._file} is a folder, where the run has its checkpoint; move it away.")
         if self._file.exists() if several else folders:
             begun, now = ("one process", "one") if several else ("several processes", "several (torchrun)")
             raise ValueError(
@@ -134,6 +148,11 @@ class RunFolder:
         found = folders[::-1] if several else [one for one in (self._file, self._before) if one.exists()]
         step = self._load_newest(found, learners, say) if found else 0
         if self.world.writes:
+            if self._written_settings() == "damaged":
+                say(
+                    f"{self.path / 'settings.yaml'} cannot be read, so what has changed since the run was "
+                    "begun is not known; it is written anew."
+                )
             if found and self.changes:
                 say(f"Changed since {self.path} was begun: {'; '.join(self.changes)}.")
             text = yaml.safe_dump(self._settings, sort_keys=False)
@@ -152,7 +171,7 @@ class RunFolder:
             except Exception as error:  # torch, zip and pickle each raise their own
                 if self._fits_not(path, learners):
                     raise ValueError(self._misfit()) from error
-                reasons.append(f"{path.name} cannot be read ({str(error).partition(chr(10))[0][:200]})")
+                reasons.append(f"{path.name} {_say_unreadable(path)}")
                 continue
             if reasons and self.world.writes:
                 say(f"{'; '.join(reasons)}; the run goes on from the checkpoint before, at step {step}.")
@@ -166,7 +185,8 @@ class RunFolder:
         if path.is_dir():
             self.world.load(path, {name: learner.tensors() for name, learner in learners.items()})
             return _step_of(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not _is_checkpoint(state := torch.load(path, map_location="cpu", weights_only=True)):
+            raise ValueError("it is no checkpoint of a run")
         for name, learner in learners.items():
             learner.load_state_dict(state["learners"][name])
         return state["step"]
@@ -176,10 +196,9 @@ class RunFolder:
         if path.is_dir():
             return bool(self.changes)
         try:
-            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            return _is_checkpoint(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
         except Exception:  # it cannot be read
             return False
-        return True
 
     def _misfit(self) -> str:
         changed = f": {'; '.join(self.changes)}" if self.changes else ""
@@ -202,8 +221,30 @@ class RunFolder:
     def _forget_after(self, step: int) -> None:
         path = self.path / "metrics.jsonl"
         if path.exists():
-            kept = [line for line in whole_lines(path) if json.loads(line)["step"] <= step]
+            kept = [line for line in whole_lines(path) if (at := _step_in(line)) is not None and at <= step]
             write_text(path, "".join(line + "\n" for line in kept))
+
+
+def _is_checkpoint(state: object) -> bool:
+    """Whether a file of torch's holds what `RunFolder.save` writes."""
+    return isinstance(state, Mapping) and {"step", "learners"} <= state.keys()
+
+
+def _say_unreadable(path: Path) -> str:
+    """Say what a checkpoint is that cannot be read."""
+    try:
+        check_weight_file(path) if path.is_file() else None
+    except CheckpointError as error:
+        return str(error).removeprefix(f"{path} ").partition(";")[0]
+    return "is damaged, or is no checkpoint"
+
+
+def _step_in(line: str) -> float | None:
+    """The step of a line of metrics.jsonl; None if the line is damaged."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _step_of(folder: Path) -> int:

@@ -433,8 +433,10 @@ def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     except yaml.YAMLError as error:
         said = explain_yaml(error, text, _known_names(Recipe))
         raise RecipeError(f"The recipe {path}:{said.line}: {said.sentence}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"The recipe {path} cannot be read: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"The recipe {path} is not UTF-8; save it with that encoding.") from error
+    except OSError as error:
+        raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}); check the path.") from error
     if not isinstance(tree, dict):
         raise RecipeError(f"The recipe {path} is not a list of named settings, as `mini` is.")
     for text in overrides:

@@ -17,6 +17,7 @@ from shotstream.data.drawn import DrawnStories, write_frames, write_latents
 from shotstream.data.film_shards import ClipFormat, check_captions, embeds_captions, encoder_hash, open_films
 from shotstream.data.next_shot import NextShots
 from shotstream.data.shards import Shards
+from shotstream.loading.folders import load_errors
 from shotstream.loading.text_source import load_text_encoder
 from shotstream.media.files import whole_folder
 from shotstream.models.autoencoder import VideoAutoencoder
@@ -270,7 +271,9 @@ class Workspace:
         )
 
     def _autoencoder(self, stage: str) -> TinyVideoAutoencoder:
-        return self._placed(TinyVideoAutoencoder.from_pretrained(self._exported(stage)))
+        folder = self._exported(stage)
+        with load_errors(folder):
+            return self._placed(TinyVideoAutoencoder.from_pretrained(folder))
 
     def _roles(self, student: str) -> tuple[Denoiser, Denoiser, Denoiser]:
         """Student, teacher and critic of self-forcing; their frozen caption encoder is one."""
@@ -280,7 +283,8 @@ class Workspace:
     def denoiser(self, name: str, text: CaptionEncoder | None = None) -> Denoiser:
         """The trained generator of a stage; its caption encoder is `text`, or the teacher's loaded anew."""
         folder = self._exported(name) / "transformer"
-        transformer = self._placed(CausalWanTransformer3DModel.from_pretrained(folder))
+        with load_errors(folder):
+            transformer = self._placed(CausalWanTransformer3DModel.from_pretrained(folder))
         schedule, negative_prompt = make_schedule(self.recipe), self.recipe.negative_prompt
         return Denoiser(transformer, text or self._trained_text(), schedule, negative_prompt)
 
@@ -317,8 +321,9 @@ class Workspace:
         if base is not None:
             return CaptionEncoder(base.tokenizer, base.text_encoder.requires_grad_(False), length)
         folder = self._exported("captions")
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
-        encoder = load_text_encoder(folder / "text_encoder").eval().requires_grad_(False)
+        with load_errors(folder):
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
+            encoder = load_text_encoder(folder / "text_encoder").eval().requires_grad_(False)
         return CaptionEncoder(tokenizer, self._placed(encoder), length)
 
     def _new_denoiser(self) -> Denoiser:

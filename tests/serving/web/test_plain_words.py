@@ -149,6 +149,15 @@ def test_scripts_are_read_in_the_encodings_of_story_files(client: httpx.Client, 
     assert [shot["prompt"] for shot in answer.raise_for_status().json()["shots"]] == ["café 狐"]
 
 
+@pytest.mark.parametrize(
+    "text", ["setting: a fox\nshots:\n  - It runs.\n", '{"global_caption": "a fox",\n "shot1": "It runs."}']
+)
+def test_a_story_file_that_is_called_a_text_is_read_as_one(client: httpx.Client, text: str) -> None:
+    answer = client.post("/api/scripts", content=text, headers={"content-type": "text/plain"})
+    read = answer.raise_for_status().json()
+    assert (read["setting"], [shot["prompt"] for shot in read["shots"]]) == ("a fox", ["It runs."])
+
+
 def test_seconds_of_a_video_may_have_their_unit(client: httpx.Client) -> None:
     seconds = [
         client.post("/v1/videos", json={"prompt": "a fox", "seconds": given})

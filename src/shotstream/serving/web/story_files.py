@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from shotstream.media.documents import Document, decode_text
 from shotstream.media.faults import say_fault
 from shotstream.media.scripts import read_script
+from shotstream.media.story_values import looks_like_story
 from shotstream.serving.delivery.viewers import Viewer
 from shotstream.serving.protocol.commands import Command, PlannedShot, Playhead, Shoot, Stop
 from shotstream.serving.protocol.events import Refused
@@ -240,6 +241,9 @@ def _read_script(data: bytes, kind: str) -> tuple[Story, list[str]]:
         text = decode_text(data, document)
         if document.mistakes:
             raise HTTPException(422, document.report())
+    if kind == "txt" and looks_like_story(text):  # YAML that an editor has saved as .txt
+        return _read(data, "story.yaml")
+    with _READING:
         try:
             script = read_script(text, kind)
             story = Story(
