@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,10 +22,29 @@ from shotstream.story import ReferencePicture, Story
 
 if TYPE_CHECKING:
     from shotstream.loading.lora import Lora
+    from shotstream.streaming.best_take import TakeRule
+    from shotstream.streaming.chunk import Chunk
     from shotstream.streaming.pipeline import ShotStreamPipeline
     from shotstream.streaming.story_writer import StoryWriter
 
 app = typer.Typer(add_completion=False)
+
+BestOf = Annotated[
+    int,
+    typer.Option(min=1, max=99, help="Make so many takes of a shot; the one that goes on best stands."),
+]
+MinContinuity = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Make more takes of a shot while none goes on so well.")
+]
+MostTries = Annotated[int, typer.Option(min=1, max=99, help="Most takes of a shot, with --min-continuity.")]
+Loras = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE[:SCALE]",
+        help="Use a LoRA in shots that name none; `lora:` in a story calls it by its file's name. May be "
+        "given again.",
+    ),
+]
 
 
 @app.command()
@@ -79,14 +99,10 @@ def generate(
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
     ] = "auto",
-    lora: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE[:SCALE]",
-            help="Use a LoRA in shots that name none; `lora:` in a story calls it by its file's name. May be "
-            "given again.",
-        ),
-    ] = None,
+    best_of: BestOf = 1,
+    min_continuity: MinContinuity = None,
+    most_tries: MostTries = 4,
+    lora: Loras = None,
 ) -> None:
     """Generate a story: story.mp4, shots/NN.mp4, contact_sheet.png and story.json.
 
@@ -102,7 +118,8 @@ def generate(
     with claimed(place):  # before a model is fetched
         pass
     asked = {"dtype": dtype, "text": text, "mode": mode, "kv_cache": kv_cache, "lora": " ".join(lora or [])}
-    made_with = describe(model, device, asked)
+    rule = choose_rule(best_of, min_continuity, most_tries)
+    made_with = describe(model, device, asked) | ({"takes": asdict(rule)} if rule else {})
     if output is None and not overwrite:
         place = choose_folder(place, story, made_with, **wanted)
     folder = StoryFolder(place, story, made_with, overwrite=overwrite, **wanted)
@@ -119,7 +136,7 @@ def generate(
             size = pipeline.picture_size(story.height, story.width)
             facts |= use_loras(pipeline, loras) | apply_mode(pipeline, mode, kv_cache, *size)
             note_facts(folder, facts | {"decoder": decoder, "height": size[0], "width": size[1]})
-            tell(pipeline, story, folder, decoder)
+            tell(pipeline, story, folder, decoder, rule)
             from shotstream.loading.hashes import hash_weights  # only now: it reads all of them
 
             folder.facts["weights_sha256"] = hash_weights(pipeline.fetch(model))
@@ -156,12 +173,37 @@ def note_facts(folder: StoryFolder, facts: Mapping[str, Any]) -> None:
     folder.facts |= facts
 
 
-def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decoder: str = "full") -> None:
+def choose_rule(best_of: int, min_continuity: float | None, most_tries: int) -> TakeRule | None:
+    """How many takes of every shot are made; None for one, which nobody measures."""
+    if best_of == 1 and min_continuity is None:
+        return None
+    from shotstream.streaming.best_take import TakeRule
+
+    return TakeRule(best_of, min_continuity, most_tries)
+
+
+def tell(
+    pipeline: ShotStreamPipeline,
+    story: Story,
+    folder: StoryFolder,
+    decoder: str = "full",
+    rule: TakeRule | None = None,
+) -> None:
     """Generate `story` into the open `folder`, and show how it goes."""
     from shotstream.streaming.story_writer import StoryWriter
 
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task("starting", total=None, left="")
+
+    def show_take(chunk: Chunk) -> None:
+        about = f"shot {chunk.shot + 1}/{len(story.shots)} · take {chunk.take + 1}"
+        bar.update(task, description=f"{about} · chunk {chunk.index + 1}")
+
     with show_warnings():  # pictures are read here
-        writer = StoryWriter(pipeline, story, folder, decoder)
+        takes = choosing(pipeline) | {"rule": rule, "on_take": show_take} if rule else {}
+        writer = StoryWriter(pipeline, story, folder, decoder, **takes)
+    bar.update(task, total=writer.story_frames)
     if folder.goes_on:
         console.print(f"Going on: {len(folder.finished)} of {folder.last} shots are finished.")
     if folder.first > 1:
@@ -169,10 +211,7 @@ def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decode
         before = "Shot 1 is" if one else f"Shots 1-{folder.first - 1} are"
         them = "it" if one else "them"
         console.print(f"{before} made, too, but not written: shot {folder.first} remembers {them}.")
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with show_warnings(), bar, closing(writer.chunks()) as chunks:
-        task = bar.add_task("starting", total=writer.story_frames, left="")
         for chunk in chunks:
             left = time_left(writer)
             about = f"shot {chunk.shot + 1}/{len(story.shots)}"
@@ -183,7 +222,33 @@ def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decode
             if chunk.last and chunk.shot + 1 not in folder.finished:
                 line = f"{about}  {escape(chunk.prompt)}"
                 console.print(line if console.is_terminal or not left else f"{line}  ({left})")
+                for told in about_takes(folder, chunk.shot):
+                    console.print(told, markup=False)
     console.print(writer.pace.summary())
+
+
+def choosing(pipeline: ShotStreamPipeline) -> dict[str, Any]:
+    """What takes are measured with; says what cannot be measured."""
+    from shotstream.evaluation.continuity_tools import find_meter
+
+    meter = find_meter(pipeline)
+    if meter.judge is None and meter.extractor is None:
+        console.print(
+            "[yellow]Takes are chosen by cuts, flicker and drift alone: who and what is kept cannot be "
+            f"measured ({escape(meter.why_none)}).[/yellow]"
+        )
+    return {"meter": meter}
+
+
+def about_takes(folder: StoryFolder, shot: int) -> list[str]:
+    """Say how the takes of a shot (from 0) were measured, a line for each; none where none were."""
+    reports = [entry for entry in folder.facts.get("takes", ()) if entry["shot"] == shot + 1]
+    lines = []
+    for take in reports[0]["takes"] if reports else ():
+        stands = " stands" if take["take"] == reports[0]["chosen"] else ""
+        reasons = " ".join(take["reasons"][:3])
+        lines.append(f"    take {take['take'] + 1}{stands}: {take['score']:.2f}  {reasons}".rstrip())
+    return lines
 
 
 def time_left(writer: StoryWriter) -> str:

@@ -48,6 +48,10 @@ def sentence_about_change(fact: Fact) -> str:
     if fact.read in _NOTHING:
         who = f"The {fact.owner}" if fact.owner else f"The {fact.name}"
         return f"{who} can no longer be made out at the end of the shot."
+    if fact.name == "kind":
+        return (
+            f"The {fact.owner} looks like {_a(fact.expected)} at first and like {_a(fact.read)} at the end."
+        )
     of = f" of the {fact.owner}" if fact.owner else ""
     read = "nothing" if fact.read == NONE else fact.read
     return f"The {fact.name}{of} changes inside the shot: {fact.expected} at first, {read} at its end."

@@ -77,7 +77,8 @@ def look_at(
 
     Args:
         frames: uint8 ``[T, H, W, 3]``.
-        chunk_starts: The frames with which its chunks begin.
+        chunk_starts: The frames with which its chunks begin; empty where the frames are only some of the
+            shot's and do not follow one another.
         judge: Reads who and what is to be seen, in pictures of the drawn world.
         extractor: Makes features of three of its frames.
 
@@ -90,7 +91,7 @@ def look_at(
     reading = beginning = end = None
     if judge is not None:
         reading, beginning, end = _read(judge, frames)
-    jump = chunk_jump([small], [chunk_starts])
+    jump, closing = chunk_jump([small], [chunk_starts]), AROUND_A_CUT if chunk_starts else 1
     ends = min(AT_AN_END, len(frames))
     return ShotLook(
         frames=len(frames),
@@ -99,8 +100,8 @@ def look_at(
         end=end,
         features=None if extractor is None else extractor(frames[list(key_frames(len(frames)))]),
         opening=small[:AROUND_A_CUT].copy(),
-        closing=small[-AROUND_A_CUT:].copy(),
-        cuts=find_cuts(small),
+        closing=small[-closing:].copy(),
+        cuts=find_cuts(small) if chunk_starts else (),
         jump=jump,
         jump_chunk=None if jump is None else _greatest_jump(small, chunk_starts),
         tones=(_tone(small[:ends]), _tone(small[-ends:])),

@@ -15,6 +15,7 @@ from shotstream.loading.folder_code import folder_code
 from shotstream.loading.folders import check_configs, check_weights, load_errors, locate_model
 from shotstream.loading.text_source import TextSource, check_text_place
 from shotstream.story import Story
+from shotstream.streaming.best_take import TakeChoice
 from shotstream.streaming.calling import (
     OUTPUT_TYPES,
     GivenNoise,
@@ -215,6 +216,7 @@ class ShotStreamPipeline(StoryModel):
         select: Selection = select_frames,
         decoder: str = "full",
         known: KnownLatents = lambda shot: (),
+        choice: TakeChoice | None = None,
     ) -> Iterator[Chunk]:
         """Tell a story and yield its chunks as they are decoded.
 
@@ -228,6 +230,7 @@ class ShotStreamPipeline(StoryModel):
             select: The rule by which remembered frames are chosen, where the story does not say which.
             decoder: "full", or "tiny" for frames of the tiny decoder; see `Chunk.full_frames`.
             known: Gives the latents of a shot that were made before; they are not made again.
+            choice: How the best of several takes is found for every shot; its chunks come when that is done.
 
         Raises:
             ValueError: If anything asked for is impossible.
@@ -237,7 +240,7 @@ class ShotStreamPipeline(StoryModel):
         seed = story.seed if seed is None else seed
         session = self.open(story.setting, seed, height, width, select=select, decoder=decoder)
         first, last = shots or (0, len(story.shots) - 1)
-        return self._stream(ScriptedStory(session, story, last), first, known)
+        return self._stream(ScriptedStory(session, story, last, choice), first, known)
 
     @torch.no_grad()
     def __call__(
