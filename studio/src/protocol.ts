@@ -422,6 +422,10 @@ export interface MemoryFrame {
    * The picture that a reference is.
    */
   upload?: string | null;
+  /**
+   * Why a rule that reads words remembers it, such as "shows the rabbit, close up".
+   */
+  why?: string | null;
 }
 /**
  * The shot up to which a branch is another story.

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from shotstream import __version__
 from shotstream.cli.shared.console import console, show_warnings
-from shotstream.cli.shared.model import apply_mode, load
+from shotstream.cli.shared.model import MemoryRuleName, apply_mode, load, set_memory_rule
 from shotstream.media.files import claimed
 from shotstream.media.story_folder import StoryFolder, choose_folder, read_record
 from shotstream.story import ReferencePicture, Story
@@ -99,6 +99,7 @@ def generate(
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
     ] = "auto",
+    memory_rule: MemoryRuleName = "auto",
     best_of: BestOf = 1,
     min_continuity: MinContinuity = None,
     most_tries: MostTries = 4,
@@ -118,6 +119,7 @@ def generate(
     with claimed(place):  # before a model is fetched
         pass
     asked = {"dtype": dtype, "text": text, "mode": mode, "kv_cache": kv_cache, "lora": " ".join(lora or [])}
+    asked |= {} if memory_rule == "auto" else {"memory_rule": memory_rule}
     rule = choose_rule(best_of, min_continuity, most_tries)
     made_with = describe(model, device, asked) | ({"takes": asdict(rule)} if rule else {})
     if output is None and not overwrite:
@@ -133,6 +135,7 @@ def generate(
             if resume and not folder.goes_on:
                 raise ValueError(f"{place} holds nothing to go on with; leave --resume out to begin.")
             pipeline, facts = load(model, device, dtype, text)
+            set_memory_rule(pipeline, memory_rule)
             size = pipeline.picture_size(story.height, story.width)
             facts |= use_loras(pipeline, loras) | apply_mode(pipeline, mode, kv_cache, *size)
             note_facts(folder, facts | {"decoder": decoder, "height": size[0], "width": size[1]})

@@ -18,7 +18,7 @@ import typer
 from rich.markup import escape
 
 from shotstream.cli.shared.console import console
-from shotstream.cli.shared.model import apply_mode, load
+from shotstream.cli.shared.model import MemoryRuleName, apply_mode, load, set_memory_rule
 from shotstream.machine.stopping import stop_signals
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def studio(
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
     ] = "auto",
+    memory_rule: MemoryRuleName = "auto",
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="In a terminal, open the page in a browser.")
     ] = True,
@@ -112,7 +113,7 @@ def studio(
     allow_files()
     _hand_on_hangups()
     with _listen(host, port) as listener, Store(library, database) as store:
-        served = _served(model, device, decoder, dtype, text, mode, kv_cache)
+        served = _served(model, device, decoder, dtype, text, mode, kv_cache, memory_rule)
         limits = Limits(lookahead_seconds=lookahead, open_stories=stories)
         disk_bytes = None if most_gib is None else int(most_gib * 2**30)
         quotas = Quotas(most_stories, most_branches, most_uploads, disk_bytes)
@@ -180,13 +181,14 @@ def _greet(host: str, port: int, access: Access, library: Path) -> str:
 
 
 def _served(
-    model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str
+    model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str, memory_rule: str
 ) -> ServedModel:
     from shotstream.loading.hashes import hash_weights
     from shotstream.serving.served_model import ServedModel
     from shotstream.streaming.speed import changes_of_numbers
 
     pipeline, _ = load(model, device, dtype, text)
+    set_memory_rule(pipeline, memory_rule)
     computing = apply_mode(pipeline, mode, kv_cache)["computing"]
     with console.status("reading the weights' hash"):
         weights = hash_weights(pipeline.fetch(model))

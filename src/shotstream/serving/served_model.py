@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shotstream.serving.storage.stored import MadeWith
+from shotstream.streaming.memory_rules import MEMORY_MARK, SPREAD
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.streaming.session import StorySession
 from shotstream.world import vocabulary
@@ -46,7 +47,9 @@ class ServedModel:
         decoder = "" if self.decoder == "full" else f" {self.decoder}"
         uses = self.pipeline.active_adapters
         loras = "".join(f" {use.name} {use.sha256[:12]} x{use.scale:g}" for use in uses)
-        name = f"{self.name} {self.weights[:12]}{loras}{decoder}"
+        rule = self.pipeline.config["memory_rule"]
+        memory = "" if rule == SPREAD else f" {MEMORY_MARK}{rule}"
+        name = f"{self.name}{memory} {self.weights[:12]}{loras}{decoder}"
         return MadeWith(name, height, width, float(self.pipeline.timing.fps))
 
     @property

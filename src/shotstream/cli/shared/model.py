@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.markup import escape
 
 from shotstream import __version__
@@ -11,6 +12,15 @@ from shotstream.cli.shared.console import console
 
 if TYPE_CHECKING:
     from shotstream.streaming.pipeline import ShotStreamPipeline
+
+
+MemoryRuleName = Annotated[
+    str,
+    typer.Option(
+        "--memory-rule",
+        help="auto (the model's own), spread (evenly over earlier shots) or words (what a shot needs).",
+    ),
+]
 
 
 def load(
@@ -75,3 +85,16 @@ def apply_mode(
     for what, choice in chosen:
         console.print(f"{what}: {choice.value} ({choice.reason})", markup=False)
     return {"kv_cache": kv_cache, "computing": {what: choice.value for what, choice in chosen}}
+
+
+def set_memory_rule(pipeline: ShotStreamPipeline, rule: str) -> None:
+    """Have a model's stories remember by another rule; "auto" leaves it its own.
+
+    Raises:
+        ValueError: If there is no such rule.
+    """
+    from shotstream.streaming.memory_rules import find_rule
+
+    if rule != "auto":
+        find_rule(rule, "")
+        pipeline.register_to_config(memory_rule=rule)

@@ -59,6 +59,8 @@ class MemoryFrame(Message):
     source: Literal["rule", "pin", "reference"]
     upload: str | None = None
     """The picture that a reference is."""
+    why: str | None = None
+    """Why a rule that reads words remembers it, such as "shows the rabbit, close up"."""
 
 
 class Memory(Message):
