@@ -53,7 +53,6 @@ SHOWN: Mapping[str, str] = {
     "second.attribute_consistency.pattern": "second judge: - pattern",
     "second.attribute_consistency.landmark": "second judge: - landmark",
     "second.attribute_consistency.side": "second judge: - its side",
-    "seconds": "seconds a story",
 }
 
 

@@ -41,6 +41,7 @@ const shot: ShotCard = {
   take: 0,
   takes: 1,
   made: [],
+  continuity: [],
   state: "done",
   chunks: 3,
   frames: 33,

@@ -11,6 +11,7 @@ import socket
 import sys
 import webbrowser
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -183,6 +184,7 @@ def _greet(host: str, port: int, access: Access, library: Path) -> str:
 def _served(
     model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str, memory_rule: str
 ) -> ServedModel:
+    from shotstream.evaluation.continuity_tools import find_meter
     from shotstream.loading.hashes import hash_weights
     from shotstream.serving.served_model import ServedModel
     from shotstream.streaming.speed import changes_of_numbers
@@ -195,4 +197,5 @@ def _served(
     number = str(pipeline.transformer.dtype).removeprefix("torch.")
     differs = {number: number != "float32", kv_cache: kv_cache != "auto"}
     numbers = [how for how, is_so in differs.items() if is_so] + changes_of_numbers(computing)
-    return ServedModel(pipeline, " ".join([Path(model).name, *numbers]), weights, decoder)
+    name = " ".join([Path(model).name, *numbers])
+    return ServedModel(pipeline, name, weights, decoder, partial(find_meter, pipeline))

@@ -81,13 +81,13 @@ class ContinuityMeter:
         return look_at(frames, chunk_starts, self.judge, self.extractor)
 
     def compare(
-        self, look: ShotLook, before: Sequence[ShotLook], setting: str, prompts: Sequence[str]
+        self, look: ShotLook, before: Sequence[ShotLook | None], setting: str, prompts: Sequence[str]
     ) -> Continuity:
         """Say how well a shot goes on with the story before it.
 
         Args:
             look: At the shot.
-            before: Looks at the earlier shots, in order.
+            before: Looks at the earlier shots, in order; None for one that nobody has looked at.
             setting: Who and where.
             prompts: Of the earlier shots and of this one, as many as there are looks.
 
@@ -189,16 +189,15 @@ class _Findings:
         )
 
 
-def _find_kept(found: _Findings, story: Mapping[str, Any], looks: Sequence[ShotLook]) -> None:
-    readings = [look.reading for look in looks if look.reading is not None]
-    assert len(readings) == len(looks), "all looks are by one meter"
+def _find_kept(found: _Findings, story: Mapping[str, Any], looks: Sequence[ShotLook | None]) -> None:
+    readings = [(look and look.reading) or {} for look in looks]
     found.facts = facts_of(story, readings)
     found.note_facts("kept", found.facts, [sentence_about(fact, found.facts) for fact in found.facts])
 
 
-def _find_likeness(found: _Findings, look: ShotLook, before: Sequence[ShotLook]) -> None:
+def _find_likeness(found: _Findings, look: ShotLook, before: Sequence[ShotLook | None]) -> None:
     """Compare with the earlier shot that it is most alike: a story may go to and fro."""
-    known = [shot.features for shot in before if shot.features is not None]
+    known = [shot.features for shot in before if shot is not None and shot.features is not None]
     if not known or look.features is None:
         return
     cosine = max(float((features @ look.features.T).mean()) for features in known)
@@ -206,14 +205,14 @@ def _find_likeness(found: _Findings, look: ShotLook, before: Sequence[ShotLook])
     found.note("likeness", score, f"The pictures are unlike all earlier shots (cosine {cosine:.2f} at most).")
 
 
-def _find_cuts(found: _Findings, look: ShotLook, before: Sequence[ShotLook]) -> None:
+def _find_cuts(found: _Findings, look: ShotLook, before: Sequence[ShotLook | None]) -> None:
     if look.cuts is None:
         found.not_measured.append(
             'Cuts were not looked for: that needs PySceneDetect, pip install "shotstream[evaluation]".'
         )
         return
     score, reasons = 1.0, []
-    if before:
+    if before and before[-1] is not None:
         closing = before[-1].closing
         there = find_cuts(np.concatenate([closing, look.opening]))
         if len(closing) > 2 and len(look.opening) > 2 and len(closing) not in (there or ()):

@@ -71,7 +71,7 @@ def facts_of(story: Mapping[str, Any], readings: Sequence[Reading]) -> list[Fact
 
     Args:
         story: What captions tell; see `drawn_story`.
-        readings: What the judge reads in each of its shots, in order, as many as there are.
+        readings: What the judge reads in each of its shots, in order; empty where that is not known.
     """
     assert len(readings) == len(story["shots"])
     shots = [

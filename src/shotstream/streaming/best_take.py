@@ -44,8 +44,15 @@ class TakeMeter(Protocol):
         ...
 
     def compare(self, look: Any, before: Sequence[Any], setting: str, prompts: Sequence[str]) -> TakeScore:
-        """How well a take goes on with the shots before it; every shot has a look and a prompt."""
+        """How well a take goes on with the shots before it.
+
+        Every shot has a prompt and a look, which is None where nobody has looked at it.
+        """
         ...
+
+
+FindMeter = Callable[[], TakeMeter]
+"""Finds the meter of a model; this may load a network."""
 
 
 @dataclass(frozen=True)
@@ -171,11 +178,10 @@ class BestTakes:
         record = deepcopy(self.session.script[shot])
         look = self.meter.look(frames_of(chunks), _starts(chunks))
         self._looks[shot, record.take] = look
-        before = [(one, seen) for one in self.session.script[:shot] if (seen := self._seen(one)) is not None]
-        prompts = [prompts_of(one) for one, _ in before]
-        score = self.meter.compare(
-            look, [seen for _, seen in before], self.session.setting, [*prompts, prompts_of(record)]
-        )
+        earlier = self.session.script[:shot]
+        prompts = [prompts_of(one) for one in (*earlier, record)]
+        before = [self._seen(one) for one in earlier]
+        score = self.meter.compare(look, before, self.session.setting, prompts)
         return MadeTake(record, chunks, score)
 
     def _seen(self, record: TakeRecord) -> Any:

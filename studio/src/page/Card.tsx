@@ -6,6 +6,7 @@ import { cardAddress } from "../story/server";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
 import { Compare } from "./Compare";
+import { Continuity } from "./Continuity";
 import { Menu } from "./Menu";
 import { CardButton } from "./Planned";
 import { PromptEditor } from "./PromptEditor";
@@ -43,6 +44,7 @@ export function Card({ shot, open, known }: Props) {
           <Still src={cardAddress(story, shot)} />
           <span className="slate">{number + 1}</span>
           {word && <span className="card-state">{word}</span>}
+          <Continuity shot={shot} />
         </div>
         {editing ? (
           <PromptEditor
@@ -72,6 +74,9 @@ export function Card({ shot, open, known }: Props) {
     </li>
   );
 }
+
+/** So many takes are made where the best is to stand. */
+const BEST_OF = 3;
 
 /** Another one than any before: takes of one seed are more alike. */
 const newSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
@@ -184,6 +189,10 @@ function Actions({ shot, open: { order, playFrom }, onEdit }: ActionProps) {
           );
           return (
             <>
+              {frames > 0 &&
+                choice("best", `Retake ${BEST_OF} times, keep the best`, () =>
+                  order({ type: "retake", shot: number, seed: newSeed(), takes: BEST_OF }),
+                )}
               {choice("edit", "Change the words", onEdit)}
               {choice("branch", "Branch off here", () => order({ type: "branch", shot: number }))}
               {choice("pin", "Remember its first frame", () =>

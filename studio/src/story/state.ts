@@ -1,6 +1,7 @@
 /** What the page knows of a story: a pure function of what the server said and what was sent. */
 
 import type {
+  AutoRetakeRule,
   Command,
   Figures,
   Limits,
@@ -52,6 +53,8 @@ export interface StoryState {
   reason?: string;
   shots: ShotCard[];
   memory?: Memory;
+  /** When shots are taken anew by themselves; never without. */
+  autoRetake?: AutoRetakeRule;
   figures?: Figures;
   /** Orders that the picture is to turn for and has not yet, oldest first. */
   underWay: Command[];
@@ -123,6 +126,8 @@ function afterEvent(state: StoryState, event: ServerEvent): StoryState {
       return { ...state, shots: state.shots.filter((shot) => shot.number !== event.shot) };
     case "memory":
       return { ...state, memory: event };
+    case "retakes":
+      return { ...state, autoRetake: event.rule ?? undefined };
     case "figures":
       return { ...state, figures: event };
     case "shown":
@@ -199,6 +204,7 @@ function welcomed(state: StoryState, event: Welcome): StoryState {
     underWay: state.underWay.filter(({ id }) => state.unanswered.some((command) => command.id === id)),
     shots: [...snapshot.shots].sort((one, other) => one.number - other.number),
     memory: snapshot.memory,
+    autoRetake: snapshot.auto_retake ?? undefined,
   };
 }
 
@@ -222,7 +228,7 @@ function noteOf(state: StoryState, { note }: Receipt, where?: string): StoryStat
 }
 
 /** What a deleted shot can still be brought back after; an undo is done. */
-const UNDO_SURVIVES = new Set<Command["type"]>(["pause", "resume", "branch"]);
+const UNDO_SURVIVES = new Set<Command["type"]>(["pause", "resume", "branch", "autoretake"]);
 
 function withoutUndo(state: StoryState): StoryState {
   return { ...state, canUndo: false, notices: state.notices.filter(({ undo }) => !undo) };

@@ -30,6 +30,27 @@ class Limits(Message):
     """Chunks are made while less than this is made and not yet shown."""
 
 
+class TakeContinuity(Message):
+    """How well a take goes on with the story before it."""
+
+    take: int
+    score: float
+    """0 to 1."""
+    reasons: list[str]
+    """What takes from it, as sentences, the weightiest first."""
+    not_measured: list[str] = Field(default=[])
+    """What was not measured, and why."""
+
+
+class AutoRetakeRule(Message):
+    """When shots are taken anew by themselves."""
+
+    min_continuity: float
+    """While no take of a shot that is over goes on so well, 0 to 1."""
+    most_takes: int
+    """So many takes of it at most."""
+
+
 class ShotCard(Message):
     """One shot of the storyboard."""
 
@@ -47,6 +68,8 @@ class ShotCard(Message):
     frames: int
     made: list[tuple[int, int]] = Field(default=[])
     """(take, seed) of all its takes that were made, in order; any of them can be chosen."""
+    continuity: list[TakeContinuity] = Field(default=[])
+    """Of its takes that were measured; that is done when a take is over."""
 
 
 class MemoryFrame(Message):
@@ -90,6 +113,8 @@ class Snapshot(Message):
     shots: list[ShotCard]
     memory: Memory
     parent: Parent | None = None
+    auto_retake: AutoRetakeRule | None = None
+    """When shots are taken anew by themselves; never if there is none."""
 
 
 class Welcome(Message):
@@ -159,6 +184,13 @@ class MemoryChanged(Memory):
     type: Literal["memory"] = "memory"
 
 
+class AutoRetakeChanged(Message):
+    """Shots are taken anew by themselves from now on, or no longer."""
+
+    type: Literal["retakes"] = "retakes"
+    rule: AutoRetakeRule | None = None
+
+
 class Figures(Message):
     """How fast it goes; at most twice a second."""
 
@@ -209,11 +241,11 @@ class ErrorMessage(Message):
     message: str
 
 
-Change = ShotChanged | Deleted | StateChanged | MemoryChanged
+Change = ShotChanged | Deleted | StateChanged | MemoryChanged | AutoRetakeChanged
 """What makes another snapshot of one."""
 
 Event = Annotated[
-    Welcome | Receipt | Refused | StateChanged | ShotChanged | Deleted | MemoryChanged | Figures | Shown
-    | Turned | Dropped | ErrorMessage,
+    Welcome | Receipt | Refused | StateChanged | ShotChanged | Deleted | MemoryChanged | AutoRetakeChanged
+    | Figures | Shown     | Turned | Dropped | ErrorMessage,
     Field(discriminator="type"),
 ]  # fmt: skip

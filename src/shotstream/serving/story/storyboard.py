@@ -6,6 +6,7 @@ from typing import Literal
 
 from shotstream.serving.protocol.commands import Shoot
 from shotstream.serving.protocol.events import (
+    AutoRetakeChanged,
     Change,
     Deleted,
     Memory,
@@ -32,6 +33,7 @@ def snapshot(story: Director, parent: Parent | None = None) -> Snapshot:
         shots=_cards(story),
         memory=_memory(story),
         parent=parent,
+        auto_retake=story.contests.rule,
     )
 
 
@@ -50,6 +52,8 @@ def changes(before: Snapshot, now: Snapshot) -> list[Change]:
         changed.append(StateChanged(state=now.state, reason=now.reason))
     if now.memory != before.memory:
         changed.append(MemoryChanged(**dict(now.memory)))
+    if now.auto_retake != before.auto_retake:
+        changed.append(AutoRetakeChanged(rule=now.auto_retake))
     return changed
 
 
@@ -77,6 +81,7 @@ def _card(story: Director, record: TakeRecord) -> ShotCard:
         chunks=record.chunks,
         frames=story.timing.frames(record.chunks) if record.chunks else 0,
         made=story.made_takes(shot),
+        continuity=[known for take, _ in story.made_takes(shot) if (known := story.scores.get((shot, take)))],
     )
 
 
