@@ -13,9 +13,9 @@ const inWords = (least: number | undefined) =>
 
 export function AutoRetake({ open: { state, order } }: { open: OpenStory }) {
   const now = state.autoRetake?.min_continuity;
-  const words = now === undefined ? undefined : inWords(now);
+  const words = now === undefined ? "Retakes" : inWords(now);
   return (
-    <Menu icon="retake" words={words} label={`Retakes by themselves: ${inWords(now)}`}>
+    <Menu icon="best" words={words} label={`Retakes by themselves: ${inWords(now)}`}>
       {(close) => (
         <>
           <p className="menu-note dim">
@@ -32,7 +32,7 @@ export function AutoRetake({ open: { state, order } }: { open: OpenStory }) {
                 order({ type: "autoretake", min_continuity: least, most_takes: MOST_TAKES });
               }}
             >
-              <Icon name={least === now ? "kept" : "retake"} /> {inWords(least)}
+              <Icon name={least === now ? "kept" : "best"} /> {inWords(least)}
             </button>
           ))}
         </>

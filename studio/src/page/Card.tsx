@@ -190,7 +190,7 @@ function Actions({ shot, open: { order, playFrom }, onEdit }: ActionProps) {
           return (
             <>
               {frames > 0 &&
-                choice("best", `Retake ${BEST_OF} times, keep the best`, () =>
+                choice("best", `Best of ${BEST_OF} new takes`, () =>
                   order({ type: "retake", shot: number, seed: newSeed(), takes: BEST_OF }),
                 )}
               {choice("edit", "Change the words", onEdit)}

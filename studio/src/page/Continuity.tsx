@@ -21,7 +21,7 @@ export function Continuity({ shot }: { shot: ShotCard }) {
   const measured = measuredOf(shot, shot.take);
   if (!measured || shot.state === "deleted") return null;
   const level = levelOf(measured);
-  const percent = `${Math.round(measured.score * 100)} %`;
+  const percent = `${Math.floor(measured.score * 100)} %`;
   const reasons = [...measured.reasons, ...(measured.not_measured ?? [])];
   const said = [`${WORDS[level]} (continuity ${percent})`, ...reasons];
   return (
