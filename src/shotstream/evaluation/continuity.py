@@ -31,7 +31,7 @@ WEIGHTS: Mapping[str, float] = {"kept": 6.0, "likeness": 6.0, "cut": 1.0, "flick
 JUMP = 2.5
 """Change at a chunk's border, against that inside chunks, from which on it is counted as flicker.
 
-In 40 held-out stories told by mini nine of ten shots lie below it."""
+Five shots of a held-out story told by mini had 1.5 to 2.0; no border is to be seen in them."""
 TONE = 0.08
 """Change of brightness or saturation inside a shot, 0 to 1, from which on it is counted as drift."""
 LIKE, UNLIKE = 0.8, 0.3

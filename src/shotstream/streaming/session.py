@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from shotstream.streaming.adapters import AdapterUse
+from shotstream.streaming.attention_shares import attention_shares
 from shotstream.streaming.chunk import Chunk, FullFramesError
 from shotstream.streaming.context_frames import (
     ContextFrame,
@@ -150,6 +151,8 @@ class StorySession:
             FullFramesError: Once, if full frames of it could not be made; the shot goes on.
         """
         self._close_take()
+
+    attention = attention_shares
 
     @property
     def running(self) -> Take | None:
@@ -565,8 +568,6 @@ class StorySession:
         if self._take is None:
             raise ValueError("no shot is running; open one with shoot() or cut() first")
         return self._take
-
-    # ---- checks ----
 
     def length_chunks(self, seconds: float | None, chunks: int | None, *, after: int = 0) -> int:
         """Length in chunks of a shot, or of what is added to `after` chunks.
