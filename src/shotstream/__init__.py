@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 limit_spinning()  # torch, which comes later, reads the environment once
 
 _EXPORTS = {
+    "BestTakes": "shotstream.streaming.best_take",
     "CausalWanTransformer3DModel": "shotstream.models.transformer",
     "Chunk": "shotstream.streaming.chunk",
     "FlowSchedule": "shotstream.diffusion.schedule",
@@ -20,8 +21,10 @@ _EXPORTS = {
     "ShotStreamPipeline": "shotstream.streaming.pipeline",
     "Story": "shotstream.story",
     "StorySession": "shotstream.streaming.session",
+    "TakeRule": "shotstream.streaming.best_take",
     "TinyVideoAutoencoder": "shotstream.models.autoencoder_tiny",
     "TinyWanDecoder": "shotstream.models.autoencoder_taew",
+    "find_meter": "shotstream.evaluation.continuity_tools",
     "write_story": "shotstream.streaming.exported",
 }
 

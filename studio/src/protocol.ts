@@ -32,7 +32,8 @@ export type Command =
   | Undo
   | Pause
   | Resume
-  | Stop;
+  | Stop
+  | AutoRetake;
 export type Event =
   | Welcome
   | Receipt
@@ -42,6 +43,7 @@ export type Event =
   | Deleted
   | MemoryChanged
   | SoundsChanged
+  | AutoRetakeChanged
   | Figures
   | Shown
   | Turned
@@ -217,12 +219,20 @@ export interface Extend {
  */
 export interface Retake {
   /**
+   * The best of the takes from this number on is chosen when it is made.
+   */
+  among?: number | null;
+  /**
    * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
    */
   id: string;
   prompt?: string | null;
   seed?: number | null;
   shot: number;
+  /**
+   * So many takes, one after another; then the one that goes on best with the story is chosen.
+   */
+  takes?: number | null;
   type: "retake";
 }
 /**
@@ -409,6 +419,24 @@ export interface Stop {
   type: "stop";
 }
 /**
+ * Take shots anew by themselves when they go on badly with the story; without a number, no longer.
+ */
+export interface AutoRetake {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  /**
+   * While no take of a shot has this score.
+   */
+  min_continuity?: number | null;
+  /**
+   * So many takes of a shot at most.
+   */
+  most_takes?: number;
+  type: "autoretake";
+}
+/**
  * The answer to `Hello`.
  */
 export interface Welcome {
@@ -464,6 +492,10 @@ export interface Limits {
  * All that a page needs to draw a story.
  */
 export interface Snapshot {
+  /**
+   * When shots are taken anew by themselves; never if there is none.
+   */
+  auto_retake?: AutoRetakeRule | null;
   memory: Memory;
   parent?: Parent | null;
   reason?: string | null;
@@ -475,6 +507,19 @@ export interface Snapshot {
    */
   sounds: PlacedSound[];
   state: State;
+}
+/**
+ * When shots are taken anew by themselves.
+ */
+export interface AutoRetakeRule {
+  /**
+   * While no take of a shot that is over goes on so well, 0 to 1.
+   */
+  min_continuity: number;
+  /**
+   * So many takes of it at most.
+   */
+  most_takes: number;
 }
 /**
  * What is remembered, and how full the caches are, in latent frames.
@@ -501,6 +546,10 @@ export interface MemoryFrame {
    * The picture that a reference is.
    */
   upload?: string | null;
+  /**
+   * Why a rule that reads words remembers it, such as "shows the rabbit, close up".
+   */
+  why?: string | null;
 }
 /**
  * The shot up to which a branch is another story.
@@ -514,6 +563,10 @@ export interface Parent {
  */
 export interface ShotCard {
   chunks: number;
+  /**
+   * Of its takes that were measured; that is done when a take is over.
+   */
+  continuity: TakeContinuity[];
   frames: number;
   /**
    * The first frame of its take that the film shows.
@@ -541,6 +594,24 @@ export interface ShotCard {
   state: "queued" | "live" | "done" | "stale" | "deleted";
   take: number;
   takes: number;
+}
+/**
+ * How well a take goes on with the story before it.
+ */
+export interface TakeContinuity {
+  /**
+   * What was not measured, and why.
+   */
+  not_measured: string[];
+  /**
+   * What takes from it, as sentences, the weightiest first.
+   */
+  reasons: string[];
+  /**
+   * 0 to 1.
+   */
+  score: number;
+  take: number;
 }
 /**
  * A sound file that is heard with the film.
@@ -608,6 +679,10 @@ export interface StateChanged {
  */
 export interface ShotChanged {
   chunks: number;
+  /**
+   * Of its takes that were measured; that is done when a take is over.
+   */
+  continuity: TakeContinuity[];
   frames: number;
   /**
    * The first frame of its take that the film shows.
@@ -661,6 +736,13 @@ export interface MemoryChanged {
 export interface SoundsChanged {
   sounds: PlacedSound[];
   type: "sounds";
+}
+/**
+ * Shots are taken anew by themselves from now on, or no longer.
+ */
+export interface AutoRetakeChanged {
+  rule?: AutoRetakeRule | null;
+  type: "retakes";
 }
 /**
  * How fast it goes; at most twice a second.

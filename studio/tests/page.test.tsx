@@ -2,6 +2,7 @@
 import { act, createRef } from "react";
 import { type Root, createRoot } from "react-dom/client";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { AutoRetake } from "../src/page/AutoRetake";
 import { Card } from "../src/page/Card";
 import { Composer } from "../src/page/Composer";
 import { Memory } from "../src/page/Memory";
@@ -44,6 +45,7 @@ const shot: ShotCard = {
   take: 0,
   takes: 1,
   made: [],
+  continuity: [],
   state: "done",
   chunks: 3,
   frames: 33,
@@ -415,4 +417,46 @@ it("keys work while the bar under the picture has the focus, but for those that 
   press("ArrowRight", {}, bar);
   expect(play).toHaveBeenCalledTimes(2);
   expect(on).not.toHaveBeenCalled();
+});
+
+it("says in one sign how well the take that stands goes on, and why", () => {
+  const measured = (take: number, score: number, reasons: string[] = []) => ({
+    take,
+    score,
+    reasons,
+    not_measured: [],
+  });
+  const sign = () => document.querySelector<HTMLElement>(".continuity");
+  const continuity = [measured(0, 0.97), measured(1, 0.899, ["The hat of shot 1 is gone (the red cat)."])];
+  show(<Card shot={{ ...shot, continuity }} open={open()} />);
+  expect(sign()!.dataset.level).toBe("kept");
+  expect(sign()!.textContent).toBe("");
+  show(<Card shot={{ ...shot, take: 1, takes: 2, continuity }} open={open()} />);
+  expect(sign()!.dataset.level).toBe("partly");
+  expect(sign()!.textContent).toBe("89 %");
+  expect(sign()!.title).toContain("The hat of shot 1 is gone");
+  expect(sign()!.getAttribute("aria-label")).toBe(
+    "Shot 1. Goes on with changes (continuity 89 %). The hat of shot 1 is gone (the red cat).",
+  );
+  show(<Card shot={{ ...shot, take: 2, takes: 3, continuity }} open={open()} />);
+  expect(sign()).toBeNull();
+});
+
+it("makes the best of several takes, and takes shots anew by itself if asked to", () => {
+  const button = (label: string) =>
+    [...document.querySelectorAll<HTMLButtonElement>("button")].find(
+      (one) => one.getAttribute("aria-label") === label || one.textContent?.trim() === label,
+    )!;
+  show(<Card shot={shot} open={open()} />);
+  act(() => button("More for shot 1").click());
+  act(() => button("Best of 3 new takes").click());
+  expect(orders.at(-1)).toMatchObject({ type: "retake", shot: 0, takes: 3 });
+  show(<AutoRetake open={open()} />);
+  act(() => button("Retakes by themselves: Only when I ask").click());
+  act(() => button("Below 75 %").click());
+  expect(orders.at(-1)).toEqual({ type: "autoretake", min_continuity: 0.75, most_takes: 3 });
+  show(<AutoRetake open={open({ autoRetake: { min_continuity: 0.75, most_takes: 3 } })} />);
+  act(() => button("Retakes by themselves: Below 75 %").click());
+  act(() => button("Only when I ask").click());
+  expect(orders.at(-1)).toEqual({ type: "autoretake", min_continuity: undefined, most_takes: 3 });
 });

@@ -11,6 +11,7 @@ const shot = (number: number, more: Partial<ShotCard> = {}): ShotCard => ({
   take: 0,
   takes: 1,
   made: [],
+  continuity: [],
   state: "done",
   chunks: 3,
   frames: 33,

@@ -20,6 +20,7 @@ const card = (number: number, frames: number, state: ShotCard["state"] = "done")
   take: number,
   takes: 1,
   made: [],
+  continuity: [],
   state,
   chunks: 1,
   frames,

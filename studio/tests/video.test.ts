@@ -30,6 +30,7 @@ const entry = (number: number, frames: number, chunks: number, take = 0): ShotCa
   take,
   takes: take + 1,
   made: [],
+  continuity: [],
   state: "done",
   chunks,
   frames,

@@ -466,3 +466,20 @@ def test_a_directed_session_is_generated_again(model, pipeline, tmp_path):
     result, _ = generate(model, tmp_path / "fox.yaml", "-o", str(tmp_path / "again"))
     assert result.exit_code == 0, result.output
     assert (tmp_path / "again" / "story.mp4").read_bytes() == (tmp_path / "out" / "story.mp4").read_bytes()
+
+
+def test_the_best_of_several_takes_is_told_and_reported(model, story_file):
+    result, output = generate(model, story_file, "--best-of", "2")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("stands") == 2
+    assert "Takes are chosen by cuts, flicker and drift alone" in " ".join(result.stdout.split())
+    record = json.loads((output / "story.json").read_text())
+    assert [len(entry["takes"]) for entry in record["takes"]] == [2, 2]
+    again, _ = generate(model, story_file, "--best-of", "2")
+    assert "whole" in again.stdout
+    other, _ = generate(model, story_file, "--best-of", "3")
+    assert "other values of: takes" in " ".join(other.output.split())
+    _, output = generate(model, story_file, "--min-continuity", "1", "--most-tries", "3", "--overwrite")
+    tried = [len(entry["takes"]) for entry in json.loads((output / "story.json").read_text())["takes"]]
+    assert tried
+    assert set(tried) <= {1, 2, 3}

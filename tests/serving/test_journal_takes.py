@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 
 from shotstream.serving.delivery.export import StoryFilm
-from shotstream.serving.storage.stored import StoreError
+from shotstream.serving.storage.stored import MadeWith, StoreError
 from shotstream.story import Story
+from tests.serving import conftest
 from tests.serving.conftest import FOX, Studio, studios
 from tests.serving.test_laws import OPENING, SHOOT, TURN, apply, half_seen
 
@@ -81,6 +82,28 @@ def test_whatever_is_directed_is_told_again(pipeline, tmp_path_factory, steps: l
         for story in [story.id for story in studio.store.stories()]:
             if any(card.chunks and card.state != "deleted" for card in studio.store.snapshot(story).shots):
                 assert_told_again(pipeline, studio, story, tmp_path_factory.mktemp("story"))
+
+
+@pytest.mark.parametrize("rule", ["words", "spread"])
+def test_what_a_rule_by_words_remembered_is_told_again_by_any(pipeline, tmp_path, monkeypatch, rule) -> None:
+    monkeypatch.setattr(conftest, "MADE_WITH", MadeWith("tiny memory=words", 16, 16, 8.0))
+    pipeline.register_to_config(memory_rule="words")
+    try:
+        with studios(pipeline) as make_studio:
+            studio = make_studio(shot_seconds=5.0)
+            live = studio.begin()
+            prompts = ("fox runs", "cat runs", "fox sleeps", "cat sleeps")
+            shoots = ({"type": "shoot", "prompt": prompt, "chunks": 1} for prompt in prompts)
+            apply(studio, live, [step for shoot in shoots for step in (shoot, TURN)])
+            remembered = live.director.session.script[3].made_from.context
+            pipeline.register_to_config(memory_rule=rule)
+            script = assert_told_again(pipeline, studio, live.story, tmp_path)
+    finally:
+        pipeline.register_to_config(memory_rule="spread")
+    assert [sum(key.shot == shot for key in remembered) for shot in range(3)] != [2, 2, 2]
+    assert [(frame.shot, frame.frame) for frame in script.shots[3].remembers] == [
+        (key.shot, key.frame) for key in remembered
+    ]
 
 
 def test_a_missing_picture_is_said(studio: Studio, tmp_path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from shotstream import __version__
 from shotstream.cli.shared.console import console, show_warnings
-from shotstream.cli.shared.model import apply_mode, check_choices, load
+from shotstream.cli.shared.model import MemoryRuleName, apply_mode, check_choices, load, set_memory_rule
 from shotstream.loading.folders import PictureSizes, locate_model, read_sizes
 from shotstream.loading.lora_files import Lora, adapter_name
 from shotstream.media.documents import Location
@@ -27,10 +28,29 @@ from shotstream.streaming.timing import check_picture_size
 
 if TYPE_CHECKING:
     from shotstream.loading.lora import Adapter
+    from shotstream.streaming.best_take import TakeRule
+    from shotstream.streaming.chunk import Chunk
     from shotstream.streaming.pipeline import ShotStreamPipeline
     from shotstream.streaming.story_writer import StoryWriter
 
 app = typer.Typer(add_completion=False)
+
+BestOf = Annotated[
+    int,
+    typer.Option(min=1, max=99, help="Make so many takes of a shot; the one that goes on best stands."),
+]
+MinContinuity = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Make more takes of a shot while none goes on so well.")
+]
+MostTries = Annotated[int, typer.Option(min=1, max=99, help="Most takes of a shot, with --min-continuity.")]
+Loras = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE[:SCALE]",
+        help="Use a LoRA in shots that name none; `lora:` in a story calls it by its file's name. May be "
+        "given again.",
+    ),
+]
 
 
 @app.command()
@@ -85,14 +105,11 @@ def generate(
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
     ] = "auto",
-    lora: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE[:SCALE]",
-            help="Use a LoRA in shots that name none; `lora:` in a story calls it by its file's name. May be "
-            "given again.",
-        ),
-    ] = None,
+    memory_rule: MemoryRuleName = "auto",
+    best_of: BestOf = 1,
+    min_continuity: MinContinuity = None,
+    most_tries: MostTries = 4,
+    lora: Loras = None,
 ) -> None:
     """Generate a story: story.mp4, shots/NN.mp4, contact_sheet.png and story.json.
 
@@ -100,10 +117,15 @@ def generate(
     """
     if resume and overwrite:
         raise ValueError("--resume goes on with what --overwrite would remove; give one of them.")
-    check_choices(dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder)
+    check_choices(
+        dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder, memory_rule=memory_rule
+    )
     loras, given = name_loras(lora or []), {"seed": seed, "height": height, "width": width}
     story = read_story(story_file, loras, reference or [], given, locate_model(model))
+    rule = choose_rule(best_of, min_continuity, most_tries)
     asked = {"dtype": dtype, "text": text, "mode": mode, "kv_cache": kv_cache, "lora": " ".join(lora or [])}
+    asked |= {} if memory_rule == "auto" else {"memory_rule": memory_rule}
+    asked |= {"takes": asdict(rule)} if rule else {}
     wanted = {"shots": parse_shots(shots, len(story.shots)), "film_height": parse_film_height(film_height)}
     place = output or Path("out") / story_file.stem
     check_place(place, None if overwrite or not output else story, asked | wanted, resume=resume)
@@ -122,10 +144,11 @@ def generate(
                 raise ValueError(_nothing_begun(place))
             adapters = read_loras(loras)
             pipeline, facts = load(model, device, dtype, text)
+            set_memory_rule(pipeline, memory_rule)
             size = pipeline.picture_size(story.height, story.width)
             facts |= use_loras(pipeline, loras, adapters) | apply_mode(pipeline, mode, kv_cache, *size)
             note_facts(folder, facts | {"decoder": decoder, "height": size[0], "width": size[1]})
-            tell(pipeline, story, folder, decoder)
+            tell(pipeline, story, folder, decoder, rule)
             from shotstream.loading.hashes import hash_weights  # only now: it reads all of them
 
             folder.facts["weights_sha256"] = hash_weights(pipeline.fetch(model))
@@ -229,12 +252,37 @@ def note_facts(folder: StoryFolder, facts: Mapping[str, Any]) -> None:
     folder.facts |= facts
 
 
-def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decoder: str = "full") -> None:
+def choose_rule(best_of: int, min_continuity: float | None, most_tries: int) -> TakeRule | None:
+    """How many takes of every shot are made; None for one, which nobody measures."""
+    if best_of == 1 and min_continuity is None:
+        return None
+    from shotstream.streaming.best_take import TakeRule
+
+    return TakeRule(best_of, min_continuity, most_tries)
+
+
+def tell(
+    pipeline: ShotStreamPipeline,
+    story: Story,
+    folder: StoryFolder,
+    decoder: str = "full",
+    rule: TakeRule | None = None,
+) -> None:
     """Generate `story` into the open `folder`, and show how it goes."""
     from shotstream.streaming.story_writer import StoryWriter
 
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task("starting", total=None, left="")
+
+    def show_take(chunk: Chunk) -> None:
+        about = f"shot {chunk.shot + 1}/{len(story.shots)} · take {chunk.take + 1}"
+        bar.update(task, description=f"{about} · chunk {chunk.index + 1}")
+
     with show_warnings():  # pictures are read here
-        writer = StoryWriter(pipeline, story, folder, decoder)
+        takes = choosing(pipeline) | {"rule": rule, "on_take": show_take} if rule else {}
+        writer = StoryWriter(pipeline, story, folder, decoder, **takes)
+    bar.update(task, total=writer.story_frames)
     if folder.goes_on:
         console.print(f"Going on: {len(folder.finished)} of {folder.last} shots are finished.")
     if folder.first > 1:
@@ -242,10 +290,7 @@ def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decode
         before = "Shot 1 is" if one else f"Shots 1-{folder.first - 1} are"
         them = "it" if one else "them"
         console.print(f"{before} made, too, but not written: shot {folder.first} remembers {them}.")
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with show_warnings(), bar, closing(writer.chunks()) as chunks:
-        task = bar.add_task("starting", total=writer.story_frames, left="")
         for chunk in chunks:
             left = time_left(writer)
             about = f"shot {chunk.shot + 1}/{len(story.shots)}"
@@ -256,7 +301,33 @@ def tell(pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decode
             if chunk.last and chunk.shot + 1 not in folder.finished:
                 line = f"{about}  {escape(chunk.prompt)}"
                 console.print(line if console.is_terminal or not left else f"{line}  ({left})")
+                for told in about_takes(folder, chunk.shot):
+                    console.print(told, markup=False)
     console.print(writer.pace.summary())
+
+
+def choosing(pipeline: ShotStreamPipeline) -> dict[str, Any]:
+    """What takes are measured with; says what cannot be measured."""
+    from shotstream.evaluation.continuity_tools import find_meter
+
+    meter = find_meter(pipeline)
+    if meter.judge is None and meter.extractor is None:
+        console.print(
+            "[yellow]Takes are chosen by cuts, flicker and drift alone: who and what is kept cannot be "
+            f"measured ({escape(meter.why_none)}).[/yellow]"
+        )
+    return {"meter": meter}
+
+
+def about_takes(folder: StoryFolder, shot: int) -> list[str]:
+    """Say how the takes of a shot (from 0) were measured, a line for each; none where none were."""
+    reports = [entry for entry in folder.facts.get("takes", ()) if entry["shot"] == shot + 1]
+    lines = []
+    for take in reports[0]["takes"] if reports else ():
+        stands = " stands" if take["take"] == reports[0]["chosen"] else ""
+        reasons = " ".join(take["reasons"][:3])
+        lines.append(f"    take {take['take'] + 1}{stands}: {take['score']:.2f}  {reasons}".rstrip())
+    return lines
 
 
 def time_left(writer: StoryWriter) -> str:

@@ -11,6 +11,7 @@ import socket
 import sys
 import webbrowser
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +19,7 @@ import typer
 from rich.markup import escape
 
 from shotstream.cli.shared.console import console
-from shotstream.cli.shared.model import apply_mode, check_choices, load
+from shotstream.cli.shared.model import MemoryRuleName, apply_mode, check_choices, load, set_memory_rule
 from shotstream.loading.folders import locate_model
 from shotstream.machine.stopping import stop_signals
 
@@ -86,6 +87,7 @@ def studio(
     kv_cache: Annotated[
         str, typer.Option(help="auto, or float8: half the memory for keys and values.")
     ] = "auto",
+    memory_rule: MemoryRuleName = "auto",
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="In a terminal, open the page in a browser.")
     ] = True,
@@ -94,7 +96,9 @@ def studio(
     ] = "warning",
 ) -> None:
     """Open the studio: a page on which you direct a story and watch it while it is generated."""
-    check_choices(dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder)
+    check_choices(
+        dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder, memory_rule=memory_rule
+    )
     locate_model(model)
     import uvicorn
 
@@ -115,7 +119,7 @@ def studio(
     allow_files()
     _hand_on_hangups()
     with _listen(host, port) as listener, Store(library, database) as store:
-        served = _served(model, device, decoder, dtype, text, mode, kv_cache)
+        served = _served(model, device, decoder, dtype, text, mode, kv_cache, memory_rule)
         limits = Limits(lookahead_seconds=lookahead, open_stories=stories)
         disk_bytes = None if most_gib is None else int(most_gib * 2**30)
         quotas = Quotas(most_stories, most_branches, most_uploads, disk_bytes)
@@ -181,17 +185,20 @@ def _greet(host: str, port: int, access: Access, library: Path) -> str:
 
 
 def _served(
-    model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str
+    model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str, memory_rule: str
 ) -> ServedModel:
+    from shotstream.evaluation.continuity_tools import find_meter
     from shotstream.loading.hashes import hash_weights
     from shotstream.serving.served_model import ServedModel
     from shotstream.streaming.speed import changes_of_numbers
 
     pipeline, _ = load(model, device, dtype, text)
+    set_memory_rule(pipeline, memory_rule)
     computing = apply_mode(pipeline, mode, kv_cache)["computing"]
     with console.status("reading the weights' hash"):
         weights = hash_weights(pipeline.fetch(model))
     number = str(pipeline.transformer.dtype).removeprefix("torch.")
     differs = {number: number != "float32", kv_cache: kv_cache != "auto"}
     numbers = [how for how, is_so in differs.items() if is_so] + changes_of_numbers(computing)
-    return ServedModel(pipeline, " ".join([Path(model).name, *numbers]), weights, decoder)
+    name = " ".join([Path(model).name, *numbers])
+    return ServedModel(pipeline, name, weights, decoder, partial(find_meter, pipeline))

@@ -114,6 +114,9 @@ VARIANTS = (*TABLE, *ABLATIONS, LONG)
 """All of them, in the order in which they are measured."""
 
 
+_SETTINGS = ("fps", "height", "width", "caption_template", "memory_rule")
+
+
 def build(variant: Variant, model: ShotStreamPipeline, weights: Path) -> ShotStreamPipeline:
     """Put a variant together.
 
@@ -137,7 +140,7 @@ def build(variant: Variant, model: ShotStreamPipeline, weights: Path) -> ShotStr
     else:
         transformer = deepcopy(own)
         transformer.register_to_config(**changes)
-    settings = {name: model.config[name] for name in ("fps", "height", "width", "caption_template")}
+    settings = {name: model.config[name] for name in _SETTINGS}
     parts = {**model.components, "transformer": transformer.eval()}
     return kind(**parts, **settings)
 

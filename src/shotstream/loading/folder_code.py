@@ -31,7 +31,7 @@ from {module} import {name}
 __all__ = ["{name}"]
 '''
 _PARTS = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
-_SETTINGS = ("fps", "height", "width", "caption_template")
+_SETTINGS = ("fps", "height", "width", "caption_template", "memory_rule")
 
 
 def folder_code(index: Mapping[str, Any], repository: str | None = None) -> dict[str, str]:
@@ -63,7 +63,7 @@ def folder_code(index: Mapping[str, Any], repository: str | None = None) -> dict
         "_class_name": "ModularPipeline",
         "_diffusers_version": index["_diffusers_version"],
         "_blocks_class_name": "ShotStreamBlocks",
-        **{setting: index[setting] for setting in _SETTINGS},
+        **{setting: index[setting] for setting in _SETTINGS if setting in index},
     }
     for part in _PARTS:
         place = {

@@ -18,6 +18,8 @@ _NAMES = {
     "mode": "way to compute (--mode)",
     "kv_cache": "keys and values (--kv-cache)",
     "lora": "LoRAs (--lora)",
+    "memory_rule": "memory rule (--memory-rule)",
+    "takes": "takes of a shot (--best-of, --min-continuity)",
 }
 """What people call what decides how a film looks, beside the story."""
 _ABSENT = {"film_height": "auto", "height": "as the model was trained", "width": "as the model was trained"}

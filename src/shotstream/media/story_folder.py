@@ -163,7 +163,7 @@ class StoryFolder:
         """
         with ExitStack() as claim:
             claim.enter_context(claimed(self.folder))
-            for place in (self.folder, self.folder / "shots", self.latents.folder):
+            for place in (self.folder, self.folder / "shots", self.latents.folder, *self._takes_folders()):
                 clear_parts(place)
             self._look()
             if not self.whole:
@@ -174,6 +174,38 @@ class StoryFolder:
     def known(self, shot: int) -> list[np.ndarray]:
         """Latents of the chunks of a shot (from 0) that an earlier run made, from the first one on."""
         return self.latents.read(shot) if self._begun else []
+
+    def takes_of(self, shot: int) -> LatentFolder:
+        """Latents of the takes of a shot (from 0) of which none is chosen yet; a take stands for a shot."""
+        return LatentFolder(self.latents.folder / f"takes-of-{shot + 1:04d}")
+
+    def keep_take(self, chunk: FilmChunk) -> None:
+        """Write the latents of a chunk of a take that may be chosen.
+
+        Raises:
+            MediaError: If the file cannot be written.
+        """
+        self._begin()
+        self.takes_of(chunk.shot).keep(chunk.take, chunk.index, np.asarray(chunk.latents))
+
+    def choose_take(self, shot: int, report: Mapping[str, Any]) -> None:
+        """Have story.json tell which take of a shot (from 0) stands, and how all of them were measured.
+
+        Raises:
+            MediaError: If it cannot be written.
+        """
+        takes = self.takes_of(shot)
+        for index, latents in enumerate(takes.read(report["chosen"])):
+            self.latents.keep(shot, index, latents)
+        others = [entry for entry in self.facts.get("takes", ()) if entry["shot"] != shot + 1]
+        self.facts["takes"] = [*others, {"shot": shot + 1, **report}]
+        self._write_record(complete=False)
+        takes.remove()
+
+    def chosen_take(self, shot: int) -> int | None:
+        """The take of a shot (from 0) that was chosen, by this run or an earlier one; None if none was."""
+        chosen = [entry["chosen"] for entry in self.facts.get("takes", ()) if entry["shot"] == shot + 1]
+        return chosen[0] if chosen and self._begun else None
 
     def keep(self, chunk: FilmChunk) -> None:
         """Write a chunk's latents, and the first picture of all.
@@ -229,6 +261,9 @@ class StoryFolder:
             else:
                 self._files.__exit__(kind, *exception)
 
+    def _takes_folders(self) -> list[Path]:
+        return sorted(self.latents.folder.glob("takes-of-*"))
+
     def _look(self) -> None:
         """Find out what an earlier run left."""
         record = read_record(self.folder)
@@ -263,6 +298,8 @@ class StoryFolder:
         with write_errors(self.folder):
             for path in [self.folder / "story.json", *_written(self.folder)]:
                 path.unlink(missing_ok=True)
+            for place in self._takes_folders():
+                LatentFolder(place).remove()
             self.latents.remove()
         self._begun = True
         self._write_record(complete=False)

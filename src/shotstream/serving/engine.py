@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from shotstream.serving.delivery.clips import is_whole
 from shotstream.serving.protocol.commands import Command, Playhead
-from shotstream.serving.protocol.events import Limits
+from shotstream.serving.protocol.events import Limits, TakeContinuity
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State
 from shotstream.serving.quotas import QuotaKeeper
@@ -154,6 +154,12 @@ class Engine:
         live.playhead(playhead)
         self._wake.set()
 
+    def measured(self, story: str, shot: int, continuity: TakeContinuity) -> None:
+        """Say how well a take goes on with its story, which may be closed by now."""
+        if live := self.find(story):
+            live.desk.put(shot, continuity)
+            self._wake.set()
+
     # ---- the engine's thread ----
 
     def turn(self) -> bool:
@@ -281,6 +287,7 @@ class Engine:
         self, stored: StoredStory, director: Director, playback: PlaybackTracker | None = None
     ) -> LiveStory:
         self._make_room()  # a branch may have taken it
+        director.scores |= self._store.continuity(stored.id)
         live = LiveStory(
             stored,
             director,

@@ -27,6 +27,7 @@ from shotstream.serving.story.film_edit import FilmEdit
 from shotstream.serving.story.undo import UndoHistory
 from shotstream.streaming.context_frames import ContextFrame, ContextFrames
 from shotstream.streaming.exported import NOTHING_SHOT, MadeTakes
+from shotstream.streaming.memory_rules import find_rule, rule_of_mark
 from shotstream.streaming.take import TakeRecord
 
 _NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
@@ -60,7 +61,8 @@ def made_takes(store: Store, stored: StoredStory, picture: Callable[[str], str])
 
 
 def _read(store: Store, stored: StoredStory, entries: int, budget: int) -> _Journal:
-    journal = _Journal(ContextFrames(budget))
+    rule = find_rule(rule_of_mark(stored.made_with.model), stored.setting)
+    journal = _Journal(ContextFrames(budget, rule=rule))
     if stored.parent is not None:
         parent = _read(store, store.load(stored.parent.story), stored.parent.entries, budget)
         journal = parent.branch(stored.parent.shot)
@@ -81,6 +83,8 @@ class _Journal:
     takes: dict[tuple[int, int], TakeRecord] = field(default_factory=dict)
     frames: dict[tuple[int, int], int] = field(default_factory=dict)
     """How many frames every take has."""
+    chunk_frames: dict[tuple[int, int], list[int]] = field(default_factory=dict)
+    """How many each of its chunks has."""
     uploads: dict[ContextFrame, str] = field(default_factory=dict)
     running: TakeRecord | None = None
     """The take that is made, or was made last."""
@@ -96,13 +100,15 @@ class _Journal:
         if chunk.chunk == 0:
             self._remember()
             self.running = TakeRecord(chunk.shot, chunk.take, chunk.seed, [(0, chunk.prompt)])
-            self.running.made_from = self.context.made_from(chunk.shot)
+            self.running.made_from = self.context.made_from(chunk.shot, chunk.prompt)
             self.takes[place], self.frames[place], self.remembered_frames = self.running, 0, 0
+            self.chunk_frames[place] = []
         record = self.takes[place]
         if record.prompt_at(chunk.chunk) != chunk.prompt:
             record.prompts.append((chunk.chunk, chunk.prompt))
         record.chunks, self.ended = chunk.chunk + 1, chunk.last
         self.frames[place] += chunk.frames
+        self.chunk_frames[place].append(chunk.frames)
         self.script[chunk.shot : chunk.shot + 1] = [record]
         if chunk.last:
             self._remember()
@@ -141,7 +147,12 @@ class _Journal:
         self._remember()
         takes = {place: record for place, record in self.takes.items() if place[0] <= shot}
         return _Journal(
-            self.context.branch(shot + 1), self.script[: shot + 1], takes, dict(self.frames), self.uploads
+            self.context.branch(shot + 1),
+            self.script[: shot + 1],
+            takes,
+            dict(self.frames),
+            {place: list(frames) for place, frames in self.chunk_frames.items()},
+            self.uploads,
         )
 
     def _choose(self, command: Choose) -> None:
@@ -178,5 +189,6 @@ class _Journal:
             self._take_in(running)
 
     def _take_in(self, record: TakeRecord) -> None:
-        prompts = [""] * self.frames[record.shot, record.take]
+        chunks = enumerate(self.chunk_frames[record.shot, record.take])
+        prompts = [record.prompt_at(number) for number, frames in chunks for _ in range(frames)]
         self.context.remember(record.shot, record.take, prompts, lambda _: _NO_PICTURE)

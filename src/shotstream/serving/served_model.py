@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shotstream.serving.storage.stored import MadeWith
+from shotstream.streaming.best_take import FindMeter
+from shotstream.streaming.memory_rules import MEMORY_MARK, SPREAD
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.streaming.session import StorySession
 from shotstream.world import vocabulary
@@ -24,12 +26,14 @@ class ServedModel:
         name: What people call it, such as ``mini`` or a folder's name, and what changes its numbers.
         weights: Hash of its weights; stories go on with the same ones only.
         decoder: ``full``, or ``tiny`` to see frames sooner.
+        find_meter: Finds what its takes are measured with; None measures none.
     """
 
     pipeline: ShotStreamPipeline
     name: str
     weights: str
     decoder: str = "full"
+    find_meter: FindMeter | None = None
 
     def open(self, setting: str, seed: int, rewind_chunks: int = 0) -> StorySession:
         """Open a session; `rewind_chunks` as for `StorySession`."""
@@ -46,7 +50,9 @@ class ServedModel:
         decoder = "" if self.decoder == "full" else f" {self.decoder}"
         uses = self.pipeline.active_adapters
         loras = "".join(f" {use.name} {use.sha256[:12]} x{use.scale:g}" for use in uses)
-        name = f"{self.name} {self.weights[:12]}{loras}{decoder}"
+        rule = self.pipeline.config["memory_rule"]
+        memory = "" if rule == SPREAD else f" {MEMORY_MARK}{rule}"
+        name = f"{self.name}{memory} {self.weights[:12]}{loras}{decoder}"
         return MadeWith(name, height, width, float(self.pipeline.timing.fps))
 
     @property

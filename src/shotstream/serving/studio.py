@@ -13,6 +13,7 @@ from threading import Semaphore
 from typing import TypeVar
 
 from shotstream.serving.delivery.clips import is_whole
+from shotstream.serving.delivery.continuity import ContinuityThread
 from shotstream.serving.delivery.recorder import Recorder
 from shotstream.serving.delivery.viewers import Viewer
 from shotstream.serving.engine import Engine
@@ -119,6 +120,8 @@ class Studio:
             quotas=self.quotas,
         )
         self._recorder = Recorder(store, self._send)
+        find = model.find_meter
+        self._continuity = ContinuityThread(find, store, self.engine.measured) if find else None
         self._channels: dict[str, Channel] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._aside = ThreadPoolExecutor(_THREADS_ASIDE, "aside")
@@ -158,6 +161,8 @@ class Studio:
         self.ready = False
         await asyncio.to_thread(self.engine.close)
         await asyncio.to_thread(self._recorder.close)
+        if self._continuity:
+            await asyncio.to_thread(self._continuity.close)
         await asyncio.to_thread(self._still_writer.shutdown)
         for threads in (self._aside, self._exporter):
             threads.shutdown(wait=False, cancel_futures=True)
@@ -305,6 +310,11 @@ class Studio:
         """Wait until all that was made by now can be watched: a clip comes a little after its chunk."""
         await self.aside(self._recorder.settle)
 
+    async def measured(self) -> None:
+        """Wait until every take is measured that was over by now."""
+        if self._continuity:
+            await self.aside(self._continuity.settle)
+
     async def make_whole(self, chunks: Sequence[StoredChunk]) -> None:
         """Wait until chunks have whole clips: those that are missing or damaged are made again.
 
@@ -400,9 +410,14 @@ class Studio:
         if not again:
             self.metrics.chunk_seconds.observe(chunk.seconds["total"])
         self._recorder.show(story, stored, chunk, again=again)
+        if self._continuity:
+            live = None if again else self.engine.find(story)
+            self._continuity.show(stored, chunk, live and live.director.session)
 
     def _put_aside(self, story: str, chunks: Sequence[StoredChunk]) -> None:
         self._recorder.put_aside(chunks)
+        if self._continuity:
+            self._continuity.put_aside(chunks)
         assert self._loop
         with suppress(RuntimeError):  # as below
             self._loop.call_soon_threadsafe(self._drop, story, chunks)

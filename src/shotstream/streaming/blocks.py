@@ -27,7 +27,8 @@ from shotstream.models.text import CaptionEncoder
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.story import Story
 from shotstream.streaming.calling import OUTPUT_TYPES, seed_of, story_of
-from shotstream.streaming.context_frames import ContextFrames, select_frames
+from shotstream.streaming.context_frames import ContextFrames
+from shotstream.streaming.memory_rules import SPREAD, find_rule
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.output import gather
 from shotstream.streaming.shot_generator import ShotGenerator
@@ -41,6 +42,7 @@ _CONFIGS = [
     ConfigSpec(
         "caption_template", "{setting}shot{index}:{prompt}", "What the text encoder reads for a shot."
     ),
+    ConfigSpec("memory_rule", SPREAD, "The rule by which frames are remembered."),
 ]
 _TEXT = [ComponentSpec("text_encoder", PreTrainedModel), ComponentSpec("tokenizer", PreTrainedTokenizerBase)]
 _TRANSFORMER = ComponentSpec("transformer", CausalWanTransformer3DModel)
@@ -140,7 +142,11 @@ class ContextStep(_ChunkStep):
     @torch.no_grad()
     def __call__(self, components: Any, block: Any) -> tuple[Any, Any]:
         """Do it."""
-        remembered = [] if block.take.rollout else block.context.choose(block.take.record.shot)
+        remembered = (
+            []
+            if block.take.rollout
+            else block.context.choose(block.take.record.shot, block.take.record.prompt)
+        )
         block.shots.prepare(block.take, block.setting, remembered)
         return components, block
 
@@ -247,7 +253,8 @@ class ChunkLoopStep(LoopSequentialPipelineBlocks):
         seed = story.seed if seed is None else seed
         block.setting, block.chunks = story.setting, []
         block.shots = ShotGenerator(model, *size)
-        block.context = ContextFrames(model.transformer.config["context_frames"], 16, select_frames)
+        rule = find_rule(components.config.memory_rule, story.setting)
+        block.context = ContextFrames(model.transformer.config["context_frames"], rule=rule)
         for number, shot in enumerate(story.shots):
             length = model.shot_chunks(shot.seconds, shot.chunks, size)
             record = TakeRecord(number, 0, seed if shot.seed is None else shot.seed, [(0, shot.prompt)])

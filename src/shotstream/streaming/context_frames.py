@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from shotstream.media.pictures import prepare_image
+from shotstream.streaming.memory_rules import RememberedShot, StoryRule
 
 Selection = Callable[[Sequence[int], int], list[tuple[int, int]]]
 """A rule ``(frames of each earlier shot, budget) -> [(shot, frame in the shot), ...]``, in story order."""
@@ -42,6 +43,10 @@ def select_frames(shot_frames: Sequence[int], budget: int) -> list[tuple[int, in
             chosen += [(shot, frame - first) for frame in spread]
         first += frames
     return chosen
+
+
+REACH_SHOTS = 24
+"""A rule by words remembers shots that are so many older than those which can be taken anew, and no older."""
 
 
 class FrameKey(NamedTuple):
@@ -112,10 +117,20 @@ class ContextFrames:
         budget: Most frames that a shot is made from.
         history_shots: How many of the newest shots can be taken anew.
         select: The rule that spends the budget left by the pins.
+        rule: Another one, by words, where the words of the shot are known; None leaves all to `select`.
     """
 
-    def __init__(self, budget: int, history_shots: int = 16, select: Selection = select_frames) -> None:
+    def __init__(
+        self,
+        budget: int,
+        history_shots: int = 16,
+        select: Selection = select_frames,
+        rule: StoryRule | None = None,
+    ) -> None:
         self.budget = budget
+        self.rule = rule
+        self.prompts: list[str] = []
+        """What every shot so far was told, redirections included."""
         self.history_shots = history_shots
         self.select = select
         self.shot_frames: list[int] = []
@@ -151,6 +166,7 @@ class ContextFrames:
         assert shot <= len(self.shot_frames)
         self.left_out.discard(shot)
         self.shot_frames[shot : shot + 1] = [len(prompts)]
+        self.prompts[shot : shot + 1] = [" ".join(dict.fromkeys(prompts))]
         asked = self._may_be_asked_for()
         others = [frame for frame in self.frames if frame.shot != shot and frame.key in asked]
         own = [
@@ -159,15 +175,26 @@ class ContextFrames:
         ]
         self.frames = sorted(others + own, key=_story_order)
 
-    def choose(self, shot: int) -> list[ContextFrame]:
-        """The frames that `shot` is made from, in story order: pins first, then the rule, `budget` in all."""
-        return self.given[shot] if shot in self.given else self._choose(shot, self._nearest)
+    def choose(self, shot: int, prompt: str | None = None) -> list[ContextFrame]:
+        """The frames that `shot` is made from, in story order: pins first, then the rule, `budget` in all.
 
-    def made_from(self, shot: int) -> MadeFrom:
-        """What a take of `shot` that is opened now is made from."""
+        Args:
+            shot: Its number.
+            prompt: What it is told; None where that is not known, which leaves all to `select`.
+        """
+        return self.given[shot] if shot in self.given else self._choose(shot, self._nearest, prompt)
+
+    def why(self, shot: int, prompt: str | None) -> dict[int, str]:
+        """Why the rule remembers earlier shots for `shot`: number of such a shot -> a phrase."""
+        if self.rule is None or prompt is None:
+            return {}
+        return {number: why for number, (_, why) in self._by_words(self.rule, shot, prompt, self.budget)}
+
+    def made_from(self, shot: int, prompt: str | None = None) -> MadeFrom:
+        """What a take of `shot` that is opened now is made from; see `choose`."""
         pins = sorted(self.pins, key=lambda pin: (-pin.frame if pin.is_reference else 0, pin.key))
         return MadeFrom(
-            tuple(frame.take_key for frame in self.choose(shot)),
+            tuple(frame.take_key for frame in self.choose(shot, prompt)),
             tuple(pin.take_key for pin in pins if not pin.is_reference),
             tuple(pin for pin in pins if pin.is_reference),
         )
@@ -245,13 +272,14 @@ class ContextFrames:
         """Return a copy that changes independently; the pictures are shared."""
         twin = copy(self)
         twin.shot_frames, twin.left_out = list(self.shot_frames), set(self.left_out)
+        twin.prompts = list(self.prompts)
         twin.frames, twin.pins, twin.given = list(self.frames), list(self.pins), dict(self.given)
         return twin
 
     def branch(self, shots: int) -> ContextFrames:
         """Return the frames of a story that ended after `shots` shots."""
         branch = self.copy()
-        branch.shot_frames = self.shot_frames[:shots]
+        branch.shot_frames, branch.prompts = self.shot_frames[:shots], self.prompts[:shots]
         branch.left_out = {shot for shot in self.left_out if shot < shots}
         branch.frames = [frame for frame in self.frames if frame.shot < shots]
         branch.pins = [pin for pin in self.pins if pin.is_reference or pin.shot < shots]
@@ -262,12 +290,32 @@ class ContextFrames:
         shots = len(self.shot_frames)
         self.oldest_retake = max(self.oldest_retake, shots - self.history_shots)
         future = [*self.shot_frames, *[1] * self.budget]
-        return {
+        by_words = {
+            (shot, frame)
+            for shot in self._within_reach(shots)
+            if self.rule
+            for count in range(1, self.budget + 1)
+            for _, frame in select_frames([self.shot_frames[shot]], count)
+        }
+        return by_words | {
             key
             for told in range(max(1, self.oldest_retake), shots + self.budget + 1)
             for budget in range(1, self.budget + 1)
             for key in self._select(future[:told], budget)
         }
+
+    def _within_reach(self, shot: int) -> list[int]:
+        """The shots before `shot` that a rule by words may remember."""
+        oldest = max(0, min(self.oldest_retake, shot) - REACH_SHOTS)
+        return [number for number in range(oldest, shot) if number not in self.left_out]
+
+    def _by_words(
+        self, rule: StoryRule, shot: int, prompt: str, budget: int
+    ) -> list[tuple[int, RememberedShot]]:
+        """Ask the rule: (number, frames and why) of every earlier shot within reach."""
+        shots = self._within_reach(shot)
+        shares = rule(prompt, [self.prompts[number] for number in shots], budget)
+        return list(zip(shots, shares, strict=True))
 
     def _select(self, shot_frames: Sequence[int], budget: int) -> list[tuple[int, int]]:
         """Ask the rule, as if the shots that are left out were not there."""
@@ -275,10 +323,23 @@ class ContextFrames:
         chosen = self.select([shot_frames[shot] for shot in shots], budget)
         return [(shots[place], frame) for place, frame in chosen]
 
-    def _choose(self, shot: int, frame_of: Callable[[int, int], ContextFrame | None]) -> list[ContextFrame]:
+    def _choose(
+        self,
+        shot: int,
+        frame_of: Callable[[int, int], ContextFrame | None],
+        prompt: str | None = None,
+    ) -> list[ContextFrame]:
         """Choose for `shot` among the pins and what `frame_of` gives for (shot, frame)."""
         pins = {pin.key: pin for pin in self.pins if pin.is_reference or pin.shot < shot}
-        chosen = self._select(self.shot_frames[:shot], self.budget - len(pins))
+        budget = self.budget - len(pins)
+        if self.rule is None or prompt is None:
+            chosen = self._select(self.shot_frames[:shot], budget)
+        else:
+            chosen = [
+                (number, frame)
+                for number, (count, _) in self._by_words(self.rule, shot, prompt, budget)
+                for _, frame in (select_frames([self.shot_frames[number]], count) if count else ())
+            ]
         ruled = [frame for key in chosen if (frame := pins.get(key) or frame_of(*key))]
         others = [pin for key, pin in pins.items() if key not in chosen]
         return sorted(ruled + others, key=_story_order)

@@ -21,6 +21,7 @@ from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.adapters import Adapters, AdapterUse
+from shotstream.streaming.memory_rules import SPREAD
 from shotstream.streaming.rollout import ShotRollout, never
 from shotstream.streaming.timing import ShotTiming, check_picture_size
 
@@ -45,6 +46,7 @@ class StoryModel(CaptionedPipeline):
         width: Their width.
         caption_template: What the text encoder reads for a shot: ``{setting}``, ``{index}`` (from 0) and
             ``{prompt}`` are filled in.
+        memory_rule: The rule by which its stories remember frames, a name of `MEMORY_RULES`.
     """
 
     model_cpu_offload_seq = "text_encoder->transformer->vae"
@@ -62,6 +64,7 @@ class StoryModel(CaptionedPipeline):
         height: int = 480,
         width: int = 832,
         caption_template: str = "{setting}shot{index}:{prompt}",
+        memory_rule: str = SPREAD,
     ) -> None:
         super().__init__()
         align_weights({"transformer": transformer, "vae": vae, "text_encoder": text_encoder})
@@ -74,6 +77,7 @@ class StoryModel(CaptionedPipeline):
             live_decoder=live_decoder,
         )
         self.register_to_config(fps=fps, height=height, width=width, caption_template=caption_template)
+        self.register_to_config(memory_rule=memory_rule)
         self.cache_dtype: torch.dtype | None = None
         """Number format of keys and values in new sessions; None for the transformer's."""
         self.compiled_for: tuple[int, int, torch.dtype | None] | None = None

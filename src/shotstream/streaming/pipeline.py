@@ -16,6 +16,7 @@ from shotstream.loading.folders import check_configs, check_weights, load_errors
 from shotstream.loading.lora import Adapter
 from shotstream.loading.text_source import TextSource, check_text_place
 from shotstream.story import Story
+from shotstream.streaming.best_take import TakeChoice
 from shotstream.streaming.calling import (
     OUTPUT_TYPES,
     GivenNoise,
@@ -215,8 +216,10 @@ class ShotStreamPipeline(StoryModel):
         height: int | None = None,
         width: int | None = None,
         select: Selection = select_frames,
+        memory_rule: str | None = None,
         decoder: str = "full",
         known: KnownLatents = lambda shot: (),
+        choice: TakeChoice | None = None,
     ) -> Iterator[Chunk]:
         """Tell a story and yield its chunks as they are decoded.
 
@@ -228,8 +231,10 @@ class ShotStreamPipeline(StoryModel):
             height: Picture height in pixels; the story's if None, or else the trained one.
             width: Picture width in pixels, likewise.
             select: The rule by which remembered frames are chosen, where the story does not say which.
+            memory_rule: Another rule, by words (a name of `MEMORY_RULES`); None for the model's own.
             decoder: "full", or "tiny" for frames of the tiny decoder; see `Chunk.full_frames`.
             known: Gives the latents of a shot that were made before; they are not made again.
+            choice: How the best of several takes is found for every shot; its chunks come when that is done.
 
         Raises:
             ValueError: If anything asked for is impossible.
@@ -237,9 +242,11 @@ class ShotStreamPipeline(StoryModel):
         self.check_inputs(story, shots, height, width)
         height, width = height or story.height, width or story.width
         seed = story.seed if seed is None else seed
-        session = self.open(story.setting, seed, height, width, select=select, decoder=decoder)
+        session = self.open(
+            story.setting, seed, height, width, select=select, memory_rule=memory_rule, decoder=decoder
+        )
         first, last = shots or (0, len(story.shots) - 1)
-        return self._stream(ScriptedStory(session, story, last), first, known)
+        return self._stream(ScriptedStory(session, story, last, choice), first, known)
 
     @torch.no_grad()
     def __call__(
@@ -330,6 +337,7 @@ class ShotStreamPipeline(StoryModel):
         *,
         history_shots: int = 16,
         select: Selection = select_frames,
+        memory_rule: str | None = None,
         decoder: str = "full",
         rewind_chunks: int = 0,
         noise_source: NoiseSource = noise,
@@ -343,6 +351,7 @@ class ShotStreamPipeline(StoryModel):
             width: Picture width in pixels; the trained one if None.
             history_shots: How many of the newest shots can be retaken or branched from.
             select: The rule by which remembered frames are chosen.
+            memory_rule: Another rule, by words (a name of `MEMORY_RULES`); None for the model's own.
             decoder: "full", or "tiny" to be shown what the model's tiny decoder makes.
             rewind_chunks: How many chunks a shot can be gone back; see `StorySession`.
             noise_source: Where the noise of every step comes from.
@@ -359,6 +368,7 @@ class ShotStreamPipeline(StoryModel):
             width=width,
             history_shots=history_shots,
             select=select,
+            memory_rule=memory_rule,
             decoder=decoder,
             rewind_chunks=rewind_chunks,
             noise_source=noise_source,

@@ -262,6 +262,23 @@ class ShotRollout:
             frames += self.window.pop(self.cache.sink_chunks).shape[1]
         return frames
 
+    def latents_in_view(self) -> list[Tensor]:
+        """Clean latents of the chunks that the next chunk would see, and of the newest, in order."""
+        if self._newest is None:
+            return []
+        return [*(self.window if self._window_before is None else self._window_before), self._newest]
+
+    def repeat_clean_passes(self, chunks: list[Tensor]) -> None:
+        """Let the local cache hold these chunks alone."""
+        self.cache.clear_local(self._oldest_frame)
+        for x0 in chunks:
+            self._clean_pass(x0)
+
+    def clean_pass_alone(self, x0: Tensor) -> None:
+        """Make the clean pass of a chunk without keeping it."""
+        self.cache.begin_chunk(x0.shape[1])
+        self._flow(x0, x0.new_zeros(x0.shape[0]), self.captions, self.shot_index)
+
     def _clean_pass(self, x0: Tensor) -> None:
         self.cache.begin_chunk(x0.shape[1])
         self._flow(x0, x0.new_zeros(x0.shape[0]), self.captions, self.shot_index)

@@ -6,7 +6,7 @@ Shots are told by their numbers, and of one number the outtakes first: a take is
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from shotstream.media.pictures import read_picture
 from shotstream.story import ReferencePicture, Shot, Story, StoryFrame, StoryWarning
+from shotstream.streaming.best_take import BestTakes, TakeChoice, frames_of
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame, FrameKey, fit_picture
 from shotstream.streaming.model import StoryModel
@@ -125,13 +126,22 @@ class ScriptedStory:
         session: A session in which nothing is told yet.
         story: The story.
         last: Place of the last shot that is told, from 0; all if None.
+        choice: How the best of several takes is found for every shot of the film; None makes one of each.
 
     Raises:
         ValueError: If the model cannot tell it, or a picture cannot be used.
     """
 
-    def __init__(self, session: StorySession, story: Story, last: int | None = None) -> None:
+    def __init__(
+        self,
+        session: StorySession,
+        story: Story,
+        last: int | None = None,
+        choice: TakeChoice | None = None,
+    ) -> None:
         self.session = session
+        self._choice = choice
+        self._best = BestTakes(session, choice.meter, choice.rule) if choice else None
         self.takes = takes_of(story, last)
         check(session.pipeline, self.takes, (session.height, session.width))
         self._asked = {key for take in self.takes for key in (*take.pins, *(take.remembers or ()))}
@@ -165,21 +175,51 @@ class ScriptedStory:
                 self.session.leave_out(take.number)
 
     def _tell(self, take: ScriptedTake, known: Sequence[Tensor]) -> Iterator[Chunk]:
-        session, shot = self.session, take.shot
         self._remember(take)
+        redirects = {redirect.chunk: redirect.prompt for redirect in take.shot.redirects}
+        chunks: list[Chunk] = []
+        if self._best is None or self._choice is None or take.place is None:
+            self._open(take, take.shot.take)
+            yield from tell_shot(self.session, known, redirects)
+        elif (chosen := self._choice.keeper.chosen_take(take.place)) is None:
+            self._open(take, take.shot.take)
+            chunks = self._choose(take, take.place, redirects)
+            yield from chunks
+        else:
+            self._open(take, chosen)
+            for chunk in tell_shot(self.session, known, redirects):
+                chunks.append(chunk)
+                yield chunk
+            self._best.note(chunks)
+        self._keep(take, chunks)
+
+    def _open(self, take: ScriptedTake, number: int) -> None:
+        """Cut to a take, or make it anew, as take `number` of its shot."""
+        session, shot = self.session, take.shot
         seed = session.seed if shot.seed is None else shot.seed
         if take.number == len(session.script):
-            session.cut(
-                shot.prompt, shot.seconds, chunks=shot.chunks, seed=seed, take=shot.take, lora=take.lora
-            )
+            session.cut(shot.prompt, shot.seconds, chunks=shot.chunks, seed=seed, take=number, lora=take.lora)
         else:
             length = session.length_chunks(shot.seconds, shot.chunks)
             session.retake(
-                take.number, seed=seed, prompt=shot.prompt, take=shot.take, chunks=length, lora=take.lora
+                take.number, seed=seed, prompt=shot.prompt, take=number, chunks=length, lora=take.lora
             )
-        redirects = {redirect.chunk: redirect.prompt for redirect in shot.redirects}
-        yield from tell_shot(session, known, redirects)
-        self._keep(take)
+
+    def _choose(self, take: ScriptedTake, place: int, redirects: Mapping[int, str]) -> list[Chunk]:
+        """Make the takes of a shot of the film, and return the chunks of the best."""
+        assert self._best is not None
+        assert self._choice is not None
+        keeper = self._choice.keeper
+
+        def tell(number: int, is_first: bool) -> Iterable[Chunk]:
+            known = keeper.known_take(place, number)
+            for chunk in tell_shot(self.session, known, redirects if is_first else None):
+                keeper.keep_take(replace(chunk, shot=place))
+                yield chunk
+
+        chunks = self._best.make_takes(tell)
+        keeper.choose_take(place, self._best.reports[take.number])
+        return chunks
 
     def _remember(self, take: ScriptedTake) -> None:
         """Let the session make the next take from what the file says."""
@@ -195,14 +235,24 @@ class ScriptedStory:
             given += [pin for pin in context.pins if pin.key not in places]
             context.given = {take.number: sorted(given, key=lambda frame: frame.key)}
 
-    def _keep(self, take: ScriptedTake) -> None:
-        """Keep the frames of the take that later ones are made from."""
-        running = self.session.running
-        assert running is not None
+    def _keep(self, take: ScriptedTake, chunks: Sequence[Chunk] = ()) -> None:
+        """Keep the frames of the take that later ones are made from; `chunks` are those of a chosen one."""
         for key in self._asked:
-            if (key.shot, key.take) == (take.number, take.shot.take):
-                picture = running.picture(key.frame).copy()
-                self._frames[key] = ContextFrame(picture, *key, running.prompts[key.frame])
+            if (key.shot, key.take) != (take.number, take.shot.take):
+                continue
+            if chunks:
+                number = chunks[0].take
+                picture = frames_of(chunks)[key.frame]
+                prompt = next(chunk.prompt for chunk in reversed(chunks) if chunk.first_frame <= key.frame)
+            else:
+                running = self.session.running
+                assert running is not None
+                number, picture, prompt = (
+                    running.record.take,
+                    running.picture(key.frame),
+                    running.prompts[key.frame],
+                )
+            self._frames[key] = ContextFrame(picture.copy(), key.shot, number, key.frame, prompt)
 
     def _reference(self, reference: ReferencePicture, number: int) -> ContextFrame:
         """The frame of a reference, the `number`-th of those that hold."""

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from shotstream.streaming.adapters import AdapterUse
+from shotstream.streaming.attention_shares import attention_shares
 from shotstream.streaming.chunk import Chunk, FullFramesError
 from shotstream.streaming.context_frames import (
     ContextFrame,
@@ -21,6 +22,7 @@ from shotstream.streaming.context_frames import (
     fit_picture,
     select_frames,
 )
+from shotstream.streaming.memory_rules import find_rule
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.noise import NoiseSource, noise
 from shotstream.streaming.rollout import ChunkStopped, StepObserver, never
@@ -53,6 +55,7 @@ class StorySession:
         width: Picture width in pixels.
         history_shots: How many of the newest shots can be retaken or branched from.
         select: The rule by which remembered frames are chosen; pins come before it.
+        memory_rule: Another rule, by words (a name of `MEMORY_RULES`); None for the model's own.
         decoder: "full", or "tiny" to show what the model's tiny decoder makes. Context frames come from the
             full decoder either way: it works in the background, and calls that need its frames (a cut, a pin,
             a branch, a snapshot) wait. If it fails, the first such call raises `FullFramesError` and changes
@@ -72,6 +75,7 @@ class StorySession:
         width: int,
         history_shots: int = 16,
         select: Selection = select_frames,
+        memory_rule: str | None = None,
         decoder: str = "full",
         rewind_chunks: int = 0,
         noise_source: NoiseSource = noise,
@@ -86,7 +90,9 @@ class StorySession:
         """The shots so far, each as the take that stands for it: the newest, or one that was chosen."""
         self.takes: dict[tuple[int, int], TakeRecord] = {}
         """Every take that was made, by (shot, take)."""
-        self.context = ContextFrames(pipeline.transformer.config["context_frames"], history_shots, select)
+        rule = find_rule(memory_rule or pipeline.config["memory_rule"], setting)
+        budget = pipeline.transformer.config["context_frames"]
+        self.context = ContextFrames(budget, history_shots, select, rule)
         self.rewind_chunks = rewind_chunks
         self._generator = ShotGenerator(pipeline, height, width, decoder, rewind_chunks, noise_source)
         self._take: Take | None = None
@@ -145,6 +151,8 @@ class StorySession:
             FullFramesError: Once, if full frames of it could not be made; the shot goes on.
         """
         self._close_take()
+
+    attention = attention_shares
 
     @property
     def running(self) -> Take | None:
@@ -208,9 +216,9 @@ class StorySession:
                 f"more of shot {take.record.shot + 1} was taken back than it can go on from "
                 f"(rewind_chunks={self.rewind_chunks}); cut to the next shot"
             )
-        remembered = [] if take.rollout else self.context.choose(take.record.shot)
+        remembered = [] if take.rollout else self.context.choose(take.record.shot, take.record.prompt)
         if take.rollout is None:
-            take.record.made_from = self.context.made_from(take.record.shot)
+            take.record.made_from = self.context.made_from(take.record.shot, take.record.prompt)
         self._generator.is_stopped = is_stopped
         try:
             self._generator.prepare(take, self.setting, remembered)
@@ -244,7 +252,7 @@ class StorySession:
         assert not take.complete
         assert take.rollout is None
         if not take.record.chunks:
-            take.record.made_from = self.context.made_from(take.record.shot)
+            take.record.made_from = self.context.made_from(take.record.shot, take.record.prompt)
         take.recall(take.record.frame_prompts(self.pipeline.timing, take.record.chunks), picture)
         self._note(take.record)
 
@@ -566,8 +574,6 @@ class StorySession:
         if self._take is None:
             raise ValueError("no shot is running; open one with shoot() or cut() first")
         return self._take
-
-    # ---- checks ----
 
     def length_chunks(self, seconds: float | None, chunks: int | None, *, after: int = 0) -> int:
         """Length in chunks of a shot, or of what is added to `after` chunks.

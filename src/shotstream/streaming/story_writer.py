@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from shotstream.media.story_folder import StoryFolder
 from shotstream.story import Shot, Story
+from shotstream.streaming.best_take import ONE_TAKE, TakeChoice, TakeMeter, TakeRule
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.pace import Pace
 from shotstream.streaming.pipeline import ShotStreamPipeline
@@ -30,13 +32,24 @@ class StoryWriter:
         story: The story, all of it.
         folder: The open folder; it says which shots are written.
         decoder: "full", or "tiny" to be given frames of the tiny decoder. Files have the full one's.
+        meter: Measures takes, where the best of several is to stand for every shot; None makes one of each.
+        rule: How many are made, with a meter.
+        on_take: Is shown every chunk of a take that may be chosen, which may be one that is known.
 
     Raises:
         ValueError: If the model cannot tell the story, such as in pictures of its size.
     """
 
     def __init__(
-        self, pipeline: ShotStreamPipeline, story: Story, folder: StoryFolder, decoder: str = "full"
+        self,
+        pipeline: ShotStreamPipeline,
+        story: Story,
+        folder: StoryFolder,
+        decoder: str = "full",
+        *,
+        meter: TakeMeter | None = None,
+        rule: TakeRule = ONE_TAKE,
+        on_take: Callable[[Chunk], None] = lambda chunk: None,
     ) -> None:
         self.pace = Pace()
         self.story_frames = sum(_frames(pipeline, shot) for shot in story.shots[: folder.last])
@@ -45,11 +58,13 @@ class StoryWriter:
         self._folder = folder
         self._known_chunks: dict[int, int] = {}
         self._waiting: list[Chunk] = []
+        self._on_take = on_take
         self._stream = pipeline.stream(
             story,
             shots=(0, folder.last - 1),
             decoder=decoder,
             known=self._known,
+            choice=TakeChoice(meter, rule, self) if meter else None,
         )
 
     def chunks(self) -> Generator[Chunk, None, None]:
@@ -87,6 +102,25 @@ class StoryWriter:
     def is_new(self, chunk: Chunk) -> bool:
         """Whether this run made the chunk."""
         return chunk.index >= self._known_chunks[chunk.shot]
+
+    # ---- the best of several takes, see `TakeKeeper` ----
+
+    def chosen_take(self, place: int) -> int | None:
+        """The take that was chosen for a shot, from 0; None if none was."""
+        return self._folder.chosen_take(place)
+
+    def known_take(self, place: int, take: int) -> list[Tensor]:
+        """Latents of a take that an earlier run made."""
+        return [torch.from_numpy(array) for array in self._folder.takes_of(place).read(take)]
+
+    def keep_take(self, chunk: Chunk) -> None:
+        """Keep a chunk of a take that may be chosen."""
+        self._folder.keep_take(chunk)
+        self._on_take(chunk)
+
+    def choose_take(self, place: int, report: Mapping[str, Any]) -> None:
+        """Note which take was chosen, and how all were measured."""
+        self._folder.choose_take(place, report)
 
     def _known(self, shot: int) -> list[Tensor]:
         latents = [torch.from_numpy(array) for array in self._folder.known(shot)]

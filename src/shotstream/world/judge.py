@@ -158,7 +158,11 @@ class Judge(ModelMixin, ConfigMixin):
 
     def read(self, prepared: Tensor) -> dict[str, Tensor]:
         """Read shots that `prepare` has made; a single frame will do. Returns what `forward` does."""
-        x = self.frame_features(prepared).transpose(1, 2)  # [B, D, T]
+        return self.read_features(self.frame_features(prepared))
+
+    def read_features(self, features: Tensor) -> dict[str, Tensor]:
+        """Read shots of which `frame_features` are known, `[B, T, D]`. Returns what `forward` does."""
+        x = features.transpose(1, 2)  # [B, D, T]
         for follow in self.follow:
             x = x + follow(functional.silu(x))
         seen = torch.cat([x.mean(dim=-1), x.amax(dim=-1)], dim=1)  # [B, 2 D]

@@ -7,6 +7,7 @@ import { isTrimmed, shownFrames } from "../story/timeline";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
 import { Compare } from "./Compare";
+import { Continuity } from "./Continuity";
 import { Menu } from "./Menu";
 import { CardButton } from "./Planned";
 import { PromptEditor } from "./PromptEditor";
@@ -46,6 +47,7 @@ export function Card({ shot, open, known }: Props) {
             <Still src={cardAddress(story, shot)} />
             <span className="slate">{number + 1}</span>
             {word && <span className="card-state">{word}</span>}
+            <Continuity shot={shot} />
           </div>
         )}
         {editing === "trim" ? (
@@ -85,6 +87,8 @@ function lengthOf(shot: ShotCard, fps = 1): string {
   const whole = `${shot.length_seconds.toFixed(1)} s`;
   return isTrimmed(shot) ? `${(shownFrames(shot) / fps).toFixed(1)} of ${whole}` : whole;
 }
+/** So many takes are made where the best is to stand. */
+const BEST_OF = 3;
 
 /** Another one than any before: takes of one seed are more alike. */
 const newSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
@@ -197,6 +201,10 @@ function Actions({ shot, open: { order, playFrom }, onEdit }: ActionProps) {
           );
           return (
             <>
+              {frames > 0 &&
+                choice("best", `Best of ${BEST_OF} new takes`, () =>
+                  order({ type: "retake", shot: number, seed: newSeed(), takes: BEST_OF }),
+                )}
               {choice("edit", "Change the words", () => onEdit("words"))}
               {frames > 0 && shot.state !== "live" && choice("trim", "Trim", () => onEdit("trim"))}
               {choice("branch", "Branch off here", () => order({ type: "branch", shot: number }))}

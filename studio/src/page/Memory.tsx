@@ -76,12 +76,13 @@ function useReference({ state, order }: OpenStory) {
 }
 
 function Remembered({ frame: remembered, open }: { frame: MemoryFrame; open: OpenStory }) {
-  const { shot, frame, source } = remembered;
+  const { shot, frame, source, why } = remembered;
   const { order, story } = open;
   const where = source === "reference" ? "A picture of yours" : `Shot ${shot + 1}, frame ${frame + 1}`;
+  const reason = why ? `: ${why}` : "";
   return (
-    <li className="remembered" data-source={source}>
-      <Still src={memoryAddress(story, remembered)} alt={`${where}, ${SOURCES[source]}`} />
+    <li className="remembered" data-source={source} title={`${where}, ${SOURCES[source]}${reason}`}>
+      <Still src={memoryAddress(story, remembered)} alt={`${where}, ${SOURCES[source]}${reason}`} />
       <span className="remembered-where">
         {source === "reference" ? "yours" : `${shot + 1} · ${frame + 1}`}
       </span>

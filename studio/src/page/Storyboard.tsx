@@ -7,6 +7,7 @@ import { progressOf } from "../story/progress";
 import { plannedOf, waitingShots } from "../story/script";
 import type { Draft } from "../story/useDraft";
 import type { OpenStory } from "../story/useStory";
+import { AutoRetake } from "./AutoRetake";
 import { Card } from "./Card";
 import { Exports } from "./Exports";
 import { Icon } from "./Icon";
@@ -50,6 +51,7 @@ export function Storyboard({ open, vocabulary, draft }: Props) {
         )}
         <span className="gap" />
         {state.shots.length > 0 && <AddSound open={open} />}
+        <AutoRetake open={open} />
         {state.shots.length > 0 && <Exports story={open.story} />}
       </div>
       <ProgressLine state={state} />

@@ -1,6 +1,7 @@
 /** What the page knows of a story: a pure function of what the server said and what was sent. */
 
 import type {
+  AutoRetakeRule,
   Command,
   Figures,
   Limits,
@@ -55,6 +56,8 @@ export interface StoryState {
   memory?: Memory;
   /** What is heard with the film. */
   sounds: PlacedSound[];
+  /** When shots are taken anew by themselves; never without. */
+  autoRetake?: AutoRetakeRule;
   figures?: Figures;
   /** Orders that the picture is to turn for and has not yet, oldest first. */
   underWay: Command[];
@@ -129,6 +132,8 @@ function afterEvent(state: StoryState, event: ServerEvent): StoryState {
       return { ...state, memory: event };
     case "sounds":
       return { ...state, sounds: event.sounds };
+    case "retakes":
+      return { ...state, autoRetake: event.rule ?? undefined };
     case "figures":
       return { ...state, figures: event };
     case "shown":
@@ -207,6 +212,7 @@ function welcomed(state: StoryState, event: Welcome): StoryState {
     shots: [...snapshot.shots].sort((one, other) => one.number - other.number),
     memory: snapshot.memory,
     sounds: snapshot.sounds,
+    autoRetake: snapshot.auto_retake ?? undefined,
   };
 }
 
@@ -237,7 +243,7 @@ function noteOf(state: StoryState, { note }: Receipt, where?: string): StoryStat
 }
 
 /** What a deleted shot can still be brought back after; an undo is done. */
-const UNDO_SURVIVES = new Set<Command["type"]>(["pause", "resume", "branch"]);
+const UNDO_SURVIVES = new Set<Command["type"]>(["pause", "resume", "branch", "autoretake"]);
 
 function withoutUndo(state: StoryState): StoryState {
   return { ...state, undoable: [], notices: state.notices.filter(({ undo }) => !undo) };

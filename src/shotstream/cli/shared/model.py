@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.markup import escape
 
 from shotstream import __version__
@@ -19,8 +20,17 @@ CHOICES = {
     "mode": ("auto", "plain", "compiled", "fast", "exact"),
     "kv-cache": ("auto", "float8"),
     "decoder": ("full", "tiny"),
+    "memory-rule": ("auto", "spread", "words"),
 }
 """What options of these names take; exact is the former name of compiled."""
+
+MemoryRuleName = Annotated[
+    str,
+    typer.Option(
+        "--memory-rule",
+        help="auto (the model's own), spread (evenly over earlier shots) or words (what a shot needs).",
+    ),
+]
 
 
 def check_choices(**given: str | None) -> None:
@@ -103,3 +113,16 @@ def apply_mode(
     for what, choice in chosen:
         console.print(f"{what}: {choice.value} ({choice.reason})", markup=False)
     return {"kv_cache": kv_cache, "computing": {what: choice.value for what, choice in chosen}}
+
+
+def set_memory_rule(pipeline: ShotStreamPipeline, rule: str) -> None:
+    """Have a model's stories remember by another rule; "auto" leaves it its own.
+
+    Raises:
+        ValueError: If there is no such rule.
+    """
+    from shotstream.streaming.memory_rules import find_rule
+
+    if rule != "auto":
+        find_rule(rule, "")
+        pipeline.register_to_config(memory_rule=rule)

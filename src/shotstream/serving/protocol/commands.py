@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shotstream.story import BOTH_LENGTHS, Prompt, check_points
 
-UNDO_SURVIVES = ("delete", "trim", "sound", "silence", "undo", "pause", "resume", "branch")
+UNDO_SURVIVES = ("delete", "trim", "sound", "silence", "undo", "pause", "resume", "branch", "autoretake")
 """Commands after which what was done before can still be undone; any other leaves it as it is."""
 
 StoryId = Annotated[str, Field(pattern=r"^[a-z0-9]{12}$")]
@@ -166,6 +166,20 @@ class Retake(Directive):
     shot: Count
     prompt: Prompt | None = None
     seed: Seed | None = None
+    takes: Annotated[int, Field(ge=1, le=9)] | None = None
+    """So many takes, one after another; then the one that goes on best with the story is chosen."""
+    among: Count | None = None
+    """The best of the takes from this number on is chosen when it is made."""
+
+
+class AutoRetake(Directive):
+    """Take shots anew by themselves when they go on badly with the story; without a number, no longer."""
+
+    type: Literal["autoretake"] = "autoretake"
+    min_continuity: Annotated[float, Field(ge=0, le=1)] | None = None
+    """While no take of a shot has this score."""
+    most_takes: Annotated[int, Field(ge=2, le=9)] = 3
+    """So many takes of a shot at most."""
 
 
 class Choose(Directive):
@@ -284,7 +298,7 @@ class Resume(Directive):
 
 Command = Annotated[
     Shoot | Replan | Cut | Redirect | Hold | Extend | Retake | Choose | Branch | Pin | Unpin | Reference
-    | Edit | Reshoot | Delete | Trim | Sound | Silence | Undo | Pause | Resume | Stop,
+    | Edit | Reshoot | Delete | Trim | Sound | Silence | Undo | Pause | Resume | Stop | AutoRetake,
     Field(discriminator="type"),
 ]  # fmt: skip
 """What is answered by a receipt or a refusal."""

@@ -34,6 +34,27 @@ class Limits(Message):
     """Chunks are made while less than this is made and not yet shown."""
 
 
+class TakeContinuity(Message):
+    """How well a take goes on with the story before it."""
+
+    take: int
+    score: float
+    """0 to 1."""
+    reasons: list[str]
+    """What takes from it, as sentences, the weightiest first."""
+    not_measured: list[str] = Field(default=[])
+    """What was not measured, and why."""
+
+
+class AutoRetakeRule(Message):
+    """When shots are taken anew by themselves."""
+
+    min_continuity: float
+    """While no take of a shot that is over goes on so well, 0 to 1."""
+    most_takes: int
+    """So many takes of it at most."""
+
+
 class ShotCard(Message):
     """One shot of the storyboard."""
 
@@ -55,6 +76,8 @@ class ShotCard(Message):
     """The first frame of its take that the film shows."""
     out_frame: int | None = Field(default=None)
     """The last one; that of the take if None."""
+    continuity: list[TakeContinuity] = Field(default=[])
+    """Of its takes that were measured; that is done when a take is over."""
 
 
 class MemoryFrame(Message):
@@ -67,6 +90,8 @@ class MemoryFrame(Message):
     source: Literal["rule", "pin", "reference"]
     upload: str | None = None
     """The picture that a reference is."""
+    why: str | None = None
+    """Why a rule that reads words remembers it, such as "shows the rabbit, close up"."""
 
 
 class Memory(Message):
@@ -107,6 +132,8 @@ class Snapshot(Message):
     parent: Parent | None = None
     sounds: list[PlacedSound] = Field(default=[])
     """What is heard with the film."""
+    auto_retake: AutoRetakeRule | None = None
+    """When shots are taken anew by themselves; never if there is none."""
 
 
 class Welcome(Message):
@@ -183,6 +210,13 @@ class SoundsChanged(Message):
     sounds: list[PlacedSound]
 
 
+class AutoRetakeChanged(Message):
+    """Shots are taken anew by themselves from now on, or no longer."""
+
+    type: Literal["retakes"] = "retakes"
+    rule: AutoRetakeRule | None = None
+
+
 class Figures(Message):
     """How fast it goes; at most twice a second."""
 
@@ -233,11 +267,11 @@ class ErrorMessage(Message):
     message: str
 
 
-Change = ShotChanged | Deleted | StateChanged | MemoryChanged | SoundsChanged
+Change = ShotChanged | Deleted | StateChanged | MemoryChanged | SoundsChanged | AutoRetakeChanged
 """What makes another snapshot of one."""
 
 Event = Annotated[
     Welcome | Receipt | Refused | StateChanged | ShotChanged | Deleted | MemoryChanged | SoundsChanged
-    | Figures | Shown | Turned | Dropped | ErrorMessage,
+    | AutoRetakeChanged | Figures | Shown | Turned | Dropped | ErrorMessage,
     Field(discriminator="type"),
 ]  # fmt: skip

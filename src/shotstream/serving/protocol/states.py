@@ -36,6 +36,7 @@ _ALWAYS = (
     "silence",
     "pause",
     "resume",
+    "autoretake",
 )
 
 TRANSITIONS: dict[str, dict[State, State]] = {

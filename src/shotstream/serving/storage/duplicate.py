@@ -14,11 +14,20 @@ from shotstream.media.files import make_folder, write_bytes, write_errors
 from shotstream.serving.storage import rows
 from shotstream.serving.storage.chunk_files import pack, read_note
 from shotstream.serving.storage.reader import sha256
-from shotstream.serving.storage.schema import chunks, commands, shots, sounds, stills, stories, takes
+from shotstream.serving.storage.schema import (
+    chunks,
+    commands,
+    continuity,
+    shots,
+    sounds,
+    stills,
+    stories,
+    takes,
+)
 from shotstream.serving.storage.stored import NoStory, new_id
 from shotstream.serving.storage.sweep import list_folder
 
-_TABLES: tuple[Table, ...] = (commands, takes, chunks, shots, stills, sounds)
+_TABLES: tuple[Table, ...] = (commands, takes, chunks, shots, stills, sounds, continuity)
 
 
 def duplicate_story(connection: Connection, library: Path, story: str, title: str, *, private: bool) -> str:

@@ -81,7 +81,29 @@ class StoryReader:
                 memory=rows.memory(row),
                 parent=events.Parent(story=origin.story, shot=origin.shot) if origin else None,
                 sounds=rows.placed_sounds(row),
+                auto_retake=rows.auto_retake(row),
             )
+
+    def continuity(self, story: str) -> dict[tuple[int, int], events.TakeContinuity]:
+        """Read how well takes go on with the story, by (shot, take), as far as they were measured.
+
+        A branch has its own takes' alone.
+        """
+        with self.reading() as connection:
+            return rows.read_continuity(connection, story)
+
+    def take_stills(self, story: str, shot: int, take: int) -> list[np.ndarray]:
+        """Read the frames that are kept of a take, uint8 ``[H, W, 3]`` each, in order.
+
+        Of the shots that a branch shares they are its parent's.
+        """
+        with self.reading() as connection:
+            frames = rows.still_frames(connection, story, shot, take)
+            while not frames and (origin := rows.parent(rows.story_row(connection, story))) is not None:
+                story = origin.story
+                frames = rows.still_frames(connection, story, shot, take)
+        stills = (self.read_still(story, (shot, take, frame)) for frame in frames)
+        return [still for still in stills if still is not None]
 
     def take_chunks(self, story: str, shot: int, take: int) -> list[StoredChunk]:
         """Read the chunks of a take, in order; empty if there is no such take.

@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Row, Table, Text, cast, delete, insert, or_, select, update
 
 from shotstream.serving.protocol.events import (
+    AutoRetakeChanged,
+    AutoRetakeRule,
     Change,
     Deleted,
     Memory,
@@ -23,11 +26,22 @@ from shotstream.serving.protocol.events import (
     ShotCard,
     ShotChanged,
     SoundsChanged,
+    TakeContinuity,
 )
 from shotstream.serving.protocol.messages import read_command
 from shotstream.serving.protocol.states import State
 from shotstream.serving.storage.chunk_files import ChunkNote
-from shotstream.serving.storage.schema import chunks, commands, events, shots, sounds, stills, stories, takes
+from shotstream.serving.storage.schema import (
+    chunks,
+    commands,
+    continuity,
+    events,
+    shots,
+    sounds,
+    stills,
+    stories,
+    takes,
+)
 from shotstream.serving.storage.stored import (
     MadeWith,
     NewBranch,
@@ -128,6 +142,36 @@ def put_still(connection: Connection, story: str, place: tuple[int, int, int], s
     _put(connection, stills, {"story": story, **key}, {"sha256": sha256})
 
 
+def put_continuity(connection: Connection, story: str, shot: int, measured: TakeContinuity) -> None:
+    """Keep how well a take goes on with its story."""
+    key = {"story": story, "shot": shot, "take": measured.take}
+    _put(connection, continuity, key, {"body": measured.model_dump(mode="json")})
+
+
+def read_continuity(connection: Connection, story: str) -> dict[tuple[int, int], TakeContinuity]:
+    """Continuity of a story's takes by (shot, take); what is damaged is left out."""
+    found = connection.execute(select(continuity).where(continuity.c.story == story))
+    read: dict[tuple[int, int], TakeContinuity] = {}
+    for row in found:
+        with suppress(ValidationError):
+            read[row.shot, row.take] = TakeContinuity.model_validate(row.body)
+    return read
+
+
+def still_frames(connection: Connection, story: str, shot: int, take: int) -> list[int]:
+    """Numbers of the frames of which stills are kept, rising."""
+    of_take = (stills.c.story == story, stills.c.shot == shot, stills.c.take == take)
+    found = select(stills.c.frame).where(*of_take).order_by(stills.c.frame)
+    return list(connection.scalars(found))
+
+
+def auto_retake(row: Row) -> AutoRetakeRule | None:
+    """When a story's shots are taken anew by themselves; never where that is damaged."""
+    with suppress(ValidationError):
+        return row.auto_retake and AutoRetakeRule.model_validate(row.auto_retake)
+    return None
+
+
 def note(connection: Connection, story: str, position: int, facts: dict[str, Any]) -> ChunkNote:
     """What a chunk's file says beside its latents."""
     row = story_row(connection, story)
@@ -160,6 +204,9 @@ def note_changes(connection: Connection, story: str, changes: Sequence[Change]) 
         elif isinstance(change, SoundsChanged):
             placed = [sound.model_dump(mode="json") for sound in change.sounds]
             connection.execute(update(stories).where(stories.c.id == story).values(sounds=placed))
+        elif isinstance(change, AutoRetakeChanged):
+            rule = change.rule and change.rule.model_dump(mode="json")
+            connection.execute(update(stories).where(stories.c.id == story).values(auto_retake=rule))
         else:
             values = {"state": change.state.value, "reason": change.reason}
             change_story(connection, story, values, {"type": "state", **values})
@@ -187,7 +234,7 @@ def check_forgettable(connection: Connection, story: str) -> None:
 
 def remove_story(connection: Connection, story: str) -> None:
     """Remove every row of a story."""
-    for table in (events, commands, chunks, takes, shots, stills, sounds):
+    for table in (events, commands, chunks, takes, shots, stills, sounds, continuity):
         connection.execute(delete(table).where(table.c.story == story))
     connection.execute(delete(stories).where(stories.c.id == story))
 
@@ -364,12 +411,6 @@ def still_sum(connection: Connection, story: str, place: tuple[int, int, int]) -
     """The checksum of a still: (shot, take, frame); None if it is not kept."""
     row = [stills.c[name] == value for name, value in zip(("shot", "take", "frame"), place, strict=True)]
     return connection.scalar(select(stills.c.sha256).where(stills.c.story == story, *row))
-
-
-def still_frames(connection: Connection, story: str, shot: int, take: int) -> list[int]:
-    """The frames of a take that are kept as stills."""
-    of_take = stills.c.story == story, stills.c.shot == shot, stills.c.take == take
-    return list(connection.scalars(select(stills.c.frame).where(*of_take)))
 
 
 def list_files(connection: Connection) -> dict[str, StoryFiles]:

@@ -74,6 +74,7 @@ stories = Table(
     Column("reason", Text),
     Column("memory", TolerantJson),  # what is remembered, as the page shows it
     Column("sounds", TolerantJson),  # what is heard with the film, likewise
+    Column("auto_retake", TolerantJson),  # when shots are taken anew by themselves
     Column("entries", Integer, nullable=False),  # how many the journal has
     Column("parent_story", String(12), ForeignKey("stories.id")),
     Column("parent_shot", Integer),  # the last shot that is shared
@@ -150,6 +151,15 @@ sounds = Table(
     Column("seconds", Double, nullable=False),
     Column("peaks", TolerantJson, nullable=False),  # its waveform
     Column("sha256", String(64), nullable=False),  # of its file
+)
+
+continuity = Table(  # derived from the pictures: what is lost is measured again with the next take
+    "continuity",
+    metadata,
+    _of_story(),
+    Column("shot", Integer, primary_key=True, autoincrement=False),
+    Column("take", Integer, primary_key=True, autoincrement=False),
+    Column("body", TolerantJson, nullable=False),  # as the card has it
 )
 
 events = Table(

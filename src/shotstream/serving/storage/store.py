@@ -16,7 +16,7 @@ import numpy as np
 from shotstream.media.files import DiskFull, write_bytes, write_errors
 from shotstream.media.pictures import encode_png
 from shotstream.media.sounds import SoundFacts
-from shotstream.serving.protocol.events import Change
+from shotstream.serving.protocol.events import Change, TakeContinuity
 from shotstream.serving.storage import database, rows, sound_table
 from shotstream.serving.storage.adopt import adopt_story
 from shotstream.serving.storage.chunk_files import pack
@@ -353,6 +353,17 @@ class Store(StoryReader):
             rows.story_row(connection, story)
             self._write(file, png)
             rows.put_still(connection, story, place, sha256(png))
+
+    def keep_continuity(self, story: str, shot: int, measured: TakeContinuity) -> None:
+        """Keep how well a take goes on with its story.
+
+        Raises:
+            DiskFull: If there is no room.
+            NoStory: If there is no such story.
+        """
+        with self._transaction() as connection:
+            rows.story_row(connection, story)
+            rows.put_continuity(connection, story, shot, measured)
 
     # ---- pictures that people brought ----
 

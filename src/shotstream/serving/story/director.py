@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from shotstream.serving.protocol.commands import (
+    AutoRetake,
     Branch,
     Choose,
     Command,
@@ -38,9 +39,11 @@ from shotstream.serving.protocol.commands import (
     Undo,
     Unpin,
 )
+from shotstream.serving.protocol.events import AutoRetakeRule, TakeContinuity
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State, StateMachine
 from shotstream.serving.storage.stored import StoredChunk
+from shotstream.serving.story.contests import Contests
 from shotstream.serving.story.film_edit import FilmEdit
 from shotstream.serving.story.prompt_warnings import prompt_warnings
 from shotstream.serving.story.undo import BeforeDeletion, UndoHistory
@@ -106,6 +109,9 @@ class Director:
         """Shots that were made before an edit of themselves, or before an earlier one became another."""
         self.waiting = WaitingQueue()
         self.edit = FilmEdit()
+        self.contests = Contests()
+        self.scores: dict[tuple[int, int], TakeContinuity] = {}
+        """Continuity of takes, by (shot, take), as far as it was measured; nothing here depends on it."""
         self.uploads: dict[tuple[int, int], str] = {}
         """References by their numbers: which picture each one is."""
         self.find_take: FindTake = _no_take
@@ -129,6 +135,7 @@ class Director:
         """
         branch = Director(self.session.branch(shot, seed=seed), self._find_picture)
         branch.uploads, branch.edit = dict(self.uploads), self.edit.branch(shot)
+        branch.scores = {place: score for place, score in self.scores.items() if place[0] <= shot}
         branch._takes = {number: deepcopy(self._takes[number]) for number in range(shot + 1)}
         branch._shared = frozenset(
             (number, take) for number, takes in branch._takes.items() for take in takes
@@ -219,7 +226,17 @@ class Director:
         self._check_shot(command.shot)
         effect = self._begin(command)
         self.waiting.drop_retakes(command.shot)
+        assert effect.frame is not None
+        self.contests.begin(command, effect.frame[1])
+        again = Retake(id=command.id, shot=command.shot, prompt=command.prompt, seed=command.seed)
+        self.waiting.put_first([again] * ((command.takes or 1) - 1), keep_others=True)
         return effect
+
+    def _autoretake(self, command: AutoRetake) -> CommandResult:
+        least = command.min_continuity
+        rule = AutoRetakeRule(min_continuity=least or 0, most_takes=command.most_takes)
+        self.contests.rule = None if least is None else rule
+        return CommandResult()
 
     def _choose(self, command: Choose) -> CommandResult:
         shot = command.shot
@@ -233,6 +250,7 @@ class Director:
         self._check_kept(shot)
         self.session.choose(self._takes[shot][command.take], self.find_take(shot, command.take))
         self.waiting.drop_retakes(shot)
+        self.contests.end(shot)
         if live:
             self.live = None
         self._renew(shot)
@@ -256,6 +274,7 @@ class Director:
     def _stop(self, command: Stop) -> CommandResult:
         self._end_shot()
         self.waiting.clear()
+        self.contests.end()
         return CommandResult()
 
     def _redirect(self, command: Redirect) -> CommandResult:
@@ -330,6 +349,7 @@ class Director:
         else:  # its number stays taken: later shots have theirs
             self.session.leave_out(shot)
         self._renew(shot)
+        self.contests.end(shot)
         self._undoable.deleted(before)
         return CommandResult()
 
@@ -445,6 +465,8 @@ class Director:
         self._takes.setdefault(shot, {})[take] = record
         if chunk == 0:
             self._renew(shot)
+        if last:
+            self.contests.whole.add((shot, take))
         self.machine.fire("shot ended" if last else "chunk made")
         if last:
             self._begin_next()

@@ -56,6 +56,7 @@ from shotstream.serving.story import storyboard
 from shotstream.serving.story.director import CommandResult, Director
 from shotstream.serving.story.playback import PendingCommand, PlaybackTracker
 from shotstream.serving.story.replay import OpenSession, replay
+from shotstream.serving.story.score_desk import ScoreDesk
 from shotstream.serving.story.waiting import planned_shots
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
@@ -189,6 +190,7 @@ class LiveStory:
         self._playback.all_shown()
         self._opened_at = self._heard_at = clock()
         self._playhead_at = -math.inf
+        self.desk = ScoreDesk()
         self._replaying: tuple[_Offered, Generator[None, None, None]] | None = None
         """The ``resume`` for which the story is told again, step by step."""
         self._frames_per_second = self._first_frame_seconds = 0.0
@@ -306,10 +308,22 @@ class LiveStory:
             self._answer(offered)
             if self._replaying:
                 break
+        if not self._replaying:
+            self._take_scores()
         self._publish_figures()
         if self.waits_for_viewers:
             self._foresee_cut()
         return attended
+
+    def _take_scores(self) -> None:
+        """Tell viewers what was measured, and do what follows from it, as if a person had asked for it."""
+        if self.desk.take_in(self.director.scores):
+            now, changes = self._changes()
+            with suppress(OSError, StoreError):  # the scores themselves are kept; cards are made of them
+                self._store.note(self.story, changes)
+            self._publish_changes(now, changes)
+        for command in self.desk.due(self.director):
+            self._answer(_Offered(command, lambda answer: None, self._clock()))
 
     def _foresee_cut(self) -> None:
         """While nothing is made: do ahead what a cut after the chunk on the screen would begin with."""
@@ -459,7 +473,9 @@ class LiveStory:
         """Go back to what the library has: that counts, whatever a call of it has raised."""
         stored, show = self._store.load(self.story), partial(self._show, self.story, again=True)
         yield
+        scores = self.director.scores
         self.director = yield from replay(self._store, stored, self._open_session, show)
+        self.director.scores = scores
         self._receipts = {entry.command.id: entry.receipt for entry in stored.commands}
 
     def _took_effect(

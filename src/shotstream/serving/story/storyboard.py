@@ -6,6 +6,7 @@ from typing import Literal
 
 from shotstream.serving.protocol.commands import Shoot
 from shotstream.serving.protocol.events import (
+    AutoRetakeChanged,
     Change,
     Deleted,
     Memory,
@@ -38,6 +39,7 @@ def snapshot(story: Director, parent: Parent | None = None) -> Snapshot:
             PlacedSound(sound=sound, offset_seconds=offset, gain_db=gain)
             for sound, (offset, gain) in sorted(story.edit.sounds.items())
         ],
+        auto_retake=story.contests.rule,
     )
 
 
@@ -59,6 +61,8 @@ def changes(before: Snapshot, now: Snapshot) -> list[Change]:
         changed.append(MemoryChanged(**dict(now.memory)))
     if now.sounds != before.sounds:
         changed.append(SoundsChanged(sounds=now.sounds))
+    if now.auto_retake != before.auto_retake:
+        changed.append(AutoRetakeChanged(rule=now.auto_retake))
     return changed
 
 
@@ -89,6 +93,7 @@ def _card(story: Director, record: TakeRecord) -> ShotCard:
         made=story.made_takes(shot),
         in_frame=in_frame,
         out_frame=out_frame,
+        continuity=[known for take, _ in story.made_takes(shot) if (known := story.scores.get((shot, take)))],
     )
 
 
@@ -125,13 +130,17 @@ def _memory(story: Director) -> Memory:
     """What the running shot, or else the next one, is made from."""
     config = story.session.pipeline.transformer.config
     session, live = story.session, story.live
-    shot = live.record.shot if live and story.machine.running else len(session.script)
-    remembered = session.context.choose(shot)
+    running = live if live and story.machine.running else None
+    shot = running.record.shot if running else len(session.script)
+    prompt = running.record.prompt if running else None
+    if prompt is None and (waiting := story.waiting.new_shots):
+        prompt = waiting[0].prompt
+    remembered, why = session.context.choose(shot, prompt), session.context.why(shot, prompt)
     chosen = {frame.key for frame in remembered}
     pinned = [pin for pin in session.context.pins if pin.key not in chosen]  # from the next shot on
     made = min(live.made, config["window_chunks"]) if live else 0
     return Memory(
-        frames=[_frame(story, frame) for frame in [*remembered, *pinned]],
+        frames=[_frame(story, frame, why.get(frame.shot)) for frame in [*remembered, *pinned]],
         global_used=len(remembered),
         global_size=config["context_frames"],
         local_used=made * config["chunk_frames"],
@@ -139,10 +148,11 @@ def _memory(story: Director) -> Memory:
     )
 
 
-def _frame(story: Director, frame: ContextFrame) -> MemoryFrame:
+def _frame(story: Director, frame: ContextFrame, why: str | None) -> MemoryFrame:
     if frame.is_reference:
         upload = story.uploads.get(frame.key)
         return MemoryFrame(shot=frame.shot, take=0, frame=frame.frame, source="reference", upload=upload)
     pins = [pin.key for pin in story.session.context.pins]
-    source = "pin" if frame.key in pins else "rule"
-    return MemoryFrame(shot=frame.shot, take=frame.take, frame=frame.frame, source=source)
+    if frame.key in pins:
+        return MemoryFrame(shot=frame.shot, take=frame.take, frame=frame.frame, source="pin")
+    return MemoryFrame(shot=frame.shot, take=frame.take, frame=frame.frame, source="rule", why=why)

@@ -52,9 +52,10 @@ class WaitingQueue:
             command for command in self if not (isinstance(command, Retake) and command.shot == shot)
         ]
 
-    def put_first(self, retakes: Iterable[Retake]) -> None:
-        """Let these wait in the place of all other retakes, before the new shots."""
-        self._commands = [*retakes, *self.new_shots]
+    def put_first(self, retakes: Iterable[Retake], *, keep_others: bool = False) -> None:
+        """Let these wait before the new shots, in the place of all other retakes or before those."""
+        others = self._commands if keep_others else self.new_shots
+        self._commands = [*retakes, *others]
 
     def remove(self, shot: Shoot) -> None:
         """Take out a new shot; it can be undone."""
