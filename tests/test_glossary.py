@@ -31,14 +31,14 @@ def test_a_word_has_one_row() -> None:
 
 
 PLAIN_WORDS = """
-a access add allow app as ask attach attachment back background backup before began begin beginning body
-bring build catalogue change changed changes check choose close config connections content create damaged
-database decode delete deleted direct dropped edit empty encode encoded end entries entry error errors
-extend facts fake family fault figures file files film fit folder for forget forgettable form from full
-gather generator get given gives half has head header hide hold host id image import in is keep keeper key
-large leave limits list listed live load loader log lost machine made make measure memory message model most
-move name networks never new newest no nobody note nothing numbers of open output pack page parent pause
-pending picture pictures pixels place plan planned playback prepare problem problems put queue read reader
+a access add allow app as ask attach attachment back background backup before began begin beginning body bring
+build catalogue change changed changes check choose close config connections content create damaged database
+decode delete deleted deletion direct dropped edit empty encode encoded end entries entry error errors extend
+facts fake family fault figures file files film fit folder for forget forgettable form from full gather
+generator get given gives half has head header hide hold host id image import in is keep keeper key large
+leave limits list listed live load loader log lost machine made make measure memory message model most move
+name networks never new newest no nobody note nothing numbers of open output pack page parent pause pending
+picture pictures pixels place placed plan planned playback prepare problem problems put queue read reader
 recommend record refusal refused remove rename report result resume retrieve scaled scripted select send
 served server shot shots show shown shrink side size sizes slow socket source speed state still stop stopped
 store stored stories stream strict subtitles sum summaries summary sums swept take takes tasks tell there

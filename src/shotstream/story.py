@@ -53,6 +53,33 @@ MOST_TITLE_CHARACTERS = 200
 
 BOTH_LENGTHS = "has both seconds and chunks; keep one of them"
 """What is wrong with a shot whose length is given twice."""
+
+
+def check_points(in_frame: int, out_frame: int | None) -> None:
+    """See that the in point of a shot is not behind its out point.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if out_frame is not None and out_frame < in_frame:
+        raise ValueError(
+            f"has its in point (frame {in_frame}) behind its out point (frame {out_frame}); "
+            "exchange them, or leave one out"
+        )
+
+
+def shown_frames(frames: int, in_frame: int = 0, out_frame: int | None = None) -> range:
+    """Which frames of a take the film shows.
+
+    Args:
+        frames: How many the take has; 0 if nothing of it is made.
+        in_frame: The first one; where the take is shorter, its last.
+        out_frame: The last one; that of the take if it has no such frame, or None.
+    """
+    last = frames - 1 if out_frame is None else min(out_frame, frames - 1)
+    return range(max(min(in_frame, last), 0), last + 1)
+
+
 Title = Annotated[str, Field(max_length=MOST_TITLE_CHARACTERS), BeforeValidator(_text)]
 Setting = Annotated[str, BeforeValidator(_setting)]
 """A blank at its end stays: with some models the prompt follows without one."""
@@ -159,6 +186,10 @@ class Shot(_Part):
     """LoRAs of this shot, ``NAME`` or ``NAME:SCALE``, instead of the story's; ``[]`` for none."""
     take: Number = 0
     """Number of the take: another number is another attempt with the same seed."""
+    in_frame: Number | None = None
+    """The first frame that the film shows of it; 0 if None. What is not shown is made all the same."""
+    out_frame: Number | None = None
+    """The last frame that the film shows of it; that of the shot if None."""
     redirects: list[Redirection] = []
     """Other prompts for later chunks, in the order of their chunks."""
     pins: list[StoryFrame] | None = None
@@ -179,6 +210,7 @@ class Shot(_Part):
     def _fits_together(self) -> Self:
         if self.seconds is not None and self.chunks is not None:
             raise ValueError(BOTH_LENGTHS)
+        check_points(self.in_frame or 0, self.out_frame)
         starts = [redirect.chunk for redirect in self.redirects]
         if starts != sorted(set(starts)):
             raise ValueError("has redirects out of order; list them by rising chunk, one for a chunk")

@@ -26,6 +26,9 @@ export type Command =
   | Edit
   | Reshoot
   | Delete
+  | Trim
+  | Sound
+  | Silence
   | Undo
   | Pause
   | Resume
@@ -38,6 +41,7 @@ export type Event =
   | ShotChanged
   | Deleted
   | MemoryChanged
+  | SoundsChanged
   | Figures
   | Shown
   | Turned
@@ -96,6 +100,14 @@ export interface Shoot {
    * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
    */
   id: string;
+  /**
+   * The first frame that the film will show of it; 0 if None.
+   */
+  in_frame?: number | null;
+  /**
+   * The last one; that of the shot if None.
+   */
+  out_frame?: number | null;
   prompt: string;
   /**
    * Rounded up to whole chunks.
@@ -136,6 +148,14 @@ export interface PlannedShot {
    * Instead of `seconds`.
    */
   chunks?: number | null;
+  /**
+   * The first frame that the film will show of it; 0 if None.
+   */
+  in_frame?: number | null;
+  /**
+   * The last one; that of the shot if None.
+   */
+  out_frame?: number | null;
   prompt: string;
   /**
    * Rounded up to whole chunks.
@@ -300,7 +320,56 @@ export interface Delete {
   type: "delete";
 }
 /**
- * Bring back what was deleted last; while a shot runs, take back the last change of what waits.
+ * Let the film show some frames of a shot's take alone; all are kept, later shots stay as they are.
+ */
+export interface Trim {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  /**
+   * The first frame that is shown.
+   */
+  in_frame?: number;
+  /**
+   * The last frame that is shown; that of the shot, however long it gets, if None.
+   */
+  out_frame?: number | null;
+  shot: number;
+  type: "trim";
+}
+/**
+ * Let a sound file that was sent before be heard with the film, or be heard otherwise than by now.
+ */
+export interface Sound {
+  /**
+   * How much louder it is than its file.
+   */
+  gain_db?: number;
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  /**
+   * When it begins in the film; below 0, its beginning is not heard.
+   */
+  offset_seconds?: number;
+  sound: string;
+  type: "sound";
+}
+/**
+ * Let a sound file no longer be heard with the film; it is kept.
+ */
+export interface Silence {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  sound: string;
+  type: "silence";
+}
+/**
+ * Take back the last deletion, trim or change of the sound; while a shot runs, of what waits, too.
  */
 export interface Undo {
   /**
@@ -379,6 +448,12 @@ export interface Limits {
    * Of one story.
    */
   shots: number;
+  sound_bytes: number;
+  sound_seconds: number;
+  /**
+   * Sound files of one story.
+   */
+  sounds: number;
   upload_bytes: number;
   /**
    * Sockets of all stories.
@@ -395,6 +470,10 @@ export interface Snapshot {
   seed: number;
   setting: string;
   shots: ShotCard[];
+  /**
+   * What is heard with the film.
+   */
+  sounds: PlacedSound[];
   state: State;
 }
 /**
@@ -436,12 +515,20 @@ export interface Parent {
 export interface ShotCard {
   chunks: number;
   frames: number;
+  /**
+   * The first frame of its take that the film shows.
+   */
+  in_frame: number;
   length_seconds: number;
   /**
    * (take, seed) of all its takes that were made, in order; any of them can be chosen.
    */
   made: [number, number][];
   number: number;
+  /**
+   * The last one; that of the take if None.
+   */
+  out_frame?: number | null;
   /**
    * What the shot is to show; an edited one is not told before the shot is taken anew.
    */
@@ -454,6 +541,17 @@ export interface ShotCard {
   state: "queued" | "live" | "done" | "stale" | "deleted";
   take: number;
   takes: number;
+}
+/**
+ * A sound file that is heard with the film.
+ */
+export interface PlacedSound {
+  gain_db: number;
+  /**
+   * When it begins in the film.
+   */
+  offset_seconds: number;
+  sound: string;
 }
 /**
  * A command was taken and will not be lost.
@@ -511,12 +609,20 @@ export interface StateChanged {
 export interface ShotChanged {
   chunks: number;
   frames: number;
+  /**
+   * The first frame of its take that the film shows.
+   */
+  in_frame: number;
   length_seconds: number;
   /**
    * (take, seed) of all its takes that were made, in order; any of them can be chosen.
    */
   made: [number, number][];
   number: number;
+  /**
+   * The last one; that of the take if None.
+   */
+  out_frame?: number | null;
   /**
    * What the shot is to show; an edited one is not told before the shot is taken anew.
    */
@@ -548,6 +654,13 @@ export interface MemoryChanged {
   local_size: number;
   local_used: number;
   type: "memory";
+}
+/**
+ * Something else is heard with the film.
+ */
+export interface SoundsChanged {
+  sounds: PlacedSound[];
+  type: "sounds";
 }
 /**
  * How fast it goes; at most twice a second.

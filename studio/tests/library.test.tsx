@@ -22,6 +22,7 @@ const story = (name: string, parent?: [string, number], more: Partial<StoryEntry
   prompt: "The cat waves.",
   newest_prompt: "The cat sleeps.",
   still: null,
+  cover: null,
   parent: parent ? { story: parent[0].padEnd(12, "0"), shot: parent[1] } : null,
   created_seconds: 1,
   changed_seconds: 1,

@@ -21,6 +21,9 @@ const limits = {
   open_stories: 8,
   queued_commands: 32,
   upload_bytes: 1,
+  sound_bytes: 1,
+  sound_seconds: 1,
+  sounds: 1,
   viewers: 64,
   lookahead_seconds: 2,
 };
@@ -44,6 +47,7 @@ const shot: ShotCard = {
   state: "done",
   chunks: 3,
   frames: 33,
+  in_frame: 0,
 };
 const vocabulary = {
   words: ["the", "cat", "waves", "jumps"],
@@ -86,6 +90,13 @@ const open = (state: Partial<StoryState> = {}): OpenStory => ({
   follow: () => undefined,
   showEnd: () => undefined,
   step: () => undefined,
+  sound: {
+    files: [],
+    read: async () => undefined,
+    muted: false,
+    setMuted: () => undefined,
+    shown: () => undefined,
+  },
 });
 const type = (text: string) =>
   act(() => {

@@ -14,6 +14,7 @@ const shot = (number: number, more: Partial<ShotCard> = {}): ShotCard => ({
   state: "done",
   chunks: 3,
   frames: 33,
+  in_frame: 0,
   ...more,
 });
 const said = (state: StoryState, ...events: ServerEvent[]) =>
@@ -120,8 +121,22 @@ describe("answers", () => {
     const plan: Command = { type: "replan", id: "p", from_shot: 1, shots: [] };
     const busy = said(nothingYet, { type: "state", state: "shooting" });
     const planned = said(sent(busy, plan), { type: "receipt", id: "p", applies_from: null });
-    expect(planned.canUndo).toBe(true);
-    expect(said(planned, { type: "state", state: "idle" }).canUndo).toBe(false);
+    expect(planned.undoable).toEqual(["queue"]);
+    expect(said(planned, { type: "state", state: "idle" }).undoable).toEqual([]);
+  });
+
+  it("every trim can be undone, one after the other, until something else is done", () => {
+    const receipt = { type: "receipt", applies_from: null } as const;
+    const done = (state: StoryState, command: Command) =>
+      said(sent(state, command), { ...receipt, id: command.id });
+    let state = done(nothingYet, { type: "trim", id: "i", shot: 0, in_frame: 3 });
+    expect(state.notices[0]).toMatchObject({ text: "Shot 1 is trimmed.", undo: true });
+    state = done(state, { type: "trim", id: "o", shot: 0 });
+    expect(state.notices.at(-1)!.text).toBe("Shot 1 is whole again.");
+    expect(state.undoable).toEqual(["story", "story"]);
+    state = done(state, { type: "undo", id: "u" });
+    expect([state.undoable, state.notices]).toEqual([["story"], []]);
+    expect(done(state, { type: "pin", id: "p", shot: 0, frame: 0 }).undoable).toEqual([]);
   });
 
   it("a refused script comes back without what waits already", () => {
@@ -176,10 +191,13 @@ describe("a welcome", () => {
       open_stories: 1,
       queued_commands: 1,
       upload_bytes: 1,
+      sound_bytes: 1,
+      sound_seconds: 1,
+      sounds: 1,
       viewers: 64,
       lookahead_seconds: 2,
     },
-    snapshot: { setting: "A cat.", seed: 4, state: "paused", shots, memory },
+    snapshot: { setting: "A cat.", seed: 4, state: "paused", shots, memory, sounds: [] },
   });
 
   it("replaces what was known but keeps what is unanswered", () => {

@@ -1,6 +1,15 @@
 import { expect, it } from "vitest";
 import type { ShotCard } from "../src/protocol";
-import { clock, endsShot, endsStory, frameAt, framesOf, madeShots, positionAt } from "../src/story/timeline";
+import {
+  clock,
+  endsShot,
+  endsStory,
+  frameAt,
+  framesOf,
+  madeShots,
+  positionAt,
+  withPoint,
+} from "../src/story/timeline";
 
 const card = (number: number, frames: number, state: ShotCard["state"] = "done"): ShotCard => ({
   number,
@@ -14,6 +23,7 @@ const card = (number: number, frames: number, state: ShotCard["state"] = "done")
   state,
   chunks: 1,
   frames,
+  in_frame: 0,
 });
 const shots = madeShots([card(0, 33), card(1, 9, "deleted"), card(2, 21), card(3, 0, "queued")]);
 
@@ -36,6 +46,24 @@ it("knows where a shot ends, and where the story does", () => {
   expect(endsStory(shots, { shot: 0, take: 0, frame: 32 })).toBe(false);
   expect(endsStory(shots, { shot: 2, take: 2, frame: 20 })).toBe(true);
   expect(endsStory([card(0, 9, "live")], { shot: 0, take: 0, frame: 8 })).toBe(false);
+});
+
+it("a trimmed shot is as long as what the film shows of it", () => {
+  const film = [{ ...card(0, 10), in_frame: 2, out_frame: 6 }, card(1, 4)];
+  expect(framesOf(film)).toBe(9);
+  for (let place = 0; place < 9; place++) expect(frameAt(film, positionAt(film, place)!)).toBe(place);
+  expect(positionAt(film, 0)).toEqual({ shot: 0, take: 0, frame: 2 });
+  expect(frameAt(film, { shot: 0, take: 0, frame: 9 })).toBe(4);
+  expect(endsShot(film, { shot: 0, take: 0, frame: 6 })).toBe(true);
+  expect(framesOf([{ ...card(0, 3), in_frame: 5, out_frame: 9 }])).toBe(1);
+});
+
+it("sets a point at a frame, and lets the other go where it would lie behind", () => {
+  const shot = { ...card(0, 10), in_frame: 2, out_frame: 6 };
+  expect(withPoint(shot, "in", 4)).toEqual({ in_frame: 4, out_frame: 6 });
+  expect(withPoint(shot, "in", 8)).toEqual({ in_frame: 8 });
+  expect(withPoint(shot, "out", 9)).toEqual({ in_frame: 2 });
+  expect(withPoint(shot, "out", 1)).toEqual({ in_frame: 0, out_frame: 1 });
 });
 
 it("writes minutes and seconds", () => {

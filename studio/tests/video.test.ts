@@ -4,7 +4,8 @@ import { codecOf } from "../src/video/decoder";
 import { Pace } from "../src/video/pace";
 import { type Packet, readPacket, writePacket } from "../src/video/packet";
 import { Playlist } from "../src/video/playlist";
-import { Reel, neighbour } from "../src/video/reel";
+import { neighbour } from "../src/story/timeline";
+import { Reel } from "../src/video/reel";
 import { Stretches } from "../src/video/stretches";
 
 const packet = (shot: number, frame: number, more: Partial<Packet> = {}): Packet => ({
@@ -32,6 +33,7 @@ const entry = (number: number, frames: number, chunks: number, take = 0): ShotCa
   state: "done",
   chunks,
   frames,
+  in_frame: 0,
 });
 const drain = (list: Playlist) => {
   const handed: string[] = [];
@@ -211,6 +213,21 @@ describe("the reel", () => {
     expect(reel.lastWholeChunk([entry(0, 9, 1), entry(1, 4, 2)])).toEqual({ shot: 1, take: 0, chunk: 1 });
     expect(reel.lastWholeChunk([entry(0, 9, 1, 1)])).toBeUndefined();
   });
+});
+
+it("of a trimmed shot only what the film shows is handed out, with what it builds on to be decoded unseen", () => {
+  const reel = new Reel();
+  for (const one of takeShot(0, 8)) reel.add({ ...one, keyframe: one.frame % 4 === 0 });
+  const trimmed = { ...entry(0, 8, 2), in_frame: 5, out_frame: 6 };
+  const seen = (shots: ShotCard[], frame?: number) =>
+    reel.from(shots, frame).map((one) => (one.hidden ? -one.frame : one.frame));
+  expect(seen([trimmed])).toEqual([-4, 5, 6]);
+  expect(seen([trimmed], 6)).toEqual([-4, -5, 6]);
+  expect(reel.from([trimmed]).at(-1)!.lastOfShot).toBe(true);
+  expect(seen([entry(0, 8, 2)], 6)).toEqual([-4, -5, 6, 7]);
+  expect(seen([{ ...entry(0, 4, 1), state: "live" }])).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  expect(neighbour([trimmed, entry(1, 2, 1)], { shot: 0, take: 0, frame: 6 }, 1)?.shot).toBe(1);
+  expect(neighbour([trimmed], { shot: 0, take: 0, frame: 5 }, -1)).toBeUndefined();
 });
 
 it("the frame before or after is found over the borders of shots", () => {

@@ -11,6 +11,8 @@ from shotstream.benchmark.numerics import WAYS, distance, measure
 
 pytestmark = pytest.mark.system
 
+SIZE = (64, 96)
+"""A quarter of the trained one: CPUs without instructions for bfloat16 are slow."""
 PAGE = Path(__file__).parents[2] / "docs" / "numerics.md"
 
 
@@ -24,7 +26,7 @@ def _forget_compiled():
 @pytest.mark.parametrize("name", WAYS)
 def test_ways_stay_within_their_bounds(name: str):
     way = WAYS[name]
-    found = measure(way)
+    found = measure(way, size=None if name == "compiled" else SIZE)  # what is compiled is for one size
     assert found.cosine >= way.least_cosine
     assert found.error <= way.largest_error
 

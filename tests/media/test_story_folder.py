@@ -119,6 +119,17 @@ def test_small_pictures_are_enlarged_unless_told(tmp_path, height, expected):
             assert container.streams.video[0].height == expected
 
 
+@pytest.mark.parametrize(
+    ("points", "lengths"),
+    [({"in_frame": 4, "out_frame": 11}, (8, 21)), ({"in_frame": 10}, (11, 21)), ({"in_frame": 99}, (1, 21))],
+)
+def test_a_trimmed_shot_is_written_as_far_as_the_film_shows_it(tmp_path, points, lengths):
+    shots = [{"prompt": "A cat waves.", **points}, "A cat sleeps."]
+    tell(tmp_path, *pieces(), story=Story.model_validate({"setting": "A cat.", "seed": 5, "shots": shots}))
+    assert [length(tmp_path / f"shots/0{number}.mp4") for number in (1, 2)] == list(lengths)
+    assert length(tmp_path / "story.mp4") == sum(lengths)
+
+
 def test_an_interruption_keeps_everything_and_the_same_story_goes_on(tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "out"
     tell(whole, *pieces())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -40,6 +41,20 @@ def test_a_timeline_has_a_clip_per_shot():
     assert [frames(clip.media_reference.available_range) for clip in clips] == [(0, 33, 12), (0, 21, 12)]
     assert [frames(clip.range_in_parent()) for clip in clips] == [(0, 66, 24), (66, 42, 24)]
     assert film.duration().to_seconds() == 54 / 12
+
+
+def test_a_trimmed_shot_is_a_part_of_its_file():
+    fox = replace(FOX, in_frame=6, out_frame=17)
+    film = read(timeline("Night", 12, [fox, OWL]))
+    clips = list(film.find_clips())
+    assert [frames(clip.source_range) for clip in clips] == [(12, 24, 24), (0, 42, 24)]
+    assert frames(clips[0].media_reference.available_range) == (0, 33, 12)
+    assert frames(clips[0].markers[0].marked_range) == (24, 1, 24), "frame 12 of the file"
+    assert "00:00:00,500 --> 00:00:01,000\nIt stops." in subtitles(12, [fox])
+    assert subtitles(12, [replace(fox, in_frame=13), OWL]).startswith(
+        "1\n00:00:00,000 --> 00:00:00,417\nIt stops."
+    )
+    assert "00:00:00:12 00:00:01:12 00:00:00:00 00:00:01:00" in edit_decision_list("Night", 12, [fox])
 
 
 @pytest.mark.parametrize(

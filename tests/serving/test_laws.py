@@ -29,8 +29,17 @@ def commands(kind: str, **fields: st.SearchStrategy) -> st.SearchStrategy[dict]:
 PROMPTS = ["runs", "sleeps", "a cat"]
 prompts = st.sampled_from([*PROMPTS, "unheard words", "x" * 70])
 shots = st.integers(0, 3)
+points = st.sampled_from([0, 1, 3, 4, 7, 12])
 lengths = st.integers(1, 5)
 planned = st.fixed_dictionaries({"prompt": prompts}, optional={"chunks": lengths, "seed": st.integers(0, 2)})
+trims = st.tuples(shots, points, points).map(
+    lambda drawn: {
+        "type": "trim",
+        "shot": drawn[0],
+        "in_frame": min(drawn[1:]),
+        "out_frame": max(drawn[1:]) or None,
+    }
+)
 any_command = st.one_of(
     commands("shoot", prompt=prompts, chunks=lengths),
     commands("shoot", prompt=prompts, seconds=st.floats(0.1, 9)),
@@ -48,6 +57,7 @@ any_command = st.one_of(
     commands("edit", shot=shots, prompt=prompts),
     commands("reshoot", from_shot=shots),
     commands("delete", shot=shots),
+    *[trims] * 2,
     *[commands("replan", from_shot=st.integers(2, 5), shots=st.lists(planned, max_size=3))] * 2,
 )
 SHOOT: dict[str, Any] = {"type": "shoot", "prompt": "runs", "chunks": 2}

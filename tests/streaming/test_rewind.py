@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shotstream.models.autoencoder_taew import TinyWanDecoder
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.pipeline import ShotStreamPipeline
-from shotstream.streaming.rollout import ChunkStopped
+from shotstream.streaming.rollout import ChunkStopped, ShotRollout
 from shotstream.streaming.session import StorySession
 
 pytestmark = pytest.mark.law
@@ -68,7 +68,7 @@ def test_a_rewound_story_is_the_one_that_was_redirected_there(
         session.cut("runs", chunks=40)
     for chunks, back, prompt in turns:
         film += make(rewound, chunks)
-        back = min(back, rewound.rewindable)
+        back = min(back, rewound.rewindable_chunks)
         rewound.rewind(back)
         del film[len(film) - back :]
         expected += make(straight, chunks - back)
@@ -108,21 +108,46 @@ def test_a_direction_stays_when_all_that_followed_it_is_taken_back(pipeline) -> 
     assert same(make(rewound, 2), make(straight, 2))
 
 
-def test_what_a_cut_is_made_from_can_be_encoded_before_it(pipeline) -> None:
+def foresee(session: StorySession, chunks: int) -> None:
+    while not session.foresee_cut(chunks):
+        session._generator.stills.wait()
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_what_a_cut_begins_with_can_be_done_before_it(pipeline, monkeypatch, comes: bool) -> None:
+    """It is used where the cut comes as it was foreseen, and changes nothing either way."""
     foreseen, straight = pipeline.open("a fox", rewind_chunks=2), pipeline.open("a fox")
     for session in (foreseen, straight):
+        list(session.shoot("sleeps", chunks=2))
         session.cut("runs", chunks=9)
     make(foreseen, 4)
     make(straight, 2)
-    for chunks in (1, 2):
-        foreseen.foresee_cut(chunks)
-        foreseen._generator.stills.wait()
+    for chunks in (1, 2) if comes else (2, 1):
+        foresee(foreseen, chunks)
     foreseen.rewind(2)
+    filled: list[ShotRollout] = []
+    fill = ShotRollout.fill_context
+    monkeypatch.setattr(ShotRollout, "fill_context", lambda *args: filled.append(args[0]) or fill(*args))
     for session in (foreseen, straight):
         session.cut("sleeps")
-    chosen = foreseen.context.choose(1)
-    assert all(frame.latent is not None for frame in chosen)
+    made = make(foreseen, 2)
+    assert len(filled) == (0 if comes else 1)
+    assert same(made, make(straight, 2))
+    for session in (foreseen, straight):
+        foresee(session, 1)  # the next one, in the cache that is free now
     assert same(make(foreseen, 2), make(straight, 2))
+    assert same(list(foreseen.shoot("a cat", chunks=1)), list(straight.shoot("a cat", chunks=1)))
+
+
+def test_a_reference_that_goes_by_the_prompt_of_its_shot_is_not_foreseen(pipeline) -> None:
+    foreseen, straight = pipeline.open("a fox"), pipeline.open("a fox")
+    for session in (foreseen, straight):
+        list(session.shoot("runs", chunks=2))
+        session.cut("sleeps", chunks=3)
+        make(session, 2)
+        session.reference(np.full((16, 32, 3), 90, np.uint8))
+    foresee(foreseen, 2)
+    assert same(list(foreseen.shoot("a cat", chunks=1)), list(straight.shoot("a cat", chunks=1)))
 
 
 def test_a_retake_of_a_rewound_shot_has_its_whole_length(pipeline) -> None:
@@ -188,12 +213,12 @@ def test_a_chunk_that_was_stopped_leaves_no_trace(pipeline, passes: int, back: i
 
 def test_what_cannot_be_taken_back_is_said(pipeline) -> None:
     session = pipeline.open("a fox", rewind_chunks=1)
-    assert session.rewindable == 0
+    assert session.rewindable_chunks == 0
     session.cut("runs", chunks=9)
     make(session, 4)
-    assert session.rewindable == 3, "one chunk is left"
+    assert session.rewindable_chunks == 3, "one chunk is left"
     session.pin(0, 8)
-    assert session.rewindable == 2, "what is pinned was seen"
+    assert session.rewindable_chunks == 2, "what is pinned was seen"
     with pytest.raises(ValueError, match="3 chunks of shot 1 cannot be taken back, 2 at most"):
         session.rewind(3)
     session.rewind(2)
@@ -202,8 +227,8 @@ def test_what_cannot_be_taken_back_is_said(pipeline) -> None:
     session.cut("runs", chunks=9)
     make(session, 2)
     session.branch()
-    assert session.rewindable == 0
+    assert session.rewindable_chunks == 0
     session.next_chunk()
     session.redirect("sleeps")
     make(session, 2)
-    assert session.rewindable == 2
+    assert session.rewindable_chunks == 2

@@ -93,6 +93,35 @@ def test_the_window_is_what_the_cache_holds(make_pipeline, captions, sink_chunks
 
 
 @torch.no_grad()
+@pytest.mark.parametrize(("sink_chunks", "passes"), [(0, 2), (1, 2), (2, 3)])
+def test_a_redirection_passes_only_what_the_next_chunk_sees(
+    pipeline, captions, monkeypatch, sink_chunks: int, passes: int
+) -> None:
+    """The sink and the newest chunks; a newest chunk that is not seen is passed all the same."""
+    rollout = open_rollout(pipeline, captions, sink_chunks=sink_chunks)
+    for _ in range(5):
+        rollout.add(rollout.denoise(noise_at))
+    position, passed = rollout.cache.first_frame, []
+    monkeypatch.setattr(ShotRollout, "_clean_pass", _counted(ShotRollout._clean_pass, passed))
+    rollout.redirect(captions)
+    rollout.commit()
+    assert len(passed) == passes
+    assert rollout.cache.first_frame == position + rollout.cache.chunk_frames
+    rollout.redirect(captions)  # once more: the same chunks
+    rollout.commit()
+    assert len(passed) == 2 * passes
+    assert all(torch.equal(*pair) for pair in zip(passed[:passes], passed[passes:], strict=True))
+
+
+def _counted(clean_pass, passed: list):
+    def count(self, x0):
+        passed.append(x0)
+        clean_pass(self, x0)
+
+    return count
+
+
+@torch.no_grad()
 def test_a_clean_pass_that_failed_is_made_again(pipeline, captions, monkeypatch) -> None:
     plain, disturbed = open_rollout(pipeline, captions), open_rollout(pipeline, captions)
     for rollout in (plain, disturbed):

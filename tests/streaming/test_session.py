@@ -355,7 +355,7 @@ def test_a_former_take_stands_for_its_shot_again(pipeline) -> None:
         former.append(session.next_chunk())
     record = deepcopy(back.script[0])
     film(back.retake(0, seed=7))
-    kept = back.decode(chunk.latents for chunk in former)
+    kept = list(back.decode(chunk.latents for chunk in former))
     assert np.array_equal(kept, np.concatenate([chunk.frames for chunk in former]))
     back.choose(record, kept.__getitem__)
     assert back.script == straight.script

@@ -71,18 +71,26 @@ class Distance:
     error: float
 
 
-def measure(way: Way, model: str = "mini") -> Distance:
-    """Tell the same in float32 and in another way; distances pile up along the story, as for a user."""
+def measure(way: Way, model: str = "mini", size: tuple[int, int] | None = None) -> Distance:
+    """Tell the same in float32 and in another way; distances pile up along the story, as for a user.
+
+    Args:
+        way: The other way.
+        model: A model folder, or a name.
+        size: Height and width of the pictures in pixels; as trained if None.
+    """
     reference = ShotStreamPipeline.from_pretrained(model)
     other = ShotStreamPipeline.from_pretrained(model, dtype=way.dtype)
     if way.change is not None:
         way.change(other)
-    return distance(tell(other), tell(reference))
+    return distance(tell(other, size), tell(reference, size))
 
 
-def tell(pipeline: ShotStreamPipeline) -> list[Tensor]:
+def tell(pipeline: ShotStreamPipeline, size: tuple[int, int] | None = None) -> list[Tensor]:
     """Latents of the chunks of two short shots, always of the same story."""
-    session = pipeline.open("An orange cat with a top hat is in a meadow on a sunny day.", seed=1)
+    height, width = size or (None, None)
+    setting = "An orange cat with a top hat is in a meadow on a sunny day."
+    session = pipeline.open(setting, seed=1, height=height, width=width)
     shots = {"Wide shot of the cat waving hello.": 1, "Close up. The cat looks around.": 2}
     return [
         chunk.latents for prompt, chunks in shots.items() for chunk in session.shoot(prompt, chunks=chunks)

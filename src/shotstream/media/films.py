@@ -9,11 +9,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from shotstream.media.files import atomic_path, write_errors
+from shotstream.media.sounds import SAMPLE_RATE
 from shotstream.media.video import frame_rate, pyav
 
+_SOUND_BITS = 192_000  # per second
 
-def remux(chunks: Iterable[Sequence[bytes]], fps: float, path: Path) -> int:
+
+def remux(
+    chunks: Iterable[Sequence[bytes]], fps: float, path: Path, sound: Iterable[np.ndarray] | None = None
+) -> int:
     """Write an MP4 file from encoded chunks; it plays while it is being loaded.
 
     Args:
@@ -21,6 +28,7 @@ def remux(chunks: Iterable[Sequence[bytes]], fps: float, path: Path) -> int:
             time.
         fps: Frames per second.
         path: Final name, ``*.mp4``; whole or absent.
+        sound: What is heard with it, as `mix_sounds` gives it; it is encoded as AAC.
 
     Returns:
         How many frames were written.
@@ -31,7 +39,7 @@ def remux(chunks: Iterable[Sequence[bytes]], fps: float, path: Path) -> int:
         ValueError: If there are no chunks, or one is not H.264.
     """
     with atomic_path(path) as part, write_errors(path):
-        return _write(chunks, frame_rate(fps), 0, str(part), {"movflags": "faststart"})
+        return _write(chunks, frame_rate(fps), 0, str(part), {"movflags": "faststart"}, sound)
 
 
 class FragmentedFilm:
@@ -78,6 +86,7 @@ def _write(
     first_frame: int,
     file: str | BytesIO,
     options: dict[str, str],
+    sound: Iterable[np.ndarray] | None = None,
 ) -> int:
     """Write chunks to an MP4 file from the time of `first_frame` on; returns how many frames they have."""
     av = pyav()
@@ -92,11 +101,43 @@ def _write(
     frame = first_frame
     with template, av.open(file, "w", format="mp4", options=options) as container:
         stream = container.add_stream_from_template(template.streams.video[0])
+        track = None if sound is None else _SoundTrack(container, sound)
         for units in chain([first], rest):
             for number, unit in enumerate(units):
                 container.mux(_packet(unit, stream, frame, rate, keyframe=number == 0))
                 frame += 1
+                if track:
+                    track.write_until(frame / rate)
+        if track:
+            track.close()
     return frame - first_frame
+
+
+class _SoundTrack:
+    """The sound of a film that is being written, beside its picture.
+
+    Args:
+        container: The film; nothing is written yet.
+        sound: Blocks of samples, float32 ``[2, N]``.
+    """
+
+    def __init__(self, container: Any, sound: Iterable[np.ndarray]) -> None:
+        self._container, self._blocks = container, iter(sound)
+        self._stream = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo", bit_rate=_SOUND_BITS)
+        self._samples = 0
+
+    def write_until(self, seconds: Fraction) -> None:
+        """Write what is heard up to a moment of the film."""
+        while self._samples < seconds * SAMPLE_RATE and (block := next(self._blocks, None)) is not None:
+            frame = pyav().AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", "stereo")
+            frame.sample_rate, frame.pts = SAMPLE_RATE, self._samples
+            frame.time_base = Fraction(1, SAMPLE_RATE)
+            self._container.mux(self._stream.encode(frame))
+            self._samples += block.shape[1]
+
+    def close(self) -> None:
+        """Write what the encoder still has."""
+        self._container.mux(self._stream.encode(None))
 
 
 def _packet(unit: bytes, stream: Any, frame: int, rate: Fraction, *, keyframe: bool) -> Any:

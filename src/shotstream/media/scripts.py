@@ -1,4 +1,4 @@
-"""Scripts that people write (plain text, Markdown, Fountain): a title, scenes, and one line per shot."""
+"""Scripts that people write (text, Markdown, Fountain, Final Draft): a title, scenes, and a line per shot."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from shotstream.media.final_draft import ACTION, CHARACTER, SCENE_HEADING, parse_final_draft
 from shotstream.media.plain_text import one_line
 
-SCRIPT_KINDS = ("txt", "md", "fountain")
+SCRIPT_KINDS = ("txt", "md", "fountain", "fdx")
 """Endings of the files that `read_script` reads."""
 
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)[\s#]*$")
@@ -18,6 +19,8 @@ _SCENE_NUMBER = re.compile(r"\s*#[\w.-]+#$")
 _TITLE_KEY = re.compile(r"^(\w[\w ]*):\s*(.*)$")
 _TRANSITION = re.compile(r"^(?:>.*[^<]|[^a-z]* TO:|FADE (?:IN|OUT)[.:]?)$")
 _BONEYARD = re.compile(r"/\*.*?\*/|\[\[.*?\]\]", re.DOTALL)
+_UNSEEN_VOICE = re.compile(r"\((?:V\.?O|O\.?[SC])\.?\)", re.IGNORECASE)
+_EXTENSION = re.compile(r"\(.*?\)")
 _EMPHASIS = re.compile(r"(?<!\\)[*_]+")
 
 
@@ -39,6 +42,7 @@ def read_script(text: str, kind: str) -> Script:
     shots of their own. In Markdown, the first heading of level 1 is the title and others begin scenes.
     Fountain: scene headings begin scenes, action paragraphs are shots. Characters, dialogue, transitions,
     notes, sections and synopses are no pictures and are left out.
+    Final Draft: the same of its paragraphs; characters who are seen speaking are named behind the setting.
 
     Args:
         text: The whole file.
@@ -50,8 +54,15 @@ def read_script(text: str, kind: str) -> Script:
     if kind not in SCRIPT_KINDS:
         raise ValueError(f"scripts end in {', '.join(SCRIPT_KINDS)}, not in {kind!r}")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    title, pieces = _fountain(text) if kind == "fountain" else _plain(text, headings=kind == "md")
+    cast: list[str] = []
+    if kind == "fdx":
+        title, pieces, cast = _final_draft(text)
+    elif kind == "fountain":
+        title, pieces = _fountain(text)
+    else:
+        title, pieces = _plain(text, headings=kind == "md")
     script = _gather(pieces)
+    script.setting = " ".join(part for part in (script.setting, _with(cast)) if part)
     if not script.shots:
         raise ValueError("the script has no shot: write what is to be seen, one line or paragraph each")
     script.title = title
@@ -113,6 +124,28 @@ def _fountain(text: str) -> tuple[str, list[_Piece]]:
         elif not (_is_dialogue(paragraph) or _is_unseen(first)):
             pieces += _shot(paragraph)
     return title, pieces
+
+
+def _final_draft(text: str) -> tuple[str, list[_Piece], list[str]]:
+    """Title, pieces and cast."""
+    document = parse_final_draft(text)
+    pieces: list[_Piece] = []
+    cast: dict[str, None] = {}
+    for kind, words in document.paragraphs:
+        if kind == SCENE_HEADING:
+            scene = _SCENE.match(words)
+            pieces.append(_Piece(_scene(scene[1]) if scene else words, opens_scene=True))
+        elif kind == ACTION:
+            pieces.append(_Piece(words))
+        elif kind == CHARACTER and not _UNSEEN_VOICE.search(words):
+            cast[_EXTENSION.sub("", words).strip().title()] = None
+    return document.title, pieces, [name for name in cast if name]
+
+
+def _with(cast: list[str]) -> str:
+    """Who is seen, as a sentence."""
+    names = " and ".join(part for part in (", ".join(cast[:-1]), *cast[-1:]) if part)
+    return f"With {names}." if names else ""
 
 
 def _title(lines: list[str]) -> str:

@@ -21,7 +21,7 @@ from shotstream.media.pictures import write_png
 from shotstream.media.sheet import find_sheets, write_sheets
 from shotstream.media.story_difference import differences
 from shotstream.media.video import VideoWriter
-from shotstream.story import Story
+from shotstream.story import Story, shown_frames
 
 _FILM_HEIGHT = 384  # pixels that automatic enlargement stays below, so that a small model fills a screen
 _SHEET_WIDTH = 288  # the same for the width of a picture on the contact sheet
@@ -147,6 +147,7 @@ class StoryFolder:
         self._film_height = film_height
         self._overwrite = overwrite
         self._begun = False
+        self._points = [(shot.in_frame or 0, shot.out_frame) for shot in story.shots]
         self._stills: dict[int, list[np.ndarray]] = {}
         self._running: _RunningShot | None = None
         self._claim = ExitStack()
@@ -187,7 +188,9 @@ class StoryFolder:
             write_png(self.first_picture, chunk.frames[0])
 
     def add(self, chunk: FilmChunk) -> None:
-        """Write a chunk's frames; those of shots before the first that is wanted are left out.
+        """Write a chunk's frames, as far as the film shows them.
+
+        Those of shots before the first that is wanted are left out.
 
         Raises:
             ImportError: If PyAV or Pillow is not installed.
@@ -199,14 +202,25 @@ class StoryFolder:
         running = self._running
         if running is None or running.record["shot"] != chunk.shot + 1:
             running = self._open_shot(chunk)
-        running.pictures.extend(chunk.frames)
+        frames = self._shown(chunk, running)
+        running.pictures.extend(frames)
         if running.film is not None:
-            running.film.write(chunk.frames)
+            if len(frames):
+                running.film.write(frames)
             seconds = {name: round(value, 4) for name, value in chunk.seconds.items()}
             running.record["chunks"].append({"frames": len(chunk.frames), "seconds": seconds})
         if chunk.last:
             self._close_shot(complete=True)
             self._write_record(complete=False)
+
+    def _shown(self, chunk: FilmChunk, running: _RunningShot) -> np.ndarray:
+        """The frames of a chunk that the film shows; at least the last one of a shot."""
+        first = running.frames_made
+        running.frames_made += len(chunk.frames)
+        shown = shown_frames(running.frames_made, *self._points[chunk.shot])
+        if shown.start < self._points[chunk.shot][0] and not chunk.last:
+            return chunk.frames[:0]
+        return chunk.frames[max(shown.start - first, 0) : max(shown.stop - first, 0)]
 
     def __exit__(self, kind: type[BaseException] | None, *exception: Any) -> None:
         with self._claim:
@@ -318,6 +332,9 @@ class _RunningShot:
     film: VideoWriter | None
     """None if an earlier run finished it."""
     pictures: list[np.ndarray] = field(default_factory=list)
+    """The frames that the film shows."""
+    frames_made: int = 0
+    """How many came, those that the film does not show included."""
 
 
 def choose_folder(place: Path, story: Story, made_with: Mapping[str, Any], **settings: Any) -> Path:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
+from shotstream.story import shown_frames
+
 _EDIT_RATES = (24.0, 30.0, 25.0, 48.0, 50.0, 60.0)
 _MOST_EVENTS = 999
 _LINE_CHARACTERS = 42
@@ -22,16 +24,25 @@ class TimelineShot:
     prompts: Sequence[tuple[int, str]]
     """(first frame within the shot, text); the first at frame 0, the others are redirects, in order."""
     frames: int
-    """Length, at least 1."""
+    """How many its video file has, at least 1."""
     seed: int
     take: int
     """Counted from 0."""
     clip: str
     """Name of the video file of the shot, relative to the timeline's file."""
+    in_frame: int = 0
+    """The first frame that the film shows."""
+    out_frame: int | None = None
+    """The last one; that of the file if None."""
+
+    @property
+    def shown(self) -> range:
+        """The frames that the film shows."""
+        return shown_frames(self.frames, self.in_frame, self.out_frame)
 
 
 class _Span(NamedTuple):
-    """Frames of a shot that one prompt told."""
+    """Frames of a shot that one prompt told, counted from the first that is shown."""
 
     start: int
     end: int
@@ -124,7 +135,7 @@ def subtitles(fps: float, shots: Sequence[TimelineShot]) -> str:
             if lines := _lines(span.text):
                 times = f"{_clock((start + span.start) / fps)} --> {_clock((start + span.end) / fps)}"
                 captions.append("\n".join([str(len(captions) + 1), times, *lines, ""]))
-        start += shot.frames
+        start += len(shot.shown)
     return "\n".join(captions)
 
 
@@ -133,8 +144,8 @@ def _film(name: str, fps: float, shots: Sequence[TimelineShot], media_rate: floa
     schema, rate = _opentimelineio().schema, edit_rate(fps)
     clips, start, made = [], 0, 0
     for number, shot in enumerate(shots, start=1):
-        made += shot.frames
-        room = math.floor(shot.frames * rate / fps)
+        made += len(shot.shown)
+        room = math.floor(shot.shown.stop * rate / fps) - _first(shot, fps)
         frames = max(1, min(round(made * rate / fps) - start, room))
         clips.append(_clip(number, shot, frames, fps, media_rate))
         start += frames
@@ -149,7 +160,7 @@ def _clip(number: int, shot: TimelineShot, frames: int, fps: float, media_rate: 
     spans = list(_spans(shot))
     told = {
         "prompt": shot.prompts[0][1],
-        "prompts": [{"frame": span.start, "text": span.text} for span in spans],
+        "prompts": [{"frame": shot.shown.start + span.start, "text": span.text} for span in spans],
         "seed": shot.seed,
         "take": shot.take,
         "fps": fps,
@@ -158,12 +169,16 @@ def _clip(number: int, shot: TimelineShot, frames: int, fps: float, media_rate: 
     return schema.Clip(
         f"Shot {number}",
         media_reference=schema.ExternalReference(shot.clip, available_range=media),
-        source_range=_range(0, frames, rate),
+        source_range=_range(_first(shot, fps), frames, rate),
         metadata={"shotstream": told},
         markers=[
             schema.Marker(
                 span.text,
-                _range(min(round(span.start * rate / fps), frames - 1), 1, rate),
+                _range(
+                    min(round((shot.in_frame + span.start) * rate / fps), _first(shot, fps) + frames - 1),
+                    1,
+                    rate,
+                ),
                 metadata={"shotstream": {"prompt": span.text}},
             )
             for span in spans[1:]
@@ -172,11 +187,17 @@ def _clip(number: int, shot: TimelineShot, frames: int, fps: float, media_rate: 
 
 
 def _spans(shot: TimelineShot) -> Iterator[_Span]:
-    """Which frames each prompt told; a prompt that came too late to tell any is left out."""
-    starts = [min(first, shot.frames) for first, _ in shot.prompts]
-    for start, end, (_, text) in zip(starts, [*starts[1:], shot.frames], shot.prompts, strict=True):
+    """Which of the frames that are shown each prompt told; one that told none of them is left out."""
+    shown = shot.shown
+    starts = [min(max(first, shown.start), shown.stop) for first, _ in shot.prompts]
+    for start, end, (_, text) in zip(starts, [*starts[1:], shown.stop], shot.prompts, strict=True):
         if start < end:
-            yield _Span(start, end, text)
+            yield _Span(start - shown.start, end - shown.start, text)
+
+
+def _first(shot: TimelineShot, fps: float) -> int:
+    """Where a shot begins in its video file, in frames of the timeline."""
+    return math.ceil(shot.shown.start * edit_rate(fps) / fps)
 
 
 def _range(start: int, frames: int, fps: float) -> Any:

@@ -8,18 +8,23 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shotstream.serving.protocol.commands import (
-    UNDO_SURVIVES,
     Choose,
     Command,
     Delete,
     Pin,
     Reference,
+    Replan,
     Shoot,
+    Silence,
+    Sound,
+    Trim,
     Undo,
     Unpin,
 )
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoredCommand, StoredStory, StoreError
+from shotstream.serving.story.film_edit import FilmEdit
+from shotstream.serving.story.undo import UndoHistory
 from shotstream.streaming.context_frames import ContextFrame, ContextFrames
 from shotstream.streaming.exported import NOTHING_SHOT, MadeTakes
 from shotstream.streaming.take import TakeRecord
@@ -83,7 +88,7 @@ class _Journal:
     """Whether it has its last chunk."""
     remembered_frames: int = 0
     """How many of its frames are remembered."""
-    deleted: list[tuple[ContextFrames, list[TakeRecord]]] = field(default_factory=list)
+    undoable: UndoHistory[tuple[ContextFrames, list[TakeRecord]]] = field(default_factory=UndoHistory)
 
     def add(self, chunk: StoredChunk) -> None:
         """Take in a chunk."""
@@ -112,8 +117,14 @@ class _Journal:
                 self._choose(command)
             case Delete():
                 self._delete(command.shot)
-            case Undo() if self.deleted:  # else it gave the queue back; no shot is deleted while one is made
-                self.context, self.script = self.deleted.pop()
+            case Undo():
+                done = self.undoable.pop(running=True)  # no deletion lies under a change of the queue
+                if isinstance(done, tuple):
+                    self.context, self.script = done[0]
+            case Trim() | Sound() | Silence():
+                self.undoable.edited(FilmEdit())
+            case Replan():
+                self.undoable.planned()
             case Pin():
                 self._pin(command.shot, command.frame)
             case Unpin():
@@ -123,8 +134,7 @@ class _Journal:
                 frame = ContextFrame(_NO_PICTURE, 0, 0, number, command.prompt)
                 self.uploads[frame] = command.upload
                 self.context.pin(frame)
-        if command.type not in UNDO_SURVIVES:
-            self.deleted.clear()
+        self.undoable.after(command)
 
     def branch(self, shot: int) -> _Journal:
         """Begin another story that shares this one up to and including a shot."""
@@ -142,11 +152,12 @@ class _Journal:
         self.script[command.shot] = record
 
     def _delete(self, shot: int) -> None:
-        if shot >= len(self.script):
-            return  # it was waiting, or had no chunk yet
+        if shot >= len(self.script):  # it was waiting, or had no chunk yet
+            self.undoable.planned()
+            return
         self._remember()
         self.running = None
-        self.deleted.append((self.context.copy(), list(self.script)))
+        self.undoable.deleted((self.context.copy(), list(self.script)))
         if shot == len(self.script) - 1:
             self.context, self.script = self.context.branch(shot), self.script[:shot]
         else:

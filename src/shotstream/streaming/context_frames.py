@@ -197,14 +197,14 @@ class ContextFrames:
         """
         self.left_out.add(shot)
 
-    def check_kept(self, shot: int, told: int) -> None:
-        """Complain if `shot` cannot be taken anew or branched from; `told` is the number of shots.
+    def check_kept(self, shot: int, shots: int) -> None:
+        """Complain if `shot` cannot be taken anew or branched from; `shots` is how many the story has.
 
         Raises:
             ValueError: If there is no such shot, or its context is no longer kept.
         """
-        if not 0 <= shot < told:
-            raise ValueError(f"there is no shot {shot}; the story has {told}, numbered from 0")
+        if not 0 <= shot < shots:
+            raise ValueError(f"there is no shot {shot}; the story has {shots}, numbered from 0")
         if shot < self.oldest_retake:
             raise ValueError(
                 f"shot {shot} is too far back: only shots from {self.oldest_retake} on are kept for "

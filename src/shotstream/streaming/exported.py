@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,8 @@ class MadeTakes:
     """How many frames a shot of some chunks has."""
     picture: Callable[[ContextFrame], str]
     """Gives the path of a reference's picture."""
+    trims: Mapping[tuple[int, int], tuple[int, int | None]] = field(default_factory=dict)
+    """First and last frame that the film shows of trimmed takes, by (shot, take)."""
 
     def story(self, *, seed: int, **facts: Any) -> Story:
         """The story that tells the film again.
@@ -150,9 +152,12 @@ class MadeTakes:
         remembers: list[FrameKey] | None,
     ) -> dict[str, Any]:
         redirects = [{"chunk": c, "prompt": p} for c, p in record.prompts[1:] if c < record.chunks]
+        in_frame, out_frame = self.trims.get((record.shot, record.take), (0, None))
         return {
             "prompt": record.prompt,
             "chunks": record.chunks,
+            "in_frame": in_frame or None,
+            "out_frame": out_frame,
             "seed": None if record.seed == seed else record.seed,
             "take": record.take,
             "redirects": redirects,

@@ -195,20 +195,24 @@ class ShotRollout:
         self._clean_pass(self._newest)
         self._window_before = list(self.window)
         self.window.append(self._newest)
-        seen = self.cache.window_frames // self.cache.chunk_frames - 1  # the next chunk takes a place itself
-        while len(self.window) > seen:
-            self.window.pop(self.cache.sink_chunks)
+        self._leave_window(self._seen_chunks)
 
     @torch.no_grad()
     def redirect(self, captions: Tensor | Captions) -> None:
-        """Go on under another caption: the chunks in the window are passed again under it.
+        """Go on under another caption. Frames that were shown stay as they are.
 
-        So will the newest chunk be, whose frames have been shown and stay as they are.
+        The chunks that the next one sees are passed again under it at once. The newest one's pass becomes due
+        instead: `commit` or `denoise` makes it.
         """
         if self._window_before is not None:  # the newest chunk was passed under the former caption
             self.window, self._window_before = self._window_before, None
         self.captions = captions
-        self.cache.clear_local(self._oldest_frame)  # a chunk that failed may have made one leave
+        first_frame = self._oldest_frame  # a chunk that failed may have made one leave since
+        if self._newest is not None and first_frame is not None:
+            self.window = list(self.window)
+            first_frame += self._leave_window(max(self.cache.sink_chunks, self._seen_chunks - 1))
+            self._oldest_frame = first_frame
+        self.cache.clear_local(first_frame)
         for x0 in self.window:
             self._clean_pass(x0)
         self._rewound = False
@@ -245,6 +249,18 @@ class ShotRollout:
         self.cache.load_state_dict(state.cache)
         self.window, self._newest = list(state.window), state.newest
         self._window_before = None if state.window_before is None else list(state.window_before)
+
+    @property
+    def _seen_chunks(self) -> int:
+        """How many chunks the next one sees at most: it takes a place in the window itself."""
+        return self.cache.window_frames // self.cache.chunk_frames - 1
+
+    def _leave_window(self, chunks: int) -> int:
+        """Let the oldest chunks leave until so many are left; return how many latent frames they have."""
+        frames = 0
+        while len(self.window) > chunks:
+            frames += self.window.pop(self.cache.sink_chunks).shape[1]
+        return frames
 
     def _clean_pass(self, x0: Tensor) -> None:
         self.cache.begin_chunk(x0.shape[1])

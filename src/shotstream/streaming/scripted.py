@@ -252,7 +252,7 @@ def _recall(session: StorySession, known: Sequence[Tensor], redirects: Mapping[i
     """Take in a whole shot."""
     take, timing = session.running, session.pipeline.timing
     assert take is not None
-    frames = session.decode(known)
+    frames = list(session.decode(known))
     for index, latents in enumerate(known):
         session.recall_chunk(frames.__getitem__)
         first = timing.first_frame(index)

@@ -200,7 +200,7 @@ class StorySession:
         if take is None:
             return None
         if take.complete:
-            self._look_ahead()
+            self._foresee_next()
             return None
         assert take.recalled is None, "a take that was over goes on"
         if take.is_cut_short:
@@ -223,9 +223,9 @@ class StorySession:
         take.add(chunk)
         self._note(take.record)
         if chunk.last and not take.pending:
-            self._look_ahead()
+            self._foresee_next()
         elif self._generator.encodes_ahead:
-            self._encode_ahead(take)
+            self._foresee_end(take)
         seconds = time.perf_counter() - started
         chunk.seconds.update(denoise=seconds - chunk.seconds["decode"], total=seconds)
         return chunk
@@ -248,13 +248,13 @@ class StorySession:
         take.recall(take.record.frame_prompts(self.pipeline.timing, take.record.chunks), picture)
         self._note(take.record)
 
-    def decode(self, latents: Iterable[Tensor]) -> list[np.ndarray]:
-        """Make the frames of a take once more, as they were remembered.
+    def decode(self, latents: Iterable[Tensor]) -> Iterator[np.ndarray]:
+        """Make the frames of a take once more, as they were remembered, a chunk at a time.
 
         Args:
             latents: The clean latents ``[1, F, C, h, w]`` of its chunks from the first one on.
 
-        Returns:
+        Yields:
             The frames in full quality, uint8 ``[H, W, 3]`` each.
         """
         return self._generator.decode(latents)
@@ -284,7 +284,7 @@ class StorySession:
             FullFramesError: Once, if full frames of it could not be made; nothing has changed.
         """
         take = self._running_take()
-        most = self.rewindable
+        most = self.rewindable_chunks
         if not 0 <= chunks <= most:
             raise ValueError(
                 f"{chunks} chunks of shot {take.record.shot + 1} cannot be taken back, {most} at most: one "
@@ -294,7 +294,7 @@ class StorySession:
             self._generator.rewind(take, chunks)
 
     @property
-    def rewindable(self) -> int:
+    def rewindable_chunks(self) -> int:
         """How many chunks of the running shot can be taken back, see `rewind`."""
         take = self._take
         if take is None or take.recalled is not None:
@@ -537,24 +537,30 @@ class StorySession:
             self.context.remember(record.shot, record.take, take.prompts, take.picture, take.ahead)
             take.remembered_frames = len(take.prompts)
 
-    def _look_ahead(self) -> None:
+    def _foresee_next(self) -> None:
         """Begin to encode what the next shot will ask for, while the caller still watches this one."""
         self._remember_take()
         self._generator.stills.request(self.context.choose(len(self.script)))
 
-    def foresee_cut(self, chunks: int) -> None:
-        """Begin to encode what the next shot will be made from if the running one ends after so many chunks.
+    def foresee_cut(self, chunks: int) -> bool:
+        """Do ahead what the next shot begins with if the running one ends after so many chunks.
 
-        A cut does the same, and waits for it.
+        A cut does the same, and waits for it. Call it again until all is done: some of it goes on in the
+        background, and some is done in a later call.
+
+        Returns:
+            Whether all that can be done is done.
         """
         take = self._take
-        if take and take.recalled is None and 0 < chunks <= take.record.chunks:
-            self._generator.stills.request(take.look_ahead(self.context, self.pipeline.timing.frames(chunks)))
+        if take is None or take.recalled is not None or not 0 < chunks <= take.record.chunks:
+            return True
+        remembered = take.foresee(self.context, self.pipeline.timing.frames(chunks))
+        return self._generator.foresee(take, self.setting, remembered)
 
-    def _encode_ahead(self, take: Take) -> None:
-        """Begin to encode what `Take.look_ahead` foresees."""
+    def _foresee_end(self, take: Take) -> None:
+        """Begin to encode what `Take.foresee` foresees."""
         frames = self.pipeline.timing.frames(take.length_chunks)
-        self._generator.stills.request(take.look_ahead(self.context, frames))
+        self._generator.stills.request(take.foresee(self.context, frames))
 
     def _running_take(self) -> Take:
         if self._take is None:

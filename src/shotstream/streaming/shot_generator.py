@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from shotstream.models.autoencoder_taew import TinyWanDecoder
+from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.streaming.adapters import AdapterUse
 from shotstream.streaming.chunk import Chunk, to_pictures
@@ -29,6 +31,17 @@ from shotstream.streaming.noise import NoiseSource, noise
 from shotstream.streaming.rollout import ShotRollout, StepObserver, never
 from shotstream.streaming.stills import StillEncoder
 from shotstream.streaming.take import Take, TakeRecord, TakeState
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What a shot's global cache is made from: all that its context pass depends on."""
+
+    frames: tuple[ContextFrame, ...]
+    """The remembered frames."""
+    captions: tuple[str | None, ...]
+    """The caption of each; None for that of the shot which they serve."""
+    adapters: tuple[AdapterUse, ...]
 
 
 class ShotGenerator:
@@ -71,6 +84,7 @@ class ShotGenerator:
         """Whether the chunk in the making is no longer wanted."""
         self.device: torch.device = pipeline._execution_device
         self._autoencoder = pipeline.autoencoder
+        self._height, self._width = height, width
         self._latent_shape = pipeline.latent_shape(height, width)
         timing = pipeline.timing
         self._fps = timing.fps
@@ -86,6 +100,10 @@ class ShotGenerator:
         self._in_turns = hasattr(pipeline.vae, "_hf_hook")
         """Offloaded networks take turns on the device, so nothing may go on beside something else."""
         self.commits_early = self.encodes_ahead = self.device.type in WITH_STREAMS and not self._in_turns
+        self._spare_cache: DualCache | None = None
+        """Holds the context of a shot to come, if that was asked for; see `foresee`."""
+        self._foreseen: _Context | None = None
+        """What the spare cache was filled from."""
         self._closed = False
         self._captions: dict[str, Captions] = {}
         """Those that the running shot was opened with, and since; most of them serve the next shot too."""
@@ -127,9 +145,7 @@ class ShotGenerator:
             take.wait()
         self._use_adapters(take.record)
         if take.rollout is None:
-            rollout = self._new_rollout(take.record, setting, 0)
-            self._fill_context(rollout, take.record, setting, remembered)
-            take.rollout = rollout
+            take.rollout = self._begin(take.record, setting, remembered)
             return
         if any(first == take.record.chunks for first, _ in take.record.prompts):
             take.rollout.redirect(self._caption_of(take.record, setting, take.record.chunks))
@@ -193,11 +209,11 @@ class ShotGenerator:
         )
 
     @torch.no_grad()
-    def decode(self, chunks: Iterable[Tensor]) -> list[np.ndarray]:
-        """Make the frames of a take in full quality, from its clean latents."""
+    def decode(self, chunks: Iterable[Tensor]) -> Iterator[np.ndarray]:
+        """Make the frames of a take in full quality, from its clean latents, a chunk at a time."""
         decoder, vae = self._autoencoder.open_decoder(), self.pipeline.vae
-        pixels = (decoder.decode(x0.to(self.device, vae.dtype))[0] for x0 in chunks)
-        return [picture for of_chunk in pixels for picture in to_pictures(of_chunk)]
+        for x0 in chunks:
+            yield from to_pictures(decoder.decode(x0.to(self.device, vae.dtype))[0])
 
     def rewind(self, take: Take, chunks: int) -> None:
         """Let a take stand where it stood before its newest chunks were made.
@@ -233,6 +249,33 @@ class ShotGenerator:
             take.rollout.restore(state.rollout)
         return take
 
+    @torch.no_grad()
+    def foresee(self, take: Take, setting: str, remembered: list[ContextFrame]) -> bool:
+        """Do ahead what the shot after `take` will begin with, if it remembers these frames.
+
+        Stills are encoded in the background. A call that finds them done makes the context pass, in a cache
+        of its own. Only a CPU does: there the pass is a sixth of what somebody waits for who has cut, and
+        memory for another cache is at hand.
+
+        Returns:
+            Whether all of it is done.
+        """
+        self.stills.request(remembered)
+        context = self._context(take.record, setting, remembered)
+        knows_captions = bool(remembered) and None not in context.captions
+        if self.device.type != "cpu" or self._in_turns or not knows_captions or context == self._foreseen:
+            return True
+        if any(frame.latent is None for frame in remembered):
+            return False
+        self._use_adapters(take.record)
+        self._foreseen = None
+        self._spare_cache = self._spare_cache or self.pipeline.new_cache(self._height, self._width)
+        texts = [caption for caption in context.captions if caption is not None]
+        rollout = self.pipeline.new_rollout(self._spare_cache, self._encoded(texts[0]), 1)
+        self._fill(rollout, remembered, texts)
+        self._foreseen = context
+        return True
+
     def _restore_decoders(self, take: Take, states: list[list[Tensor]]) -> None:
         streams = (self._beside, self._background.stream)
         for decoder, stream, tensors in zip(take.decoders, streams, states, strict=False):
@@ -253,30 +296,45 @@ class ShotGenerator:
         shot_index, chunks = max(record.shot, 1), self.rewind_chunks
         return self.pipeline.new_rollout(self._cache, captions, shot_index, chunks, lambda: self.is_stopped())
 
-    def _fill_context(
-        self, rollout: ShotRollout, record: TakeRecord, setting: str, remembered: list[ContextFrame]
-    ) -> None:
-        """Make the global cache from the remembered frames.
+    def _begin(self, record: TakeRecord, setting: str, remembered: list[ContextFrame]) -> ShotRollout:
+        """Roll out a shot from its first chunk on, its context in the cache.
 
         The first shot of a story, with nothing to remember, is itself shot 1. The released weights know it
         with context of zero latents of shot index 0 (``pad_context``).
         """
-        places = self.pipeline.transformer.config["context_frames"]
-        pads = self.pipeline.transformer.config["pad_context"]
+        config = self.pipeline.transformer.config
+        places = config["context_frames"]
         if not remembered:
-            latents = torch.zeros((1, places if pads else 0, *self._latent_shape), device=self.device)
+            rollout = self._new_rollout(record, setting, 0)
+            frames = places if config["pad_context"] else 0
+            latents = torch.zeros((1, frames, *self._latent_shape), device=self.device)
             rollout.fill_context(latents, rollout.captions, None, 0)
-            return
-        if pads and all(frame.is_reference for frame in remembered):  # as many frames as always in training
-            remembered = [remembered[place % len(remembered)] for place in range(places)]
+            return rollout
+        if config["pad_context"] and all(frame.is_reference for frame in remembered):
+            remembered = [remembered[place % len(remembered)] for place in range(places)]  # as in training
+        context = self._context(record, setting, remembered)
         own = self.pipeline.caption(setting, record.shot, record.prompt)
-        texts = [
-            own if frame.prompt is None else self.pipeline.caption(setting, frame.shot, frame.prompt)
+        texts = [own if caption is None else caption for caption in context.captions]
+        self._captions = {text: self._encoded(text) for text in {*texts, own}}
+        if context == self._foreseen:
+            assert self._spare_cache is not None
+            self._cache, self._spare_cache, self._foreseen = self._spare_cache, self._cache, None
+            return self._new_rollout(record, setting, 0)
+        rollout = self._new_rollout(record, setting, 0)
+        self._fill(rollout, remembered, texts)
+        return rollout
+
+    def _context(self, record: TakeRecord, setting: str, remembered: Sequence[ContextFrame]) -> _Context:
+        captions = tuple(
+            None if frame.prompt is None else self.pipeline.caption(setting, frame.shot, frame.prompt)
             for frame in remembered
-        ]
+        )
+        return _Context(tuple(remembered), captions, record.adapters)
+
+    def _fill(self, rollout: ShotRollout, remembered: Sequence[ContextFrame], texts: Sequence[str]) -> None:
+        """Make the global cache from the remembered frames and the caption of each."""
         distinct = list(dict.fromkeys(texts))
         captions = Captions.join([self._encoded(text) for text in distinct])
-        self._captions = {text: self._encoded(text) for text in {*distinct, own}}
         caption_index = torch.tensor([distinct.index(text) for text in texts], device=self.device)
         shot_index = torch.tensor([frame.shot for frame in remembered], device=self.device)
         rollout.fill_context(self.stills.latents(remembered), captions, caption_index, shot_index)

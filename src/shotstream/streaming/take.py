@@ -65,7 +65,10 @@ class Take:
     decoder: StreamingDecoder
     """Makes the frames that are shown."""
     full_decoder: StreamingDecoder
-    """Makes those that are kept: the same one, unless a quicker one is shown live and this has not failed."""
+    """Makes the frames that are remembered.
+
+    It is `decoder` itself if no quicker one is shown, or once it has failed.
+    """
     rollout: ShotRollout | None = None
     """None until the first chunk is made."""
     made: list[np.ndarray] = field(default_factory=list)
@@ -75,7 +78,7 @@ class Take:
     pending: list[Chunk] = field(default_factory=list)
     """Chunks that the full decoder is still at, in order."""
     ahead: dict[int, ContextFrame] = field(default_factory=dict)
-    """Frames that were made and are foreseen for the next shot, by number; see `look_ahead`."""
+    """Frames that were made and are foreseen for the next shot, by number; see `foresee`."""
     prompts: list[str] = field(default_factory=list)
     """The prompt of every frame."""
     remembered_frames: int = 0
@@ -124,7 +127,7 @@ class Take:
         self.wait()
         return self.recalled(frame) if self.recalled else self.made[frame]
 
-    def look_ahead(self, context: ContextFrames, frames: int) -> list[ContextFrame]:
+    def foresee(self, context: ContextFrames, frames: int) -> list[ContextFrame]:
         """What the next shot will be made from if this take ends as planned, as far as it is made.
 
         Args:

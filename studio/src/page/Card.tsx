@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from "react";
 import type { ShotCard } from "../protocol";
 import { cardAddress } from "../story/server";
+import { isTrimmed, shownFrames } from "../story/timeline";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
 import { Compare } from "./Compare";
@@ -10,6 +11,7 @@ import { Menu } from "./Menu";
 import { CardButton } from "./Planned";
 import { PromptEditor } from "./PromptEditor";
 import { Still } from "./Still";
+import { TrimEditor } from "./TrimEditor";
 
 interface Props {
   shot: ShotCard;
@@ -27,11 +29,11 @@ const STATE_WORDS = {
 
 export function Card({ shot, open, known }: Props) {
   const { onScreen, story, order } = open;
-  const [editing, setEditing] = useState(false);
+  const [editing, setEditing] = useState<"words" | "trim">();
   const article = useRef<HTMLElement>(null);
   const { number } = shot;
   const closeEditor = () => {
-    setEditing(false);
+    setEditing(undefined);
     article.current?.focus();
   };
   const isShown = onScreen?.shot === number;
@@ -39,12 +41,16 @@ export function Card({ shot, open, known }: Props) {
   return (
     <li className="card panel" data-state={shot.state} aria-current={isShown || undefined}>
       <article aria-label={`Shot ${number + 1}`} ref={article} tabIndex={-1}>
-        <div className="card-picture">
-          <Still src={cardAddress(story, shot)} />
-          <span className="slate">{number + 1}</span>
-          {word && <span className="card-state">{word}</span>}
-        </div>
-        {editing ? (
+        {editing !== "trim" && (
+          <div className="card-picture">
+            <Still src={cardAddress(story, shot)} />
+            <span className="slate">{number + 1}</span>
+            {word && <span className="card-state">{word}</span>}
+          </div>
+        )}
+        {editing === "trim" ? (
+          <TrimEditor shot={shot} open={open} onDone={closeEditor} />
+        ) : editing ? (
           <PromptEditor
             prompt={shot.prompt}
             known={known}
@@ -60,17 +66,24 @@ export function Card({ shot, open, known }: Props) {
             <Words shot={shot} />
             <div className="card-actions">
               <span className="card-facts dim" title={`Seed ${shot.seed}`}>
-                {shot.length_seconds.toFixed(1)} s{shot.takes > 1 && ` · seed ${shot.seed}`}
+                {lengthOf(shot, open.state.stage?.fps)}
+                {shot.takes > 1 && ` · seed ${shot.seed}`}
               </span>
               {shot.takes > 1 && shot.state !== "deleted" && <Takes shot={shot} open={open} />}
               <span className="gap" />
-              <Actions shot={shot} open={open} onEdit={() => setEditing(true)} />
+              <Actions shot={shot} open={open} onEdit={setEditing} />
             </div>
           </div>
         )}
       </article>
     </li>
   );
+}
+
+/** How long the film shows a shot; of how much, if it is trimmed. */
+function lengthOf(shot: ShotCard, fps = 1): string {
+  const whole = `${shot.length_seconds.toFixed(1)} s`;
+  return isTrimmed(shot) ? `${(shownFrames(shot) / fps).toFixed(1)} of ${whole}` : whole;
 }
 
 /** Another one than any before: takes of one seed are more alike. */
@@ -148,7 +161,7 @@ function Words({ shot }: { shot: ShotCard }) {
 interface ActionProps {
   shot: ShotCard;
   open: OpenStory;
-  onEdit(): void;
+  onEdit(what: "words" | "trim"): void;
 }
 
 function Actions({ shot, open: { order, playFrom }, onEdit }: ActionProps) {
@@ -184,7 +197,8 @@ function Actions({ shot, open: { order, playFrom }, onEdit }: ActionProps) {
           );
           return (
             <>
-              {choice("edit", "Change the words", onEdit)}
+              {choice("edit", "Change the words", () => onEdit("words"))}
+              {frames > 0 && shot.state !== "live" && choice("trim", "Trim", () => onEdit("trim"))}
               {choice("branch", "Branch off here", () => order({ type: "branch", shot: number }))}
               {choice("pin", "Remember its first frame", () =>
                 order({ type: "pin", shot: number, frame: 0 }),

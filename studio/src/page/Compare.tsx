@@ -15,6 +15,11 @@ interface Props {
 /** As many as there are keys for; of more, the newest. */
 const MOST_TAKES = 9;
 
+/** The keys of this view; the help lists them. */
+export const COMPARE_KEYS = [
+  { key: `1 – ${MOST_TAKES}`, says: "Choose a take (where takes are compared)" },
+] as const;
+
 export function Compare({ story, shot, onChoose, onClose }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);

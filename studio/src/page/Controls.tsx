@@ -41,7 +41,7 @@ export function Controls({ open: { state, order, onScreen } }: { open: OpenStory
         <Icon name="pin" />
         Remember this
       </button>
-      {button("Undo", "undo", { type: "undo" }, "U", state.canUndo)}
+      {button("Undo", "undo", { type: "undo" }, "U", state.undoable.length > 0)}
     </div>
   );
 }

@@ -1,6 +1,17 @@
 import { useEffect, useRef, useState } from "react";
+import { COMPARE_KEYS } from "./Compare";
 import { CARD_KEYS } from "./Planned";
+import { SOUND_KEYS } from "./SoundTracks";
+import { TRIM_KEYS } from "./TrimEditor";
 import { KEYS, keysAreOn, nameOf, switchKeys } from "./useKeys";
+
+/** Keys of what has the focus. */
+const ELSEWHERE = [
+  ...CARD_KEYS.map(({ key, says }) => ({ key, says: `${says} (on its card)` })),
+  ...TRIM_KEYS,
+  ...SOUND_KEYS,
+  ...COMPARE_KEYS,
+];
 
 /** How to direct, and every key. */
 export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
@@ -60,14 +71,10 @@ export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
             <dd>{says}</dd>
           </div>
         ))}
-        {CARD_KEYS.map(({ key, says }) => (
+        {ELSEWHERE.map(({ key, says }) => (
           <div key={key}>
-            <dt>
-              {key.split(" ").map((one) => (
-                <kbd key={one}>{one}</kbd>
-              ))}
-            </dt>
-            <dd>{says} (on its card)</dd>
+            <dt>{key.split(" ").map((one) => (one === "–" ? " – " : <kbd key={one}>{one}</kbd>))}</dt>
+            <dd>{says}</dd>
           </div>
         ))}
         <div>

@@ -1,18 +1,20 @@
 /** The stories that were told before. */
 
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import {
   type StoryEntry,
   type StoryList,
   bringBack,
+  duplicate,
   forget,
   listStories,
   putAway,
   stillAddress,
   titleOf,
 } from "../story/server";
+import { clock } from "../story/timeline";
 import { forest } from "../story/tree";
-import { Icon } from "./Icon";
+import { Icon, type IconName } from "./Icon";
 import { Still } from "./Still";
 import { Tree } from "./Tree";
 import { Wrong } from "./Wrong";
@@ -28,10 +30,17 @@ export function Library() {
   const [wrong, setWrong] = useState<Error>();
   /** The story that was put away last, until something else is done. */
   const [gone, setGone] = useState<StoryEntry>();
+  const [search, setSearch] = useState("");
+  const newest = useRef(0);
   const read = useCallback(() => {
-    const known = (list: StoryList) => (setStories(list.stories), setNext(list.next));
-    return listStories(view === "away").then(known, setWrong);
-  }, [view]);
+    const asked = ++newest.current;
+    const known = (list: StoryList) => {
+      if (asked !== newest.current) return; // the answer to other words came later
+      setStories(list.stories);
+      setNext(list.next);
+    };
+    return listStories(view === "away", undefined, search.trim()).then(known, setWrong);
+  }, [view, search]);
   const readOlder = () =>
     void listStories(view === "away", next).then((list) => {
       setStories((former) => withOlder(former ?? [], list.stories));
@@ -52,6 +61,15 @@ export function Library() {
     <section className="shelf" aria-labelledby="library">
       <div className="row">
         <h2 id="library">Your stories</h2>
+        <input
+          type="search"
+          className="search"
+          aria-label="Search stories"
+          placeholder="Search title, setting, prompt"
+          maxLength={200}
+          value={search}
+          onChange={({ target }) => setSearch(target.value)}
+        />
         <Views view={view} onChange={look} />
       </div>
       <Wrong error={wrong} />
@@ -67,7 +85,11 @@ export function Library() {
       </p>
       {stories?.length === 0 && (
         <p className="dim">
-          {view === "away" ? "Nothing is put away." : "Nothing is told yet: begin above."}
+          {search.trim()
+            ? "No story has all these words."
+            : view === "away"
+              ? "Nothing is put away."
+              : "Nothing is told yet: begin above."}
         </p>
       )}
       {stories && view === "tree" && <Trees stories={stories} />}
@@ -77,7 +99,20 @@ export function Library() {
             <li key={entry.story} className="panel book">
               <Cover entry={entry} opens={view === "books"} />
               {view === "books" ? (
-                <PutAway entry={entry} onPut={() => change(putAway(entry.story), entry)} />
+                <div className="book-acts">
+                  <BookButton
+                    icon="double"
+                    name="Duplicate"
+                    entry={entry}
+                    onClick={() => change(duplicate(entry.story))}
+                  />
+                  <BookButton
+                    icon="trash"
+                    name="Put away"
+                    entry={entry}
+                    onClick={() => change(putAway(entry.story), entry)}
+                  />
+                </div>
               ) : (
                 <Away
                   entry={entry}
@@ -125,11 +160,14 @@ function Trees({ stories }: { stories: StoryEntry[] }) {
 }
 
 function Cover({ entry, opens }: { entry: StoryEntry; opens: boolean }) {
-  const { story, still, shots, seconds, parent } = entry;
-  const facts = `${shots === 1 ? "1 shot" : `${shots} shots`}, ${seconds.toFixed(0)} s`;
+  const { story, cover, shots, seconds, parent } = entry;
+  const facts = `${shots === 1 ? "1 shot" : `${shots} shots`} · ${when(entry.changed_seconds)}`;
   const inside = (
     <>
-      <Still src={still ? stillAddress(story, still) : undefined} />
+      <span className="book-cover">
+        <Still src={cover ? stillAddress(story, cover) : undefined} />
+        {shots > 0 && <span className="book-length">{clock(seconds)}</span>}
+      </span>
       <span className="book-setting">{titleOf(entry)}</span>
       <span className="dim">
         {facts}
@@ -140,18 +178,34 @@ function Cover({ entry, opens }: { entry: StoryEntry; opens: boolean }) {
   return opens ? <a href={`#/${story}`}>{inside}</a> : <div>{inside}</div>;
 }
 
-function PutAway({ entry, onPut }: { entry: StoryEntry; onPut(): void }) {
+interface BookButtonProps {
+  icon: IconName;
+  name: string;
+  entry: StoryEntry;
+  onClick(): void;
+}
+
+function BookButton({ icon, name, entry, onClick }: BookButtonProps) {
   return (
     <button
       type="button"
       className="round small"
-      aria-label={`Put away: ${titleOf(entry)}`}
-      title="Put away"
-      onClick={onPut}
+      aria-label={`${name}: ${titleOf(entry)}`}
+      title={name}
+      onClick={onClick}
     >
-      <Icon name="trash" />
+      <Icon name={icon} />
     </button>
   );
+}
+
+/** The day of a change, and its time if that was today. */
+function when(seconds: number): string {
+  const moment = new Date(seconds * 1000);
+  const isToday = moment.toDateString() === new Date().toDateString();
+  return isToday
+    ? `today, ${moment.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" })}`
+    : moment.toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
 }
 
 function Away({ entry, onBack, onForget }: { entry: StoryEntry; onBack(): void; onForget(): void }) {

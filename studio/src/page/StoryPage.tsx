@@ -21,7 +21,7 @@ import { takeScript } from "./ScriptSwitch";
 import { Storyboard } from "./Storyboard";
 import { StateBadge } from "./StateBadge";
 import { Title } from "./Title";
-import { Transport, turnFullScreen } from "./Transport";
+import { Transport, trimAtPlayhead, turnFullScreen } from "./Transport";
 import { useKeys } from "./useKeys";
 import type { Theme } from "./useTheme";
 
@@ -55,6 +55,7 @@ export function StoryPage({
   useEffect(() => {
     if (isNew) field.current?.focus({ preventScroll: true });
   }, [isNew]);
+  const trim = (point: "in" | "out") => trimAtPlayhead(open, point);
   useKeys({
     compose: () => field.current?.focus({ preventScroll: true }),
     help: () => setHelping(true),
@@ -66,12 +67,15 @@ export function StoryPage({
       on: () => open.step(1),
       rewind: () => open.seek(place - fps),
       forward: () => open.seek(place + fps),
+      in: () => trim("in"),
+      out: () => trim("out"),
+      mute: () => open.sound.setMuted(!open.sound.muted),
       loop: () => open.setMode({ ...open.mode, loops: !open.mode.loops }),
     }),
     full: () => turnFullScreen(stageBox.current),
     ...(canGoOn(state) && { hold: () => order({ type: "hold" }) }),
     pin: () => onScreen && order({ type: "pin", shot: onScreen.shot, frame: onScreen.frame }),
-    ...(state.canUndo && { undo: () => order({ type: "undo" }) }),
+    ...(state.undoable.length > 0 && { undo: () => order({ type: "undo" }) }),
     ...(isHalted(state) && { pause: () => order({ type: "resume" }) }),
     ...(isRunning(state) && {
       ...(!isHalted(state) && { pause: () => order({ type: "pause" }) }),

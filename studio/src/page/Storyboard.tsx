@@ -11,6 +11,7 @@ import { Card } from "./Card";
 import { Exports } from "./Exports";
 import { Icon } from "./Icon";
 import { PlannedCards } from "./Planned";
+import { AddSound } from "./SoundTracks";
 
 interface Props {
   open: OpenStory;
@@ -48,6 +49,7 @@ export function Storyboard({ open, vocabulary, draft }: Props) {
           </p>
         )}
         <span className="gap" />
+        {state.shots.length > 0 && <AddSound open={open} />}
         {state.shots.length > 0 && <Exports story={open.story} />}
       </div>
       <ProgressLine state={state} />

@@ -1,12 +1,13 @@
 /** Watching what is made: play, scrub, step, loop, full screen. Nothing here touches what is being made. */
 
 import { isRunning } from "../story/state";
-import { clock, frameAt, framesOf, madeShots } from "../story/timeline";
+import { clock, frameAt, framesOf, madeShots, shownFrames, shownOf, withPoint } from "../story/timeline";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
+import { SoundTracks } from "./SoundTracks";
 
 export function Transport({ open, onFull }: { open: OpenStory; onFull(): void }) {
-  const { state, onScreen, isPlaying, mode, setMode, step, pause, goOn, follow } = open;
+  const { state, onScreen, isPlaying, mode, setMode, step, pause, goOn, follow, sound } = open;
   const shots = madeShots(state.shots);
   const fps = state.stage?.fps ?? 1;
   const none = shots.length === 0;
@@ -45,7 +46,14 @@ export function Transport({ open, onFull }: { open: OpenStory; onFull(): void })
         {act("One frame back (←)", "back", () => step(-1))}
         {act("One frame on (→)", "on", () => step(1))}
       </span>
-      <Scrub open={open} />
+      <div className="lanes">
+        <Scrub open={open} />
+        <SoundTracks open={open} />
+      </div>
+      <span className="steps">
+        {act("In point: the shot begins here (I)", "in", () => trimAtPlayhead(open, "in"))}
+        {act("Out point: the shot ends here (O)", "out", () => trimAtPlayhead(open, "out"))}
+      </span>
       <span className="time">
         {clock(at / fps)} <span className="dim">/ {clock(framesOf(shots) / fps)}</span>
       </span>
@@ -55,7 +63,11 @@ export function Transport({ open, onFull }: { open: OpenStory; onFull(): void })
         </button>
       )}
       {toggle("This shot alone", "alone", mode.alone, () => setMode({ ...mode, alone: !mode.alone }))}
-      {toggle("Again and again (O)", "loop", mode.loops, () => setMode({ ...mode, loops: !mode.loops }))}
+      {toggle("Again and again (R)", "loop", mode.loops, () => setMode({ ...mode, loops: !mode.loops }))}
+      {state.sounds.length > 0 &&
+        toggle("Mute the sound (V)", sound.muted ? "muted" : "sound", sound.muted, () =>
+          sound.setMuted(!sound.muted),
+        )}
       {act("Full screen (F)", "full", onFull)}
     </div>
   );
@@ -73,14 +85,16 @@ function Scrub({ open: { state, onScreen, seek } }: { open: OpenStory }) {
   return (
     <div className="scrub">
       <div className="scrub-shots" aria-hidden="true">
-        {shots.map(({ number, frames, state: is }) => (
+        {shots.map((shot) => (
           <span
-            key={number}
-            style={{ flexGrow: frames }}
-            data-state={is}
-            data-on={onScreen?.shot === number || undefined}
+            key={shot.number}
+            style={{ flexGrow: shownFrames(shot) }}
+            data-state={shot.state}
+            data-on={onScreen?.shot === shot.number || undefined}
+            data-in={shownOf(shot).first > 0 || undefined}
+            data-out={shownOf(shot).last < shot.frames - 1 || undefined}
           >
-            {number + 1}
+            {shot.number + 1}
           </span>
         ))}
       </div>
@@ -96,6 +110,13 @@ function Scrub({ open: { state, onScreen, seek } }: { open: OpenStory }) {
       />
     </div>
   );
+}
+
+/** Lets the shot on the screen begin or end with the frame on the screen. */
+export function trimAtPlayhead({ state, onScreen, order }: OpenStory, point: "in" | "out"): void {
+  const shot = state.shots.find(({ number }) => number === onScreen?.shot);
+  if (!shot || !onScreen || shot.frames === 0) return;
+  order({ type: "trim", shot: shot.number, ...withPoint(shot, point, onScreen.frame) });
 }
 
 /** Fills the screen with the picture and its bar, or gives the screen back. */

@@ -66,10 +66,12 @@ export const writeScript = (shots: string[]) => shots.join("\n\n");
 export const isScript = (text: string) => readScript(text).shots.length > 1;
 
 /** What a card of a shot that waits was ordered as. */
-export const plannedOf = ({ prompt, length_seconds, seed }: ShotCard): PlannedShot => ({
-  prompt,
-  seconds: length_seconds,
-  seed,
+export const plannedOf = (shot: ShotCard): PlannedShot => ({
+  prompt: shot.prompt,
+  seconds: shot.length_seconds,
+  seed: shot.seed,
+  ...(shot.in_frame > 0 && { in_frame: shot.in_frame }),
+  ...(typeof shot.out_frame === "number" && { out_frame: shot.out_frame }),
 });
 
 /** The new shots that wait for their turn; one that has begun and has no picture yet is none of them. */

@@ -2,6 +2,7 @@
 
 import type { Limits, MemoryFrame, PlannedShot, ShotCard, State } from "../protocol";
 import type { Position } from "../video/packet";
+import { shownOf } from "./timeline";
 
 /** A story in the library. */
 export interface StoryEntry {
@@ -19,6 +20,8 @@ export interface StoryEntry {
   prompt: string;
   newest_prompt: string;
   still: Position | null;
+  /** The first frame that the film shows. */
+  cover: Position | null;
   /** The shot up to which it is another story. */
   parent: { story: string; shot: number } | null;
   created_seconds: number;
@@ -111,8 +114,10 @@ export interface StoryList {
 const FIRST_STORIES = "api/stories";
 
 /** Stories of the library, or of those that were put away: the newest, or what is at `address`. */
-export async function listStories(putAway = false, address?: string): Promise<StoryList> {
-  const answer = await request(address ?? `${FIRST_STORIES}${putAway ? "?deleted=true" : ""}`);
+export async function listStories(putAway = false, address?: string, search = ""): Promise<StoryList> {
+  const wanted = new URLSearchParams({ ...(putAway && { deleted: "true" }), ...(search && { search }) });
+  const first = wanted.size > 0 ? `${FIRST_STORIES}?${wanted}` : FIRST_STORIES;
+  const answer = await request(address ?? first);
   const all = (await answer.json()) as StoryEntry[];
   const next = /<\?([^>]+)>; rel="next"/.exec(answer.headers.get("Link") ?? "")?.[1];
   return {
@@ -139,6 +144,7 @@ const FILE_TYPES: Record<string, string> = {
   txt: "text/plain",
   md: "text/markdown",
   fountain: "text/x-fountain",
+  fdx: "text/x-fdx",
 };
 
 /** Story files and scripts, as an `input` names them. */
@@ -171,6 +177,11 @@ export async function renameStory(story: string, title: string): Promise<string>
   return (await ask<{ title: string }>(`api/stories/${story}`, body)).title;
 }
 
+/** Begins a story that is what another one is by now; answers with its id. */
+export async function duplicate(story: string): Promise<string> {
+  return (await ask<{ story: string }>(`api/stories/${story}/duplicate`, { method: "POST" })).story;
+}
+
 /** Puts a story away; it can be brought back. */
 export const putAway = (story: string) => request(`api/stories/${story}`, { method: "DELETE" });
 
@@ -179,13 +190,45 @@ export const bringBack = (story: string) => request(`api/stories/${story}/undele
 /** Deletes a story that was put away, with all its files. */
 export const forget = (story: string) => request(`api/stories/${story}/forever`, { method: "DELETE" });
 
+/** A sound file of a story. */
+export interface SoundFile {
+  sound: string;
+  name: string;
+  seconds: number;
+}
+
+/** Sound files, as an `input` names them. */
+export const SOUND_FILES = ".wav,.mp3,.flac,.ogg,.oga,.opus,.m4a";
+
+/** The sound files of a story, heard or not. */
+export const listSounds = (story: string) => ask<SoundFile[]>(`api/stories/${story}/sounds`);
+
+/** Sends a sound file, of so many bytes at most; `sound` then lets it be heard. */
+export async function sendSound(story: string, file: File, mostBytes: number): Promise<SoundFile> {
+  if (file.size > mostBytes) {
+    const [has, most] = [file.size, mostBytes].map((bytes) => (bytes / 2 ** 20).toFixed(0));
+    throw new Error(`The sound has ${has} MiB; at most ${most} are taken. Save it as MP3 or M4A.`);
+  }
+  const address = `api/stories/${story}/sounds?name=${encodeURIComponent(file.name.slice(0, 200))}`;
+  return ask<SoundFile>(address, { method: "POST", body: file });
+}
+
+/** The loudest sample of every twentieth of a second, 0 to 255. */
+export const readWaveform = (story: string, sound: string) =>
+  ask<number[]>(`api/stories/${story}/sounds/${sound}/waveform`);
+
+/** Where a sound file is. */
+export const soundAddress = (story: string, sound: string) => `api/stories/${story}/sounds/${sound}`;
+
 /** Where the picture of a frame is. */
 export const stillAddress = (story: string, { shot, take, frame }: Position) =>
   `api/stories/${story}/stills/${shot}/${take}/${frame}.jpg`;
 
-/** Where the first picture of a shot's newest take is, if it has one. */
-export const cardAddress = (story: string, { number, take, frames }: ShotCard) =>
-  frames > 0 ? stillAddress(story, { shot: number, take, frame: 0 }) : undefined;
+/** Where the first picture of a shot is that the film shows, if it has one. */
+export const cardAddress = (story: string, shot: ShotCard) =>
+  shot.frames > 0
+    ? stillAddress(story, { shot: shot.number, take: shot.take, frame: shownOf(shot).first })
+    : undefined;
 
 /** Where the film of one take is. */
 export const takeAddress = (story: string, shot: number, take: number) =>
@@ -197,7 +240,12 @@ export const memoryAddress = (story: string, frame: MemoryFrame) =>
 
 /** Where the whole film of these shots is; another address for every other film. */
 export const filmAddress = (story: string, shots: ShotCard[]) =>
-  `api/stories/${story}/film.mp4?of=${shots.map(({ number, take, frames }) => `${number}.${take}.${frames}`).join("-")}`;
+  `api/stories/${story}/film.mp4?of=${shots.map(ofFilm).join("-")}`;
+
+const ofFilm = (shot: ShotCard) => {
+  const { first, last } = shownOf(shot);
+  return `${shot.number}.${shot.take}.${first}.${last}`;
+};
 
 /** Where a take is as a film that grows while it is made, from a frame on. */
 export const growingAddress = (story: string, { shot, take, frame }: Position) =>
@@ -211,6 +259,7 @@ export const EXPORTS = [
   ["timeline.edl", "Edit list", "for editing programs (CMX 3600)"],
   ["timeline.xml", "Timeline XML", "for Final Cut Pro 7, Premiere, Resolve"],
   ["subtitles.srt", "Subtitles", "the prompts, in time (SRT)"],
+  ["script.fdx", "Script", "for Final Draft (FDX)"],
   ["story.yaml", "Story file", "to tell it again (YAML)"],
   ["story.zip", "Story file with pictures", "to tell it again elsewhere"],
   ["story.json", "Everything", "takes and seeds too (JSON)"],

@@ -5,6 +5,7 @@ import type {
   Figures,
   Limits,
   Memory,
+  PlacedSound,
   Receipt,
   Refused,
   Event as ServerEvent,
@@ -52,6 +53,8 @@ export interface StoryState {
   reason?: string;
   shots: ShotCard[];
   memory?: Memory;
+  /** What is heard with the film. */
+  sounds: PlacedSound[];
   figures?: Figures;
   /** Orders that the picture is to turn for and has not yet, oldest first. */
   underWay: Command[];
@@ -63,8 +66,8 @@ export interface StoryState {
   promptToGlassSeconds?: number;
   /** How many stories branched off while this page was open. */
   branches: number;
-  /** Whether a shot that was deleted on this page can be brought back. */
-  canUndo: boolean;
+  /** What was done on this page and can be taken back, oldest first: to the story, or to what waits. */
+  undoable: ("story" | "queue")[];
 }
 
 export type Happening =
@@ -80,13 +83,14 @@ export const nothingYet: StoryState = {
   seed: 0,
   telling: "idle",
   shots: [],
+  sounds: [],
   underWay: [],
   unanswered: [],
   notices: [],
   noticesSoFar: 0,
   droppedFrames: 0,
   branches: 0,
-  canUndo: false,
+  undoable: [],
 };
 
 const NOTICES_KEPT = 3;
@@ -123,6 +127,8 @@ function afterEvent(state: StoryState, event: ServerEvent): StoryState {
       return { ...state, shots: state.shots.filter((shot) => shot.number !== event.shot) };
     case "memory":
       return { ...state, memory: event };
+    case "sounds":
+      return { ...state, sounds: event.sounds };
     case "figures":
       return { ...state, figures: event };
     case "shown":
@@ -169,7 +175,8 @@ const withoutOrder = (state: StoryState, id: string): StoryState => ({
 /** When the last shot is over, nothing waits whose order could be taken back. */
 function restated(state: StoryState, { state: telling, reason }: StateChanged): StoryState {
   const isOver = telling === "idle" && ["shooting", "holding", "cutting"].includes(state.telling);
-  return { ...state, telling, reason: reason ?? undefined, canUndo: state.canUndo && !isOver };
+  const undoable = isOver ? state.undoable.filter((done) => done === "story") : state.undoable;
+  return { ...state, telling, reason: reason ?? undefined, undoable };
 }
 
 function refused(state: StoryState, { id, message }: Refused): StoryState {
@@ -199,6 +206,7 @@ function welcomed(state: StoryState, event: Welcome): StoryState {
     underWay: state.underWay.filter(({ id }) => state.unanswered.some((command) => command.id === id)),
     shots: [...snapshot.shots].sort((one, other) => one.number - other.number),
     memory: snapshot.memory,
+    sounds: snapshot.sounds,
   };
 }
 
@@ -207,10 +215,17 @@ function received(state: StoryState, receipt: Receipt, command: Command | undefi
     const text = "The branch is a story of its own now.";
     return noted({ ...state, branches: state.branches + 1 }, { tone: "plain", text, story: receipt.story });
   }
-  if (command?.type === "replan") return noteOf({ ...withoutUndo(state), canUndo: true }, receipt);
-  if (command?.type === "delete") {
-    const notice = deleted(state, command.shot);
-    return noted({ ...state, canUndo: state.canUndo || notice.undo === true }, notice);
+  if (command?.type === "replan") {
+    const planned = withoutUndo(state);
+    return noteOf({ ...planned, undoable: [...state.undoable, "queue"] }, receipt);
+  }
+  if (command && command.type in CHANGED) {
+    const done = command.type === "delete" && state.telling !== "idle" ? "queue" : "story";
+    const notice = { tone: "plain" as const, text: CHANGED[command.type]!(command, state), undo: true };
+    return noted({ ...state, undoable: [...state.undoable, done] }, notice);
+  }
+  if (command?.type === "undo") {
+    return noteOf({ ...withoutUndo(state), undoable: state.undoable.slice(0, -1) }, receipt);
   }
   if (command && !UNDO_SURVIVES.has(command.type)) state = withoutUndo(state);
   return noteOf(state, receipt, command && whereOf(receipt, command.type));
@@ -225,14 +240,25 @@ function noteOf(state: StoryState, { note }: Receipt, where?: string): StoryStat
 const UNDO_SURVIVES = new Set<Command["type"]>(["pause", "resume", "branch"]);
 
 function withoutUndo(state: StoryState): StoryState {
-  return { ...state, canUndo: false, notices: state.notices.filter(({ undo }) => !undo) };
+  return { ...state, undoable: [], notices: state.notices.filter(({ undo }) => !undo) };
 }
 
-/** A shot can be brought back, or wait again. */
-function deleted({ telling }: StoryState, shot: number): Omit<Notice, "number"> {
-  const what = telling === "idle" ? "is deleted" : "no longer waits";
-  return { tone: "plain", text: `Shot ${shot + 1} ${what}.`, undo: true };
-}
+/** What a command has changed that an undo takes back, in a sentence. */
+const CHANGED: Partial<Record<Command["type"], (command: Command, state: StoryState) => string>> = {
+  delete: (command, { telling }) =>
+    `Shot ${shotOf(command)} ${telling === "idle" ? "is deleted" : "no longer waits"}.`,
+  trim: (command) =>
+    command.type === "trim" && !command.in_frame && typeof command.out_frame !== "number"
+      ? `Shot ${shotOf(command)} is whole again.`
+      : `Shot ${shotOf(command)} is trimmed.`,
+  sound: (command, { sounds }) =>
+    command.type === "sound" && sounds.some(({ sound }) => sound === command.sound)
+      ? "The sound has changed."
+      : "The sound is heard with the film.",
+  silence: () => "The sound is off the film.",
+};
+
+const shotOf = (command: Command) => ("shot" in command ? command.shot + 1 : "");
 
 const SAID: Partial<Record<Command["type"], string>> = {
   shoot: "Your words play",
@@ -280,7 +306,7 @@ function noted(state: StoryState, notice: Omit<Notice, "number">): StoryState {
   return {
     ...state,
     noticesSoFar: number + 1,
-    notices: newest([...state.notices.filter(asks), { ...notice, number }]),
+    notices: newest([...state.notices.filter(stays(notice)), { ...notice, number }]),
   };
 }
 
@@ -290,6 +316,10 @@ const newest = (notices: Notice[]) =>
     const later = notices.filter(({ number, story }) => number > notice.number && !story === !notice.story);
     return later.length < NOTICES_KEPT;
   });
+
+/** What stays beside another notice; of those with an undo it is the newest that is taken back. */
+const stays = (next: Omit<Notice, "number">) => (notice: Notice) =>
+  asks(notice) && !(next.undo && notice.undo);
 
 /** Whether a notice is more than good news, which the next news replaces. */
 const asks = ({ tone, story, undo }: Notice) => tone === "wrong" || story !== undefined || undo === true;

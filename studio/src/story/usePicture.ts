@@ -7,10 +7,19 @@ import { positionOf } from "../video/decoder";
 import { MseScreen } from "../video/mseScreen";
 import { type Packet, type Position, isFrom, readPacket } from "../video/packet";
 import { type Look, Player } from "../video/player";
-import { Reel, neighbour } from "../video/reel";
+import { Reel } from "../video/reel";
 import { screenKind } from "../video/screen";
 import { growingAddress } from "./server";
-import { endsShot, endsStory, frameAt, madeShots, positionAt } from "./timeline";
+import {
+  endsShot,
+  endsStory,
+  frameAt,
+  isTrimmed,
+  madeShots,
+  neighbour,
+  positionAt,
+  shownOf,
+} from "./timeline";
 
 /** What is on the screen. */
 export interface OnScreen extends Position {
@@ -38,6 +47,8 @@ interface Told {
   shots: RefObject<ShotCard[]>;
   /** Told what is played live or again. */
   playhead(position: Position): void;
+  /** Told of every frame that becomes visible. */
+  visible(position: Position, look: Look): void;
   wrong(sentence: string): void;
 }
 
@@ -46,7 +57,7 @@ const POSITION_EVERY_MS = 200;
 /** The rest of the chunk on the screen is played in no more, when the picture is to turn after it. */
 const MOST_SECONDS_TO_TURN = 0.5;
 
-export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
+export function usePicture({ story, fps, shots, playhead, visible, wrong }: Told) {
   const [element, setElement] = useState<HTMLCanvasElement | HTMLVideoElement | null>(null);
   const [onScreen, setOnScreen] = useState<OnScreen>();
   /** Frames that are not here are played as a film from the server, over the picture. */
@@ -70,6 +81,7 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
     let told: OnScreen | undefined;
     return (position: Position, look: Look) => {
       now.current = { ...position, look };
+      visible(position, look);
       const isOther = told?.shot !== position.shot || told.take !== position.take || told.look !== look;
       const isNews = isOther || endsShot(shots.current, position);
       if (!isNews && look !== "still" && performance.now() - toldAt < POSITION_EVERY_MS) return;
@@ -77,7 +89,7 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
       setOnScreen((told = now.current));
       ended.current?.(position, look);
     };
-  }, [shots]);
+  }, [shots, visible]);
 
   useEffect(() => {
     if (!element || !fps) return;
@@ -173,12 +185,12 @@ export function usePicture({ story, fps, shots, playhead, wrong }: Told) {
       const made = madeShots(shots.current).filter((shot) => shot.number >= number);
       const [first] = made;
       if (!first) return follow();
-      const at = { shot: first.number, take: first.take, frame: first.number === number ? frame : 0 };
+      const wanted = first.number === number ? frame : 0;
+      const at = { shot: first.number, take: first.take, frame: Math.max(wanted, shownOf(first).first) };
       if (!made.every((shot) => shot.state === "live" || reel.current.holds(shot))) return openFilm(at, true);
-      const packets = reel.current.from(made);
-      const from = reel.current.upTo(at)[0];
+      if (screenKind() === "video" && made.some(isTrimmed)) return openFilm(at, true); // it shows whole chunks
       setFilm(undefined);
-      player.current?.replay(from ? packets.slice(packets.indexOf(from)) : packets);
+      player.current?.replay(reel.current.from(made, at.frame));
     },
     [shots, follow, openFilm, element],
   );
@@ -279,4 +291,8 @@ const isMaking = (shots: ShotCard[]) => shots.some(({ state }) => state === "liv
 
 const anyLive = (shots: ShotCard[]) => shots.some(({ state }) => state === "live");
 
-const endOf = ({ number, take, frames }: ShotCard): Position => ({ shot: number, take, frame: frames - 1 });
+const endOf = (shot: ShotCard): Position => ({
+  shot: shot.number,
+  take: shot.take,
+  frame: shownOf(shot).last,
+});

@@ -3,11 +3,13 @@
 import { useCallback, useEffect, useReducer, useRef } from "react";
 import type { ShotCard } from "../protocol";
 import type { Position } from "../video/packet";
+import type { Look } from "../video/player";
 import { CLOSED, Link, type Order } from "./link";
 import { useReadiness } from "./readiness";
 import { NotAllowed, liveAddress, readModel } from "./server";
 import { type StoryState, inFilm, nothingYet, reduce, turns } from "./state";
 import { usePicture } from "./usePicture";
+import { useSound } from "./useSound";
 
 const RELOADED = "reloaded for another version";
 
@@ -21,7 +23,13 @@ export function useStory(story: string) {
 
   const playhead = useCallback((position: Position) => link.current?.playhead(position), []);
   const wrong = useCallback((text: string) => happen({ kind: "note", tone: "wrong", text }), []);
-  const picture = usePicture({ story, fps: state.stage?.fps, shots, playhead, wrong });
+  const sound = useSound(story, state.sounds, state.stage?.fps, wrong);
+  const { shown: heard } = sound;
+  const visible = useCallback(
+    (position: Position, look: Look) => heard(shots.current, position, look),
+    [heard],
+  );
+  const picture = usePicture({ story, fps: state.stage?.fps, shots, playhead, visible, wrong });
   const { packet, lastChunk, awaitTurn, release, drop } = picture;
 
   useEffect(() => {
@@ -66,7 +74,7 @@ export function useStory(story: string) {
   useEffect(() => {
     if (readiness === "ready") retry(); // it is back: no need to wait for the next try
   }, [readiness, retry]);
-  return { ...picture, story, state, readiness, happen, order, retry, wrong };
+  return { ...picture, sound, story, state, readiness, happen, order, retry, wrong };
 }
 
 export type OpenStory = ReturnType<typeof useStory>;

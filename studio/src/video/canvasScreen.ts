@@ -72,7 +72,8 @@ export class CanvasScreen implements Screen {
   }
 
   private came(picture: Decoded): void {
-    if (!this.wanted) this.pace.push(picture);
+    if (picture.hidden) picture.close();
+    else if (!this.wanted) this.pace.push(picture);
     else if (picture.frame === this.wanted.frame) this.found = picture;
     else picture.close();
   }

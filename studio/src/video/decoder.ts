@@ -8,6 +8,7 @@ export interface Decoded extends Picture {
   image: CanvasImageSource;
   width: number;
   height: number;
+  hidden?: boolean;
   close(): void;
 }
 
@@ -103,6 +104,7 @@ export class H264Decoder {
       image: frame,
       width: frame.displayWidth,
       height: frame.displayHeight,
+      hidden: packet.hidden,
       close: () => frame.close(),
     });
   }

@@ -19,6 +19,8 @@ export interface Packet extends Position {
   kind: number;
   keyframe: boolean;
   lastOfShot: boolean;
+  /** Whether it is decoded for those after it alone, and not shown. */
+  hidden?: boolean;
   timestampMicroseconds: number;
   payload: Uint8Array<ArrayBuffer>;
 }

@@ -1,6 +1,7 @@
 /** The frames that came in, kept so that a shot can be played again without asking the server. */
 
 import type { ChunkPlace, ShotCard } from "../protocol";
+import { shownOf } from "../story/timeline";
 import { type Packet, type Position, isFrom } from "./packet";
 
 const key = (shot: number, take: number) => `${shot}/${take}`;
@@ -26,11 +27,20 @@ export class Reel {
     return true;
   }
 
-  /** The frames of these shots' takes, in the order of the story. */
-  from(shots: ShotCard[]): Packet[] {
-    return shots.flatMap(({ number, take }) => {
-      const frames = this.takes.get(key(number, take));
-      return frames ? [...frames.values()].sort((one, other) => one.frame - other.frame) : [];
+  /** What the film shows of these shots' takes, in order: of the first from a frame on, with what it builds on. */
+  from(shots: ShotCard[], frame = 0): Packet[] {
+    return shots.flatMap((shot, place) => {
+      const { first, last: end } = shownOf(shot);
+      const last = shot.state === "live" ? Infinity : end; // more may be here than its card has counted
+      const start = { shot: shot.number, take: shot.take, frame: place ? first : Math.max(first, frame) };
+      const before = this.upTo(start).map((packet) => ({ ...packet, hidden: packet.frame < start.frame }));
+      const after = [...(this.takes.get(key(start.shot, start.take))?.values() ?? [])]
+        .filter((packet) => packet.frame > start.frame && packet.frame <= last)
+        .sort((one, other) => one.frame - other.frame);
+      const packets = [...before, ...after];
+      const newest = packets.at(-1);
+      if (shot.state === "live" || !newest) return packets;
+      return [...packets.slice(0, -1), { ...newest, lastOfShot: true }];
     });
   }
 
@@ -78,15 +88,4 @@ export class Reel {
     for (const packet of frames.values()) this.bytes -= packet.payload.length;
     this.takes.delete(name);
   }
-}
-
-/** The frame before (`by` -1) or after (1) another, over the borders of shots; nothing at the story's ends. */
-export function neighbour(shots: ShotCard[], at: Position, by: 1 | -1): Position | undefined {
-  const here = shots.find(({ number }) => number === at.shot);
-  const frame = at.frame + by;
-  if (frame >= 0 && frame < (here?.frames ?? 0)) return { ...at, frame };
-  const made = shots.filter((shot) => shot.frames > 0);
-  const next =
-    by > 0 ? made.find(({ number }) => number > at.shot) : made.findLast(({ number }) => number < at.shot);
-  return next && { shot: next.number, take: next.take, frame: by > 0 ? 0 : next.frames - 1 };
 }

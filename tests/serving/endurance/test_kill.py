@@ -223,7 +223,7 @@ def compare(store: Store, stored: StoredStory, pipeline: ShotStreamPipeline) -> 
     """Tell a story from its commands alone, in one go: every chunk has the same bits; return how many."""
     story = Director(pipeline.open(stored.setting, stored.seed), store.picture)
     latents: dict[tuple[int, int], list[torch.Tensor]] = {}
-    story.find_take = lambda *place: story.session.decode(latents[place]).__getitem__
+    story.find_take = lambda *place: list(story.session.decode(latents[place])).__getitem__
     for entry in stored.entries:
         if isinstance(entry, StoredCommand):
             story.apply(entry.command)

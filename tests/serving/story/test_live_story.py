@@ -134,7 +134,7 @@ def test_no_more_is_made_than_will_be_shown_soon(studio: Studio) -> None:
     studio.send(live, type="shoot", prompt="runs", chunks=6)
     studio.run(watching=False)
     assert len(places(studio, live)) == 3  # 21 frames at 8 a second
-    assert live.waiting
+    assert live.waits_for_viewers
     assert live.snapshot.state is State.SHOOTING, "waiting is no state"
     studio.clock.now += 1
     studio.run(1, watching=False)

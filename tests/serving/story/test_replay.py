@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shotstream.serving.delivery.clips import pack_clip
-from shotstream.serving.storage.stored import StoredStory
+from shotstream.serving.storage.stored import StoredChunk, StoredStory
 from shotstream.serving.story.director import Director
 from shotstream.serving.story.replay import replay
 from tests.serving.conftest import Studio
@@ -60,6 +60,21 @@ def test_what_was_not_kept_is_decoded_once_and_kept(studio: Studio, stored: Stor
         still.unlink()
     assert remembered(replay_chunk(studio, stored, pipeline)) == before
     assert {still: still.read_bytes() for still in pictures if still.exists()} == pictures
+
+
+def test_what_was_not_kept_is_decoded_a_chunk_at_a_time(
+    studio: Studio, stored: StoredStory, pipeline, monkeypatch
+) -> None:
+    """Between two chunks other stories have their turns."""
+    shutil.rmtree(studio.store.folder / "stories" / stored.id / "stills")
+    former, decoded = [chunk for chunk in stored.chunks if chunk.shot == 0], []
+    read = StoredChunk.latents
+    monkeypatch.setattr(StoredChunk, "latents", lambda chunk: decoded.append(chunk.position) or read(chunk))
+    steps = replay(studio.store, stored, lambda *of: pipeline.open(*of))
+    for chunk in former:
+        next(steps)
+        assert decoded[-1] == chunk.position
+    assert decoded == [chunk.position for chunk in former]
 
 
 def test_stills_that_cannot_be_kept_keep_no_story_from_being_told(

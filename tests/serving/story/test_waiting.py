@@ -21,7 +21,7 @@ def test_what_is_queued_is_not_held_up_by_who_does_not_watch(studio: Studio, que
     if queued:
         studio.send(live, type="shoot", prompt="sleeps", chunks=6, after=True)
     studio.run(5, watching=False)
-    assert live.waiting != queued
+    assert live.waits_for_viewers != queued
     assert len(places(studio, live)) == (5 if queued else 3)
     studio.clock.now += AWAY_SECONDS
     studio.run(watching=False)
@@ -34,10 +34,10 @@ def test_who_is_back_is_waited_for_again(studio: Studio) -> None:
     studio.send(live, type="shoot", prompt="runs", chunks=20)
     studio.clock.now += AWAY_SECONDS
     studio.run(6, watching=False)
-    assert not live.waiting
+    assert not live.waits_for_viewers
     studio.engine.playhead(live, Playhead(shot=0, take=0, frame=0))
     studio.run(1, watching=False)
-    assert live.waiting
+    assert live.waits_for_viewers
 
 
 def test_a_shot_that_is_held_waits_for_who_holds_it(studio: Studio) -> None:
@@ -46,7 +46,7 @@ def test_a_shot_that_is_held_waits_for_who_holds_it(studio: Studio) -> None:
     studio.send(live, type="hold")
     studio.clock.now += AWAY_SECONDS
     studio.run(watching=False)
-    assert live.waiting
+    assert live.waits_for_viewers
     assert len(places(studio, live)) == 3
 
 

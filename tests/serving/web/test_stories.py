@@ -332,3 +332,19 @@ def test_a_full_disk_is_a_sentence(library, model) -> None:
         assert client.get(f"/api/stories/{story}").json()["title"] == ""
         assert direct(client, story, type="resume", id="2").status_code == 200
         assert direct(client, story, type="shoot", id="1", prompt="a fox", chunks=1).status_code == 200
+
+
+def test_a_story_is_found_and_duplicated(client: httpx.Client, told: str) -> None:
+    copy = client.post(f"/api/stories/{told}/duplicate").raise_for_status().json()["story"]
+    listed = {entry["story"]: entry for entry in client.get("/api/stories?search=FOX+snow").json()}
+    assert listed[copy]["title"] == "a red fox in the snow (copy)"
+    assert listed[copy]["cover"] == {"shot": 0, "take": 0, "frame": 0}
+    assert {name: listed[copy][name] for name in ("shots", "frames")} == {
+        name: listed[told][name] for name in ("shots", "frames")
+    }
+    assert client.get("/api/stories?search=nobody+told+this").json() == []
+    film = client.get(f"/api/stories/{copy}/film.mp4").raise_for_status().content
+    assert film == client.get(f"/api/stories/{told}/film.mp4").content
+    assert client.post("/api/stories/000000000000/duplicate").status_code == 404
+    client.delete(f"/api/stories/{copy}")
+    assert client.post(f"/api/stories/{copy}/duplicate").status_code == 404

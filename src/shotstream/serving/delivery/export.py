@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import unicodedata
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipInfo
 
+import numpy as np
+
 from shotstream.media.files import atomic_path, write_errors
 from shotstream.media.films import remux
+from shotstream.media.final_draft import write_final_draft
+from shotstream.media.live import decode_chunk, encode_chunk
+from shotstream.media.sounds import PlacedFile, mix_sounds
 from shotstream.media.timeline import (
     TimelineShot,
     edit_decision_list,
@@ -23,7 +28,7 @@ from shotstream.media.timeline import (
 )
 from shotstream.serving.delivery.clips import access_units, read_clip
 from shotstream.serving.journal_takes import made_takes
-from shotstream.serving.protocol.events import ShotCard
+from shotstream.serving.protocol.events import PlacedSound, ShotCard
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoredStory, StoreError
 from shotstream.story import Story
@@ -73,6 +78,8 @@ class FilmShot:
             seed=self.card.seed,
             take=self.card.take,
             clip=f"{self.card.number + 1:03d}.mp4",
+            in_frame=self.card.in_frame,
+            out_frame=self.card.out_frame,
         )
 
 
@@ -87,6 +94,8 @@ class StoryFilm:
     shots: Sequence[FilmShot]
     store: Store
     stored: StoredStory
+    sounds: Sequence[PlacedSound] = ()
+    """What is heard with it."""
 
     @classmethod
     def of(cls, store: Store, story: str) -> StoryFilm:
@@ -102,7 +111,8 @@ class StoryFilm:
         shots = [shot for shot in shots if shot.chunks]
         if not shots:
             raise StoreError(NOTHING_SHOT)
-        return cls(stored.title, stored.setting, stored.seed, stored.made_with.fps, shots, store, stored)
+        fps = stored.made_with.fps
+        return cls(stored.title, stored.setting, stored.seed, fps, shots, store, stored, snapshot.sounds)
 
     @property
     def name(self) -> str:
@@ -133,13 +143,21 @@ class StoryFilm:
         return subtitles(self.fps, [shot.timeline for shot in self.shots])
 
     @property
+    def final_draft(self) -> str:
+        """As a script of Final Draft: the setting, and what every shot was asked for first."""
+        prompts = [shot.timeline.prompts[0][1] for shot in self.shots]
+        return write_final_draft(self.title, self.setting, prompts)
+
+    @property
     def story(self) -> Story:
         """A story file that tells the same film again; `write_story` has the pictures that it names.
 
         Raises:
             StoreError: If it cannot be put into a story file.
         """
-        made = made_takes(self.store, self.stored, _picture_name)
+        cards = (shot.card for shot in self.shots)
+        trims = {(card.number, card.take): (card.in_frame, card.out_frame) for card in cards}
+        made = replace(made_takes(self.store, self.stored, _picture_name), trims=trims)
         size = self.stored.made_with
         try:
             return made.story(
@@ -163,16 +181,35 @@ class StoryFilm:
         facts: dict[str, Any] = {"title": self.title, "setting": self.setting}
         facts |= {"seed": self.seed, "fps": self.fps}
         shots = [shot.card.model_dump(mode="json") | {"frames": shot.timeline.frames} for shot in self.shots]
+        facts["sounds"] = [sound.model_dump(mode="json") for sound in self.sounds]
         return json.dumps(facts | {"shots": shots}, indent=2, ensure_ascii=False) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write the whole film, MP4.
+        """Write the whole film, MP4: of every shot the frames from its in point to its out point.
+
+        Nothing is encoded again, but for what is left of a chunk that an in point lies in.
 
         Raises:
             MediaError: If it cannot be written.
             StoreError: If a clip is missing.
         """
-        write_take([chunk for shot in self.shots for chunk in shot.chunks], self.fps, path)
+        parts = (
+            _shown_units(chunk, shot.timeline.shown, self.fps) for shot in self.shots for chunk in shot.chunks
+        )
+        remux((units for units in parts if units), self.fps, path, self._sound())
+
+    def _sound(self) -> Iterator[np.ndarray] | None:
+        """What is heard with the film; None if nothing is."""
+        placed = []
+        for sound in self.sounds:
+            found = self.store.find_sound(self.stored.id, sound.sound)
+            if found is None or not found.path.is_file():
+                raise StoreError(
+                    f"the sound {sound.sound} is missing; send it again, or take it off the film"
+                )
+            placed.append(PlacedFile(found.path, sound.offset_seconds, sound.gain_db))
+        seconds = sum(len(shot.timeline.shown) for shot in self.shots) / self.fps
+        return mix_sounds(placed, seconds) if placed else None
 
     def write_story(self, path: Path) -> None:
         """Write a zip with the story file and the pictures that it names.
@@ -192,7 +229,7 @@ class StoryFilm:
                 archive.writestr(_entry(name), file.read_bytes())
 
     def write_clips(self, path: Path) -> None:
-        """Write a zip with a film per shot, the timelines that name them, and the subtitles.
+        """Write a zip with a film per shot, untrimmed, the timelines that name them, and the subtitles.
 
         Raises:
             MediaError: If it cannot be written.
@@ -236,6 +273,15 @@ def _units(chunk: StoredChunk) -> list[bytes]:
             f"the video of shot {chunk.shot + 1}, chunk {chunk.chunk + 1} is missing or damaged; open the "
             "story in the studio, so that it is made again, then try once more"
         ) from error
+
+
+def _shown_units(chunk: StoredChunk, shown: range, fps: float) -> list[bytes]:
+    """The access units of a chunk that are shown; a first one that is no keyframe is encoded as one."""
+    first, last = shown.start - chunk.first_frame, shown.stop - chunk.first_frame
+    if last <= 0 or first >= chunk.frames:
+        return []
+    units = _units(chunk)[:last]
+    return units if first <= 0 else encode_chunk(decode_chunk(units)[first:], fps)
 
 
 def _picture_name(upload: str) -> str:

@@ -9,10 +9,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shotstream.story import BOTH_LENGTHS, Prompt
+from shotstream.story import BOTH_LENGTHS, Prompt, check_points
 
-UNDO_SURVIVES = ("delete", "undo", "pause", "resume", "branch")
-"""Commands after which a deletion can still be undone; any other leaves it as it is."""
+UNDO_SURVIVES = ("delete", "trim", "sound", "silence", "undo", "pause", "resume", "branch")
+"""Commands after which what was done before can still be undone; any other leaves it as it is."""
 
 StoryId = Annotated[str, Field(pattern=r"^[a-z0-9]{12}$")]
 CommandId = Annotated[str, Field(pattern=r"^[ -~]{1,64}$")]
@@ -21,6 +21,7 @@ Count = Annotated[int, Field(ge=0, lt=2**32)]
 Seed = Annotated[int, Field(ge=0, lt=2**53)]
 """A browser counts exactly no further."""
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+SoundName = Annotated[str, Field(pattern=r"^[a-f0-9]{32}$")]
 Chunks = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -90,6 +91,15 @@ class PlannedShot(_Length):
 
     prompt: Prompt
     seed: Seed | None = None
+    in_frame: Count | None = None
+    """The first frame that the film will show of it; 0 if None."""
+    out_frame: Count | None = None
+    """The last one; that of the shot if None."""
+
+    @model_validator(mode="after")
+    def _in_before_out(self) -> Self:
+        check_points(self.in_frame or 0, self.out_frame)
+        return self
 
 
 class Shoot(Directive, PlannedShot):
@@ -220,8 +230,42 @@ class Delete(Directive):
     shot: Count
 
 
+class Trim(Directive):
+    """Let the film show some frames of a shot's take alone; all are kept, later shots stay as they are."""
+
+    type: Literal["trim"] = "trim"
+    shot: Count
+    in_frame: Count = 0
+    """The first frame that is shown."""
+    out_frame: Count | None = None
+    """The last frame that is shown; that of the shot, however long it gets, if None."""
+
+    @model_validator(mode="after")
+    def _in_before_out(self) -> Self:
+        check_points(self.in_frame, self.out_frame)
+        return self
+
+
+class Sound(Directive):
+    """Let a sound file that was sent before be heard with the film, or be heard otherwise than by now."""
+
+    type: Literal["sound"] = "sound"
+    sound: SoundName
+    offset_seconds: Annotated[float, Field(ge=-3600, le=36_000, allow_inf_nan=False)] = 0.0
+    """When it begins in the film; below 0, its beginning is not heard."""
+    gain_db: Annotated[float, Field(ge=-60, le=12, allow_inf_nan=False)] = 0.0
+    """How much louder it is than its file."""
+
+
+class Silence(Directive):
+    """Let a sound file no longer be heard with the film; it is kept."""
+
+    type: Literal["silence"] = "silence"
+    sound: SoundName
+
+
 class Undo(Directive):
-    """Bring back what was deleted last; while a shot runs, take back the last change of what waits."""
+    """Take back the last deletion, trim or change of the sound; while a shot runs, of what waits, too."""
 
     type: Literal["undo"] = "undo"
 
@@ -240,7 +284,7 @@ class Resume(Directive):
 
 Command = Annotated[
     Shoot | Replan | Cut | Redirect | Hold | Extend | Retake | Choose | Branch | Pin | Unpin | Reference
-    | Edit | Reshoot | Delete | Undo | Pause | Resume | Stop,
+    | Edit | Reshoot | Delete | Trim | Sound | Silence | Undo | Pause | Resume | Stop,
     Field(discriminator="type"),
 ]  # fmt: skip
 """What is answered by a receipt or a refusal."""

@@ -24,6 +24,10 @@ class Limits(Message):
     queued_commands: int = 32
     """Of one story."""
     upload_bytes: int = 10 * 2**20
+    sound_bytes: int = 64 * 2**20
+    sound_seconds: float = 1800.0
+    sounds: int = 16
+    """Sound files of one story."""
     viewers: int = 64
     """Sockets of all stories."""
     lookahead_seconds: float = 2.0
@@ -47,6 +51,10 @@ class ShotCard(Message):
     frames: int
     made: list[tuple[int, int]] = Field(default=[])
     """(take, seed) of all its takes that were made, in order; any of them can be chosen."""
+    in_frame: int = Field(default=0)
+    """The first frame of its take that the film shows."""
+    out_frame: int | None = Field(default=None)
+    """The last one; that of the take if None."""
 
 
 class MemoryFrame(Message):
@@ -71,6 +79,15 @@ class Memory(Message):
     local_size: int
 
 
+class PlacedSound(Message):
+    """A sound file that is heard with the film."""
+
+    sound: str
+    offset_seconds: float
+    """When it begins in the film."""
+    gain_db: float
+
+
 class Parent(Message):
     """The shot up to which a branch is another story."""
 
@@ -88,6 +105,8 @@ class Snapshot(Message):
     shots: list[ShotCard]
     memory: Memory
     parent: Parent | None = None
+    sounds: list[PlacedSound] = Field(default=[])
+    """What is heard with the film."""
 
 
 class Welcome(Message):
@@ -157,6 +176,13 @@ class MemoryChanged(Memory):
     type: Literal["memory"] = "memory"
 
 
+class SoundsChanged(Message):
+    """Something else is heard with the film."""
+
+    type: Literal["sounds"] = "sounds"
+    sounds: list[PlacedSound]
+
+
 class Figures(Message):
     """How fast it goes; at most twice a second."""
 
@@ -207,11 +233,11 @@ class ErrorMessage(Message):
     message: str
 
 
-Change = ShotChanged | Deleted | StateChanged | MemoryChanged
+Change = ShotChanged | Deleted | StateChanged | MemoryChanged | SoundsChanged
 """What makes another snapshot of one."""
 
 Event = Annotated[
-    Welcome | Receipt | Refused | StateChanged | ShotChanged | Deleted | MemoryChanged | Figures | Shown
-    | Turned | Dropped | ErrorMessage,
+    Welcome | Receipt | Refused | StateChanged | ShotChanged | Deleted | MemoryChanged | SoundsChanged
+    | Figures | Shown | Turned | Dropped | ErrorMessage,
     Field(discriminator="type"),
 ]  # fmt: skip

@@ -24,7 +24,19 @@ class State(StrEnum):
 
 IDLE, SHOOTING, HOLDING, CUTTING = State.IDLE, State.SHOOTING, State.HOLDING, State.CUTTING
 
-_ALWAYS = ("choose", "branch", "pin", "unpin", "reference", "edit", "pause", "resume")
+_ALWAYS = (
+    "choose",
+    "branch",
+    "pin",
+    "unpin",
+    "reference",
+    "edit",
+    "trim",
+    "sound",
+    "silence",
+    "pause",
+    "resume",
+)
 
 TRANSITIONS: dict[str, dict[State, State]] = {
     "shoot": {IDLE: SHOOTING, SHOOTING: CUTTING, HOLDING: CUTTING, CUTTING: CUTTING},

@@ -6,19 +6,23 @@ chunk is lost, and so is the title.
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 
+from shotstream.media.sounds import SoundError, read_sound
 from shotstream.serving.protocol.events import ShotChanged
 from shotstream.serving.storage import rows
 from shotstream.serving.storage.chunk_files import ChunkNote, read_note
 from shotstream.serving.storage.reader import sha256
 from shotstream.serving.storage.schema import commands
+from shotstream.serving.storage.sound_table import add_sound, sound_file, sound_name
 from shotstream.serving.storage.stored import MadeWith, NoStory, StoredChunk, StoreError
-from shotstream.serving.storage.sweep import CHUNK_FILE
+from shotstream.serving.storage.sweep import CHUNK_FILE, list_folder
 
 
 def adopt_story(connection: Connection, folder: Path, story: str) -> int:
@@ -52,6 +56,7 @@ def adopt_story(connection: Connection, folder: Path, story: str) -> int:
     rows.note_entries(connection, story, entries)
     chunks = rows.load_story(connection, story, folder / "chunks").chunks
     rows.note_changes(connection, story, _cards(chunks, row.fps))
+    _add_sounds(connection, story, folder / "sounds")
     rows.note_event(connection, story, {"type": "adopt", "entries": entries - row.entries})
     return entries - row.entries
 
@@ -117,6 +122,17 @@ def _add(connection: Connection, story: str, entries: int, file: Path, note: Chu
                 rows.put_aside(connection, story, command["position"], count)
     rows.add_chunk(connection, story, note.position, note.chunk, file.name, sha256(file.read_bytes()))
     return note.position + 1
+
+
+def _add_sounds(connection: Connection, story: str, folder: Path) -> None:
+    """Take in the sound files that are what their names say; how people called them is lost."""
+    for file in list_folder(folder):
+        if file.is_symlink() or not file.is_file():
+            continue
+        with suppress(ImportError, SoundError, OSError):
+            data, facts = file.read_bytes(), read_sound(file, math.inf)
+            if file.name == sound_file(sound_name(data), facts.kind):
+                add_sound(connection, story, data, file.name, facts)
 
 
 def _cards(chunks: list[StoredChunk], fps: float) -> list[ShotChanged]:

@@ -29,7 +29,7 @@ class Backup:
     linked: int
     """How many of the files are hard links, which take no room: they never change."""
     missing: list[Path]
-    """Chunks that the library itself does not have."""
+    """Chunks and sounds that the library itself does not have."""
 
 
 def back_up(
@@ -112,10 +112,11 @@ def _copy_files(
 
 
 def _paths(story: str, files: StoryFiles) -> Iterator[tuple[Path, bool]]:
-    """The files of a story, and whether it needs them: all others are made again."""
+    """The files of a story, and whether it needs them: all others can be made again."""
     folder = Path("stories") / story
-    for inside, names in (("chunks", files.chunks), ("clips", files.clips), ("stills", files.stills)):
-        yield from ((folder / inside / name, inside == "chunks") for name in names)
+    kinds = {"chunks": files.chunks, "clips": files.clips, "stills": files.stills, "sounds": files.sounds}
+    for inside, names in kinds.items():
+        yield from ((folder / inside / name, inside in ("chunks", "sounds")) for name in names)
 
 
 def _copy(source: Path, target: Path) -> bool | None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, delete, func, or_, select
 
 from shotstream.serving.storage import rows
-from shotstream.serving.storage.schema import events, shots, stories
+from shotstream.serving.storage.schema import chunks, events, shots, stories
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import NoStory, StorySummary
 
@@ -44,6 +44,7 @@ class Catalogue:
         deleted: bool = False,
         before: str | None = None,
         oldest_first: bool = False,
+        search: str = "",
     ) -> tuple[list[ListedStory], str | None]:
         """List stories, or those that were put away, the newest change first.
 
@@ -52,6 +53,7 @@ class Catalogue:
             deleted: Those that were put away.
             before: Where the page before it ended.
             oldest_first: The other way round: the oldest change first.
+            search: Words that all stand in the title, the setting or prompts that were told, in any case.
 
         Returns:
             The stories, and where the page ended; None if there are no more.
@@ -61,6 +63,8 @@ class Catalogue:
         """
         put_away = stories.c.deleted_seconds.is_not(None) if deleted else stories.c.deleted_seconds.is_(None)
         found = select(stories).where(put_away)
+        for word in search.split():
+            found = found.where(_has(word))
         if before is not None:
             found = found.where(_comes_after(before, oldest_first))
         order = (stories.c.changed_seconds, stories.c.id.desc())
@@ -126,6 +130,14 @@ class Catalogue:
     def _count(self, counted: Select[Any]) -> int:
         with self._store.reading() as connection:
             return connection.scalar(counted) or 0
+
+
+def _has(word: str) -> Any:
+    """Stories with these letters in their title, their setting, or a prompt that a chunk was told."""
+    texts = [func.lower(column) for column in (stories.c.title, stories.c.setting, chunks.c.prompt)]
+    title, setting, prompt = (text.contains(word.lower(), autoescape=True) for text in texts)
+    told = select(chunks.c.position).where(chunks.c.story == stories.c.id, prompt)
+    return or_(title, setting, told.exists())
 
 
 def page_end(last: StorySummary | Row[Any]) -> str:

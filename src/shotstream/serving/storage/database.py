@@ -107,7 +107,12 @@ def empty_log(engine: Engine) -> None:
         with database_errors(), engine.connect() as connection:
             driver = connection.connection.driver_connection
             assert driver
-            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            try:
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as error:  # the driver's own: it goes past SQLAlchemy
+                raise StoreError(
+                    f"the library's log could not be put into its database ({error}); what it has is safe"
+                ) from error
 
 
 def _engine(url: URL) -> Engine:

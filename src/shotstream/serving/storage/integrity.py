@@ -129,6 +129,11 @@ def _check_story(
         file = folder / "stills" / name
         if not file.exists() or sha256(file.read_bytes()) != expected:
             yield LibraryFault("damaged still", str(file.relative_to(library)), "", _MADE_AGAIN, story)
+    for name, expected in known.sounds.items():
+        file = folder / "sounds" / name
+        if not file.exists() or sha256(file.read_bytes()) != expected:
+            where = str(file.relative_to(library))
+            yield LibraryFault("damaged sound", where, "", f"{_FROM_A_COPY}, or send it again", story)
     for entry in stored.commands:
         if isinstance(entry.command, Reference) and not pictures.is_whole(entry.command.upload):
             where = pictures.file(entry.command.upload).relative_to(library)
@@ -236,7 +241,9 @@ def _position(file: Path) -> int:
 
 
 def _is_known(file: Path, known: StoryFiles | None) -> bool:
-    names: Iterable[str] = () if known is None else (*known.chunks, *known.clips, *known.stills)
+    names: Iterable[str] = (
+        () if known is None else (*known.chunks, *known.clips, *known.stills, *known.sounds)
+    )
     return file.name in names
 
 

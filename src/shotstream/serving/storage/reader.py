@@ -80,6 +80,7 @@ class StoryReader:
                 shots=rows.cards(connection, story),
                 memory=rows.memory(row),
                 parent=events.Parent(story=origin.story, shot=origin.shot) if origin else None,
+                sounds=rows.placed_sounds(row),
             )
 
     def take_chunks(self, story: str, shot: int, take: int) -> list[StoredChunk]:
@@ -115,6 +116,12 @@ class StoryReader:
         except OSError as error:
             log.warning("a still of story %s cannot be read (%s)", story, type(error).__name__)
         return None
+
+    def lacks_stills(self, story: str, shot: int, take: int) -> bool:
+        """Whether files of frames that were kept of a take are gone."""
+        with self.reading() as connection:
+            frames = rows.still_frames(connection, story, shot, take)
+        return any(not self._still(story, (shot, take, frame)).exists() for frame in frames)
 
     def _still(self, story: str, place: tuple[int, int, int]) -> Path:
         shot, take, frame = place

@@ -18,14 +18,16 @@ from shotstream.serving.protocol.events import (
     Deleted,
     Memory,
     MemoryChanged,
+    PlacedSound,
     Receipt,
     ShotCard,
     ShotChanged,
+    SoundsChanged,
 )
 from shotstream.serving.protocol.messages import read_command
 from shotstream.serving.protocol.states import State
 from shotstream.serving.storage.chunk_files import ChunkNote
-from shotstream.serving.storage.schema import chunks, commands, events, shots, stills, stories, takes
+from shotstream.serving.storage.schema import chunks, commands, events, shots, sounds, stills, stories, takes
 from shotstream.serving.storage.stored import (
     MadeWith,
     NewBranch,
@@ -155,6 +157,9 @@ def note_changes(connection: Connection, story: str, changes: Sequence[Change]) 
         elif isinstance(change, MemoryChanged):
             memory = change.model_dump(mode="json", exclude={"type"})
             connection.execute(update(stories).where(stories.c.id == story).values(memory=memory))
+        elif isinstance(change, SoundsChanged):
+            placed = [sound.model_dump(mode="json") for sound in change.sounds]
+            connection.execute(update(stories).where(stories.c.id == story).values(sounds=placed))
         else:
             values = {"state": change.state.value, "reason": change.reason}
             change_story(connection, story, values, {"type": "state", **values})
@@ -182,7 +187,7 @@ def check_forgettable(connection: Connection, story: str) -> None:
 
 def remove_story(connection: Connection, story: str) -> None:
     """Remove every row of a story."""
-    for table in (events, commands, chunks, takes, shots, stills):
+    for table in (events, commands, chunks, takes, shots, stills, sounds):
         connection.execute(delete(table).where(table.c.story == story))
     connection.execute(delete(stories).where(stories.c.id == story))
 
@@ -335,6 +340,15 @@ def memory(row: Row) -> Memory:
         return Memory.model_validate(NO_MEMORY)
 
 
+def placed_sounds(row: Row) -> list[PlacedSound]:
+    """What is heard with a story's film, as it was shown last; nothing if that is damaged."""
+    try:
+        return [PlacedSound.model_validate(sound) for sound in row.sounds or []]
+    except (TypeError, ValidationError):
+        log.error("what is heard with story %s is damaged in its row and left out", row.id)
+        return []
+
+
 def list_events(connection: Connection, story: str) -> list[dict[str, Any]]:
     """Read the events of a story in order, each with its ``moment_seconds``."""
     rows = connection.execute(select(events).where(events.c.story == story).order_by(events.c.number))
@@ -352,6 +366,12 @@ def still_sum(connection: Connection, story: str, place: tuple[int, int, int]) -
     return connection.scalar(select(stills.c.sha256).where(stills.c.story == story, *row))
 
 
+def still_frames(connection: Connection, story: str, shot: int, take: int) -> list[int]:
+    """The frames of a take that are kept as stills."""
+    of_take = stills.c.story == story, stills.c.shot == shot, stills.c.take == take
+    return list(connection.scalars(select(stills.c.frame).where(*of_take)))
+
+
 def list_files(connection: Connection) -> dict[str, StoryFiles]:
     """Name the files of every story."""
     files = {
@@ -364,6 +384,9 @@ def list_files(connection: Connection) -> dict[str, StoryFiles]:
     for row in connection.execute(select(stills)):
         if row.story in files:
             files[row.story].stills[f"{row.shot}-{row.take}-{row.frame}.png"] = row.sha256
+    for row in connection.execute(select(sounds)):
+        if row.story in files:
+            files[row.story].sounds[f"{row.sound}.{row.kind}"] = row.sha256
     return files
 
 

@@ -73,6 +73,7 @@ stories = Table(
     Column("state", String(16), nullable=False),
     Column("reason", Text),
     Column("memory", TolerantJson),  # what is remembered, as the page shows it
+    Column("sounds", TolerantJson),  # what is heard with the film, likewise
     Column("entries", Integer, nullable=False),  # how many the journal has
     Column("parent_story", String(12), ForeignKey("stories.id")),
     Column("parent_shot", Integer),  # the last shot that is shared
@@ -136,6 +137,18 @@ stills = Table(
     Column("shot", Integer, primary_key=True, autoincrement=False),
     Column("take", Integer, primary_key=True, autoincrement=False),
     Column("frame", Integer, primary_key=True, autoincrement=False),
+    Column("sha256", String(64), nullable=False),  # of its file
+)
+
+sounds = Table(
+    "sounds",
+    metadata,
+    _of_story(),
+    Column("sound", String(32), primary_key=True),
+    Column("kind", String(8), nullable=False),  # ending of its file
+    Column("name", Text, nullable=False),  # what the person's file was called
+    Column("seconds", Double, nullable=False),
+    Column("peaks", TolerantJson, nullable=False),  # its waveform
     Column("sha256", String(64), nullable=False),  # of its file
 )
 

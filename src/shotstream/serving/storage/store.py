@@ -15,13 +15,16 @@ import numpy as np
 
 from shotstream.media.files import DiskFull, write_bytes, write_errors
 from shotstream.media.pictures import encode_png
+from shotstream.media.sounds import SoundFacts
 from shotstream.serving.protocol.events import Change
-from shotstream.serving.storage import database, rows
+from shotstream.serving.storage import database, rows, sound_table
 from shotstream.serving.storage.adopt import adopt_story
 from shotstream.serving.storage.chunk_files import pack
+from shotstream.serving.storage.duplicate import duplicate_story
 from shotstream.serving.storage.pictures import MOST_UPLOAD_PIXELS
 from shotstream.serving.storage.place import LibraryPlace
 from shotstream.serving.storage.reader import StoryReader, sha256
+from shotstream.serving.storage.sound_table import StoredSound
 from shotstream.serving.storage.stored import (
     MadeWith,
     NewBranch,
@@ -54,6 +57,7 @@ class Store(StoryReader):
         stories/ID/chunks/S-T-C-P.safetensors   latents of shot S, take T, chunk C: entry P of the journal
         stories/ID/clips/S-T-C-P.packets        the video of the same chunk, see `StoredChunk.clip`
         stories/ID/stills/S-T-F.png             frame F of that take, which the story remembers
+        stories/ID/sounds/S.KIND                sound files that people brought
         uploads/U.png                           pictures that people brought
         lost/N/...                              files that were found and that the database does not know
 
@@ -275,6 +279,15 @@ class Store(StoryReader):
         with self._transaction() as connection:
             rows.change_story(connection, story, {"title": title}, {"type": "rename", "title": title})
 
+    def duplicate(self, story: str, title: str) -> str:
+        """Add a story that is what another one is by now; see `duplicate_story`.
+
+        Returns:
+            Its id.
+        """
+        with self._transaction() as connection:
+            return duplicate_story(connection, self.folder, story, title, private=self._place.private)
+
     def delete(self, story: str) -> None:
         """Put a story away: nothing of it is lost, and its branches stay. `undelete` brings it back.
 
@@ -363,6 +376,46 @@ class Store(StoryReader):
                     f"a story uses the picture {upload}; it goes when the last such story is deleted for good"
                 )
             self._pictures.remove(upload)
+
+    # ---- sounds that people brought ----
+
+    def add_sound(self, story: str, data: bytes, name: str, facts: SoundFacts) -> StoredSound:
+        """Keep a sound file in a story's folder; the same file once more changes nothing.
+
+        Args:
+            story: Its id.
+            data: The file, as it was brought.
+            name: What the person's file is called.
+            facts: What it is.
+
+        Raises:
+            DiskFull: If there is no room.
+            MediaError: If it cannot be written for another reason.
+            NoStory: If there is no such story.
+        """
+        sound = sound_table.sound_name(data)
+        with self._transaction() as connection:
+            rows.story_row(connection, story)
+            folder = self.folder / "stories" / story / "sounds"
+            self._write(folder / sound_table.sound_file(sound, facts.kind), data)
+            sound_table.add_sound(connection, story, data, name, facts)
+        found = self.find_sound(story, sound)
+        assert found is not None
+        return found
+
+    def sounds(self, story: str) -> list[StoredSound]:
+        """List the sound files of a story, with those of the stories that it branched off.
+
+        Raises:
+            NoStory: If there is no such story.
+        """
+        with self.reading() as connection:
+            rows.story_row(connection, story)
+            return sound_table.list_sounds(connection, self.folder, story)
+
+    def find_sound(self, story: str, sound: str) -> StoredSound | None:
+        """Find a sound file of a story by its name in the library."""
+        return next((found for found in self.sounds(story) if found.sound == sound), None)
 
     # ---- files ----
 

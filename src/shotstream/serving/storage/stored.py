@@ -233,6 +233,7 @@ class StoryFiles:
     clips: dict[str, str | None] = field(default_factory=dict)
     """Some of them may not be made yet."""
     stills: dict[str, str | None] = field(default_factory=dict)
+    sounds: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

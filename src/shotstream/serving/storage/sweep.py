@@ -14,7 +14,9 @@ CHUNK_FILE = re.compile(r"(\d+)-(\d+)-(\d+)-(\d+)\.safetensors")
 UPLOAD = re.compile(r"[a-z0-9]{1,64}")
 """Name of a picture that a person brought."""
 
-_HALF = re.compile(r"\.(?:\d+(?:-\d+){2,3}|[a-z0-9]{1,64})\.\d+-\d+\.part\.(?:safetensors|packets|png)")
+_HALF = re.compile(
+    r"\.(?:\d+(?:-\d+){2,3}|[a-z0-9]{1,64})\.\d+-\d+\.part\.(?:safetensors|packets|png|wav|mp3|flac|ogg|m4a)"
+)
 
 
 def sweep(library: Path, known: dict[str, StoryFiles]) -> Swept:
@@ -71,12 +73,16 @@ def unknown_files(folder: Path, known: StoryFiles) -> tuple[list[Path], list[Pat
     for inside in list_folder(folder):
         if inside.name == "chunks" and inside.is_symlink():
             links.append(inside)
-        elif inside.is_symlink() or not inside.is_dir() or inside.name not in ("chunks", "clips", "stills"):
+        elif (
+            inside.is_symlink()
+            or not inside.is_dir()
+            or inside.name not in ("chunks", "clips", "stills", "sounds")
+        ):
             strange.append(inside)
         elif inside.name == "stills":
             strange += [file for file in list_folder(inside) if tuple(file.name.split("-")[:2]) not in takes]
         else:
-            names = known.chunks if inside.name == "chunks" else known.clips
+            names = {"chunks": known.chunks, "clips": known.clips, "sounds": known.sounds}[inside.name]
             strange += [file for file in list_folder(inside) if file.name not in names]
     return strange, links
 

@@ -14,7 +14,6 @@ import numpy as np
 from torch import Tensor
 
 from shotstream.serving.protocol.commands import (
-    UNDO_SURVIVES,
     Branch,
     Choose,
     Command,
@@ -32,19 +31,24 @@ from shotstream.serving.protocol.commands import (
     Resume,
     Retake,
     Shoot,
+    Silence,
+    Sound,
     Stop,
+    Trim,
     Undo,
     Unpin,
 )
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State, StateMachine
 from shotstream.serving.storage.stored import StoredChunk
+from shotstream.serving.story.film_edit import FilmEdit
 from shotstream.serving.story.prompt_warnings import prompt_warnings
+from shotstream.serving.story.undo import BeforeDeletion, UndoHistory
 from shotstream.serving.story.waiting import WaitingQueue, planned_shots
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
 from shotstream.streaming.session import StorySession
-from shotstream.streaming.take import SessionSnapshot, TakeRecord
+from shotstream.streaming.take import TakeRecord
 
 FindPicture = Callable[[str], np.ndarray]
 FindTake = Callable[[int, int], Callable[[int], np.ndarray]]
@@ -67,15 +71,6 @@ class LiveShot:
     def made(self) -> int:
         """Chunks made so far."""
         return self.record.chunks
-
-
-@dataclass(frozen=True)
-class _Before:
-    """A story as it was before a shot was deleted."""
-
-    session: SessionSnapshot
-    edits: dict[int, str]
-    stale: set[int]
 
 
 @dataclass(frozen=True)
@@ -110,12 +105,13 @@ class Director:
         self.stale: set[int] = set()
         """Shots that were made before an edit of themselves, or before an earlier one became another."""
         self.waiting = WaitingQueue()
+        self.edit = FilmEdit()
         self.uploads: dict[tuple[int, int], str] = {}
         """References by their numbers: which picture each one is."""
         self.find_take: FindTake = _no_take
         """Gives the frames of former takes; whoever keeps them sets it."""
         self._find_picture = find_picture
-        self._deleted: list[_Before] = []
+        self._undoable: UndoHistory[BeforeDeletion] = UndoHistory()
         self._takes: dict[int, dict[int, TakeRecord]] = {}
         """The takes of every shot by number, those of deleted shots too, as their chunks are kept."""
         self._shared: frozenset[tuple[int, int]] = frozenset()
@@ -132,7 +128,7 @@ class Director:
             ValueError: If there is no such shot, or its memory is no longer kept.
         """
         branch = Director(self.session.branch(shot, seed=seed), self._find_picture)
-        branch.uploads = dict(self.uploads)
+        branch.uploads, branch.edit = dict(self.uploads), self.edit.branch(shot)
         branch._takes = {number: deepcopy(self._takes[number]) for number in range(shot + 1)}
         branch._shared = frozenset(
             (number, take) for number, takes in branch._takes.items() for take in takes
@@ -175,10 +171,8 @@ class Director:
         self.machine.fire(event)
         if command.type == "cut":
             self._begin_next()
-        if command.type not in UNDO_SURVIVES:
-            self._deleted.clear()
-            if not isinstance(command, Replan):
-                self.waiting.forget_former()
+        if self._undoable.after(command):
+            self.waiting.forget_former()
         if self.live:
             self.live.settled_chunks = self.live.made
         note = "; ".join(str(warning.message) for warning in told) or None
@@ -218,6 +212,7 @@ class Director:
         if not shots and not self.machine.running:
             raise Refusal("invalid", "there is no shot to begin; plan one at least")
         self.waiting.replace(shots)
+        self._undoable.planned()
         return CommandResult() if self.machine.running else self._begin(self.waiting.pop())
 
     def _retake(self, command: Retake) -> CommandResult:
@@ -320,6 +315,7 @@ class Director:
     def _delete(self, command: Delete) -> CommandResult:
         if waiting := self._waiting_shot(command.shot):
             self.waiting.remove(waiting)
+            self._undoable.planned()
             return CommandResult()
         self._check_shot(command.shot)
         shot, script = command.shot, self.session.script
@@ -327,27 +323,56 @@ class Director:
         if shot in self.session.context.left_out:
             raise Refusal("not_now", f"shot {shot + 1} is deleted already; choose a take to bring it back")
         self._end_shot()
-        before = _Before(self.session.snapshot(), dict(self.edits), set(self.stale))
+        before = BeforeDeletion(self.session.snapshot(), dict(self.edits), set(self.stale))
         kept = before.session
         if shot == len(script) - 1:
             self.session.restore(replace(kept, script=kept.script[:shot], context=kept.context.branch(shot)))
         else:  # its number stays taken: later shots have theirs
             self.session.leave_out(shot)
         self._renew(shot)
-        self._deleted.append(before)
+        self._undoable.deleted(before)
         return CommandResult()
 
     def _undo(self, command: Undo) -> CommandResult:
-        if self.machine.running:
+        try:
+            done = self._undoable.pop(running=self.machine.running)
+        except LookupError as error:
+            raise Refusal("not_now", str(error)) from error
+        if done is None:
             self.waiting.undo()
-            return CommandResult()
-        if not self._deleted:
-            raise Refusal(
-                "not_now", "there is nothing to bring back: no shot was deleted since the story last changed"
-            )
-        before = self._deleted.pop()
-        self.session.restore(before.session)
-        self.edits, self.stale = before.edits, before.stale
+        elif isinstance(done, FilmEdit):
+            self.edit = done
+        else:
+            (before,) = done
+            self.session.restore(before.session)
+            self.edits, self.stale = before.edits, before.stale
+        return CommandResult()
+
+    def _trim(self, command: Trim) -> CommandResult:
+        shot, out_frame = command.shot, command.out_frame
+        self._check_shot(shot)
+        if self.machine.running and self.live and self.live.record.shot == shot:
+            raise Refusal("not_now", "the shot is running; trim it after its end")
+        if shot in self.session.context.left_out:
+            raise Refusal("not_now", f"shot {shot + 1} is deleted; bring it back first, then trim it")
+        record = self.session.script[shot]
+        last = self.timing.frames(record.chunks) - 1
+        if (given := max(command.in_frame, out_frame or 0)) > last:
+            raise Refusal("invalid", f"shot {shot + 1} has no frame {given}; its last frame is {last}")
+        end = None if out_frame == last else out_frame
+        return self._edit_film(self.edit.trim(shot, record.take, command.in_frame, end))
+
+    def _sound(self, command: Sound) -> CommandResult:
+        return self._edit_film(self.edit.place(command.sound, command.offset_seconds, command.gain_db))
+
+    def _silence(self, command: Silence) -> CommandResult:
+        if command.sound not in self.edit.sounds:
+            raise Refusal("not_found", "this sound is not heard with the film")
+        return self._edit_film(self.edit.silence(command.sound))
+
+    def _edit_film(self, edit: FilmEdit) -> CommandResult:
+        self._undoable.edited(self.edit)
+        self.edit = edit
         return CommandResult()
 
     def _pause(self, command: Pause) -> CommandResult:
@@ -450,6 +475,8 @@ class Director:
             self.session.cut(
                 command.prompt, command.seconds, chunks=command.chunks, seed=command.seed, take=take
             )
+            if command.in_frame or command.out_frame is not None:
+                self.edit = self.edit.trim(shot, take, command.in_frame or 0, command.out_frame)
         else:
             prompt = self.edits.get(command.shot) if command.prompt is None else command.prompt
             take = self.next_take(command.shot)
@@ -484,7 +511,7 @@ class Director:
         if live is None or not self.machine.running or self._shown_chunks is None:
             return
         left = max(self._shown_chunks, live.settled_chunks)
-        chunks = max(0, min(live.made - left, self.session.rewindable))
+        chunks = max(0, min(live.made - left, self.session.rewindable_chunks))
         self._put_aside = chunks if most is None else min(chunks, most)
         if not self._put_aside:
             return

@@ -25,6 +25,7 @@ from shotstream.serving.protocol.commands import (
     Reshoot,
     Retake,
     Shoot,
+    Sound,
 )
 from shotstream.serving.protocol.events import (
     Change,
@@ -110,7 +111,7 @@ FIGURES_EVERY_SECONDS = 0.5
 AWAY_SECONDS = 5.0
 """Who has shown nothing and said nothing for so long is not waited for, where the shot has an end."""
 _OPENS_A_SHOT = ("shoot", "replan", "retake", "reshoot")
-_TURNS = ("shoot", "retake", "reshoot", "redirect", "cut", "stop")
+_CHANGE_COURSE = ("shoot", "retake", "reshoot", "redirect", "cut", "stop")
 """Commands that a running shot does not go on from as it was, unless they wait."""
 
 
@@ -120,7 +121,7 @@ class _Offered:
 
     command: Command
     reply: Reply
-    since_seconds: float
+    came_at_seconds: float
 
 
 class LiveStory:
@@ -171,7 +172,7 @@ class LiveStory:
         self._unsettled: list[StoredChunk] = []
         """Chunks that were made since the last command."""
         self._foreseen: tuple[int, int, int] | None = None
-        """(shot, take, chunks) of the cut for which stills were asked for last."""
+        """(shot, take, chunks) of the cut that was made ready for last."""
         self._may_stop = True
         """Whether a chunk may be stopped: once for every command that is followed."""
         self._kept: set[tuple[int, int, int]] = set()
@@ -190,7 +191,7 @@ class LiveStory:
         self._playhead_at = -math.inf
         self._replaying: tuple[_Offered, Generator[None, None, None]] | None = None
         """The ``resume`` for which the story is told again, step by step."""
-        self._speed = self._first_frame = 0.0
+        self._frames_per_second = self._first_frame_seconds = 0.0
         self._prompt_to_screen_seconds: float | None = None
         self._figures, self._figures_at = self._measured(), clock() - FIGURES_EVERY_SECONDS
         self.snapshot = storyboard.snapshot(self.director, self._parent)
@@ -275,7 +276,7 @@ class LiveStory:
         return self._playback.lookahead_frames / self.director.timing.fps
 
     @property
-    def waiting(self) -> bool:
+    def waits_for_viewers(self) -> bool:
         """Whether nothing is made because enough is, until somebody has watched it."""
         is_enough = self.lookahead_seconds >= self.limits.lookahead_seconds
         return self._wants_chunks and is_enough and not self._goes_on_unwatched
@@ -289,7 +290,7 @@ class LiveStory:
     @property
     def may_work(self) -> bool:
         """Whether a chunk is to be made."""
-        return self._wants_chunks and not self.waiting
+        return self._wants_chunks and not self.waits_for_viewers
 
     def attend(self) -> bool:
         """Take what came in since the last time; return whether there was anything to do.
@@ -306,16 +307,16 @@ class LiveStory:
             if self._replaying:
                 break
         self._publish_figures()
-        if self.waiting:
+        if self.waits_for_viewers:
             self._foresee_cut()
         return attended
 
     def _foresee_cut(self) -> None:
-        """While nothing is made: encode what a cut after the chunk on the screen would be made from."""
+        """While nothing is made: do ahead what a cut after the chunk on the screen would begin with."""
         live, shown = self.director.live, self._shown_chunks
-        if live and shown and (place := (live.record.shot, live.record.take, shown)) != self._foreseen:
+        place = (live.record.shot, live.record.take, shown) if live and shown else None
+        if place and place != self._foreseen and self.director.session.foresee_cut(place[2]):
             self._foreseen = place
-            self.director.session.foresee_cut(shown)
 
     def _take_playheads(self) -> None:
         while self._playheads:
@@ -335,7 +336,7 @@ class LiveStory:
         except Exception as error:
             return self._fail("the shot cannot go on", error)
         try:
-            chunk = self.director.session.next_chunk(is_stopped=self._turns)
+            chunk = self.director.session.next_chunk(is_stopped=self._is_superseded)
             if chunk is None:
                 raise RuntimeError("nothing was made")
         except ChunkStopped:
@@ -352,9 +353,9 @@ class LiveStory:
             return self._fail("the newest chunk could not be saved", error)
         self._playback.made(stored)
         self._unsettled.append(stored)
-        self._speed = len(chunk.frames) / chunk.seconds["total"]
+        self._frames_per_second = len(chunk.frames) / chunk.seconds["total"]
         if chunk.index == 0:
-            self._first_frame = self._clock() - self._opened_at
+            self._first_frame_seconds = self._clock() - self._opened_at
         if chunk.last:
             self._opened_at = self._clock()
             self._keep_remembered()
@@ -362,12 +363,12 @@ class LiveStory:
         self._publish_changes(now, changes)
         return True
 
-    def _turns(self) -> bool:
+    def _is_superseded(self) -> bool:
         """Whether a command waits after which the chunk in the making is no part of the story."""
         if not self._may_stop:
             return False
         with self._queue.mutex:
-            return any(_turns(offered.command) for offered in self._queue.queue)
+            return any(_changes_course(offered.command) for offered in self._queue.queue)
 
     @property
     def _shown_chunks(self) -> int | None:
@@ -399,13 +400,13 @@ class LiveStory:
             self._replaying = offered, self._replay()
             return
         try:
-            receipt = receipt or self._take(command, offered.since_seconds)
+            receipt = receipt or self._follow(command, offered.came_at_seconds)
         except Refusal as refusal:
             offered.reply(Refused(id=command.id, code=refusal.code, message=str(refusal)))
         else:
             offered.reply(receipt)
 
-    def _take(self, command: Command, since_seconds: float) -> Receipt:
+    def _follow(self, command: Command, came_at_seconds: float) -> Receipt:
         """Follow a command and write it down."""
         self._check_limits(command)
         try:
@@ -419,13 +420,13 @@ class LiveStory:
             raise self._not_followed(error) from error
         self._receipts[command.id] = receipt
         self._may_stop = True
-        self._turn(effect.put_aside)
-        self._took_effect(command, effect, receipt, since_seconds)
+        self._drop_newest(effect.put_aside)
+        self._took_effect(command, effect, receipt, came_at_seconds)
         self._publish_changes(now, changes)
         self._keep_remembered()
         return receipt
 
-    def _turn(self, chunks: int) -> None:
+    def _drop_newest(self, chunks: int) -> None:
         """Drop the newest chunks, so many of which a command has put aside, and tell viewers where."""
         made, self._unsettled = self._unsettled, []
         if not chunks:
@@ -462,15 +463,15 @@ class LiveStory:
         self._receipts = {entry.command.id: entry.receipt for entry in stored.commands}
 
     def _took_effect(
-        self, command: Command, effect: CommandResult, receipt: Receipt, since_seconds: float
+        self, command: Command, effect: CommandResult, receipt: Receipt, came_at_seconds: float
     ) -> None:
         if effect.branch and receipt.story:
             self._adopt(receipt.story, effect.branch)
         waits = effect.frame is None or (isinstance(command, Shoot) and command in self.director.waiting)
         if effect.frame and not waits and not self.director.machine.paused:
-            self._playback.expect(PendingCommand(command.id, effect.frame, since_seconds))
+            self._playback.expect(PendingCommand(command.id, effect.frame, came_at_seconds))
         if (command.type in _OPENS_A_SHOT and not waits) or command.type == "resume":
-            self._opened_at = since_seconds
+            self._opened_at = came_at_seconds
         if command.type == "pause":
             self._playback.expect_nothing()  # what it takes to reach the screen would be a person's time
 
@@ -481,6 +482,8 @@ class LiveStory:
             self._quotas.check_branch(self.story)
         if self._quotas and isinstance(command, Shoot | Replan | Retake | Reshoot | Extend | Hold):
             self._quotas.check_disk()
+        if isinstance(command, Sound) and not self._store.find_sound(self.story, command.sound):
+            raise Refusal("not_found", f"there is no sound {command.sound} in this story; send it first")
         if isinstance(command, Replan):
             shots = director.begun_shots + len(command.shots)
             if shots > most.shots:
@@ -555,11 +558,11 @@ class LiveStory:
 
     def _measured(self) -> Figures:
         return Figures(
-            frames_per_second=self._speed,
-            first_frame_seconds=self._first_frame,
+            frames_per_second=self._frames_per_second,
+            first_frame_seconds=self._first_frame_seconds,
             prompt_to_glass_seconds=self._prompt_to_screen_seconds,
             lookahead_seconds=self.lookahead_seconds,
-            waiting=self.waiting,
+            waiting=self.waits_for_viewers,
             queue=self.queued,
         )
 
@@ -578,5 +581,5 @@ def _receipt(command: Command, effect: CommandResult, branch: NewBranch | None) 
     return Receipt(id=command.id, applies_from=place, note=effect.note, story=story, put_aside=aside)
 
 
-def _turns(command: Command) -> bool:
-    return command.type in _TURNS and not (isinstance(command, Shoot) and command.after)
+def _changes_course(command: Command) -> bool:
+    return command.type in _CHANGE_COURSE and not (isinstance(command, Shoot) and command.after)

@@ -19,7 +19,7 @@ class PendingCommand:
     id: str
     frame: tuple[int, int, int]
     """(shot, take, frame)."""
-    since_seconds: float
+    came_at_seconds: float
     """When it came in, on any clock that runs evenly."""
 
 
@@ -86,7 +86,7 @@ class PlaybackTracker:
         reached = [awaited for awaited in self._awaited if self._is_shown(awaited)]
         for awaited in reached:
             self._awaited.remove(awaited)
-        return [(awaited.id, at_seconds - awaited.since_seconds) for awaited in reached]
+        return [(awaited.id, at_seconds - awaited.came_at_seconds) for awaited in reached]
 
     def _is_shown(self, awaited: PendingCommand) -> bool:
         place = self._place(*awaited.frame)

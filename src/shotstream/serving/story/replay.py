@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import groupby
+from itertools import groupby, islice
 
 import numpy as np
 from torch import Tensor
@@ -34,7 +34,7 @@ class StoredTake:
     """The frames of a take that is over, as they are asked for.
 
     Those that are kept are read. Where another one is asked for, such as after a kill that took it, or where
-    one is damaged, the whole take is decoded, once and in one piece, and the frame kept.
+    one is damaged, the take is decoded up to it, and the frame kept.
 
     Args:
         store: Keeps the frames.
@@ -46,10 +46,18 @@ class StoredTake:
         self,
         store: Store,
         chunks: Sequence[StoredChunk],
-        decode: Callable[[Iterable[Tensor]], list[np.ndarray]],
+        decode: Callable[[Iterable[Tensor]], Iterator[np.ndarray]],
     ) -> None:
-        self._store, self._chunks, self._decode = store, chunks, decode
-        self._frames: list[np.ndarray] | None = None
+        self._store, self._chunks = store, chunks
+        self._decoding = decode(chunk.latents() for chunk in chunks)
+        self._frames: list[np.ndarray] = []
+        """The first frames, as far as they had to be decoded."""
+
+    def decode(self, chunk: StoredChunk) -> list[np.ndarray]:
+        """The frames of one of its chunks, decoded after those before it."""
+        end = chunk.first_frame + chunk.frames
+        self._frames += islice(self._decoding, max(0, end - len(self._frames)))
+        return self._frames[chunk.first_frame : end]
 
     def picture(self, frame: int) -> np.ndarray:
         """A frame by its number, uint8 ``[H, W, 3]``.
@@ -61,7 +69,8 @@ class StoredTake:
         place = (first.shot, first.take, frame)
         picture = self._store.read_still(first.story, place)
         if picture is None:
-            picture = self._all[frame]
+            chunk = next(chunk for chunk in self._chunks if frame < chunk.first_frame + chunk.frames)
+            picture = self.decode(chunk)[frame - chunk.first_frame]
             with suppress(OSError, StoreError):  # a full disk keeps no story from being opened
                 self._store.write_still(first.story, place, picture)
         return picture
@@ -69,7 +78,7 @@ class StoredTake:
     def chunk(self, stored: StoredChunk, fps: float) -> Chunk:
         """One of its chunks, to be shown once more."""
         return Chunk(
-            frames=np.stack(self._all[stored.first_frame : stored.first_frame + stored.frames]),
+            frames=np.stack(self.decode(stored)),
             shot=stored.shot,
             take=stored.take,
             seed=stored.seed,
@@ -80,12 +89,6 @@ class StoredTake:
             fps=fps,
             latents=stored.latents(),
         )
-
-    @property
-    def _all(self) -> list[np.ndarray]:
-        if self._frames is None:
-            self._frames = self._decode(chunk.latents() for chunk in self._chunks)
-        return self._frames
 
 
 def replay(
@@ -137,7 +140,7 @@ def _replay(
     attach_take_loader(story, store, stored.id)
     takes = {place: list(chunks) for place, chunks in groupby(stored.chunks, _take)}
     newest = next(reversed(takes), None)
-    take = None
+    take, lacks_stills = None, False
     for entry in stored.told:
         if isinstance(entry, StoredCommand):
             story.apply(entry.command)
@@ -147,6 +150,9 @@ def _replay(
         else:
             if take is None or entry.chunk == 0:
                 take = StoredTake(store, takes[_take(entry)], story.session.decode)
+                lacks_stills = store.lacks_stills(entry.story, entry.shot, entry.take)
+            if lacks_stills:  # a chunk at a time: the end of the take asks for frames
+                take.decode(entry)
             story.recall(entry, take.picture)
             if not is_whole(entry):
                 told(entry, take.chunk(entry, stored.made_with.fps))

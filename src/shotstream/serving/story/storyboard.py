@@ -12,9 +12,11 @@ from shotstream.serving.protocol.events import (
     MemoryChanged,
     MemoryFrame,
     Parent,
+    PlacedSound,
     ShotCard,
     ShotChanged,
     Snapshot,
+    SoundsChanged,
     StateChanged,
 )
 from shotstream.serving.story.director import Director
@@ -32,12 +34,17 @@ def snapshot(story: Director, parent: Parent | None = None) -> Snapshot:
         shots=_cards(story),
         memory=_memory(story),
         parent=parent,
+        sounds=[
+            PlacedSound(sound=sound, offset_seconds=offset, gain_db=gain)
+            for sound, (offset, gain) in sorted(story.edit.sounds.items())
+        ],
     )
 
 
 def beginning(now: Snapshot) -> list[Change]:
     """What must be told to those who know nothing of an idle story."""
-    return [*(ShotChanged(**dict(card)) for card in now.shots), MemoryChanged(**dict(now.memory))]
+    board = [*(ShotChanged(**dict(card)) for card in now.shots), MemoryChanged(**dict(now.memory))]
+    return [*board, SoundsChanged(sounds=now.sounds)] if now.sounds else board
 
 
 def changes(before: Snapshot, now: Snapshot) -> list[Change]:
@@ -50,6 +57,8 @@ def changes(before: Snapshot, now: Snapshot) -> list[Change]:
         changed.append(StateChanged(state=now.state, reason=now.reason))
     if now.memory != before.memory:
         changed.append(MemoryChanged(**dict(now.memory)))
+    if now.sounds != before.sounds:
+        changed.append(SoundsChanged(sounds=now.sounds))
     return changed
 
 
@@ -65,6 +74,7 @@ def _cards(story: Director) -> list[ShotCard]:
 def _card(story: Director, record: TakeRecord) -> ShotCard:
     live, shot = story.live, record.shot
     length = live.length_chunks if live and live.record.shot == shot else record.chunks
+    in_frame, out_frame = story.edit.points(shot, record.take)
     return ShotCard(
         number=shot,
         prompt=story.edits.get(shot, record.prompt),
@@ -77,6 +87,8 @@ def _card(story: Director, record: TakeRecord) -> ShotCard:
         chunks=record.chunks,
         frames=story.timing.frames(record.chunks) if record.chunks else 0,
         made=story.made_takes(shot),
+        in_frame=in_frame,
+        out_frame=out_frame,
     )
 
 
@@ -93,6 +105,8 @@ def _waiting_card(story: Director, number: int, shot: Shoot) -> ShotCard:
         state="queued",
         chunks=0,
         frames=0,
+        in_frame=shot.in_frame or 0,
+        out_frame=shot.out_frame,
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shotstream.serving.protocol.commands import Message, PlannedShot, Seed, StoryId
+from shotstream.serving.protocol.commands import Message, PlannedShot, Seed, SoundName, StoryId
 from shotstream.serving.protocol.events import (
     FramePlace,
     Limits,
@@ -15,7 +15,7 @@ from shotstream.serving.protocol.events import (
     Welcome,
 )
 from shotstream.serving.storage.catalogue import ListedStory
-from shotstream.story import Setting, Title
+from shotstream.story import Setting, Title, shown_frames
 
 
 class NewStory(Message):
@@ -61,6 +61,16 @@ class Uploaded(Message):
     """A picture was taken in."""
 
     upload: Annotated[str, Field(pattern=r"^[a-z0-9]{1,64}$")]
+
+
+class SoundRead(Message):
+    """A sound file of a story."""
+
+    sound: SoundName
+    """Its name in the library."""
+    name: str
+    """What the person's file was called."""
+    seconds: float
 
 
 class OpenAIError(Message):
@@ -143,6 +153,8 @@ class StoryEntry(Message):
     """Of its last shot: by that one knows branches apart."""
     still: Still | None
     """A frame of its last shot."""
+    cover: Still | None
+    """The first frame that the film shows."""
     parent: Parent | None
     created_seconds: float
     """Since 1970, like the next two."""
@@ -150,16 +162,24 @@ class StoryEntry(Message):
     deleted_seconds: float | None
 
 
+def _shown(card: dict[str, Any]) -> range:
+    """The frames of a shot that the film shows."""
+    return shown_frames(card["frames"], card.get("in_frame", 0), card.get("out_frame"))
+
+
 def entry(listed: ListedStory) -> StoryEntry:
     """What the library lists of a story."""
     story, origin = listed.summary, listed.summary.parent
     shots = [card for card in listed.cards if card["state"] != "deleted"]
     made = [card for card in shots if card["frames"]]
-    frames = sum(card["frames"] for card in made)
+    frames = sum(len(_shown(card)) for card in made)
     newest = made[-1] if made else None
-    still = None
+    still = cover = None
     if newest:
-        still = Still(shot=newest["number"], take=newest["take"], frame=newest["frames"] // 2)
+        cover = Still(shot=made[0]["number"], take=made[0]["take"], frame=_shown(made[0]).start)
+        still = Still(
+            shot=newest["number"], take=newest["take"], frame=_shown(newest)[len(_shown(newest)) // 2]
+        )
     return StoryEntry(
         story=story.id,
         title=story.title,
@@ -173,6 +193,7 @@ def entry(listed: ListedStory) -> StoryEntry:
         prompt=shots[0]["prompt"] if shots else "",
         newest_prompt=shots[-1]["prompt"] if shots else "",
         still=still,
+        cover=cover,
         parent=Parent(story=origin.story, shot=origin.shot) if origin else None,
         created_seconds=story.created_seconds,
         changed_seconds=story.changed_seconds,

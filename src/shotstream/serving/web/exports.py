@@ -143,6 +143,12 @@ async def subtitles(studio: TheStudio, story: StoryPath) -> Response:
     return await _send_text(studio, story, "subtitles", "srt", "application/x-subrip")
 
 
+@router.get("/stories/{story}/script.fdx", response_class=Response, responses=gives("application/xml"))
+async def final_draft(studio: TheStudio, story: StoryPath) -> Response:
+    """The setting and the prompts as a script of Final Draft."""
+    return await _send_text(studio, story, "final_draft", "fdx", "application/xml")
+
+
 @router.get("/stories/{story}/story.yaml", response_class=Response, responses=gives("text/yaml"))
 async def story_file(studio: TheStudio, story: StoryPath) -> Response:
     """A story file that tells the same film again; `story.zip` has the pictures that it names, too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -39,7 +40,9 @@ WRITES_PER_SECOND, WRITES_AT_ONCE = 5.0, 60
 MOST_BODY_BYTES = 64 * 1024
 """Of a request, like of a message over a socket; routes that take files have limits of their own."""
 
-_LARGE_BODIES = {"/api/uploads", "/api/stories/import", "/api/films", "/v1/videos"}
+_LARGE_BODIES = re.compile(
+    r"/api/(?:uploads|scripts|films|stories/import|stories/[a-z0-9]{12}/sounds)|/v1/videos"
+)
 _HEALTH = {"/healthz", "/readyz"}
 """Answered however often they are asked for: a service that looks after the studio may end it otherwise."""
 _OPEN_PATHS = {*_HEALTH, STYLES, ICON}
@@ -86,7 +89,7 @@ class Guard:
             return await _answer(scope, refused, tried=bool(token))(scope, receive, answer_with)
         if self._is_token(token):
             return await self._enter(scope)(scope, receive, answer_with)
-        if not is_socket and scope["path"] not in _LARGE_BODIES:
+        if not is_socket and not _LARGE_BODIES.fullmatch(scope["path"]):
             receive = _at_most(MOST_BODY_BYTES, receive)
         await self._app(scope, receive, answer_with)
 

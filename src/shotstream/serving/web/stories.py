@@ -14,7 +14,9 @@ from shotstream.serving.protocol.events import Receipt, Refused
 from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, problem
 from shotstream.serving.web.bodies import Began, NewStory, StoryEntry, StoryRead, Titled, entry
 from shotstream.serving.web.sockets import welcome
+from shotstream.story import MOST_TITLE_CHARACTERS
 
+_COPY = " (copy)"
 MOST_LISTED = 100
 """Stories of one page: more would keep chunks from being made meanwhile."""
 
@@ -28,15 +30,17 @@ async def list_stories(
     deleted: bool = False,
     limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = MOST_LISTED,
     before: Annotated[str | None, Query(max_length=64)] = None,
+    search: Annotated[str, Query(max_length=200)] = "",
 ) -> list[StoryEntry]:
     """List stories of the library, or those that were put away, the newest change first.
 
-    If there are more, the header `Link` has the address of the next page, with `rel="next"`.
+    With `search`, those alone that have all its words in their title, setting or prompts. If there are
+    more, the header `Link` has the address of the next page, with `rel="next"`.
     """
-    page = partial(studio.catalogue.page, limit, deleted=deleted, before=before)
+    page = partial(studio.catalogue.page, limit, deleted=deleted, before=before, search=search)
     listed, end = await asyncio.to_thread(page)
     if end:
-        query = urlencode({"deleted": str(deleted).lower(), "limit": limit, "before": end})
+        query = urlencode({"deleted": str(deleted).lower(), "limit": limit, "before": end, "search": search})
         response.headers["Link"] = f'<?{query}>; rel="next"'
     return [entry(story) for story in listed]
 
@@ -65,6 +69,16 @@ async def rename(studio: TheStudio, story: StoryPath, titled: Titled) -> Titled:
     """Give a story another title; the answer has it as it is kept."""
     await asyncio.to_thread(studio.store.rename, story, titled.title)
     return titled
+
+
+@router.post("/{story}/duplicate", status_code=201)
+async def duplicate(studio: TheStudio, story: StoryPath) -> Began:
+    """Begin a story that is what this one is by now; what is done to one changes nothing of the other."""
+    await asyncio.to_thread(studio.quotas.check_story)
+    await studio.recorded()
+    known = await asyncio.to_thread(studio.store.summary, story)
+    title = f"{(known.title or known.setting)[: MOST_TITLE_CHARACTERS - len(_COPY)]}{_COPY}".strip()
+    return Began(story=await asyncio.to_thread(studio.store.duplicate, story, title))
 
 
 @router.delete("/{story}", status_code=204)

@@ -31,6 +31,8 @@ from shotstream.serving.web.exports import send_film
 from shotstream.story import MOST_TITLE_CHARACTERS, Shot, Story, StoryError
 
 MOST_FILE_BYTES = 2**20
+MOST_FINAL_DRAFT_BYTES = 4 * 2**20
+"""XML is wordy: a script of 120 pages has more than a megabyte."""
 _LOOK_AGAIN_SECONDS = 1.0
 _TELL = "tell this file with `shotstream generate`"
 _READING = Lock()
@@ -38,7 +40,7 @@ _READING = Lock()
 
 router = APIRouter(prefix="/api", tags=["stories"], responses=PROBLEMS)
 
-_SCRIPTS = {"plain": "txt", "markdown": "md", "x-fountain": "fountain"}
+_SCRIPTS = {"plain": "txt", "markdown": "md", "x-fountain": "fountain", "x-fdx": "fdx", "xml": "fdx"}
 """Subtype of ``text/`` -> kind of script."""
 
 _UNTYPED = ("", "application/octet-stream", "application/x-www-form-urlencoded")
@@ -47,7 +49,7 @@ _UNTYPED = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 FILE_BODY = {
     "requestBody": {
         "required": True,
-        "description": "A story file (YAML, JSON), or a script: text, Markdown, Fountain.",
+        "description": "A story file (YAML, JSON), or a script: text, Markdown, Fountain, Final Draft.",
         "content": {
             "application/json": {"schema": {"type": "object"}},
             **{
@@ -61,9 +63,10 @@ FILE_BODY = {
 
 async def _story_file(studio: TheStudio, request: Request) -> tuple[Story, list[str]]:
     """Read the body as a story file."""
-    data = await read_body(request, MOST_FILE_BYTES)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if script := _SCRIPTS.get(kind.removeprefix("text/")):
+    script = _SCRIPTS.get(kind.removeprefix("text/"))
+    data = await read_body(request, MOST_FINAL_DRAFT_BYTES if script == "fdx" else MOST_FILE_BYTES)
+    if script:
         return await studio.aside(_read_script, data, script)
     if not ("json" in kind or "yaml" in kind or kind in _UNTYPED):
         raise HTTPException(
@@ -93,7 +96,14 @@ async def read_a_script(studio: TheStudio, file: StoryFile) -> ScriptRead:
         raise HTTPException(422, f"{reason}; {_TELL}")
     try:
         shots = [
-            PlannedShot(prompt=shot.prompt, seconds=shot.seconds, chunks=shot.chunks, seed=shot.seed)
+            PlannedShot(
+                prompt=shot.prompt,
+                seconds=shot.seconds,
+                chunks=shot.chunks,
+                seed=shot.seed,
+                in_frame=shot.in_frame,
+                out_frame=shot.out_frame,
+            )
             for shot in script.shots
         ]
     except ValidationError as error:
@@ -159,6 +169,8 @@ def _command(number: int, shot: Shot) -> Shoot:
         chunks=shot.chunks,
         seed=shot.seed,
         take=shot.take or None,
+        in_frame=shot.in_frame,
+        out_frame=shot.out_frame,
         after=True,
     )
 

@@ -1,0 +1,122 @@
+"""Whatever is done at the desk: the journal gives the same storyboard, and the film is what was shown."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from shotstream.media.live import decode_chunk, encode_chunk
+from shotstream.serving.delivery.clips import encode_clip, pack_clip
+from shotstream.serving.delivery.export import StoryFilm
+from shotstream.serving.protocol.events import ShotCard, StateChanged
+from shotstream.serving.protocol.states import State
+from shotstream.serving.story.live_story import LiveStory
+from shotstream.story import shown_frames
+from tests.serving.conftest import Studio, studios
+from tests.serving.test_laws import SHOOT, TURN, UNSEEN, apply, commands, lengths, points, shots, trims
+
+pytestmark = pytest.mark.law
+
+SEQUENCES = 2000 if os.environ.get("SHOTSTREAM_LONG") else 60
+
+WORDS = ["runs", "sleeps", "a cat"]
+words = st.sampled_from(WORDS)
+desk = st.one_of(
+    commands("shoot", prompt=words, chunks=lengths),
+    commands("shoot", prompt=words, chunks=lengths, after=st.just(True)),
+    commands("shoot", prompt=words, chunks=lengths, in_frame=points),
+    *[trims] * 3,
+    commands("retake", shot=shots, seed=st.integers(0, 2)),
+    commands("choose", shot=shots, take=st.integers(0, 2)),
+    commands("redirect", prompt=words),
+    commands("extend", chunks=lengths),
+    *(commands(kind) for kind in ("cut", "stop", "hold", "undo", "undo")),
+    *[commands("delete", shot=st.integers(0, 5))] * 2,
+)
+order = st.fixed_dictionaries({"type": st.just("order"), "keys": st.lists(st.integers(0, 9), max_size=4)})
+"""Shots that wait in another order, with as many new ones between as there are keys more than shots."""
+step = st.one_of(*[st.just(TURN)] * 4, *[st.just(UNSEEN)] * 2, *[desk] * 4, order)
+sequences = st.lists(step, min_size=8, max_size=30).map(lambda many: [SHOOT, TURN, TURN, *many, TURN, TURN])
+
+
+def direct(studio: Studio, live: LiveStory, steps: list[dict]) -> None:
+    """As `apply`, with the order of what waits turned into the plan that the page sends."""
+    for number, each in enumerate(steps):
+        apply(studio, live, [_replan(live, each["keys"]) if each.get("type") == "order" else each], number)
+
+
+def _replan(live: LiveStory, keys: list[int]) -> dict:
+    begun = live.director.begun_shots
+    waiting = [{"prompt": shot.prompt, "chunks": shot.chunks} for shot in live.director.waiting.new_shots]
+    new = [{"prompt": WORDS[key % 3], "chunks": 1 + key % 2} for key in keys[len(waiting) :]]
+    ordered = sorted(
+        zip([*keys, *[9] * len(waiting)], [*waiting, *new], strict=False), key=lambda pair: pair[0]
+    )
+    return {"type": "replan", "from_shot": begun, "shots": [shot for _, shot in ordered]}
+
+
+def shown_film(studio: Studio, live: LiveStory) -> list[np.ndarray]:
+    """The frames that the viewer was shown of the takes on the storyboard, as browsers decode them."""
+    film: list[np.ndarray] = []
+    for card in live.snapshot.shots:
+        if card.state != "deleted":
+            film += _shown(studio, live, card)
+    return film
+
+
+def _shown(studio: Studio, live: LiveStory, card: ShotCard) -> list[np.ndarray]:
+    frames: list[np.ndarray] = []
+    wanted = shown_frames(card.frames, card.in_frame, card.out_frame)
+    for chunk in studio.viewer(live).chunks:
+        if (chunk.shot, chunk.take) != (card.number, card.take):
+            continue
+        decoded = decode_chunk(encode_chunk(chunk.frames, chunk.fps))
+        here = range(chunk.first_frame, chunk.first_frame + len(decoded))
+        first = max(wanted.start - here.start, 0)
+        last = min(max(wanted.stop - here.start, 0), len(decoded))
+        if first and first < last:  # the film begins inside a chunk: what is left is a chunk of its own
+            decoded = decode_chunk(encode_chunk(decoded[first:last], chunk.fps))
+            first, last = 0, len(decoded)
+        frames += list(decoded[first:last])
+    return frames
+
+
+def keep_clips(studio: Studio, live: LiveStory) -> None:
+    """What the recorder does."""
+    made = {(chunk.shot, chunk.take, chunk.index): chunk for chunk in studio.viewer(live).chunks}
+    for stored in studio.store.load(live.story).chunks:
+        clip = encode_clip(made[stored.shot, stored.take, stored.chunk])
+        studio.store.keep_clip(live.story, stored, pack_clip(clip))
+
+
+def exported_film(studio: Studio, story: str, folder: Path) -> list[np.ndarray]:
+    StoryFilm.of(studio.store, story).write(folder / f"{story}.mp4")
+    with av.open(str(folder / f"{story}.mp4")) as film:
+        return [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+
+
+@settings(max_examples=SEQUENCES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(sequences)
+def test_the_storyboard_and_the_film_are_what_was_seen(pipeline, tmp_path_factory, steps: list[dict]) -> None:
+    with studios(pipeline) as make_studio:
+        studio = make_studio(shot_seconds=5.0, lookahead_seconds=4.0)
+        live = studio.begin()
+        direct(studio, live, steps)
+        assert State.FAILED not in [said.state for said in studio.viewer(live).of(StateChanged)]
+        again = make_studio(studio.store.copy(), shot_seconds=5.0, lookahead_seconds=4.0)
+        assert again.open(live.story).snapshot == live.snapshot == again.store.snapshot(live.story)
+        film = shown_film(studio, live)
+        event(f"{min(len(film) // 10 * 10, 50)} frames or more")
+        event(
+            f"{sum(card.in_frame > 0 or card.out_frame is not None for card in live.snapshot.shots)} trimmed"
+        )
+        if film:
+            keep_clips(studio, live)
+            exported = exported_film(studio, live.story, tmp_path_factory.mktemp("film"))
+            assert np.array_equal(exported, film)
