@@ -9,7 +9,8 @@ from typing import Any
 from shotstream.media.documents import Document, Location
 
 _TEXTS = ("prompt", "setting", "title")
-_WHOLE = ("seed", "height", "width", "chunks", "take", "number", "chunk", "shot", "frame")
+_NUMBERS_OF_FRAMES = ("frame", "in_frame", "out_frame")
+_WHOLE = ("seed", "height", "width", "chunks", "take", "number", "chunk", "shot", *_NUMBERS_OF_FRAMES)
 _DIGITS = re.compile(r"[+-]?[0-9]{1,20}")
 _SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})\s*(?:s|secs?|seconds?)?", re.IGNORECASE)
 _MINUTES = re.compile(r"([0-9]{1,4}):([0-5]?[0-9])|([0-9]{1,4})\s*(?:m|mins?|minutes?)", re.IGNORECASE)
