@@ -1,0 +1,39 @@
+"""What workers of tests do; a file of its own, so that they import little."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+
+from shotstream.media.files import MediaError
+
+
+def squares():
+    """Give what squares a number."""
+    return lambda number: number * number
+
+
+def refusing():
+    """Give what cannot do the piece 2."""
+
+    def do(number):
+        if number == 2:
+            raise MediaError("Could not write two: the disk is full.")
+        return number
+
+    return do
+
+
+def dying(folder: Path, times: int = 1):
+    """Give what notes every piece that it begins, and is killed at the piece 3 so many times."""
+    return partial(_begin, folder, times)
+
+
+def _begin(folder: Path, times: int, number: int) -> int:
+    with (folder / "begun").open("a") as file:
+        file.write(f"{number}\n")
+    if number == 3 and (folder / "begun").read_text().split().count("3") <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
