@@ -37,3 +37,18 @@ def _begin(folder: Path, times: int, number: int) -> int:
     if number == 3 and (folder / "begun").read_text().split().count("3") <= times:
         os.kill(os.getpid(), signal.SIGKILL)
     return number
+
+
+def train_a_teacher(rank: int, port: int, recipe: str, folder: Path) -> None:
+    """Be one of two processes, as torchrun starts them, that train a teacher."""
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    train_stage(recipe, folder, "teacher")
+
+
+def train_stage(recipe: str, folder: Path, stage: str) -> None:
+    """Train a stage as the command does, in as many processes as have been started."""
+    from shotstream.cli.train import _run
+    from shotstream.training.settings import Recipe
+
+    _run(Recipe.model_validate_json(recipe), (stage,), folder, "cpu")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -13,15 +12,46 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 from typer.testing import CliRunner
 
 from shotstream.cli.main import app
-from shotstream.machine.cluster import ClusterError, check_address, join_cluster
+from shotstream.data.shards import Shards
+from shotstream.machine.cluster import ClusterError, check_address
 from shotstream.media.files import MediaError
+from shotstream.training.causal_init import record_pairs
+from shotstream.training.workspace import Workspace
 from tests.cluster import pieces
 from tests.data.films.drawn_films import write_film
+from tests.training.test_distributed import adamw_recipe, metrics
 
 pytestmark = pytest.mark.system
+
+
+@pytest.mark.parametrize("address", ["films", "-o", ":6379", "somewhere:port", "ray://somewhere"])
+def test_what_is_no_address_is_told_so(address):
+    with pytest.raises(ClusterError, match="is no address of a Ray cluster: give local, auto, "):
+        check_address(address)
+
+
+@pytest.mark.parametrize("address", ["local", "auto", "10.0.0.1:6379", "ray://head:10001"])
+def test_what_is_an_address_is_taken(address):
+    check_address(address)
+
+
+def test_a_command_without_ray_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    words = ["evaluate", "--model", "drawn", "-o", str(tmp_path), "--ray", "local", "--features", "none"]
+    result = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert result.exit_code == 1
+    assert 'Ray is missing, which --ray needs: pip install "shotstream[cluster]"' in result.stderr
+
+
+def test_commands_import_ray_when_they_are_asked_to():
+    code = "import sys, shotstream.machine.cluster, shotstream.cli.data, shotstream.cli.evaluate, "
+    code += "shotstream.cli.train, shotstream.cli.studio; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def run(*words):
@@ -49,7 +79,10 @@ def test_a_lost_worker_costs_its_piece_alone(cluster, tmp_path):
 
 
 def test_what_a_piece_raises_is_raised_here(cluster):
-    with cluster.workers(pieces.refusing) as workers, pytest.raises(MediaError, match="two: the disk is full"):
+    with (
+        cluster.workers(pieces.refusing) as workers,
+        pytest.raises(MediaError, match="two: the disk is full"),
+    ):
         list(workers.map(range(4)))
 
 
@@ -80,3 +113,46 @@ def test_films_are_measured_alike(cluster, judge, tmp_path):
     said = [json.loads(files["metrics.json"]) for files in (alone, there)]
     assert said[0]["summary"] == said[1]["summary"]
     assert said[0]["stories"] == said[1]["stories"]
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory):
+    """A tiny life up to its teacher, trained by two processes as torchrun starts them."""
+    recipe = adamw_recipe()
+    folder = tmp_path_factory.mktemp("life") / "run"
+    workspace = Workspace(recipe, folder, torch.device("cpu"))
+    for stage in ("captions", "autoencoder"):
+        workspace.run(stage)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    arguments = (port, recipe.model_dump_json(), folder)
+    torch.multiprocessing.spawn(pieces.train_a_teacher, arguments, nprocs=2)
+    return recipe, folder
+
+
+def test_two_processes_of_ray_train_learn_what_two_of_torchrun_learn(cluster, life, tmp_path):
+    recipe, folder = life
+    there = tmp_path / "tiny"
+    shutil.copytree(folder, there)
+    shutil.rmtree(there / "teacher")
+    tree = tmp_path / "tiny.yaml"
+    tree.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    said = run("train", "teacher", tree, "--runs", tmp_path, "--ray", "local", "--device", "cpu")
+    assert "teacher: 2 on cpu" in said
+    expected = metrics(folder / "teacher")
+    assert len(expected) == 4
+    for entry, known in zip(metrics(there / "teacher"), expected, strict=True):
+        assert entry == pytest.approx(known, rel=0, abs=1e-6)
+        assert f"loss {entry['loss']:.4g}" in said
+
+
+def test_a_teacher_is_recorded_alike(cluster, life, tmp_path):
+    recipe, folder = life
+    for name in ("alone", "there"):
+        shutil.copytree(folder, tmp_path / name)
+    alone, there = (Workspace(recipe, tmp_path / name, torch.device("cpu")) for name in ("alone", "there"))
+    record_pairs(alone.folder / "pairs", *alone.recording())
+    there.record_on(cluster)
+    assert len(Shards(alone.folder / "pairs")) == 2
+    assert contents(there.folder / "pairs") == contents(alone.folder / "pairs")

@@ -11,6 +11,8 @@ import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class Workers(Generic[Piece, Result]):
         if not numbered:
             return
         self.busy = True
-        pool = ActorPool(self._processes(len(numbered)))
+        pool: Any = ActorPool(self._processes(len(numbered)))
         try:
             yield from pool.map_unordered(lambda actor, one: actor.do.remote(self._make, *one), numbered)
         except ray.exceptions.RayTaskError as error:
@@ -115,7 +117,9 @@ class Cluster:
 
     def __init__(self, device: str = "auto") -> None:
         if device not in ("auto", "cpu", "cuda"):
-            raise ClusterError(f"With --ray the device is auto, cpu or cuda, not {device!r}: Ray says which GPU.")
+            raise ClusterError(
+                f"With --ray the device is auto, cpu or cuda, not {device!r}: Ray says which GPU."
+            )
         has = load_ray().cluster_resources()
         self._cores, gpus = max(1, int(has.get("CPU", 1))), int(has.get("GPU", 0))
         if device == "cuda" and not gpus:
@@ -149,6 +153,37 @@ class Cluster:
             if workers.busy:
                 self.end_processes()
 
+    def train(self, entry: Callable[[], None], processes: int, folder: Path) -> None:
+        """Run what torchrun would run, in processes that Ray Train starts and starts again when one is lost.
+
+        Args:
+            entry: What each does; it reads RANK, LOCAL_RANK and WORLD_SIZE, and can be pickled.
+            processes: How many.
+            folder: Gets what Ray Train keeps of its own.
+
+        Raises:
+            ClusterError: If the processes do not fit the cluster.
+            Exception: What a process raised, as it was raised there.
+        """
+        if processes > self.size:
+            raise ClusterError(
+                f"{processes} processes do not fit the cluster, which has room for {self.size} on "
+                f"{self.device}; give at most so many --devices."
+            )
+        load_ray()
+        from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
+        from ray.train.torch import TorchTrainer
+
+        self.end_processes()  # theirs is the room
+        scaling = ScalingConfig(num_workers=processes, use_gpu=self.device == "cuda")
+        failures = FailureConfig(max_failures=RETRIES)
+        config = RunConfig(storage_path=str(folder.absolute()), failure_config=failures)
+        trainer = TorchTrainer(partial(_enter, entry, os.getcwd()), scaling_config=scaling, run_config=config)
+        try:
+            trainer.fit()
+        except WorkerGroupError as error:
+            raise next(iter(error.worker_failures.values())) from None
+
     def end_processes(self) -> None:
         """End all processes."""
         for actor in (*self._actors[True], *self._actors[False]):
@@ -165,6 +200,12 @@ class Cluster:
         missing = count - len(self._actors[gpu])
         self._actors[gpu] += [actor.remote(os.getcwd()) for _ in range(missing)]
         return self._actors[gpu][:count]
+
+
+def _enter(entry: Callable[[], None], folder: str) -> None:
+    with suppress(OSError):
+        os.chdir(folder)
+    entry()
 
 
 @contextmanager

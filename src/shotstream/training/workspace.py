@@ -35,7 +35,7 @@ from shotstream.training.judge import JudgeStage
 from shotstream.training.loop import train
 from shotstream.training.run import RunFolder
 from shotstream.training.self_forcing import SelfForcingStage, own_history, true_history
-from shotstream.training.settings import Recipe, StageSettings
+from shotstream.training.settings import CausalInitSettings, Recipe, StageSettings
 from shotstream.training.stage import Stage
 from shotstream.training.teacher import TeacherStage
 from shotstream.world.judge import Judge
@@ -146,16 +146,14 @@ class Workspace:
 
     def record_on(self, cluster: Cluster) -> None:
         """Record the states that causal initialisation learns from on a cluster that sees this folder."""
-        teacher, settings = self.denoiser("teacher"), self.recipe.causal_init
-        data = self.next_shots("train", teacher.text)
         make = partial(_recorder, self.recipe.model_dump_json(), self.folder, cluster.device)
         with cluster.workers(make) as processes:
-            record_pairs(self._place("pairs"), teacher, data, settings, processes)
+            record_pairs(self._place("pairs"), *self.recording(), processes)
 
-    def recorder(self) -> PairRecorder:
-        """What records the states that causal initialisation learns from."""
+    def recording(self) -> tuple[Denoiser, NextShots, CausalInitSettings]:
+        """Whose ODE is recorded, of which stories, and how."""
         teacher = self.denoiser("teacher")
-        return PairRecorder(teacher, self.next_shots("train", teacher.text), self.recipe.causal_init)
+        return teacher, self.next_shots("train", teacher.text), self.recipe.causal_init
 
     def _learn_causally(self) -> Stage:
         teacher = self.denoiser("teacher")
@@ -379,4 +377,6 @@ class Workspace:
 
 
 def _recorder(recipe: str, folder: Path, device: str) -> PairRecorder:
-    return Workspace(Recipe.model_validate_json(recipe), folder, torch.device(device)).recorder()
+    return PairRecorder(
+        *Workspace(Recipe.model_validate_json(recipe), folder, torch.device(device)).recording()
+    )

@@ -106,7 +106,9 @@ def _key(captioner: Captioner, story: FilmStory) -> str:
     return stage_key(captioner.identity, story.key())
 
 
-def _story_captioner(open_captioner: Callable[[], Captioner], folder: Path) -> Callable[[FilmStory], dict[str, Any]]:
+def _story_captioner(
+    open_captioner: Callable[[], Captioner], folder: Path
+) -> Callable[[FilmStory], dict[str, Any]]:
     return partial(_caption, open_captioner(), Artefacts(folder))
 
 

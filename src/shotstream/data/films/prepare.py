@@ -97,7 +97,9 @@ def prepare(
     summary.shots = sum(len(story.shots) for story in stories) + sum(one.shot is not None for one in rejected)
     if captioner is not None:
         silent = [story for story in stories if not story.captioned]
-        told = watch(caption_stories(silent, captioner, artefacts, cluster), "captioning stories", len(silent))
+        told = watch(
+            caption_stories(silent, captioner, artefacts, cluster), "captioning stories", len(silent)
+        )
         by_story = {id(silent_story): captioned for silent_story, captioned in told}
         summary.captioned = len(by_story)
         stories = [by_story.get(id(story), story) for story in stories]
