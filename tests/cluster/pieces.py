@@ -52,3 +52,11 @@ def train_stage(recipe: str, folder: Path, stage: str) -> None:
     from shotstream.training.settings import Recipe
 
     _run(Recipe.model_validate_json(recipe), (stage,), folder, "cpu")
+
+
+def open_tiny():
+    """Load the model of replicas: the tiny one, the same in every process."""
+    from shotstream.serving.served_model import ServedModel
+    from tests.conftest import tiny_pipeline
+
+    return ServedModel(tiny_pipeline(), "tiny", "0" * 64)

@@ -7,7 +7,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +25,9 @@ from shotstream.media.files import MediaError
 from shotstream.training.causal_init import record_pairs
 from shotstream.training.workspace import Workspace
 from tests.cluster import pieces
+from tests.cluster.replicated import replicated
 from tests.data.films.drawn_films import write_film
+from tests.serving.web.conftest import Watcher, until
 from tests.training.test_distributed import adamw_recipe, metrics
 
 pytestmark = pytest.mark.system
@@ -156,3 +160,106 @@ def test_a_teacher_is_recorded_alike(cluster, life, tmp_path):
     there.record_on(cluster)
     assert len(Shards(alone.folder / "pairs")) == 2
     assert contents(there.folder / "pairs") == contents(alone.folder / "pairs")
+
+
+@pytest.fixture(scope="module")
+def studio(cluster, tmp_path_factory):
+    """A studio with two replicas."""
+    with replicated(cluster, tmp_path_factory.mktemp("studio") / "library", 2) as studio:
+        yield studio
+
+
+def begin(studio) -> tuple[Watcher, str]:
+    """Begin a story with a long shot, and watch its first chunks."""
+    viewer = studio.watch()
+    receipt = viewer.direct("shoot", prompt="a fox runs", chunks=60)
+    assert receipt["type"] == "receipt", receipt
+    while len(viewer.newest(0)) < 20:
+        viewer.hear()
+    return viewer, viewer.story
+
+
+def newest(viewer: Watcher) -> dict:
+    """The newest chunk that a viewer has all of: chunks of tiny have 5 frames at first, then 8."""
+    return {"shot": 0, "take": 0, "chunk": (len(viewer.newest(0)) - 5) // 8}
+
+
+def frames(*viewers: Watcher) -> list[int]:
+    """Numbers of the frames of shot 0 that were shown, each once, in order."""
+    return sorted({header.frame for viewer in viewers for header, _ in viewer.newest(0)})
+
+
+def goes_on(studio, before: Watcher) -> Watcher:
+    """Connect again, as the page does, and watch what is new."""
+    assert before.closed() == 1012
+    viewer = studio.watch(before.story, after=newest(before))
+    shown = len(frames(before))
+    while len(frames(before, viewer)) < shown + 16:
+        viewer.hear(20)
+    assert frames(before, viewer) == list(range(len(frames(before, viewer))))
+    return viewer
+
+
+def test_a_studio_of_replicas_answers_as_one_does(studio):
+    with studio.client() as client:
+        assert client.get("/healthz").text == "ok\n"
+        assert client.get("/readyz").text == "ready\n"
+        assert client.get("/api/model").json()["model"].startswith("tiny")
+        began = client.post("/api/stories", json={"setting": "a red fox", "seed": 3})
+        assert began.status_code == 201
+        story = began.json()["story"]
+        assert client.get(f"/api/stories/{story}").json()["snapshot"]["setting"] == "a red fox"
+        assert client.get("/api/stories/0123456789ab").status_code == 404
+        assert [listed["story"] for listed in client.get("/api/stories").json()] == [story]
+        assert 'shotstream_replica_places{replica="' in client.get("/metrics").text
+
+
+def test_many_viewers_cost_the_engine_nothing(studio):
+    with ExitStack() as sockets:
+        director = sockets.enter_context(studio.watch())
+        before = studio.made()
+        alone = director.shoot(chunks=3)
+        for_one = studio.made() - before
+        viewers = [sockets.enter_context(studio.watch(director.story)) for _ in range(20)]
+        before = studio.made()
+        shot = director.shoot(chunks=3)
+        assert studio.made() - before == for_one == 3
+        assert len(shot) == len(alone)
+        for viewer in viewers:
+            assert viewer.watch_shot(1) == shot
+
+
+def test_stories_go_on_when_their_replica_is_killed(studio):
+    (one, story), (other, other_story) = begin(studio), begin(studio)
+    assert studio.owner(story) != studio.owner(other_story)
+    lost = studio.owner(story)
+    kept, began = studio.chunks(story), time.monotonic()
+    studio.kill(lost)
+    again = goes_on(studio, one)
+    assert time.monotonic() - began < 15
+    assert studio.chunks(story)[: len(kept)] == kept
+    assert studio.owner(story) != lost
+    shown = len(other.newest(0))
+    while len(other.newest(0)) < shown + 16:
+        other.hear()
+    until(lambda: len([one for one in studio.store.leases.replicas() if one.figures.places]) == 2)
+    for viewer in (again, other):
+        viewer.direct("stop")
+        viewer.__exit__()
+
+
+def test_fewer_replicas_lose_no_story(studio):
+    owners: dict[str, Watcher] = {}
+    while len(owners) < 2:  # earlier stories may be open on one of them
+        viewer, story = begin(studio)
+        owners[studio.owner(story)] = viewer
+    studio.replicas.resize(1)
+    [stays] = studio.replicas.names
+    moved = next(viewer for name, viewer in owners.items() if name != stays)
+    again = goes_on(studio, moved)
+    assert studio.owner(moved.story) == stays
+    numbers = [chunk for _, _, chunk, _ in studio.chunks(moved.story)]
+    assert numbers == list(range(len(numbers)))
+    until(lambda: [entry.name for entry in studio.store.leases.replicas()] == [stays])
+    again.__exit__()
+    owners[stays].__exit__()

@@ -10,19 +10,25 @@ import signal
 import socket
 import sys
 import webbrowser
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from shotstream.cli.shared.console import console
 from shotstream.cli.shared.model import apply_mode, load
+from shotstream.cli.shared.ray import RayAddress
 from shotstream.machine.stopping import stop_signals
 
 if TYPE_CHECKING:
+    from shotstream.serving.protocol.events import Limits
+    from shotstream.serving.quotas import Quotas
     from shotstream.serving.served_model import ServedModel
+    from shotstream.serving.storage.store import Store
     from shotstream.serving.web.access import Access
 
 app = typer.Typer(add_completion=False)
@@ -91,6 +97,14 @@ def studio(
     log_level: Annotated[
         str, typer.Option(help="warning, info (requests) or debug (may name prompts).")
     ] = "warning",
+    ray: RayAddress = None,
+    replicas: Annotated[
+        int, typer.Option(min=1, help="With --ray: processes that tell stories, one a GPU or core.")
+    ] = 1,
+    most_replicas: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --ray: how many there may be while stories wait for a place."),
+    ] = None,
 ) -> None:
     """Open the studio: a page on which you direct a story and watch it while it is generated."""
     import uvicorn
@@ -111,12 +125,23 @@ def studio(
     access = Access(token, origins=tuple(origin or ()), root_path=root_path)
     allow_files()
     _hand_on_hangups()
-    with _listen(host, port) as listener, Store(library, database) as store:
-        served = _served(model, device, decoder, dtype, text, mode, kv_cache)
+    warn_if_alone(ray, replicas, most_replicas)
+    with _listen(host, port) as listener, Store(library, database) as store, ExitStack() as running:
         limits = Limits(lookahead_seconds=lookahead, open_stories=stories)
         disk_bytes = None if most_gib is None else int(most_gib * 2**30)
         quotas = Quotas(most_stories, most_branches, most_uploads, disk_bytes)
-        config = server_config(create_app(Studio(store, served, limits, quotas), access), access, log_level)
+        if ray:
+            load_there = partial(
+                _served, model, decoder=decoder, dtype=dtype, text=text, mode=mode, kv_cache=kv_cache
+            )
+            wanted = (replicas, most_replicas)
+            app = running.enter_context(
+                _replicated(store, database, load_there, limits, quotas, access, ray, device, wanted)
+            )
+        else:
+            served = _served(model, device, decoder, dtype, text, mode, kv_cache)
+            app = create_app(Studio(store, served, limits, quotas), access)
+        config = server_config(app, access, log_level)
         gc.freeze()  # what is loaded by now stays: no chunk waits until it was looked through for garbage
         page = _greet(host, listener.getsockname()[1], access, library)
         if open_page and host in LOOPBACK and _has_screen():
@@ -128,6 +153,56 @@ def studio(
                 number, signal.SIG_IGN
             )  # closing takes a moment, in which no second one should cut it short
     console.print(f"Closed. The stories are in {escape(str(library))}/.")
+
+
+def warn_if_alone(ray: str | None, replicas: int, most_replicas: int | None) -> None:
+    """Say that options of replicas change nothing without a cluster."""
+    if ray is None and (replicas > 1 or most_replicas):
+        console.print("[yellow]--replicas and --most-replicas have no effect without --ray.[/yellow]")
+
+
+@contextmanager
+def _replicated(
+    store: Store,
+    database: str | None,
+    load_there: Callable[..., ServedModel],
+    limits: Limits,
+    quotas: Quotas,
+    access: Access,
+    address: str,
+    device: str,
+    wanted: tuple[int, int | None],
+) -> Iterator[Any]:
+    """Have replicas of the studio on a cluster; its block gets the ingress to them, as an ASGI app."""
+    from shotstream.machine.cluster import LOCAL, join_cluster
+    from shotstream.serving.cluster.ingress import Ingress, create_ingress
+    from shotstream.serving.cluster.replica import ReplicaSettings
+    from shotstream.serving.cluster.replica_set import ReplicaSet
+
+    for sentence in store.sweep().sentences:
+        console.print(f"library {escape(str(store.folder))}: {escape(sentence)}")
+    with join_cluster(address, device) as cluster:
+        if cluster.machines > 1 and database is None:
+            raise ValueError(
+                "Several machines cannot share a library's SQLite file; give --database with the URL of a "
+                "PostgreSQL that they all reach."
+            )
+        secret, host = secrets.token_urlsafe(24), "127.0.0.1" if address == LOCAL else ""
+        open_model = partial(load_there, cluster.device)
+        settings = ReplicaSettings(
+            store.folder.absolute(), database, open_model, secret, limits, quotas, host
+        )
+        store.leases.clear()
+        ingress = Ingress(store.leases, secret)
+        replicas = ReplicaSet(
+            cluster, settings, store.leases, *wanted, waiting=lambda: ingress.placement.waiting
+        )
+        with console.status("starting the replicas"):
+            replicas.start()
+        try:
+            yield create_ingress(ingress, access)
+        finally:
+            replicas.close()
 
 
 def _host_of(origin: str) -> str:

@@ -130,6 +130,11 @@ class Cluster:
         """How many workers have room at a time."""
         self._actors: dict[bool, list[Any]] = {True: [], False: []}
 
+    @property
+    def machines(self) -> int:
+        """How many machines it has."""
+        return sum(node["Alive"] for node in load_ray().nodes())
+
     @contextmanager
     def workers(
         self,
@@ -237,7 +242,7 @@ def join_cluster(address: str, device: str = "auto") -> Iterator[Cluster]:
             ray.init(address=address, **_SETTINGS)
     except (ConnectionError, RuntimeError, OSError) as error:
         raise ClusterError(
-            f"There is no Ray cluster at {address} ({_first_line(error)}); start one with ray start --head, "
+            f"There is no Ray cluster at {address} ({_first_line(error)}); start one there, "
             "or give --ray local to use this machine alone."
         ) from error
     try:
@@ -257,6 +262,11 @@ def check_address(address: str) -> None:
         raise ClusterError(
             f"{address!r} is no address of a Ray cluster: give local, auto, HOST:PORT or ray://HOST:PORT."
         )
+
+
+def own_address() -> str:
+    """By which address the other machines of the cluster know this one."""
+    return load_ray().util.get_node_ip_address()
 
 
 def load_ray() -> ModuleType:

@@ -14,8 +14,8 @@ RayAddress = Annotated[
     typer.Option(
         "--ray",
         metavar="ADDRESS",
-        help="Do it on a Ray cluster, whose machines all see these folders: auto, HOST:PORT, ray://HOST:PORT, "
-        "or local for one of this machine alone.",
+        help="Do it on a Ray cluster whose machines see the same folders: auto, HOST:PORT, ray://HOST:PORT, "
+        "or local for this machine alone.",
     ),
 ]
 
