@@ -40,7 +40,8 @@ def test_a_library_from_before_titles_is_brought_up_to_date(tmp_path, url):
             chunks = [("chunks", column) for column in ("sha256", "clip_sha256", "put_aside")]
             for table, column in (("stories", "title"), *chunks):
                 connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
-            connection.execute(text("DROP TABLE stills"))
+            for table in ("stills", "leases", "replicas"):
+                connection.execute(text(f"DROP TABLE {table}"))
             connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     with Store(tmp_path, url) as store:
         assert [(found.id, found.title) for found in store.stories()] == [(story, "")]

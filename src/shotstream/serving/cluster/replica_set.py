@@ -179,8 +179,10 @@ class ReplicaSet:
         one = self._running.get(name)
         if one is None:
             return
+        is_known = any(entry.name == name for entry in self._leases.replicas())
         try:
-            ray.get(one.actor.drain.remote(), timeout=DRAIN_SECONDS)
+            if is_known:  # else it is being started, and has no story
+                ray.get(one.actor.drain.remote(), timeout=DRAIN_SECONDS)
         except (ray.exceptions.RayError, TimeoutError) as error:
             log.error("replica %s could not be drained (%s)", name, type(error).__name__)
         ray.kill(one.actor)
