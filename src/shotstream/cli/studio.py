@@ -11,10 +11,10 @@ import socket
 import sys
 import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.markup import escape
@@ -73,6 +73,9 @@ def studio(
         float, typer.Option(min=0.1, max=60, help="Most seconds that are made ahead of what is watched.")
     ] = 2.0,
     stories: Annotated[int, typer.Option(min=1, max=256, help="Most stories open at once.")] = 8,
+    viewers: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Most viewers at once; with --ray, of each replica.")
+    ] = 64,
     most_stories: Annotated[int, typer.Option(min=1, help="Most stories in the library.")] = 10_000,
     most_branches: Annotated[int, typer.Option(min=0, help="Most branches of one story.")] = 100,
     most_uploads: Annotated[int, typer.Option(min=0, help="Most pictures brought to the library.")] = 1_000,
@@ -107,15 +110,9 @@ def studio(
     ] = None,
 ) -> None:
     """Open the studio: a page on which you direct a story and watch it while it is generated."""
-    import uvicorn
-
     from shotstream.serving.protocol.events import Limits
     from shotstream.serving.quotas import Quotas
-    from shotstream.serving.storage.store import Store
-    from shotstream.serving.studio import Studio
     from shotstream.serving.web.access import LOOPBACK, Access
-    from shotstream.serving.web.app import create_app
-    from shotstream.serving.web.server import allow_files, server_config
 
     if log_level not in ("warning", "info", "debug"):
         raise ValueError(f"--log-level is {log_level!r}; give warning, info or debug.")
@@ -123,24 +120,41 @@ def studio(
     if token is None and not LOOPBACK.issuperset([host, *map(_host_of, origin or [])]):
         token = secrets.token_urlsafe(24)
     access = Access(token, origins=tuple(origin or ()), root_path=root_path)
+    limits = Limits(lookahead_seconds=lookahead, open_stories=stories, viewers=viewers)
+    quotas = Quotas(
+        most_stories, most_branches, most_uploads, None if most_gib is None else int(most_gib * 2**30)
+    )
+    computing = {"decoder": decoder, "dtype": dtype, "text": text, "mode": mode, "kv_cache": kv_cache}
+    load_there = partial(_served, model, **computing)
+    if ray:
+        wanted = _Wanted(ray, device, replicas, most_replicas, database)
+        open_app = partial(_replicated, wanted, load_there, limits, quotas, access)
+    else:
+        warn_if_alone(replicas, most_replicas)
+        open_app = partial(_alone, partial(load_there, device), limits, quotas, access)
+    _serve(host, port, library, database, access, log_level, open_page, open_app)
+
+
+def _serve(
+    host: str,
+    port: int,
+    library: Path,
+    database: str | None,
+    access: Access,
+    log_level: str,
+    open_page: bool,
+    open_app: Callable[[Store], AbstractContextManager[Any]],
+) -> None:
+    """Serve the app of a library until a signal ends it."""
+    import uvicorn
+
+    from shotstream.serving.storage.store import Store
+    from shotstream.serving.web.access import LOOPBACK
+    from shotstream.serving.web.server import allow_files, server_config
+
     allow_files()
     _hand_on_hangups()
-    warn_if_alone(ray, replicas, most_replicas)
-    with _listen(host, port) as listener, Store(library, database) as store, ExitStack() as running:
-        limits = Limits(lookahead_seconds=lookahead, open_stories=stories)
-        disk_bytes = None if most_gib is None else int(most_gib * 2**30)
-        quotas = Quotas(most_stories, most_branches, most_uploads, disk_bytes)
-        if ray:
-            load_there = partial(
-                _served, model, decoder=decoder, dtype=dtype, text=text, mode=mode, kv_cache=kv_cache
-            )
-            wanted = (replicas, most_replicas)
-            app = running.enter_context(
-                _replicated(store, database, load_there, limits, quotas, access, ray, device, wanted)
-            )
-        else:
-            served = _served(model, device, decoder, dtype, text, mode, kv_cache)
-            app = create_app(Studio(store, served, limits, quotas), access)
+    with _listen(host, port) as listener, Store(library, database) as store, open_app(store) as app:
         config = server_config(app, access, log_level)
         gc.freeze()  # what is loaded by now stays: no chunk waits until it was looked through for garbage
         page = _greet(host, listener.getsockname()[1], access, library)
@@ -155,23 +169,41 @@ def studio(
     console.print(f"Closed. The stories are in {escape(str(library))}/.")
 
 
-def warn_if_alone(ray: str | None, replicas: int, most_replicas: int | None) -> None:
+class _Wanted(NamedTuple):
+    """Which replicas, and where."""
+
+    address: str
+    device: str
+    least: int
+    most: int | None
+    database: str | None
+
+
+def warn_if_alone(replicas: int, most_replicas: int | None) -> None:
     """Say that options of replicas change nothing without a cluster."""
-    if ray is None and (replicas > 1 or most_replicas):
+    if replicas > 1 or most_replicas:
         console.print("[yellow]--replicas and --most-replicas have no effect without --ray.[/yellow]")
 
 
 @contextmanager
+def _alone(
+    load_model: Callable[[], ServedModel], limits: Limits, quotas: Quotas, access: Access, store: Store
+) -> Iterator[Any]:
+    """The studio of this machine alone, as an ASGI app."""
+    from shotstream.serving.studio import Studio
+    from shotstream.serving.web.app import create_app
+
+    yield create_app(Studio(store, load_model(), limits, quotas), access)
+
+
+@contextmanager
 def _replicated(
-    store: Store,
-    database: str | None,
+    wanted: _Wanted,
     load_there: Callable[..., ServedModel],
     limits: Limits,
     quotas: Quotas,
     access: Access,
-    address: str,
-    device: str,
-    wanted: tuple[int, int | None],
+    store: Store,
 ) -> Iterator[Any]:
     """Have replicas of the studio on a cluster; its block gets the ingress to them, as an ASGI app."""
     from shotstream.machine.cluster import LOCAL, join_cluster
@@ -181,21 +213,26 @@ def _replicated(
 
     for sentence in store.sweep().sentences:
         console.print(f"library {escape(str(store.folder))}: {escape(sentence)}")
-    with join_cluster(address, device) as cluster:
-        if cluster.machines > 1 and database is None:
+    with join_cluster(wanted.address, wanted.device) as cluster:
+        if cluster.machines > 1 and wanted.database is None:
             raise ValueError(
                 "Several machines cannot share a library's SQLite file; give --database with the URL of a "
                 "PostgreSQL that they all reach."
             )
-        secret, host = secrets.token_urlsafe(24), "127.0.0.1" if address == LOCAL else ""
+        secret, host = secrets.token_urlsafe(24), "127.0.0.1" if wanted.address == LOCAL else ""
         open_model = partial(load_there, cluster.device)
         settings = ReplicaSettings(
-            store.folder.absolute(), database, open_model, secret, limits, quotas, host
+            store.folder.absolute(), wanted.database, open_model, secret, limits, quotas, host
         )
         store.leases.clear()
         ingress = Ingress(store.leases, secret)
         replicas = ReplicaSet(
-            cluster, settings, store.leases, *wanted, waiting=lambda: ingress.placement.waiting
+            cluster,
+            settings,
+            store.leases,
+            wanted.least,
+            wanted.most,
+            waiting=lambda: ingress.placement.waiting,
         )
         with console.status("starting the replicas"):
             replicas.start()
