@@ -118,7 +118,7 @@ class Found:
     chunks: int = 0
     late: int = 0
     turned_away: int = 0
-    """Viewers over the limit of a replica, or for whom no story ran."""
+    """Viewers over the limit of a replica."""
     watched: int = 0
     peak_watching: int = 0
     gpu: float = 0.0
@@ -201,7 +201,6 @@ class Simulation:
         """Watch a story, the more likely the more watch it already."""
         running = [(one, story) for one in self._replicas for story in one.stories]
         if not running:
-            self.found.turned_away += 1
             return
         replica, story = self._random.choices(running, [told.viewers for _, told in running])[0]
         there = sum(told.viewers for told in replica.stories)
