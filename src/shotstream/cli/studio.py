@@ -124,8 +124,7 @@ def studio(
     quotas = Quotas(
         most_stories, most_branches, most_uploads, None if most_gib is None else int(most_gib * 2**30)
     )
-    computing = {"decoder": decoder, "dtype": dtype, "text": text, "mode": mode, "kv_cache": kv_cache}
-    load_there = partial(_served, model, **computing)
+    load_there = partial(_served, model, decoder, dtype, text, mode, kv_cache)
     if ray:
         wanted = _Wanted(ray, device, replicas, most_replicas, database)
         open_app = partial(_replicated, wanted, load_there, limits, quotas, access)
@@ -292,7 +291,7 @@ def _greet(host: str, port: int, access: Access, library: Path) -> str:
 
 
 def _served(
-    model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str
+    model: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str, device: str
 ) -> ServedModel:
     from shotstream.loading.hashes import hash_weights
     from shotstream.serving.served_model import ServedModel

@@ -339,6 +339,11 @@ class Studio:
         """How many watch, all stories together."""
         return sum(len(channel.viewers) for channel in self._channels.values())
 
+    def viewers_of(self, story: str) -> int:
+        """How many watch a story."""
+        channel = self._channels.get(story)
+        return len(channel.viewers) if channel else 0
+
     @property
     def watched(self) -> set[str]:
         """The stories that somebody watches."""

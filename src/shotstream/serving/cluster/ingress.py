@@ -16,8 +16,9 @@ from contextlib import asynccontextmanager, suppress
 
 import httpx
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -31,6 +32,7 @@ from shotstream.serving.web.answers import problem
 from shotstream.serving.web.head import HeadAsGet
 from shotstream.serving.web.security import Guard
 from shotstream.serving.web.sockets import HELLO_SECONDS, Close
+from shotstream.serving.web.watching import watch_links
 
 from websockets.asyncio.client import ClientConnection, connect  # isort: skip
 from websockets.exceptions import ConnectionClosed, InvalidHandshake  # isort: skip
@@ -216,10 +218,17 @@ def create_ingress(ingress: Ingress, access: Access) -> Starlette:
         yield
         await ingress.close()
 
+    async def links(request: Request) -> Response:
+        try:
+            return JSONResponse(watch_links(access, request.path_params["story"]).model_dump())
+        except HTTPException as error:
+            return problem(error.status_code, error.detail)
+
     routes = [
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", figures),
+        Route("/api/stories/{story}/watch", links),
         WebSocketRoute("/api/live", ingress.live),
         Route("/{path:path}", ingress.answer, methods=_METHODS),
     ]

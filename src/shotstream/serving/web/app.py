@@ -15,7 +15,16 @@ except ImportError as error:
 
 from shotstream import __version__
 from shotstream.serving.studio import Studio
-from shotstream.serving.web import event_stream, exports, health, sockets, stories, story_files, videos
+from shotstream.serving.web import (
+    event_stream,
+    exports,
+    health,
+    sockets,
+    stories,
+    story_files,
+    videos,
+    watching,
+)
 from shotstream.serving.web.access import Access
 from shotstream.serving.web.answers import add_problems
 from shotstream.serving.web.head import HeadAsGet
@@ -56,7 +65,8 @@ def create_app(studio: Studio, access: Access | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.studio, app.state.unwatched = studio, videos.UnwatchedStories(studio)
-    for part in (health, story_files, stories, exports, videos, event_stream, sockets):
+    app.state.access = access
+    for part in (health, story_files, stories, exports, videos, event_stream, watching, sockets):
         app.include_router(part.router)
     add_problems(app)
     app.add_middleware(HeadAsGet)
