@@ -36,7 +36,7 @@ bring build bytes catalogue change changed changes check choose close config con
 damaged database decode delete deleted direct dropped edit empty encode encoded end entries entry error
 errors extend facts fake family fault figures file files film fit folder for forget forgettable form from
 full gather generator get given gives half has head header hide hold host id image import in is keep
-keeper key large leave limits list listed live load loader log lost machine made make measure memory
+keeper key large leave limits links list listed live load loader log lost machine made make measure memory
 message model most move name networks never new newest no nobody note nothing numbers of open output pack
 page parent pause pending picture pictures pixels place plan planned playback prepare problem problems put
 queue read reader recommend record refusal refused remove rename report result resume retrieve scaled
