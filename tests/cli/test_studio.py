@@ -25,7 +25,7 @@ pytestmark = pytest.mark.system
 def test_stories_are_marked_with_what_changes_their_numbers(pipeline, monkeypatch, computing, name):
     monkeypatch.setattr(studio, "load", lambda *options: (pipeline, {}))
     monkeypatch.setattr(studio, "apply_mode", lambda *options: {"computing": computing})
-    served = studio._served("mini", "cpu", "full", "float32", "auto", "fast", "auto")
+    served = studio._served("mini", "full", "float32", "auto", "fast", "auto", "cpu")
     assert served.name == name
     assert served.made_with.model.startswith(name)
 

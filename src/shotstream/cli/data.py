@@ -16,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from shotstream.cli.shared.ray import RayAddress, join_if_asked
+
 if TYPE_CHECKING:
     from shotstream.data.films.captioning import Captioner
     from shotstream.data.films.prepare import PrepareSummary
@@ -68,6 +70,7 @@ def prepare(
     device: Annotated[
         str, typer.Option(help="Where latents are made: auto, cpu, cuda, cuda:1, ...")
     ] = "auto",
+    ray: RayAddress = None,
 ) -> None:
     """Cut films into stories of neighbouring shots, filter and encode them.
 
@@ -85,18 +88,19 @@ def prepare(
     from shotstream.data.films.settings import read_settings
     from shotstream.machine.device import choose_device
 
-    chosen, place = read_settings(settings or []), choose_device(device).value
+    chosen, place = read_settings(settings or []), choose_device("cpu" if ray else device).value
     captioner = _captioner(caption or [], place)
     found = read_inputs(films, licence, source)
-    count = workers or min(len(found), os.cpu_count() or 1)
-    with _progress() as bar:
+    count = workers or (None if ray else max(1, min(len(found), os.cpu_count() or 1)))
+    with join_if_asked(ray, device) as cluster, _progress() as bar:
         summary = prepare_films(
             found,
             output,
             open_encoder(model, place, embed),
             chosen,
             captioner=captioner,
-            workers=max(1, count),
+            workers=count,
+            cluster=cluster,
             watch=lambda items, doing, total: _watched(bar, items, doing, total),
         )
     _tell(summary, output)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,14 +16,19 @@ from rich.table import Table
 from shotstream import __version__
 from shotstream.cli.shared.console import console, show_warnings
 from shotstream.cli.shared.model import load
+from shotstream.cli.shared.ray import RayAddress, join_if_asked
 
 if TYPE_CHECKING:
     import torch
 
     from shotstream.evaluation.runner import Evaluation
-    from shotstream.evaluation.sources import HeldOut
+    from shotstream.evaluation.sources import HeldOut, Source
+    from shotstream.evaluation.suites import Task
     from shotstream.evaluation.tools import Tools
     from shotstream.streaming.pipeline import ShotStreamPipeline
+
+    Opened = tuple[Source, dict[str, Any]]
+    """Films, and what is written down about the model."""
 
 app = typer.Typer(add_completion=False)
 
@@ -80,6 +86,7 @@ def evaluate(
         Path | None, typer.Option(metavar="PAGE", help="For ablations: a Markdown page to put them into.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    ray: RayAddress = None,
 ) -> None:
     """Measure a model on held-out stories, or films: metrics.json, and report.html with pictures.
 
@@ -88,14 +95,13 @@ def evaluate(
     from shotstream.evaluation import sources, suites
     from shotstream.evaluation.extractors import parse_features
     from shotstream.evaluation.measure import check_packages
-    from shotstream.evaluation.runner import Evaluation
     from shotstream.evaluation.video_folder import find_films, knows_the_world
     from shotstream.machine.device import choose_device
     from shotstream.shipped import find_file
 
     check_packages()
     wanted = parse_features(features) if features else None
-    place = choose_device(device).value
+    place = choose_device("cpu" if ray else device).value
     options = {"--stories": stories, "--shots": shots, "--seed": seed}
     first_seed = suites.FIRST_SEED if seed is None else seed
 
@@ -103,6 +109,8 @@ def evaluate(
         return prepare(wanted, world, place, judge, aesthetic_head)
 
     if clips == Path(ABLATIONS):
+        if ray:
+            raise ValueError(f"--ray does not measure {ABLATIONS}: leave it out, or measure a model alone.")
         warn_unused({"--suite": suite}, f"with {ABLATIONS}")
         asked = sources.HeldOut(stories or 24, shots or 5, first_seed)
         finished = compare(output, model or "mini", device, asked, weights, tables, tools(True))
@@ -111,25 +119,92 @@ def evaluate(
     if clips:
         warn_unused({"--model": model, "--suite": suite, **options}, "where films are given")
         folders = find_films(clips)
-        used = tools(any(map(knows_the_world, folders)))
-        source, facts = sources.from_clips(clips, folders), {"shotstream": __version__}
+        world, open_source = any(map(knows_the_world, folders)), partial(films_in, clips, folders)
     elif suite in (None, suites.HELD_OUT):
-        used, asked = tools(True), sources.HeldOut(stories or 40, shots or 5, first_seed)
-        if model == DRAWN:
-            source, facts = sources.from_drawing(asked), {"shotstream": __version__, "model": DRAWN}
-        else:
-            pipeline, facts = load_known(model or "mini", device)
-            source = sources.from_model(pipeline, asked)
+        world, asked = True, sources.HeldOut(stories or 40, shots or 5, first_seed)
+        open_source = partial(drawn_films, asked) if model == DRAWN else partial(told_films, model, asked)
     else:
         warn_unused(options, "with stories from files")
         tasks = suites.from_files(find_file(Path(suite), "stories"))
-        used = tools(any(task.attributes for task in tasks))
         if model == DRAWN:
             raise ValueError(f"--model {DRAWN} draws held-out stories only; leave --suite out.")
-        pipeline, facts = load_known(model or "mini", device)
-        source = sources.from_files(pipeline, Path(suite), tasks)
-    if not measure(Evaluation(source, output, facts, used))[1]:
+        world, open_source = any(task.attributes for task in tasks), partial(told_tasks, model, suite, tasks)
+    used = tools(world)
+    load_there = partial(load_measures, wanted, world, judge, aesthetic_head)
+    if not measure_source(open_source, used, output, device, ray, load_there):
         raise typer.Exit(130)
+
+
+def films_in(clips: Path, folders: list[Path], device: str) -> Opened:
+    """Take films from folders of clips, or files."""
+    from shotstream.evaluation import sources
+
+    return sources.from_clips(clips, folders), {"shotstream": __version__}
+
+
+def drawn_films(asked: HeldOut, device: str) -> Opened:
+    """Draw held-out stories."""
+    from shotstream.evaluation import sources
+
+    return sources.from_drawing(asked), {"shotstream": __version__, "model": DRAWN}
+
+
+def told_films(model: str | None, asked: HeldOut, device: str) -> Opened:
+    """Have a model tell held-out stories."""
+    from shotstream.evaluation import sources
+
+    pipeline, facts = load_known(model or "mini", device)
+    return sources.from_model(pipeline, asked), facts
+
+
+def told_tasks(model: str | None, suite: str, tasks: list[Task], device: str) -> Opened:
+    """Have a model tell stories from files."""
+    from shotstream.evaluation import sources
+
+    pipeline, facts = load_known(model or "mini", device)
+    return sources.from_files(pipeline, Path(suite), tasks), facts
+
+
+def load_measures(wanted: list[str] | None, world: bool, *folders: Path | None, device: str) -> Tools:
+    """Load what films are measured with, in a process of a cluster."""
+    from shotstream.evaluation.tools import load_tools
+    from shotstream.machine.device import choose_device
+
+    return load_tools(wanted, world, choose_device(device).value, *folders)
+
+
+def measure_source(
+    open_source: Callable[[str], Opened],
+    tools: Tools,
+    output: Path,
+    device: str,
+    ray: str | None,
+    load_there: Callable[..., Tools],
+) -> bool:
+    """Measure films here or on a cluster; return whether all are measured.
+
+    Args:
+        open_source: Gives the films, to be made on a device.
+        tools: What they are measured with here.
+        output: Folder of the results.
+        device: What films are made on.
+        ray: Address of the cluster; None to measure here.
+        load_there: Loads what they are measured with on a device of the cluster.
+    """
+    from shotstream.evaluation.runner import Evaluation, Examiner, Plan
+
+    with join_if_asked(ray, device) as cluster:
+        if cluster is None:
+            source, facts = open_source(device)
+            return measure(Evaluation(source, output, facts, tools))[1]
+        place = cluster.device
+        make = partial(Examiner, partial(open_source, place), partial(load_there, device=place), output)
+        with cluster.workers(make) as processes:
+            with console.status("waiting for the cluster"):
+                [(_, plan)] = processes.map([None])
+            assert isinstance(plan, Plan)
+            known = tools._replace(hardware=plan.hardware)
+            return measure(Evaluation(plan.source, output, plan.facts, known, processes))[1]
 
 
 def prepare(wanted: list[str] | None, world: bool, device: torch.device, *folders: Path | None) -> Tools:

@@ -10,21 +10,26 @@ import signal
 import socket
 import sys
 import webbrowser
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.markup import escape
 
 from shotstream.cli.shared.console import console
 from shotstream.cli.shared.model import MemoryRuleName, apply_mode, check_choices, load, set_memory_rule
+from shotstream.cli.shared.ray import RayAddress
 from shotstream.loading.folders import locate_model
 from shotstream.machine.stopping import stop_signals
 
 if TYPE_CHECKING:
+    from shotstream.serving.protocol.events import Limits
+    from shotstream.serving.quotas import Quotas
     from shotstream.serving.served_model import ServedModel
+    from shotstream.serving.storage.store import Store
     from shotstream.serving.web.access import Access
 
 app = typer.Typer(add_completion=False)
@@ -69,6 +74,9 @@ def studio(
         float, typer.Option(min=0.1, max=60, help="Most seconds that are made ahead of what is watched.")
     ] = 2.0,
     stories: Annotated[int, typer.Option(min=1, max=256, help="Most stories open at once.")] = 8,
+    viewers: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Most viewers at once; with --ray, of each replica.")
+    ] = 64,
     most_stories: Annotated[int, typer.Option(min=1, help="Most stories in the library.")] = 10_000,
     most_branches: Annotated[int, typer.Option(min=0, help="Most branches of one story.")] = 100,
     most_uploads: Annotated[int, typer.Option(min=0, help="Most pictures brought to the library.")] = 1_000,
@@ -94,21 +102,23 @@ def studio(
     log_level: Annotated[
         str, typer.Option(help="warning, info (requests) or debug (may name prompts).")
     ] = "warning",
+    ray: RayAddress = None,
+    replicas: Annotated[
+        int, typer.Option(min=1, help="With --ray: processes that tell stories, one a GPU or core.")
+    ] = 1,
+    most_replicas: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --ray: how many there may be while stories wait for a place."),
+    ] = None,
 ) -> None:
     """Open the studio: a page on which you direct a story and watch it while it is generated."""
     check_choices(
         dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder, memory_rule=memory_rule
     )
     locate_model(model)
-    import uvicorn
-
     from shotstream.serving.protocol.events import Limits
     from shotstream.serving.quotas import Quotas
-    from shotstream.serving.storage.store import Store
-    from shotstream.serving.studio import Studio
     from shotstream.serving.web.access import LOOPBACK, Access
-    from shotstream.serving.web.app import create_app
-    from shotstream.serving.web.server import allow_files, server_config
 
     if log_level not in ("warning", "info", "debug"):
         raise ValueError(f"--log-level is {log_level!r}; give warning, info or debug.")
@@ -116,14 +126,41 @@ def studio(
     if token is None and not LOOPBACK.issuperset([host, *map(_host_of, origin or [])]):
         token = secrets.token_urlsafe(24)
     access = Access(token, origins=tuple(origin or ()), root_path=root_path)
+    limits = Limits(lookahead_seconds=lookahead, open_stories=stories, viewers=viewers)
+    quotas = Quotas(
+        most_stories, most_branches, most_uploads, None if most_gib is None else int(most_gib * 2**30)
+    )
+    load_there = partial(_served, model, decoder, dtype, text, mode, kv_cache, memory_rule)
+    if ray:
+        wanted = _Wanted(ray, device, replicas, most_replicas, database)
+        open_app = partial(_replicated, wanted, load_there, limits, quotas, access)
+    else:
+        warn_if_alone(replicas, most_replicas)
+        open_app = partial(_alone, partial(load_there, device), limits, quotas, access)
+    _serve(host, port, library, database, access, log_level, open_page, open_app)
+
+
+def _serve(
+    host: str,
+    port: int,
+    library: Path,
+    database: str | None,
+    access: Access,
+    log_level: str,
+    open_page: bool,
+    open_app: Callable[[Store], AbstractContextManager[Any]],
+) -> None:
+    """Serve the app of a library until a signal ends it."""
+    import uvicorn
+
+    from shotstream.serving.storage.store import Store
+    from shotstream.serving.web.access import LOOPBACK
+    from shotstream.serving.web.server import allow_files, server_config
+
     allow_files()
     _hand_on_hangups()
-    with _listen(host, port) as listener, Store(library, database) as store:
-        served = _served(model, device, decoder, dtype, text, mode, kv_cache, memory_rule)
-        limits = Limits(lookahead_seconds=lookahead, open_stories=stories)
-        disk_bytes = None if most_gib is None else int(most_gib * 2**30)
-        quotas = Quotas(most_stories, most_branches, most_uploads, disk_bytes)
-        config = server_config(create_app(Studio(store, served, limits, quotas), access), access, log_level)
+    with _listen(host, port) as listener, Store(library, database) as store, open_app(store) as app:
+        config = server_config(app, access, log_level)
         gc.freeze()  # what is loaded by now stays: no chunk waits until it was looked through for garbage
         page = _greet(host, listener.getsockname()[1], access, library)
         if open_page and host in LOOPBACK and _has_screen():
@@ -133,6 +170,79 @@ def studio(
         for number in stop_signals():  # closing takes a moment, in which no second one should cut it short
             signal.signal(number, signal.SIG_IGN)
     console.print(f"Closed. The stories are in {escape(str(library))}/.")
+
+
+class _Wanted(NamedTuple):
+    """Which replicas, and where."""
+
+    address: str
+    device: str
+    least: int
+    most: int | None
+    database: str | None
+
+
+def warn_if_alone(replicas: int, most_replicas: int | None) -> None:
+    """Say that options of replicas change nothing without a cluster."""
+    if replicas > 1 or most_replicas:
+        console.print("[yellow]--replicas and --most-replicas have no effect without --ray.[/yellow]")
+
+
+@contextmanager
+def _alone(
+    load_model: Callable[[], ServedModel], limits: Limits, quotas: Quotas, access: Access, store: Store
+) -> Iterator[Any]:
+    """The studio of this machine alone, as an ASGI app."""
+    from shotstream.serving.studio import Studio
+    from shotstream.serving.web.app import create_app
+
+    yield create_app(Studio(store, load_model(), limits, quotas), access)
+
+
+@contextmanager
+def _replicated(
+    wanted: _Wanted,
+    load_there: Callable[..., ServedModel],
+    limits: Limits,
+    quotas: Quotas,
+    access: Access,
+    store: Store,
+) -> Iterator[Any]:
+    """Have replicas of the studio on a cluster; its block gets the ingress to them, as an ASGI app."""
+    from shotstream.machine.cluster import LOCAL, join_cluster
+    from shotstream.serving.cluster.ingress import Ingress, create_ingress
+    from shotstream.serving.cluster.replica import ReplicaSettings
+    from shotstream.serving.cluster.replica_set import ReplicaSet
+
+    for sentence in store.sweep().sentences:
+        console.print(f"library {escape(str(store.folder))}: {escape(sentence)}")
+    with join_cluster(wanted.address, wanted.device) as cluster:
+        if cluster.machines > 1 and wanted.database is None:
+            raise ValueError(
+                "Several machines cannot share a library's SQLite file; give --database with the URL of a "
+                "PostgreSQL that they all reach."
+            )
+        secret, host = secrets.token_urlsafe(24), "127.0.0.1" if wanted.address == LOCAL else ""
+        open_model = partial(load_there, cluster.device)
+        settings = ReplicaSettings(
+            store.folder.absolute(), wanted.database, open_model, secret, limits, quotas, host
+        )
+        store.leases.clear()
+        ingress = Ingress(store.leases, secret)
+        replicas = ReplicaSet(
+            cluster,
+            settings,
+            store.leases,
+            wanted.least,
+            wanted.most,
+            waiting=lambda: ingress.placement.waiting,
+        )
+        with console.status("starting the replicas"):
+            replicas.start()
+        try:
+            yield create_ingress(ingress, access)
+        finally:
+            replicas.close()
 
 
 def _host_of(origin: str) -> str:
@@ -185,7 +295,14 @@ def _greet(host: str, port: int, access: Access, library: Path) -> str:
 
 
 def _served(
-    model: str, device: str, decoder: str, dtype: str, text: str, mode: str, kv_cache: str, memory_rule: str
+    model: str,
+    decoder: str,
+    dtype: str,
+    text: str,
+    mode: str,
+    kv_cache: str,
+    memory_rule: str,
+    device: str,
 ) -> ServedModel:
     from shotstream.evaluation.continuity_tools import find_meter
     from shotstream.loading.hashes import hash_weights

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shotstream.cli.shared.ray import RayAddress
 from shotstream.shipped import shipped_names
 
 if TYPE_CHECKING:
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 RECIPES = ", ".join(shipped_names("recipes"))
+WATCH_SECONDS = 1.0
+"""How often the figures of a training on a cluster are looked for."""
 MEASURED_STORIES = 4
 """Held-out stories by which an autoencoder is measured."""
 
@@ -44,8 +51,14 @@ def train(
         bool, typer.Option(help="Print the resolved recipe, parameters, memory and steps, and stop.")
     ] = False,
     devices: Annotated[
-        int | None, typer.Option(min=1, help="For --dry-run: how many devices train together.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many devices train together: what --dry-run estimates for, or what --ray starts "
+            "\\[default: 1, or all of the cluster]",
+        ),
     ] = None,
+    ray: RayAddress = None,
 ) -> None:
     """Train a stage of a recipe in runs/NAME; the same command goes on where it was stopped.
 
@@ -55,12 +68,14 @@ def train(
     runs/NAME/model, a folder that `shotstream generate --model` opens; all is everything.
 
     On several devices: torchrun --nproc-per-node 8 --no-python shotstream train ...
+
+    On those of a Ray cluster: shotstream train ... --ray ADDRESS. Its machines see the run folder.
     """
     from shotstream.training.settings import RecipeError, read_recipe
 
     settings = read_recipe(recipe, overrides or [])
-    if devices is not None and not dry_run:
-        raise RecipeError("--devices only says what --dry-run estimates for; torchrun starts the processes.")
+    if devices is not None and not dry_run and not ray:
+        raise RecipeError("--devices needs --dry-run or --ray; without Ray torchrun starts the processes.")
 
     from shotstream.training.workspace import STAGES, stages_of
 
@@ -73,7 +88,10 @@ def train(
         if os.environ.get("RANK", "0") == "0":
             _foretell(settings, chosen, devices or int(os.environ.get("WORLD_SIZE", "1")))
         return
-    _run(settings, chosen, runs / settings.name, device)
+    if ray:
+        _run_there(settings, chosen, runs / settings.name, device, ray, devices)
+    else:
+        _run(settings, chosen, runs / settings.name, device)
 
 
 def _foretell(settings: Recipe, stages: tuple[str, ...], devices: int) -> None:
@@ -112,6 +130,56 @@ def _run(settings: Recipe, stages: tuple[str, ...], folder: Path, device: str) -
                 continue
             if world.writes:
                 typer.echo(f"{'model' if name == 'export' else name}: {made}")
+
+
+def _run_there(
+    settings: Recipe, stages: tuple[str, ...], folder: Path, device: str, address: str, devices: int | None
+) -> None:
+    """Run the stages on a cluster, one after the other; what the first process says is told here."""
+    from shotstream.machine.cluster import join_cluster
+    from shotstream.machine.device import choose_device
+    from shotstream.training.workspace import SMALL_STAGES, Workspace
+
+    workspace = Workspace(settings, folder, choose_device("cpu").value)
+    with join_cluster(address, device) as cluster:
+        for name in stages:
+            if name != "export":
+                workspace.check(name)
+            if name == "causal-init":
+                workspace.record_on(cluster)
+            count = 1 if name in (*SMALL_STAGES, "export") else devices or cluster.size
+            typer.echo(f"{name}: {count} on {cluster.device}")
+            with _watching(folder / name / "metrics.jsonl"):
+                entry = partial(_run, settings, (name,), folder, cluster.device)
+                cluster.train(entry, count, folder / "ray")
+            typer.echo(f"{name}: {folder / ('model' if name == 'export' else f'{name}/export')}")
+
+
+@contextmanager
+def _watching(metrics: Path) -> Iterator[None]:
+    """Tell what the processes of a cluster log, as it comes."""
+    ended = Event()
+
+    def told() -> list[str]:
+        return metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
+
+    def watch(known: int) -> None:
+        last = False
+        while not last:
+            last = ended.wait(WATCH_SECONDS)
+            lines = told()
+            for line in lines[known:]:
+                figures = json.loads(line)
+                typer.echo(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+            known = max(known, len(lines))
+
+    watcher = Thread(target=watch, args=(len(told()),), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def _measure(workspace: Workspace, folder: Path) -> None:

@@ -15,6 +15,25 @@ Record = dict[str, Any]
 """A line of stories.jsonl: key, name, seed, setting, fps, values; per shot prompt, frames, still, marks."""
 
 
+def make_record(folder: Path, key: str, name: str, film: Film, found: Examination) -> Record:
+    """Put what was found out about a film into a record, and its stills into the folder of the results.
+
+    Raises:
+        MediaError: If a still cannot be written.
+    """
+    shots = []
+    for number, (frames, prompt, marks) in enumerate(
+        zip(film.shots, film.prompts, found.marks, strict=True), start=1
+    ):
+        still = f"stills/{key[:16]}-{number:02d}.jpg"
+        with atomic_path(folder / still) as part:
+            part.write_bytes(strip(frames))
+        told = [mark._asdict() for mark in marks]
+        shots.append({"prompt": prompt, "frames": len(frames), "still": still, "marks": told})
+    facts = {"name": name, "seed": film.seed, "setting": film.setting, "fps": film.fps}
+    return {"key": key, **facts, "values": found.values, "shots": shots}
+
+
 class ResultsError(ValueError):
     """A folder holds the results of other settings, or no results that can be read."""
 
@@ -52,21 +71,19 @@ class Results:
         Raises:
             MediaError: If it cannot be written.
         """
-        shots = []
-        for number, (frames, prompt, marks) in enumerate(
-            zip(film.shots, film.prompts, found.marks, strict=True), start=1
-        ):
-            still = f"stills/{key[:16]}-{number:02d}.jpg"
-            with atomic_path(self.folder / still) as part:
-                part.write_bytes(strip(frames))
-            told = [mark._asdict() for mark in marks]
-            shots.append({"prompt": prompt, "frames": len(frames), "still": still, "marks": told})
-        facts = {"name": name, "seed": film.seed, "setting": film.setting, "fps": film.fps}
-        record = {"key": key, **facts, "values": found.values, "shots": shots}
+        record = make_record(self.folder, key, name, film, found)
+        self.keep(record)
+        return record
+
+    def keep(self, record: Record) -> None:
+        """Keep a record whose stills are in the folder.
+
+        Raises:
+            MediaError: If it cannot be written.
+        """
         with write_errors(self._lines), self._lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-        self._records[key] = record
-        return record
+        self._records[record["key"]] = record
 
     @property
     def _lines(self) -> Path:

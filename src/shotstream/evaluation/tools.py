@@ -25,6 +25,8 @@ class Tools(NamedTuple):
     settings: dict[str, Any]
     """What decides the figures."""
     device: torch.device
+    hardware: str = ""
+    """What computes, in words, if that is another machine."""
 
 
 def load_tools(

@@ -247,12 +247,14 @@ class Engine:
         director = Director(self._open_session(setting, seed), self._store.picture)
         board = storyboard.beginning(storyboard.snapshot(director))
         story = self._store.create_story(setting, seed, self._made_with, board, title=title)
+        self._store.claim(story)
         attach_take_loader(director, self._store, story)
         return self._admit(self._store.load(story), director)
 
     def _open(self, story: str) -> Job[LiveStory]:
         if story in self._open_stories:
             return self._open_stories[story]
+        self._store.claim(story)
         stored, playback = self._store.load(story), PlaybackTracker()
         if stored.deleted_seconds is not None:
             raise Refusal("not_found", "the story was put away; bring it back from the library first")
@@ -311,6 +313,7 @@ class Engine:
         attach_take_loader(director, self._store, story)
         if len(self._open_stories) < self.limits.open_stories:
             try:
+                self._store.claim(story)
                 self._admit(self._store.load(story), director)
             except Exception as error:  # it is opened when somebody asks for it
                 log.warning("branch %s is not open yet (%s)", story, type(error).__name__)

@@ -126,8 +126,7 @@ class Studio:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._aside = ThreadPoolExecutor(_THREADS_ASIDE, "aside")
         self._exporter = ThreadPoolExecutor(1, "exporter")
-        self.exports = store.folder / "exports"
-        """Where films are written while they are sent."""
+        self.exports = store.exports
         self._still_writer = ThreadPoolExecutor(1, "still_writer")
         self._to_keep = Semaphore(_MOST_TO_KEEP)
         self.ready = False
@@ -154,7 +153,7 @@ class Studio:
     def _empty_exports(self) -> None:
         """Remove what a kill has left of films that were being sent."""
         shutil.rmtree(self.exports, ignore_errors=True)
-        self.exports.mkdir(exist_ok=True)
+        self.exports.mkdir(parents=True, exist_ok=True)
 
     async def close(self) -> None:
         """End after the running chunk; the library, which stays open, has everything."""
@@ -349,6 +348,16 @@ class Studio:
     def viewers(self) -> int:
         """How many watch, all stories together."""
         return sum(len(channel.viewers) for channel in self._channels.values())
+
+    def viewers_of(self, story: str) -> int:
+        """How many watch a story."""
+        channel = self._channels.get(story)
+        return len(channel.viewers) if channel else 0
+
+    @property
+    def watched(self) -> set[str]:
+        """The stories that somebody watches."""
+        return set(self._channels)
 
     def leave(self, story: str, viewer: Viewer) -> None:
         """Send a viewer nothing more."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from shotstream.data.shards import Shards, ShardWriter
 from shotstream.diffusion.losses import regression_loss
 from shotstream.diffusion.schedule import FlowSchedule
 from shotstream.loading.hashes import hash_parameters
+from shotstream.machine.cluster import Workers, in_order
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.training.denoiser import Denoiser, rollout_sheet
 from shotstream.training.settings import CausalInitSettings
@@ -31,11 +33,49 @@ def student_entries(schedule: FlowSchedule, ode_steps: int) -> tuple[int, ...]:
     return tuple(int((timesteps - step).abs().argmin()) for step in schedule.student_steps())
 
 
-def record_pairs(folder: Path, teacher: Denoiser, data: NextShots, settings: CausalInitSettings) -> Shards:
+class PairRecorder:
+    """Follows the teacher's ODE for the shots of one batch after the other.
+
+    Args:
+        teacher: The teacher.
+        data: The stories that it is shown.
+        settings: How many shots, which, and in how many steps.
+    """
+
+    def __init__(self, teacher: Denoiser, data: NextShots, settings: CausalInitSettings) -> None:
+        self._teacher, self._data, self._settings = teacher, data, settings
+        self._keep = student_entries(teacher.schedule, settings.ode_steps)
+
+    def __call__(self, number: int) -> tuple[dict[str, Any], Tensor]:
+        """Record a batch: which shots it is made of, and states [B, 5, F, C, h, w], float16, on the CPU."""
+        settings, teacher = self._settings, self._teacher
+        generator = step_generator(settings.loop.seed + 1, number)
+        choice = self._data.choose(settings.loop.batch, generator, settings.mixture)
+        device = teacher.transformer.device
+        shot = self._data.make(choice).to(device)
+        noise = torch.randn(shot.target.shape, generator=generator).to(device)
+        end, states = teacher.sample(shot, noise, settings.ode_steps, settings.guidance, self._keep)
+        return asdict(choice), torch.stack([*states, end], dim=1).half().cpu()
+
+
+def record_pairs(
+    folder: Path,
+    teacher: Denoiser,
+    data: NextShots,
+    settings: CausalInitSettings,
+    elsewhere: Workers[int, tuple[dict[str, Any], Tensor]] | None = None,
+) -> Shards:
     """Follow the teacher's ODE for `settings.pairs` shots and keep the states the student starts from.
 
     A record says which shots a batch is made of; its tensor `states [B, 5, F, C, h, w]` holds them, float16.
     Goes on where an earlier call stopped.
+
+    Args:
+        folder: Of the records.
+        teacher: Whose ODE it is.
+        data: The stories that it is shown.
+        settings: How many shots, which, and in how many steps.
+        elsewhere: Processes that record batches, each a `PairRecorder`; without them it is done here.
     """
     made_with = {
         "teacher": hash_parameters(teacher.transformer, teacher.text.text_encoder),
@@ -47,17 +87,11 @@ def record_pairs(folder: Path, teacher: Denoiser, data: NextShots, settings: Cau
     if teacher.negative_prompt:
         made_with["negative_prompt"] = teacher.negative_prompt
     writer = ShardWriter(folder, made_with, records_per_shard=4)
-    keep = student_entries(teacher.schedule, settings.ode_steps)
-    batch, device = settings.loop.batch, teacher.transformer.device
-    for number in track(
-        range(writer.written, -(-settings.pairs // batch)), description="recording the teacher"
-    ):
-        generator = step_generator(settings.loop.seed + 1, number)
-        choice = data.choose(batch, generator, settings.mixture)
-        shot = data.make(choice).to(device)
-        noise = torch.randn(shot.target.shape, generator=generator).to(device)
-        end, states = teacher.sample(shot, noise, settings.ode_steps, settings.guidance, keep)
-        writer.add({"choice": asdict(choice)}, {"states": torch.stack([*states, end], dim=1).half().cpu()})
+    missing = range(writer.written, -(-settings.pairs // settings.loop.batch))
+    record = PairRecorder(teacher, data, settings)
+    recorded = map(record, missing) if elsewhere is None else in_order(elsewhere.map(missing))
+    for choice, states in track(recorded, description="recording the teacher", total=len(missing)):
+        writer.add({"choice": choice}, {"states": states})
     writer.flush()
     return Shards(folder)
 

@@ -163,7 +163,7 @@ def own_part(values: Tensor) -> Tensor:
 
 @contextmanager
 def join(device: torch.device) -> Iterator[ProcessGroup]:
-    """Meet the other processes that torchrun has started; without torchrun this one is alone.
+    """Meet the other processes that torchrun or Ray Train has started; without them this one is alone.
 
     Args:
         device: cpu or cuda; each process of a machine takes a GPU of its own.
@@ -187,9 +187,11 @@ def join(device: torch.device) -> Iterator[ProcessGroup]:
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")  # none is written to
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    cpu_group = dist.new_group(backend="gloo", timeout=timedelta(days=7))
+    met_before = dist.is_initialized()  # by Ray Train, which parts them too
+    if not met_before:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    cpu_group: Any = dist.new_group(backend="gloo", timeout=timedelta(days=7))
     if rank:
         rich.reconfigure(quiet=True)  # one progress bar is enough
     yield ProcessGroup(device, rank, size, init_device_mesh(device.type, (size,)), cpu_group)
-    dist.destroy_process_group()
+    dist.destroy_process_group(cpu_group if met_before else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from shotstream.data.next_shot import NextShots
 from shotstream.data.shards import Shards
 from shotstream.loading.folders import load_errors
 from shotstream.loading.text_source import load_text_encoder
+from shotstream.machine.cluster import Cluster
 from shotstream.media.files import whole_folder
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
@@ -27,7 +28,7 @@ from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.training.autoencoder import AutoencoderStage, new_autoencoder
 from shotstream.training.captions import CaptionsStage
-from shotstream.training.causal_init import CausalInitStage, record_pairs
+from shotstream.training.causal_init import CausalInitStage, PairRecorder, record_pairs
 from shotstream.training.denoiser import Denoiser
 from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup
 from shotstream.training.fresh_networks import check_base, make_captions, make_schedule, make_transformer
@@ -35,7 +36,7 @@ from shotstream.training.judge import JudgeStage
 from shotstream.training.loop import train
 from shotstream.training.run import RunFolder
 from shotstream.training.self_forcing import SelfForcingStage, own_history, true_history
-from shotstream.training.settings import Recipe, StageSettings
+from shotstream.training.settings import CausalInitSettings, Recipe, StageSettings
 from shotstream.training.stage import Stage
 from shotstream.training.teacher import TeacherStage
 from shotstream.world.judge import Judge
@@ -143,6 +144,17 @@ class Workspace:
         denoiser = self._new_denoiser()
         data, validation = (self.next_shots(split, denoiser.text) for split in SPLITS)
         return TeacherStage(self.recipe.teacher, denoiser, data, validation, self.autoencoder)
+
+    def record_on(self, cluster: Cluster) -> None:
+        """Record the states that causal initialisation learns from on a cluster that sees this folder."""
+        make = partial(_recorder, self.recipe.model_dump_json(), self.folder, cluster.device)
+        with cluster.workers(make) as processes:
+            record_pairs(self._place("pairs"), *self.recording(), processes)
+
+    def recording(self) -> tuple[Denoiser, NextShots, CausalInitSettings]:
+        """Whose ODE is recorded, of which stories, and how."""
+        teacher = self.denoiser("teacher")
+        return teacher, self.next_shots("train", teacher.text), self.recipe.causal_init
 
     def _learn_causally(self) -> Stage:
         teacher = self.denoiser("teacher")
@@ -367,3 +379,9 @@ class Workspace:
         with whole_folder(self.folder / "model") as folder:
             pipeline.save_pretrained(folder)
         return self.folder / "model"
+
+
+def _recorder(recipe: str, folder: Path, device: str) -> PairRecorder:
+    return PairRecorder(
+        *Workspace(Recipe.model_validate_json(recipe), folder, torch.device(device)).recording()
+    )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from shotstream.data.films.artefacts import Artefacts, stage_key
 from shotstream.data.films.decode import read_shot
 from shotstream.data.films.stories import FilmStory
+from shotstream.machine.cluster import Cluster
 
 STILLS_PER_SHOT = 3
 _STAGE = "captions"
@@ -32,6 +34,13 @@ class Captioner(Protocol):
 
     identity: str
     """What its words depend on: the model and the question."""
+
+    answers: int
+    """How many were given in this run."""
+
+    def opened_on(self, device: str) -> Callable[[], Captioner] | None:
+        """How a process elsewhere opens the same; None if all questions are this one's to ask."""
+        ...
 
     @property
     def bill(self) -> str:
@@ -55,9 +64,15 @@ class CaptionError(ValueError):
 
 
 def caption_stories(
-    stories: Sequence[FilmStory], captioner: Captioner, artefacts: Artefacts
+    stories: Sequence[FilmStory], captioner: Captioner, artefacts: Artefacts, cluster: Cluster | None = None
 ) -> Iterator[tuple[FilmStory, FilmStory]]:
     """Caption stories, each once and for all.
+
+    Args:
+        stories: Without captions.
+        captioner: Says what they show.
+        artefacts: Where captions are kept.
+        cluster: Runs the captioner, if there is one and the captioner can be opened there.
 
     Yields:
         A story as it was, and with its captions.
@@ -65,18 +80,46 @@ def caption_stories(
     Raises:
         CaptionError: If one cannot be captioned; those before it are kept.
     """
+    if cluster is not None and (opened_there := captioner.opened_on(cluster.device)) is not None:
+        new, known_before = [], []
+        for story in stories:
+            is_known = artefacts.path(_STAGE, _key(captioner, story)).exists()
+            (known_before if is_known else new).append(story)
+        with cluster.workers(partial(_story_captioner, opened_there, artefacts.folder)) as processes:
+            for number, known in processes.map(new):
+                captioner.answers += 1 + len(new[number].shots)
+                yield new[number], _with_words(new[number], known)
+        stories = known_before
     for story in stories:
-        key = stage_key(captioner.identity, story.key())
-        known = artefacts.read(_STAGE, key)
-        if known is None:
-            made = captioner.caption([_stills(story, number) for number in range(len(story.shots))])
-            known = {"setting": made.setting, "shots": list(made.shots)}
-            artefacts.write(_STAGE, key, known)
-        shots = tuple(
-            shot.model_copy(update={"caption": text})
-            for shot, text in zip(story.shots, known["shots"], strict=True)
-        )
-        yield story, story.model_copy(update={"setting": known["setting"], "shots": shots})
+        yield story, _with_words(story, _caption(captioner, artefacts, story))
+
+
+def _with_words(story: FilmStory, words: dict[str, Any]) -> FilmStory:
+    shots = tuple(
+        shot.model_copy(update={"caption": text})
+        for shot, text in zip(story.shots, words["shots"], strict=True)
+    )
+    return story.model_copy(update={"setting": words["setting"], "shots": shots})
+
+
+def _key(captioner: Captioner, story: FilmStory) -> str:
+    return stage_key(captioner.identity, story.key())
+
+
+def _story_captioner(
+    open_captioner: Callable[[], Captioner], folder: Path
+) -> Callable[[FilmStory], dict[str, Any]]:
+    return partial(_caption, open_captioner(), Artefacts(folder))
+
+
+def _caption(captioner: Captioner, artefacts: Artefacts, story: FilmStory) -> dict[str, Any]:
+    key = _key(captioner, story)
+    known = artefacts.read(_STAGE, key)
+    if known is None:
+        made = captioner.caption([_stills(story, number) for number in range(len(story.shots))])
+        known = {"setting": made.setting, "shots": list(made.shots)}
+        artefacts.write(_STAGE, key, known)
+    return known
 
 
 def _stills(story: FilmStory, number: int) -> list[np.ndarray]:

@@ -41,7 +41,7 @@ class EndpointCaptioner:
     def __init__(self, settings: EndpointSettings, sleep: Callable[[float], None] = time.sleep):
         self.settings, self._sleep = settings, sleep
         self.identity = stage_key(settings.model, QUESTION, settings.picture_width)
-        self.requests = self.input_tokens = self.output_tokens = 0
+        self.requests = self.answers = self.input_tokens = self.output_tokens = 0
         self._last_request = -float("inf")
         self._client = _client(settings.timeout_seconds)
 
@@ -57,6 +57,9 @@ class EndpointCaptioner:
         """What was asked for, in words."""
         tokens = f"{self.input_tokens} tokens in, {self.output_tokens} out"
         return f"captions: {self.requests} requests, {tokens}, cost {self.cost:.2f}"
+
+    def opened_on(self, device: str) -> None:
+        """Nowhere else: its limits hold for all questions together."""
 
     def caption(self, shots: Sequence[Sequence[np.ndarray]]) -> WrittenCaptions:
         """Caption a story.
@@ -76,6 +79,7 @@ class EndpointCaptioner:
             if answer is not None:
                 captions = read_answer(answer, len(shots))
                 if captions is not None:
+                    self.answers += 1
                     return captions
                 problem = f"it answered {answer[:200]!r}, which is not the JSON that was asked for"
             if attempt + 1 < self.settings.tries:

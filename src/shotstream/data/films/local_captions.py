@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,13 @@ class LocalCaptioner:
                 "files of one, or an endpoint."
             ) from error
         self._model = model.to(device).eval()
-        self._device = device
+        self._folder, self._device = folder, device
         self.answers = 0
         self.identity = stage_key(sample_weights(folder), OF_ALL, OF_SHOT, MOST_TOKENS)
+
+    def opened_on(self, device: str) -> Callable[[], LocalCaptioner]:
+        """How a process elsewhere opens the same."""
+        return partial(LocalCaptioner, self._folder, torch.device(device))
 
     @property
     def bill(self) -> str:

@@ -21,6 +21,7 @@ from shotstream.data.films.settings import FilmSettings
 from shotstream.data.films.shots import shots_of
 from shotstream.data.films.stories import FilmStory, Rejected, tell_stories
 from shotstream.data.films.writing import StoryShards
+from shotstream.machine.cluster import Cluster
 from shotstream.media.files import write_text
 
 REJECTED, SUMMARY = "rejected.jsonl", "summary.json"
@@ -66,7 +67,8 @@ def prepare(
     settings: FilmSettings,
     *,
     captioner: Captioner | None = None,
-    workers: int = 1,
+    workers: int | None = 1,
+    cluster: Cluster | None = None,
     watch: Watch | None = None,
 ) -> PrepareSummary:
     """Make shards of films.
@@ -78,7 +80,8 @@ def prepare(
         model: What encodes.
         settings: What is kept.
         captioner: Says what stories show of which nobody does; None leaves them out.
-        workers: Processes that scan.
+        workers: Processes that scan; None for as many as the cluster has room for.
+        cluster: Scans, captions and encodes, if there is one: its machines see `output` and the films.
         watch: Shows progress.
 
     Raises:
@@ -87,14 +90,16 @@ def prepare(
     watch = watch or _unwatched
     artefacts, summary = Artefacts(output / "work"), PrepareSummary(films=len(films))
     files = unique(file for film in films for file in film.files)
-    scans = scan_files(files, artefacts, settings.second_opinion, workers)
+    scans = scan_files(files, artefacts, settings.second_opinion, workers, cluster)
     scanned = {one.file: one for one in watch(scans, "looking at films", len(files))}
     _count_scans(list(scanned.values()), summary)
     stories, rejected = _tell_all(films, scanned, model, settings)
     summary.shots = sum(len(story.shots) for story in stories) + sum(one.shot is not None for one in rejected)
     if captioner is not None:
         silent = [story for story in stories if not story.captioned]
-        told = watch(caption_stories(silent, captioner, artefacts), "captioning stories", len(silent))
+        told = watch(
+            caption_stories(silent, captioner, artefacts, cluster), "captioning stories", len(silent)
+        )
         by_story = {id(silent_story): captioned for silent_story, captioned in told}
         summary.captioned = len(by_story)
         stories = [by_story.get(id(story), story) for story in stories]
@@ -115,7 +120,7 @@ def prepare(
         keyed = [(story.key(model.made_with), story) for story in own]
         shards = StoryShards(output, split, keyed, artefacts, model)
         missing = len(shards.missing)
-        for _ in watch(shards.write(), f"encoding {split} stories", missing):
+        for _ in watch(shards.write(cluster), f"encoding {split} stories", missing):
             summary.encoded += 1
         summary.stories[split] = len(own)
     write_text(output / SUMMARY, json.dumps(vars(summary), indent=2) + "\n")

@@ -6,11 +6,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from shotstream.data.films.artefacts import Artefacts, stage_key
 from shotstream.data.films.decode import FilmError, FilmFacts
 from shotstream.data.films.scan import MIN_CONTENT, MIN_RATIO, SCAN_HEIGHT, FilmScan, scan
 from shotstream.data.films.second_opinion import agreement
+from shotstream.machine.cluster import Cluster
 
 _VERSION = 1
 _STAGE = "scans"
@@ -47,7 +49,11 @@ class ScannedFile:
 
 
 def scan_files(
-    files: Sequence[Path], artefacts: Artefacts, second_opinion: bool, workers: int
+    files: Sequence[Path],
+    artefacts: Artefacts,
+    second_opinion: bool,
+    workers: int | None,
+    cluster: Cluster | None = None,
 ) -> Iterator[ScannedFile]:
     """Scan files that were not scanned before.
 
@@ -56,18 +62,29 @@ def scan_files(
         artefacts: Where scans are kept.
         second_opinion: Whether TransNetV2 looks for cuts, too.
         workers: How many processes; with 1 it is done by this one.
+        cluster: Has the processes, if there is one; all its machines see the files under the same names.
 
     Yields:
         All of them, in the order in which they are finished.
     """
+    if cluster is not None:
+        make = partial(_scanner, artefacts.folder, second_opinion)
+        with cluster.workers(make, workers, device="cpu") as processes:
+            for _, done in processes.map(files):
+                yield done
+        return
     if workers == 1 or len(files) == 1:
         for file in files:
             yield scan_file(file, artefacts.folder, second_opinion)
         return
-    with _processes(workers) as executor:
+    with _processes(workers or 1) as executor:
         waiting = [executor.submit(scan_file, file, artefacts.folder, second_opinion) for file in files]
         for done in as_completed(waiting):
             yield done.result()
+
+
+def _scanner(folder: Path, second_opinion: bool) -> Callable[[Path], ScannedFile]:
+    return partial(scan_file, folder=folder, second_opinion=second_opinion)
 
 
 def scan_file(file: Path, folder: Path, second_opinion: bool) -> ScannedFile:

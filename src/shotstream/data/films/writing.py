@@ -2,27 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from shotstream.data.film_shards import ClipFormat, FilmSplit
 from shotstream.data.films.artefacts import Artefacts
 from shotstream.data.films.encode import StoryPictures, checksum, encode_story, read_pictures, record_of
-from shotstream.data.films.model import EncodingModel
+from shotstream.data.films.model import EncodingModel, open_encoder
 from shotstream.data.films.stories import FilmStory
 from shotstream.data.films.strip import write_strip
 from shotstream.data.shards import Shards, ShardWriter, captions_of
+from shotstream.machine.cluster import Cluster
 from shotstream.media.files import atomic_path, whole_folder, write_errors
 
 RECORDS_PER_SHARD = 50
 READ_AHEAD = 2
 """Stories whose pictures are read while another is encoded."""
+
+
+class StoryEncoder:
+    """Encodes stories of films, each into a file of its own.
+
+    Args:
+        folder: Gets ``pictures/``.
+        artefacts: Where encoded stories wait.
+        model: What encodes them.
+    """
+
+    def __init__(self, folder: Path, artefacts: Artefacts, model: EncodingModel):
+        self._root, self._artefacts, self._model = folder, artefacts, model
+
+    def write(self, key: str, story: FilmStory, pictures: StoryPictures) -> None:
+        """Encode a story; when this returns it is on the disk."""
+        tensors = encode_story(pictures, self._model.autoencoder, self._model.device)
+        if self._model.embedder is not None:
+            tensors |= self._model.embedder.embed(captions_of(story.words, self._model.embedder.template))
+        write_strip(self._root / "pictures" / f"{key}.jpg", pictures.stills)
+        path = waiting_place(self._artefacts, key)
+        with atomic_path(path) as part, write_errors(path):
+            save_file(tensors, part)
+
+    def __call__(self, keyed: tuple[str, FilmStory]) -> None:
+        """Read the pictures of a story and encode it."""
+        key, story = keyed
+        self.write(key, story, read_pictures(story, self._model.format))
+
+
+def _story_encoder(folder: Path, artefacts: Path, open_there: Callable[[], EncodingModel]) -> StoryEncoder:
+    return StoryEncoder(folder, Artefacts(artefacts), open_there())
+
+
+def waiting_place(artefacts: Artefacts, key: str) -> Path:
+    """Where an encoded story waits until it is in a shard."""
+    return artefacts.path("latents", key, ".safetensors")
 
 
 class StoryShards:
@@ -58,30 +98,41 @@ class StoryShards:
             if key not in self._written and not self._waiting(key).exists()
         ]
 
-    def write(self) -> Iterator[FilmStory]:
+    def write(self, cluster: Cluster | None = None) -> Iterator[FilmStory]:
         """Encode what is missing, and put all into shards.
+
+        Args:
+            cluster: Encodes, if there is one; its machines load the model by its name, and see the folder.
 
         Yields:
             Every story when its latents are on disk.
         """
-        for key, story, pictures in self._read_ahead(self.missing):
-            self._encode(key, story, pictures)
+        for story in self._encode(self.missing) if cluster is None else self._encode_there(cluster):
             yield story
             if len(list(self._artefacts.folder.glob("latents/*.safetensors"))) >= RECORDS_PER_SHARD:
-                self._pack()
+                self._pack(whole=True)
         self._pack()
 
-    def _encode(self, key: str, story: FilmStory, pictures: StoryPictures) -> None:
-        tensors = encode_story(pictures, self._model.autoencoder, self._model.device)
-        if self._model.embedder is not None:
-            tensors |= self._model.embedder.embed(captions_of(story.words, self._model.embedder.template))
-        write_strip(self._root / "pictures" / f"{key}.jpg", pictures.stills)
-        path = self._waiting(key)
-        with atomic_path(path) as part, write_errors(path):
-            save_file(tensors, part)
+    def _encode(self, stories: Sequence[tuple[str, FilmStory]]) -> Iterator[FilmStory]:
+        encode = StoryEncoder(self._root, self._artefacts, self._model)
+        for key, story, pictures in self._read_ahead(stories):
+            encode.write(key, story, pictures)
+            yield story
 
-    def _pack(self) -> None:
-        """Move encoded stories into shards, in order; those after one that is missing wait."""
+    def _encode_there(self, cluster: Cluster) -> Iterator[FilmStory]:
+        missing, embed = self.missing, self._model.embedder is not None
+        open_there = partial(open_encoder, self._model.name, torch.device(cluster.device), embed)
+        make = partial(_story_encoder, self._root, self._artefacts.folder, open_there)
+        with cluster.workers(make) as processes:
+            for number, _ in processes.map(missing):
+                yield missing[number][1]
+
+    def _pack(self, *, whole: bool = False) -> None:
+        """Move encoded stories into shards, in order; those after one that is missing wait.
+
+        Args:
+            whole: Only as many as fill a shard.
+        """
         writer = ShardWriter(self._folder, self._model.made_with, RECORDS_PER_SHARD)
         packed: list[Path] = []
         for key, story in self._stories:
@@ -95,7 +146,10 @@ class StoryShards:
             record = self._record(key, story, tensors)
             writer.add(record, tensors)
             packed.append(path)
-        writer.flush()
+        if whole:
+            packed = packed[: len(packed) - len(packed) % RECORDS_PER_SHARD]
+        else:
+            writer.flush()
         self._written.update(path.stem for path in packed)
         for path in packed:
             path.unlink()
@@ -126,7 +180,7 @@ class StoryShards:
         return Shards(self._folder).records
 
     def _waiting(self, key: str) -> Path:
-        return self._artefacts.path("latents", key, ".safetensors")
+        return waiting_place(self._artefacts, key)
 
     def _read_ahead(
         self, stories: Sequence[tuple[str, FilmStory]]

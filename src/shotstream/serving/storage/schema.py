@@ -170,3 +170,20 @@ events = Table(
     Column("moment_seconds", Double, nullable=False),
     Column("body", TolerantJson, nullable=False),
 )
+
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("address", Text, nullable=False),  # host and port of its HTTP server
+    Column("draining", Boolean, nullable=False),  # whether its stories go elsewhere
+    Column("beat_seconds", Double, nullable=False),  # when it was heard of last
+    Column("figures", TolerantJson, nullable=False),  # how much it has room for
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("story", String(12), primary_key=True),
+    Column("replica", String(32), ForeignKey("replicas.name"), nullable=False),
+)

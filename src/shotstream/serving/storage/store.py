@@ -21,6 +21,7 @@ from shotstream.serving.storage import database, rows, sound_table
 from shotstream.serving.storage.adopt import adopt_story
 from shotstream.serving.storage.chunk_files import pack
 from shotstream.serving.storage.duplicate import duplicate_story
+from shotstream.serving.storage.leases import Leases
 from shotstream.serving.storage.pictures import MOST_UPLOAD_PIXELS
 from shotstream.serving.storage.place import LibraryPlace
 from shotstream.serving.storage.reader import StoryReader, sha256
@@ -69,6 +70,7 @@ class Store(StoryReader):
     Args:
         library: The folder; made if missing, and then readable by its owner only.
         url: SQLAlchemy URL of the database; by default SQLite in the folder.
+        claim: False where another process holds the folder for this one.
 
     Raises:
         DiskFull: If there is no room for it.
@@ -76,12 +78,16 @@ class Store(StoryReader):
         StoreError: If another process has it open, or its database cannot be used.
     """
 
-    def __init__(self, library: Path, url: str | None = None) -> None:
+    def __init__(self, library: Path, url: str | None = None, *, claim: bool = True) -> None:
         self._writing = threading.Lock()
-        place = LibraryPlace(library, has_database=url is None)
+        place = LibraryPlace(library, has_database=url is None, claim=claim)
+        self.exports = library / "exports"
+        """Where films are written while they are sent."""
         try:
             super().__init__(place, database.open_database(url or place.prepare_database()))
             place.watch()
+            self.leases = Leases(self._engine)
+            """Which replica tells which story, where there are several."""
         except BaseException:
             place.release()
             raise
@@ -104,6 +110,22 @@ class Store(StoryReader):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    # ---- who tells a story ----
+
+    def claim(self, story: str) -> None:
+        """Be the one who tells a story; who has the whole library is.
+
+        Raises:
+            Refusal: If another one is.
+        """
+
+    def _check_lease(self, connection: Connection, story: str) -> None:
+        """See in a transaction that this is who tells the story.
+
+        Raises:
+            StoreError: If not.
+        """
 
     # ---- writing ----
 
@@ -165,6 +187,7 @@ class Store(StoryReader):
             StoreError: If there is no such story, or it has a command of this id.
         """
         with self._transaction() as connection:
+            self._check_lease(connection, story)
             parent = rows.story_row(connection, story)
             self._check_folder(connection, story)
             if branch:
@@ -198,6 +221,7 @@ class Store(StoryReader):
         file = None
         try:
             with self._transaction() as connection:
+                self._check_lease(connection, story)
                 position = rows.story_row(connection, story).entries
                 if not rows.is_newest(connection, story, position, chunk):
                     self._check_folder(connection, story)
@@ -236,6 +260,7 @@ class Store(StoryReader):
         """
         position = damaged.position
         with self._transaction() as connection:
+            self._check_lease(connection, story)
             rows.story_row(connection, story)
             data = pack(chunk.latents, rows.note(connection, story, position, rows.chunk_facts(chunk)))
             if damaged.path.exists():
@@ -255,6 +280,7 @@ class Store(StoryReader):
             StoreError: If the database refuses.
         """
         with self._transaction() as connection:
+            self._check_lease(connection, story)
             if rows.put_sums(connection, story, chunk.position, clip_sha256=sha256(clip)):
                 self._write(chunk.clip, clip)
 
@@ -266,6 +292,7 @@ class Store(StoryReader):
             NoStory: If there is no such story.
         """
         with self._transaction() as connection:
+            self._check_lease(connection, story)
             rows.story_row(connection, story)
             rows.note_changes(connection, story, changes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 import re
 from dataclasses import dataclass
@@ -86,6 +87,12 @@ class Access:
         if page is None:
             return False
         return page in map(Origin.parse, self.origins) or page == Origin.parse(f"{page.scheme}://{host}")
+
+    def watch_key(self, story: str) -> str | None:
+        """What lets in who may watch a story and do nothing else; None where no token is asked for."""
+        if self.token is None:
+            return None
+        return hmac.new(self.token.encode(), f"watch {story}".encode(), "sha256").hexdigest()
 
     def without_root(self, path: str) -> str:
         """A path as the app knows it."""

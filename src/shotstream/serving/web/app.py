@@ -24,6 +24,7 @@ from shotstream.serving.web import (
     stories,
     story_files,
     videos,
+    watching,
 )
 from shotstream.serving.web.access import Access
 from shotstream.serving.web.answers import add_problems
@@ -65,7 +66,9 @@ def create_app(studio: Studio, access: Access | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.studio, app.state.unwatched = studio, videos.UnwatchedStories(studio)
-    for part in (health, story_files, stories, exports, sound_files, videos, event_stream, sockets):
+    app.state.access = access
+    parts = (health, story_files, stories, exports, sound_files, videos, event_stream, watching, sockets)
+    for part in parts:
         app.include_router(part.router)
     add_problems(app)
     app.add_middleware(HeadAsGet)

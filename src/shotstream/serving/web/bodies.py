@@ -39,6 +39,21 @@ class StoryRead(Welcome):
     """A story as it stands."""
 
     title: str
+    viewers: int
+    """How many watch it now."""
+
+
+class WatchLinks(Message):
+    """Paths with which others watch a story and can do nothing else."""
+
+    key: str
+    """The secret in them, which opens this story alone; it holds as long as the studio's token does."""
+    story: str
+    """The story as it stands."""
+    events: str
+    """What happens in it, as server-sent events."""
+    film: str
+    """The film by now."""
 
 
 class Began(Message):

@@ -46,6 +46,10 @@ _LARGE_BODIES = re.compile(
 _HEALTH = {"/healthz", "/readyz"}
 """Answered however often they are asked for: a service that looks after the studio may end it otherwise."""
 _OPEN_PATHS = {*_HEALTH, STYLES, ICON}
+_WATCHED = re.compile(
+    r"/api/stories/([a-z0-9]{12})(?:/events|/live\.mp4|/film\.mp4|/clips/[0-9]+/[0-9]+\.mp4)?"
+)
+"""What a link to watch opens: the story as it stands, its events, its pictures; nothing of other stories."""
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _ELSEWHERE = {"cross-site", "same-site"}
 """What browsers say in Sec-Fetch-Site of a request that another page makes."""
@@ -75,13 +79,13 @@ class Guard:
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
         is_socket = scope["type"] == "websocket"
-        token = _take_token(scope)
+        token, watch_key = _take(scope, "token"), _take(scope, "watch")
         scope = {**scope, "path": self._access.without_root(scope["path"])}
         if is_socket or scope["path"] != "/":
             token = ""
         answer_with = send if is_socket else _with_headers(send)
         try:
-            self._check(scope, token)
+            self._check(scope, token, watch_key)
         except _Refused as refused:
             self._metrics.refused.labels(str(refused.status)).inc()
             if is_socket:
@@ -93,7 +97,7 @@ class Guard:
             receive = _at_most(MOST_BODY_BYTES, receive)
         await self._app(scope, receive, answer_with)
 
-    def _check(self, scope: Scope, token: str) -> None:
+    def _check(self, scope: Scope, token: str, watch_key: str) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._access.token is None and host_name(host) not in LOOPBACK:
@@ -102,6 +106,8 @@ class Guard:
         if self._access.rates and scope["path"] not in _HEALTH:
             self._check_rates(scope)  # before the token: it is not to be guessed at speed
         if scope["path"] not in _OPEN_PATHS and not self._is_token(token):
+            if watch_key and self._may_watch(scope, watch_key):
+                return
             self._check_token(scope, headers)
 
     def _check_page(self, scope: Scope, headers: Headers, host: str) -> None:
@@ -121,6 +127,14 @@ class Guard:
             brought = bearer
         if not self._is_token(brought):
             raise _Refused(401, "a token is needed; the studio printed it when it started")
+
+    def _may_watch(self, scope: Scope, watch_key: str) -> bool:
+        """Whether a request only watches the story that its key is for."""
+        found = _WATCHED.fullmatch(scope["path"])
+        if found is None or scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+            return False
+        known = self._access.watch_key(found[1])
+        return known is not None and hmac.compare_digest(watch_key.encode(), known.encode())
 
     def _check_rates(self, scope: Scope) -> None:
         client = scope["client"][0].removeprefix("::ffff:") if scope.get("client") else ""
@@ -158,13 +172,13 @@ def _is_link(scope: Scope, headers: Headers) -> bool:
     return opens and scope["type"] == "http" and scope["method"] == "GET"
 
 
-def _take_token(scope: Scope) -> str:
-    """The token in an address; it is taken out, whatever the path is, for the server logs addresses."""
+def _take(scope: Scope, secret: str) -> str:
+    """A secret in an address; it is taken out, whatever the path is, for the server logs addresses."""
     fields = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    tokens = [value for name, value in fields if name == "token"]
-    if tokens:
-        scope["query_string"] = urlencode([field for field in fields if field[0] != "token"]).encode()
-    return tokens[0] if tokens else ""
+    brought = [value for name, value in fields if name == secret]
+    if brought:
+        scope["query_string"] = urlencode([field for field in fields if field[0] != secret]).encode()
+    return brought[0] if brought else ""
 
 
 def _answer(scope: Scope, refused: _Refused, tried: bool) -> Response:

@@ -55,7 +55,8 @@ async def begin(studio: TheStudio, new: NewStory) -> Began:
 async def read(studio: TheStudio, story: StoryPath) -> StoryRead:
     """Read a story as it stands."""
     said = await welcome(studio, story, await studio.snapshot(story))
-    return StoryRead(**dict(said), title=(await asyncio.to_thread(studio.store.summary, story)).title)
+    title = (await asyncio.to_thread(studio.store.summary, story)).title
+    return StoryRead(**dict(said), title=title, viewers=studio.viewers_of(story))
 
 
 @router.get("/{story}/family")
