@@ -135,17 +135,6 @@ def life(tmp_path_factory):
     return recipe, folder
 
 
-def test_a_teacher_is_recorded_alike(cluster, life, tmp_path):
-    recipe, folder = life
-    for name in ("alone", "there"):
-        shutil.copytree(folder, tmp_path / name)
-    alone, there = (Workspace(recipe, tmp_path / name, torch.device("cpu")) for name in ("alone", "there"))
-    record_pairs(alone.folder / "pairs", *alone.recording())
-    there.record_on(cluster)
-    assert len(Shards(alone.folder / "pairs")) == 2
-    assert contents(there.folder / "pairs") == contents(alone.folder / "pairs")
-
-
 def test_two_processes_of_ray_train_learn_what_two_of_torchrun_learn(cluster, life, tmp_path):
     recipe, folder = life
     there = tmp_path / "tiny"
@@ -160,6 +149,17 @@ def test_two_processes_of_ray_train_learn_what_two_of_torchrun_learn(cluster, li
     for entry, known in zip(metrics(there / "teacher"), expected, strict=True):
         assert entry == pytest.approx(known, rel=0, abs=1e-6)
         assert f"loss {entry['loss']:.4g}" in said
+
+
+def test_a_teacher_is_recorded_alike(cluster, life, tmp_path):
+    recipe, folder = life
+    for name in ("alone", "there"):
+        shutil.copytree(folder, tmp_path / name)
+    alone, there = (Workspace(recipe, tmp_path / name, torch.device("cpu")) for name in ("alone", "there"))
+    record_pairs(alone.folder / "pairs", *alone.recording())
+    there.record_on(cluster)
+    assert len(Shards(alone.folder / "pairs")) == 2
+    assert contents(there.folder / "pairs") == contents(alone.folder / "pairs")
 
 
 @pytest.fixture(scope="module")
