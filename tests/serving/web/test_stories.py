@@ -345,11 +345,8 @@ def test_a_story_is_found_and_duplicated(client: httpx.Client, told: str) -> Non
 
 
 def test_a_trimmed_story_file_comes_back_as_it_was(client: httpx.Client, server: Server) -> None:
-    script = {
-        "setting": "a red fox",
-        "shots": [{"prompt": "the fox runs", "chunks": 2, "in_frame": 2}, "a cat"],
-    }
-    script["shots"][0]["out_frame"] = 6
+    fox = {"prompt": "the fox runs", "chunks": 2, "in_frame": 2, "out_frame": 6}
+    script = {"setting": "a red fox", "shots": [fox, {"prompt": "a cat"}]}
     kept = client.post("/api/stories/import", json=script).raise_for_status().json()["story"]
     with server.watch(kept) as viewer:
         viewer.watch_shot(1)
