@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from shotstream.media.sounds import read_sound
 from shotstream.serving.delivery.export import StoryFilm
+from shotstream.serving.storage import rows
 from shotstream.serving.storage.catalogue import Catalogue
 from shotstream.serving.storage.integrity import check_library
 from shotstream.serving.storage.stored import NoStory, Swept
+from tests.media.tones import tone
 from tests.serving.conftest import Studio
 from tests.serving.test_laws import SHOOT, TURN, apply
 
@@ -59,11 +62,30 @@ def test_a_duplicate_whose_database_is_lost_can_be_taken_in(studio: Studio) -> N
     copy = studio.store.duplicate(live.story, "Another")
     before = studio.store.load(copy)
     with studio.store._transaction() as connection:
-        from shotstream.serving.storage import rows
-
         rows.remove_story(connection, copy)
     assert studio.store.adopt(copy) == len(before.entries)
     assert studio.store.load(copy).entries == before.entries
+
+
+def test_sounds_go_along_and_can_be_taken_in_again(studio: Studio, tmp_path) -> None:
+    live = studio.begin()
+    (tmp_path / "rain").write_bytes(tone(seconds=0.2))
+    facts = read_sound(tmp_path / "rain", most_seconds=1)
+    sound = studio.store.add_sound(live.story, tone(seconds=0.2), "rain.wav", facts).sound
+    apply(studio, live, [{"type": "sound", "sound": sound, "gain_db": -3.0}, SHOOT, TURN, TURN])
+    copy = studio.store.duplicate(live.story, "Another")
+    studio.store.delete(live.story)
+    studio.store.forget(live.story)
+    assert studio.store.snapshot(copy).sounds == live.snapshot.sounds
+    with studio.store._transaction() as connection:
+        rows.remove_story(connection, copy)
+    assert [fault.kind for fault in check_library(studio.store)] == ["unknown folder"]
+    studio.store.adopt(copy)
+    assert studio.open(copy).snapshot.sounds == live.snapshot.sounds
+    found = studio.store.find_sound(copy, sound)
+    assert found
+    assert found.path.read_bytes() == tone(seconds=0.2)
+    assert check_library(studio.store) == []
 
 
 def test_stories_are_found_by_their_words(studio: Studio) -> None:

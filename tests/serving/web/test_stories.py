@@ -348,3 +348,19 @@ def test_a_story_is_found_and_duplicated(client: httpx.Client, told: str) -> Non
     assert client.post("/api/stories/000000000000/duplicate").status_code == 404
     client.delete(f"/api/stories/{copy}")
     assert client.post(f"/api/stories/{copy}/duplicate").status_code == 404
+
+
+def test_a_trimmed_story_file_comes_back_as_it_was(client: httpx.Client, server: Server) -> None:
+    fox = {"prompt": "the fox runs", "chunks": 2, "in_frame": 2, "out_frame": 6}
+    script = {"setting": "a red fox", "shots": [fox, {"prompt": "a cat"}]}
+    kept = client.post("/api/stories/import", json=script).raise_for_status().json()["story"]
+    with server.watch(kept) as viewer:
+        viewer.watch_shot(1)
+    until(lambda: server.store.snapshot(kept).state == "idle")
+    file = client.get(f"/api/stories/{kept}/story.yaml").raise_for_status().content
+    again = client.post("/api/stories/import", content=file, headers={"content-type": "text/yaml"})
+    cards = client.get(f"/api/stories/{again.json()['story']}").json()["snapshot"]["shots"]
+    assert [(card["in_frame"], card["out_frame"]) for card in cards] == [(2, 6), (0, None)]
+    assert client.post("/api/scripts", json=script).json()["shots"][0]["out_frame"] == 6
+    second = client.get(f"/api/stories/{kept}").json()["snapshot"]["shots"][1]["frames"]
+    assert len(frames_of(client.get(f"/api/stories/{kept}/film.mp4").content)) == 5 + second
