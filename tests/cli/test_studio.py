@@ -25,9 +25,22 @@ pytestmark = pytest.mark.system
 def test_stories_are_marked_with_what_changes_their_numbers(pipeline, monkeypatch, computing, name):
     monkeypatch.setattr(studio, "load", lambda *options: (pipeline, {}))
     monkeypatch.setattr(studio, "apply_mode", lambda *options: {"computing": computing})
-    served = studio._served("mini", "full", "float32", "auto", "fast", "auto", "cpu")
+    served = studio._served("mini", "full", "float32", "auto", "fast", "auto", "auto", "cpu")
     assert served.name == name
     assert served.made_with.model.startswith(name)
+    assert served.made_with.model.split()[-1] == served.weights[:12]
+
+
+def test_stories_are_marked_with_the_memory_rule(pipeline, monkeypatch):
+    monkeypatch.setattr(studio, "load", lambda *options: (pipeline, {}))
+    monkeypatch.setattr(studio, "apply_mode", lambda *options: {"computing": {}})
+    try:
+        served = studio._served("mini", "full", "float32", "auto", "plain", "auto", "words", "cpu")
+        words = served.made_with
+    finally:
+        pipeline.register_to_config(memory_rule="spread")
+    assert words.model.startswith("mini memory=words ")
+    assert words.identity != served.made_with.identity
 
 
 def test_the_page_s_address_is_said_and_given(capsys, tmp_path):

@@ -16,7 +16,14 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from shotstream import __version__
 from shotstream.cli.shared.console import console, show_warnings
-from shotstream.cli.shared.model import MemoryRuleName, apply_mode, check_choices, load, set_memory_rule
+from shotstream.cli.shared.model import (
+    KvCacheFormat,
+    MemoryRuleName,
+    apply_mode,
+    check_choices,
+    load,
+    set_memory_rule,
+)
 from shotstream.loading.folders import PictureSizes, locate_model, read_sizes
 from shotstream.loading.lora_files import Lora, adapter_name
 from shotstream.media.documents import Location
@@ -102,9 +109,7 @@ def generate(
     mode: Annotated[
         str, typer.Option(help="auto, plain, compiled (and fast attention), fast (8-bit layers, too).")
     ] = "auto",
-    kv_cache: Annotated[
-        str, typer.Option(help="auto, or float8: half the memory for keys and values.")
-    ] = "auto",
+    kv_cache: KvCacheFormat = "auto",
     memory_rule: MemoryRuleName = "auto",
     best_of: BestOf = 1,
     min_continuity: MinContinuity = None,
@@ -117,9 +122,8 @@ def generate(
     """
     if resume and overwrite:
         raise ValueError("--resume goes on with what --overwrite would remove; give one of them.")
-    check_choices(
-        dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder, memory_rule=memory_rule
-    )
+    check_choices(dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder)
+    check_choices(memory_rule=memory_rule)
     loras, given = name_loras(lora or []), {"seed": seed, "height": height, "width": width}
     story = read_story(story_file, loras, reference or [], given, locate_model(model))
     rule = choose_rule(best_of, min_continuity, most_tries)

@@ -20,7 +20,14 @@ import typer
 from rich.markup import escape
 
 from shotstream.cli.shared.console import console
-from shotstream.cli.shared.model import MemoryRuleName, apply_mode, check_choices, load, set_memory_rule
+from shotstream.cli.shared.model import (
+    KvCacheFormat,
+    MemoryRuleName,
+    apply_mode,
+    check_choices,
+    load,
+    set_memory_rule,
+)
 from shotstream.cli.shared.ray import RayAddress
 from shotstream.loading.folders import locate_model
 from shotstream.machine.stopping import stop_signals
@@ -92,9 +99,7 @@ def studio(
     mode: Annotated[
         str, typer.Option(help="auto, plain, compiled (and fast attention), fast (8-bit layers, too).")
     ] = "auto",
-    kv_cache: Annotated[
-        str, typer.Option(help="auto, or float8: half the memory for keys and values.")
-    ] = "auto",
+    kv_cache: KvCacheFormat = "auto",
     memory_rule: MemoryRuleName = "auto",
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="In a terminal, open the page in a browser.")

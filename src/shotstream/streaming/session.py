@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
@@ -25,13 +24,10 @@ from shotstream.streaming.context_frames import (
 from shotstream.streaming.memory_rules import find_rule
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.noise import NoiseSource, noise
+from shotstream.streaming.prompts import check_prompt, report_unknown_words
 from shotstream.streaming.rollout import ChunkStopped, StepObserver, never
 from shotstream.streaming.shot_generator import ShotGenerator
 from shotstream.streaming.take import SessionSnapshot, Take, TakeRecord, TakeState
-
-
-class PromptWarning(UserWarning):
-    """A prompt has words that the model does not know, or is too long to be read; it is told all the same."""
 
 
 class StorySession:
@@ -96,7 +92,7 @@ class StorySession:
         self.rewind_chunks = rewind_chunks
         self._generator = ShotGenerator(pipeline, height, width, decoder, rewind_chunks, noise_source)
         self._take: Take | None = None
-        self._report_unknown_words("the setting", setting)
+        report_unknown_words(pipeline, "the setting", setting)
 
     # ---- telling ----
 
@@ -136,7 +132,7 @@ class StorySession:
         Raises:
             ValueError: If the prompt is empty, the length impossible or a LoRA not loaded.
         """
-        self._check_prompt(prompt, len(self.script))
+        check_prompt(self.pipeline, self.setting, prompt, len(self.script))
         adapters = self._choose_adapters(lora, self.pipeline.active_adapters)
         length = self.length_chunks(seconds, chunks)
         self._close_take()
@@ -178,7 +174,7 @@ class StorySession:
         Raises:
             ValueError: If the prompt is empty or the length impossible.
         """
-        self._check_prompt(prompt, len(self.script) if shot is None else shot)
+        check_prompt(self.pipeline, self.setting, prompt, len(self.script) if shot is None else shot)
         return self.length_chunks(seconds, chunks)
 
     def next_chunk(
@@ -273,7 +269,7 @@ class StorySession:
         After a shot's last chunk that means what `extend` adds.
         """
         take = self._running_take()
-        self._check_prompt(prompt, take.record.shot)
+        check_prompt(self.pipeline, self.setting, prompt, take.record.shot)
         take.record.direct(prompt)
 
     def rewind(self, chunks: int) -> None:
@@ -353,7 +349,7 @@ class StorySession:
                 a LoRA is not loaded.
         """
         if prompt is not None:
-            self._check_prompt(prompt, shot)
+            check_prompt(self.pipeline, self.setting, prompt, shot)
         self.context.check_kept(shot, len(self.script))
         former = self.script[shot]
         adapters = self._choose_adapters(lora, former.adapters)
@@ -587,20 +583,3 @@ class StorySession:
         self, lora: Sequence[str] | None, otherwise: tuple[AdapterUse, ...]
     ) -> tuple[AdapterUse, ...]:
         return otherwise if lora is None else self.pipeline.adapters.choose(lora)
-
-    def _check_prompt(self, prompt: str, shot: int) -> None:
-        if not prompt.strip():
-            raise ValueError("the prompt is empty; say what is to be seen")
-        where = f"shot {shot + 1}"
-        self._report_unknown_words(where, prompt)
-        cut_off = self.pipeline.cut_off(self.pipeline.caption(self.setting, shot, prompt))
-        if cut_off:
-            sentence = f"{where}: setting and prompt are too long for the model, which leaves out: {cut_off}"
-            warnings.warn(sentence, PromptWarning, stacklevel=3)
-
-    def _report_unknown_words(self, where: str, text: str) -> None:
-        unknown = self.pipeline.unknown_words(text)
-        if unknown:
-            words = [f"{word} (near: {', '.join(near)})" if near else word for word, near in unknown.items()]
-            sentence = f"{where}: the model does not know these words: {', '.join(words)}"
-            warnings.warn(sentence, PromptWarning, stacklevel=4)

@@ -24,6 +24,7 @@ CHOICES = {
 }
 """What options of these names take; exact is the former name of compiled."""
 
+KvCacheFormat = Annotated[str, typer.Option(help="auto, or float8: half the memory for keys and values.")]
 MemoryRuleName = Annotated[
     str,
     typer.Option(

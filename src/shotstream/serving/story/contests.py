@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shotstream.serving.protocol.commands import Choose, Retake
+from shotstream.serving.protocol.commands import AutoRetake, Choose, Retake
 from shotstream.serving.protocol.events import AutoRetakeRule, TakeContinuity
 from shotstream.serving.storage.stored import new_id
 
@@ -27,13 +27,21 @@ class Contests:
         self.rule: AutoRetakeRule | None = None
         """When shots are taken anew by themselves."""
 
-    def begin(self, command: Retake, take: int) -> None:
-        """Take in that take `take` of a shot begins by this command."""
+    def begin(self, command: Retake, take: int) -> list[Retake]:
+        """Take in that a take of a shot begins by this command; return the takes that are to follow it."""
         first = take if command.among is None else command.among
         if command.among is None and (command.takes or 1) == 1:
             self.first_takes.pop(command.shot, None)
         else:
             self.first_takes[command.shot] = first
+        again = Retake(id=command.id, shot=command.shot, prompt=command.prompt, seed=command.seed)
+        return [again] * ((command.takes or 1) - 1)
+
+    def set_rule(self, command: AutoRetake) -> None:
+        """Have shots taken anew by themselves from now on, or no longer."""
+        least = command.min_continuity
+        rule = AutoRetakeRule(min_continuity=least or 0, most_takes=command.most_takes)
+        self.rule = None if least is None else rule
 
     def end(self, shot: int | None = None) -> None:
         """Let nothing be chosen for a shot any more, or for any."""

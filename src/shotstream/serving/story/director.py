@@ -39,12 +39,13 @@ from shotstream.serving.protocol.commands import (
     Undo,
     Unpin,
 )
-from shotstream.serving.protocol.events import AutoRetakeRule, TakeContinuity
+from shotstream.serving.protocol.events import TakeContinuity
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State, StateMachine
 from shotstream.serving.storage.stored import StoredChunk
 from shotstream.serving.story.contests import Contests
 from shotstream.serving.story.film_edit import FilmEdit
+from shotstream.serving.story.live_shot import LiveShot
 from shotstream.serving.story.prompt_warnings import prompt_warnings
 from shotstream.serving.story.undo import BeforeDeletion, UndoHistory
 from shotstream.serving.story.waiting import WaitingQueue, planned_shots
@@ -56,24 +57,6 @@ from shotstream.streaming.take import TakeRecord
 FindPicture = Callable[[str], np.ndarray]
 FindTake = Callable[[int, int], Callable[[int], np.ndarray]]
 """(shot, take) -> what gives a frame of it by its number, uint8 ``[H, W, 3]``."""
-
-
-@dataclass
-class LiveShot:
-    """The shot that is made, or was made last and can be extended."""
-
-    record: TakeRecord
-    """The session's own as soon as it has a chunk."""
-    length_chunks: int
-    asked_chunks: int
-    """The length without what holding has added."""
-    settled_chunks: int = 0
-    """Chunks that were made before the newest command: they stay."""
-
-    @property
-    def made(self) -> int:
-        """Chunks made so far."""
-        return self.record.chunks
 
 
 @dataclass(frozen=True)
@@ -227,15 +210,11 @@ class Director:
         effect = self._begin(command)
         self.waiting.drop_retakes(command.shot)
         assert effect.frame is not None
-        self.contests.begin(command, effect.frame[1])
-        again = Retake(id=command.id, shot=command.shot, prompt=command.prompt, seed=command.seed)
-        self.waiting.put_first([again] * ((command.takes or 1) - 1), keep_others=True)
+        self.waiting.put_first(self.contests.begin(command, effect.frame[1]), keep_others=True)
         return effect
 
     def _autoretake(self, command: AutoRetake) -> CommandResult:
-        least = command.min_continuity
-        rule = AutoRetakeRule(min_continuity=least or 0, most_takes=command.most_takes)
-        self.contests.rule = None if least is None else rule
+        self.contests.set_rule(command)
         return CommandResult()
 
     def _choose(self, command: Choose) -> CommandResult:

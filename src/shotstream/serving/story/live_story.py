@@ -407,8 +407,7 @@ class LiveStory:
     # ---- commands ----
 
     def _answer(self, offered: _Offered) -> None:
-        command = offered.command
-        self._heard_at = self._clock()
+        command, self._heard_at = offered.command, self._clock()
         receipt = self._receipts.get(command.id)
         if not receipt and command.type == "resume" and self.director.machine.state is State.FAILED:
             self._replaying = offered, self._replay()

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shotstream.streaming.session import PromptWarning
+from shotstream.streaming.prompts import PromptWarning
 
 
 @contextmanager
