@@ -478,7 +478,7 @@ def test_the_best_of_several_takes_is_told_and_reported(model, story_file):
     again, _ = generate(model, story_file, "--best-of", "2")
     assert "whole" in again.stdout
     other, _ = generate(model, story_file, "--best-of", "3")
-    assert "other values of: takes" in " ".join(other.output.split())
+    assert "takes of a shot (--best-of, --min-continuity): " in " ".join(other.output.split())
     _, output = generate(model, story_file, "--min-continuity", "1", "--most-tries", "3", "--overwrite")
     tried = [len(entry["takes"]) for entry in json.loads((output / "story.json").read_text())["takes"]]
     assert tried

@@ -101,5 +101,5 @@ def test_a_url_that_cannot_be_used_is_explained(tmp_path, url):
 
 def test_a_database_that_is_none_is_explained(tmp_path):
     (tmp_path / "library.db").write_text("a diary, not a database, and long enough to be read as one" * 20)
-    with pytest.raises(StoreError, match=r"refused \(file is not a database\)"):
+    with pytest.raises(StoreError, match=r"is damaged \(file is not a database\); put library.db back"):
         Store(tmp_path)

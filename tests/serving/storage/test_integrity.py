@@ -65,11 +65,13 @@ def swap(library: Path) -> None:
     second.write_bytes(one)
 
 
-def damage_database(library: Path) -> None:
-    """Damage the pages of the journal, as a bad disk does."""
+def damage_database(library: Path, tables: tuple[str, ...] = ("commands", "chunks")) -> None:
+    """Damage the pages of tables, as a bad disk does."""
+    with closing(sqlite3.connect(library / "library.db")) as connection:
+        roots = dict(connection.execute("SELECT name, rootpage FROM sqlite_master"))
     data = bytearray((library / "library.db").read_bytes())
-    for place in range(8192, len(data), 4096):
-        data[place : place + 8] = b"\xff" * 8
+    for page in (roots[table] for table in tables):
+        data[(page - 1) * 4096 : (page - 1) * 4096 + 8] = b"\xff" * 8
     (library / "library.db").write_bytes(data)
 
 
@@ -160,6 +162,12 @@ def test_a_library_is_checked_while_it_is_open_elsewhere(library):
 
 def files_of(store: Store) -> list[Path]:
     return [chunk.path for story in store.stories() for chunk in store.load(story.id).chunks]
+
+
+def test_a_database_that_cannot_be_opened_is_called_damaged(library):
+    damage_database(library, ("alembic_version",))
+    with pytest.raises(StoreError, match=r"is damaged .*; put library.db back from a copy"):
+        check(library)
 
 
 def test_what_is_no_library_is_not_made_one(tmp_path):

@@ -83,6 +83,10 @@ def database_errors() -> Iterator[None]:
                 f"another program holds the library's database ({reason}), and did so for more than "
                 f"{_SQLITE_WAIT_SECONDS:g} seconds; close that program, then try again"
             ) from error
+        if "malformed" in reason or "not a database" in reason:
+            raise StoreError(
+                f"the library's database is damaged ({reason}); put library.db back from a copy"
+            ) from error
         raise StoreError(
             f"the library's database refused ({reason}); see that it can be reached and written, "
             "then try again"
