@@ -16,7 +16,7 @@ from tests.integrations.comfy_engine import Comfy, Engine, InterruptProcessingEx
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.filterwarnings("ignore::shotstream.streaming.prompts.PromptWarning"),
+    pytest.mark.filterwarnings("ignore::shotstream.streaming.model.PromptWarning"),
 ]
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "integrations" / "comfyui"

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from shotstream import ShotStreamPipeline, Story, TinyVideoAutoencoder
 from shotstream.loading.folders import ModelError
 from shotstream.models.text import make_text_encoder
-from shotstream.streaming.prompts import PromptWarning
+from shotstream.streaming.model import PromptWarning
 
 pytestmark = pytest.mark.unit
 

@@ -39,7 +39,7 @@ from shotstream.serving.story import storyboard
 from shotstream.serving.story.live_story import LiveStory
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
-from shotstream.streaming.prompts import PromptWarning
+from shotstream.streaming.model import PromptWarning
 
 log = logging.getLogger(__name__)
 

@@ -1,21 +1,23 @@
-"""Decoding beside other work: a device's stream of its own, and a thread for what nobody waits for."""
+"""Work beside other work: a device's stream of its own, threads that sessions share, and decoding there."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from shotstream.models.autoencoder import StreamingDecoder
-from shotstream.streaming.background import BackgroundTasks
 from shotstream.streaming.chunk import to_pictures
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 WITH_STREAMS = ("cuda", "xpu")
 """Devices that work on several streams at once; on others all is done in the order of the calls."""
@@ -74,6 +76,30 @@ class StreamEvent:
             return later._seconds - self._seconds
         later.event.synchronize()
         return self.event.elapsed_time(later.event) / 1000
+
+
+class BackgroundTasks:
+    """The tasks that one session gives a shared worker, which it can cancel without touching those of others.
+
+    Args:
+        worker: Does them one by one, in the order in which all sessions give theirs.
+    """
+
+    def __init__(self, worker: Executor) -> None:
+        self._worker = worker
+        self._unfinished: set[Future] = set()
+
+    def submit(self, task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have a task done, and return at once."""
+        future = self._worker.submit(task, *args, **kwargs)
+        self._unfinished.add(future)
+        future.add_done_callback(self._unfinished.discard)
+        return future
+
+    def cancel(self) -> None:
+        """Cancel what was not begun, and return at once."""
+        for future in list(self._unfinished):
+            future.cancel()
 
 
 class BackgroundDecoder:

@@ -92,6 +92,8 @@ class ShotRollout:
         self.shot_index = shot_index
         self._is_stopped = is_stopped
         self._dtype, self._device = transformer.dtype, cache.device
+        self._seen_chunks = cache.window_frames // cache.chunk_frames - 1
+        """How many chunks the next one sees at most: it takes a place in the window itself."""
         self.window: list[Tensor] = []
         """Clean latents of the committed chunks that the next chunk sees: what `redirect` passes again."""
         self._newest: Tensor | None = None
@@ -195,7 +197,8 @@ class ShotRollout:
         self._clean_pass(self._newest)
         self._window_before = list(self.window)
         self.window.append(self._newest)
-        self._leave_window(self._seen_chunks)
+        while len(self.window) > self._seen_chunks:
+            self.window.pop(self.cache.sink_chunks)
 
     @torch.no_grad()
     def redirect(self, captions: Tensor | Captions) -> None:
@@ -207,12 +210,16 @@ class ShotRollout:
         if self._window_before is not None:  # the newest chunk was passed under the former caption
             self.window, self._window_before = self._window_before, None
         self.captions = captions
-        first_frame = self._oldest_frame  # a chunk that failed may have made one leave since
+        cache, first_frame = (
+            self.cache,
+            self._oldest_frame,
+        )  # a chunk that failed may have made one leave since
         if self._newest is not None and first_frame is not None:
             self.window = list(self.window)
-            first_frame += self._leave_window(max(self.cache.sink_chunks, self._seen_chunks - 1))
+            while len(self.window) > max(cache.sink_chunks, self._seen_chunks - 1):
+                first_frame += self.window.pop(cache.sink_chunks).shape[1]
             self._oldest_frame = first_frame
-        self.cache.clear_local(first_frame)
+        cache.clear_local(first_frame)
         for x0 in self.window:
             self._clean_pass(x0)
         self._rewound = False
@@ -251,17 +258,6 @@ class ShotRollout:
         self._window_before = None if state.window_before is None else list(state.window_before)
 
     @property
-    def _seen_chunks(self) -> int:
-        """How many chunks the next one sees at most: it takes a place in the window itself."""
-        return self.cache.window_frames // self.cache.chunk_frames - 1
-
-    def _leave_window(self, chunks: int) -> int:
-        """Let the oldest chunks leave until so many are left; return how many latent frames they have."""
-        frames = 0
-        while len(self.window) > chunks:
-            frames += self.window.pop(self.cache.sink_chunks).shape[1]
-        return frames
-
     def latents_in_view(self) -> list[Tensor]:
         """Clean latents of the chunks that the next chunk would see, and of the newest, in order."""
         if self._newest is None:

@@ -22,9 +22,8 @@ from shotstream.streaming.context_frames import (
     select_frames,
 )
 from shotstream.streaming.memory_rules import find_rule
-from shotstream.streaming.model import StoryModel
+from shotstream.streaming.model import StoryModel, check_prompt, report_unknown_words
 from shotstream.streaming.noise import NoiseSource, noise
-from shotstream.streaming.prompts import check_prompt, report_unknown_words
 from shotstream.streaming.rollout import ChunkStopped, StepObserver, never
 from shotstream.streaming.shot_generator import ShotGenerator
 from shotstream.streaming.take import SessionSnapshot, Take, TakeRecord, TakeState

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from shotstream.models.autoencoder import VideoAutoencoder
-from shotstream.streaming.background import BackgroundTasks
 from shotstream.streaming.chunk import to_pixels
 from shotstream.streaming.context_frames import ContextFrame
+from shotstream.streaming.decoding import BackgroundTasks
 
 
 class StillEncoder:

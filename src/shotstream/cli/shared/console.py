@@ -19,7 +19,7 @@ console = Console(highlight=False, soft_wrap=True)
 def show_warnings() -> Iterator[None]:
     """Print what sessions and weight files warn of, such as unknown words, as it comes."""
     from shotstream.loading.weight_files import CheckpointWarning
-    from shotstream.streaming.prompts import PromptWarning
+    from shotstream.streaming.model import PromptWarning
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         console.print(f"[yellow]{escape(str(message))}[/yellow]")

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shotstream.streaming.prompts import PromptWarning
+from shotstream.streaming.model import PromptWarning
 
 
 @contextmanager
