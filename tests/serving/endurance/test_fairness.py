@@ -96,6 +96,7 @@ def test_four_stories_go_on_while_a_fifth_is_told_again_listed_and_exported(tmp_
     studio.wait_ready()
     done = threading.Event()
     try:
+        asyncio.run(watch(studio, 15))  # from here on as many stories are open as may be
         calm = asyncio.run(watch(studio, 30))
         before = studio.resident_bytes
         disturbing = threading.Thread(target=disturb, args=(studio, long, done))
