@@ -199,7 +199,7 @@ export function AddSound({ open }: { open: OpenStory }) {
       aria-disabled={busy || undefined}
       title="Add a sound: WAV, MP3, FLAC, OGG or M4A"
     >
-      <Icon name="sound" /> {busy ? "Sending …" : "Sound"}
+      <Icon name="sound" /> {busy ? "Sending …" : <span className="unseen">Sound</span>}
       <input
         className="unseen"
         type="file"
