@@ -86,7 +86,7 @@ def look_at(
         ValueError: If `frames` are no pictures.
     """
     check_frames(frames)
-    stride = max(1, frames.shape[1] // LINES)
+    stride = max(1, round(frames.shape[1] / LINES))
     small = frames[:, ::stride, ::stride]
     reading = beginning = end = None
     if judge is not None:
