@@ -22,7 +22,7 @@ SETTING = "An orange cat wearing a top hat is in a meadow on a sunny day."
 LATER_SECONDS = 0.5
 """How much longer a chunk that is wanted may take to come than where nothing else happens."""
 MORE_BYTES = 64 * 2**20
-"""What memory may grow by more than where nothing else happens: the story that is told again, and its film."""
+"""What memory may grow by more than where nothing else happens: a story that is told again, and its film."""
 
 
 def fill(library: Path, told: str) -> None:
