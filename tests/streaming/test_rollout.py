@@ -102,7 +102,7 @@ def test_a_redirection_passes_only_what_the_next_chunk_sees(
     for _ in range(5):
         rollout.add(rollout.denoise(noise_at))
     position, passed = rollout.cache.first_frame, []
-    monkeypatch.setattr(ShotRollout, "_clean_pass", _counted(ShotRollout._clean_pass, passed))
+    monkeypatch.setattr(ShotRollout, "clean_pass", _counted(ShotRollout.clean_pass, passed))
     rollout.redirect(captions)
     rollout.commit()
     assert len(passed) == passes

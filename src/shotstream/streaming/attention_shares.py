@@ -79,7 +79,7 @@ def _observe(rollout: ShotRollout, before: list[Tensor], x0: Tensor) -> np.ndarr
         rollout.repeat_clean_passes(before)
         context_frames = rollout.cache.context_frames
         with _observed(rollout.transformer, context_frames, rollout.cache.tokens_per_frame, seen.append):
-            rollout.clean_pass_alone(x0)
+            rollout.clean_pass(x0, keep=False)
     finally:
         rollout.cache.load_state_dict(state)
     return np.stack(seen)

@@ -194,7 +194,7 @@ class ShotRollout:
             self.redirect(self.captions)
         if self._newest is None or self._window_before is not None:
             return
-        self._clean_pass(self._newest)
+        self.clean_pass(self._newest)
         self._window_before = list(self.window)
         self.window.append(self._newest)
         while len(self.window) > self._seen_chunks:
@@ -210,10 +210,8 @@ class ShotRollout:
         if self._window_before is not None:  # the newest chunk was passed under the former caption
             self.window, self._window_before = self._window_before, None
         self.captions = captions
-        cache, first_frame = (
-            self.cache,
-            self._oldest_frame,
-        )  # a chunk that failed may have made one leave since
+        # not where the cache stands now: a chunk that failed may have made one leave since
+        cache, first_frame = self.cache, self._oldest_frame
         if self._newest is not None and first_frame is not None:
             self.window = list(self.window)
             while len(self.window) > max(cache.sink_chunks, self._seen_chunks - 1):
@@ -221,7 +219,7 @@ class ShotRollout:
             self._oldest_frame = first_frame
         cache.clear_local(first_frame)
         for x0 in self.window:
-            self._clean_pass(x0)
+            self.clean_pass(x0)
         self._rewound = False
 
     def rewind(self, chunks: int) -> None:
@@ -268,17 +266,14 @@ class ShotRollout:
         """Let the local cache hold these chunks alone."""
         self.cache.clear_local(self._oldest_frame)
         for x0 in chunks:
-            self._clean_pass(x0)
+            self.clean_pass(x0)
 
-    def clean_pass_alone(self, x0: Tensor) -> None:
-        """Make the clean pass of a chunk without keeping it."""
+    def clean_pass(self, x0: Tensor, *, keep: bool = True) -> None:
+        """Make the clean pass of a chunk, and keep it in the local cache unless it is only looked at."""
         self.cache.begin_chunk(x0.shape[1])
         self._flow(x0, x0.new_zeros(x0.shape[0]), self.captions, self.shot_index)
-
-    def _clean_pass(self, x0: Tensor) -> None:
-        self.cache.begin_chunk(x0.shape[1])
-        self._flow(x0, x0.new_zeros(x0.shape[0]), self.captions, self.shot_index)
-        self.cache.commit()
+        if keep:
+            self.cache.commit()
 
     def _flow(
         self,
