@@ -11,9 +11,6 @@ from shotstream.media.files import write_bytes, write_errors
 from shotstream.media.pictures import decode_picture, encode_png
 from shotstream.serving.storage.sweep import UPLOAD
 
-MOST_UPLOAD_PIXELS = 40_000_000
-"""Of a picture that people bring."""
-
 
 class Pictures:
     """The folder of pictures.
@@ -57,7 +54,7 @@ class Pictures:
             LookupError: If there is none of this name.
         """
         try:
-            return decode_picture(self.file(upload).read_bytes(), most_pixels=MOST_UPLOAD_PIXELS)
+            return decode_picture(self.file(upload).read_bytes())
         except FileNotFoundError as error:
             raise _missing(upload) from error
 

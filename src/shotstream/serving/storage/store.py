@@ -22,7 +22,6 @@ from shotstream.serving.storage.adopt import adopt_story
 from shotstream.serving.storage.chunk_files import pack
 from shotstream.serving.storage.duplicate import duplicate_story
 from shotstream.serving.storage.leases import Leases
-from shotstream.serving.storage.pictures import MOST_UPLOAD_PIXELS
 from shotstream.serving.storage.place import LibraryPlace
 from shotstream.serving.storage.reader import StoryReader, sha256
 from shotstream.serving.storage.sound_table import StoredSound
@@ -41,8 +40,6 @@ from shotstream.streaming.context_frames import ContextFrame
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-__all__ = ["MOST_UPLOAD_PIXELS", "Store"]
 
 log = logging.getLogger(__name__)
 

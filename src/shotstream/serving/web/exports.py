@@ -24,7 +24,7 @@ from shotstream.serving.delivery.clips import LAST_OF_SHOT, access_units, read_c
 from shotstream.serving.delivery.export import StoryFilm, file_name, write_take
 from shotstream.serving.delivery.viewers import TooSlow, Viewer
 from shotstream.serving.protocol.messages import VideoHeader
-from shotstream.serving.storage.store import MOST_UPLOAD_PIXELS, Store
+from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoreError
 from shotstream.serving.studio import Studio
 from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, gives, read_body
@@ -67,7 +67,7 @@ async def keep_picture(studio: Studio, data: bytes) -> str:
     def keep() -> str:
         with _KEEPING:
             try:
-                pixels = decode_picture(data, most_pixels=MOST_UPLOAD_PIXELS)
+                pixels = decode_picture(data)
             except ValueError as error:
                 raise HTTPException(422, str(error)) from error
             return studio.store.add_picture(pixels)
