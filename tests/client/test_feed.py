@@ -8,14 +8,14 @@ from importlib import import_module
 import pytest
 
 from shotstream.client.feed import Feed, StudioError
-from shotstream.serving.protocol.events import Dropped, Receipt, Refused, ShotChanged, StateChanged
+from shotstream.serving.protocol.events import Dropped, Receipt, Refused, ShotChanged, StateChanged, Turned
 from shotstream.serving.protocol.messages import ProtocolError, VideoHeader, read_message
 from shotstream.serving.protocol.states import State
 
 pytestmark = pytest.mark.unit
 
 
-def card(state: str, frames: int = 0, take: int = 0) -> str:
+def card(state: str, frames: int = 0, take: int = 0, **more: object) -> str:
     facts = {
         "prompt": "a fox",
         "prompts": [],
@@ -24,7 +24,7 @@ def card(state: str, frames: int = 0, take: int = 0) -> str:
         "takes": take + 1,
         "chunks": 0,
     }
-    return ShotChanged(number=0, state=state, frames=frames, take=take, **facts).model_dump_json()  # pyright: ignore
+    return ShotChanged(number=0, state=state, frames=frames, take=take, **facts, **more).model_dump_json()  # pyright: ignore
 
 
 def frames(first: int, count: int, take: int = 0, last: bool = False) -> list[bytes]:
@@ -84,6 +84,33 @@ def test_a_retake_has_not_ended_with_the_take_before_it() -> None:
     clip = feed.next_clip(0)
     assert clip is not None
     assert (clip.take, feed.has_ended(0)) == (1, True)
+
+
+def test_what_was_put_aside_is_let_go_and_comes_once_more() -> None:
+    feed = Feed("abcdefghijkl")
+    for message in (card("live", 13), *frames(0, 5), *frames(5, 8), *frames(13, 8), card("live", 21)):
+        feed.hear(message)
+    feed.hear(Turned(shot=0, take=0, frame=5).model_dump_json())
+    assert [clip.first_frame for clip in feed.clips] == [0]
+    assert hear(feed, card("done", 13)) == [(0, 5)]
+    assert not feed.has_ended(0), "the clip in its place is still to come"
+    assert hear(feed, *frames(5, 8)) == [(5, 13)]
+    assert feed.has_ended(0)
+
+
+def test_a_retake_begins_with_no_clip_of_the_take_before_it() -> None:
+    feed = Feed("abcdefghijkl")
+    made = [(0, 0)]
+    hear(feed, card("live", 5), *frames(0, 5), card("done", 13, made=made), card("queued", 13, made=made))
+    first_take = feed.next_take(0)
+    for message in frames(5, 8):
+        feed.hear(message)
+    assert feed.next_clip(0, first_take) is None, "the card is still that of the take before"
+    for message in (card("live", 5, take=1), *frames(0, 5, take=1)):
+        feed.hear(message)
+    clip = feed.next_clip(0, first_take)
+    assert clip is not None
+    assert clip.take == 1
 
 
 def test_of_a_shot_that_was_done_before_nothing_is_waited_for() -> None:

@@ -165,15 +165,16 @@ class AsyncStudioStory:
             yield clip
 
     async def retake(
-        self, shot: int, prompt: str | None = None, seed: int | None = None
+        self, shot: int, prompt: str | None = None, seed: int | None = None, takes: int | None = None
     ) -> AsyncIterator[Clip]:
-        """Make a shot anew, and watch it; numbers count from 0.
+        """Make a shot anew, and watch it; see `synchronous.StudioStory.retake`.
 
         Raises:
             StudioError: If it is refused, or the story stands still.
         """
-        await self.direct("retake", shot=shot, prompt=prompt, seed=seed)
-        async for clip in self.watch(shot):
+        first_take = self.feed.next_take(shot)
+        await self.direct("retake", shot=shot, prompt=prompt, seed=seed, takes=takes)
+        async for clip in self.watch(shot, first_take):
             yield clip
 
     async def cut(self) -> Receipt:
@@ -192,14 +193,18 @@ class AsyncStudioStory:
         """
         return await self.direct("redirect", prompt=prompt)
 
-    async def watch(self, shot: int) -> AsyncIterator[Clip]:
+    async def watch(self, shot: int, take: int = 0) -> AsyncIterator[Clip]:
         """Watch a shot that runs or waits until it ends; of one that has ended nothing comes.
+
+        Args:
+            shot: Its number.
+            take: The oldest take that is wanted.
 
         Raises:
             StudioError: If the story stands still.
         """
         while True:
-            while clip := self.feed.next_clip(shot):
+            while clip := self.feed.next_clip(shot, take):
                 await self.socket.send(self.feed.playhead(clip, clip.first_frame))  # orders begin after it
                 yield clip
                 await self.socket.send(self.feed.playhead(clip, clip.end_frame - 1))

@@ -25,6 +25,7 @@ from shotstream.serving.protocol.events import (
     ShotCard,
     ShotChanged,
     StateChanged,
+    Turned,
     Welcome,
 )
 from shotstream.serving.protocol.messages import HEADER_BYTES, VERSION, VideoHeader, read_command
@@ -153,6 +154,8 @@ class Feed:
                 self._draw(event)
             case Deleted():
                 self.cards.pop(event.shot, None)
+            case Turned():
+                self._let_go(event)
             case Figures():
                 self.figures = event
             case Dropped():
@@ -162,6 +165,14 @@ class Feed:
             case MemoryChanged():
                 pass
         return event
+
+    def _let_go(self, turned: Turned) -> None:
+        """Forget what came of a take and is no longer part of it."""
+        take, first = (turned.shot, turned.take), turned.frame
+        self.clips = deque(
+            clip for clip in self.clips if (clip.shot, clip.take) != take or clip.first_frame < first
+        )
+        self._seen[take] = min(self._seen.get(take, 0), first)
 
     def _draw(self, card: ShotCard) -> None:
         self.cards[card.number] = card
@@ -189,12 +200,22 @@ class Feed:
             self.clips.append(Clip(first.shot, first.take, first.frame, is_last, units))
             self._part.clear()
 
-    def next_clip(self, shot: int) -> Clip | None:
-        """Take the oldest clip of the newest take of a shot; those of others that came before are let go."""
+    def next_take(self, shot: int) -> int:
+        """The number that the next take of a shot gets."""
+        card = self.cards.get(shot)
+        return max((take for take, _ in card.made), default=-1) + 1 if card else 0
+
+    def next_clip(self, shot: int, take: int = 0) -> Clip | None:
+        """Take the oldest clip of the newest take of a shot; those of others that came before are let go.
+
+        Args:
+            shot: Its number.
+            take: The oldest take that is wanted: the card may still be that of the take before.
+        """
         while self.clips:
             clip = self.clips.popleft()
             card = self.cards.get(shot)
-            if clip.shot == shot and (card is None or clip.take >= card.take):
+            if clip.shot == shot and clip.take >= max(take, card.take if card else 0):
                 return clip
         return None
 

@@ -147,14 +147,23 @@ class StudioStory:
         assert receipt.applies_from
         yield from self.watch(receipt.applies_from.shot)
 
-    def retake(self, shot: int, prompt: str | None = None, seed: int | None = None) -> Iterator[Clip]:
+    def retake(
+        self, shot: int, prompt: str | None = None, seed: int | None = None, takes: int | None = None
+    ) -> Iterator[Clip]:
         """Make a shot anew, and watch it; numbers count from 0.
+
+        Args:
+            shot: Its number.
+            prompt: What it shows; what it was told before if None.
+            seed: Its noise; the former take's if None.
+            takes: How many takes to make, one after another; the one that keeps the story best is chosen.
 
         Raises:
             StudioError: If it is refused, or the story stands still.
         """
-        self.direct("retake", shot=shot, prompt=prompt, seed=seed)
-        yield from self.watch(shot)
+        first_take = self.feed.next_take(shot)
+        self.direct("retake", shot=shot, prompt=prompt, seed=seed, takes=takes)
+        yield from self.watch(shot, first_take)
 
     def cut(self) -> Receipt:
         """End the running shot with what it has.
@@ -172,14 +181,18 @@ class StudioStory:
         """
         return self.direct("redirect", prompt=prompt)
 
-    def watch(self, shot: int) -> Iterator[Clip]:
+    def watch(self, shot: int, take: int = 0) -> Iterator[Clip]:
         """Watch a shot that runs or waits until it ends; of one that has ended nothing comes.
+
+        Args:
+            shot: Its number.
+            take: The oldest take that is wanted.
 
         Raises:
             StudioError: If the story stands still.
         """
         while True:
-            while clip := self.feed.next_clip(shot):
+            while clip := self.feed.next_clip(shot, take):
                 self._socket.send(self.feed.playhead(clip, clip.first_frame))  # orders begin after it
                 yield clip
                 self._socket.send(self.feed.playhead(clip, clip.end_frame - 1))

@@ -220,11 +220,14 @@ def test_the_studio_is_killed_and_goes_on_bit_for_bit(tmp_path):
 
 
 def compare(store: Store, stored: StoredStory, pipeline: ShotStreamPipeline) -> int:
-    """Tell a story from its commands alone, in one go: every chunk has the same bits; return how many."""
+    """Tell a story from its commands alone, in one go: every chunk has the same bits; return how many.
+
+    Chunks that were put aside are no part of it, and no command takes anything back here.
+    """
     story = Director(pipeline.open(stored.setting, stored.seed), store.picture)
     latents: dict[tuple[int, int], list[torch.Tensor]] = {}
     story.find_take = lambda *place: list(story.session.decode(latents[place])).__getitem__
-    for entry in stored.entries:
+    for entry in stored.told:
         if isinstance(entry, StoredCommand):
             story.apply(entry.command)
         else:
