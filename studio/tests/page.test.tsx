@@ -12,6 +12,7 @@ import type { ShotCard } from "../src/protocol";
 import type { Order } from "../src/story/link";
 import { type StoryState, nothingYet } from "../src/story/state";
 import { useDraft } from "../src/story/useDraft";
+import { usePrompts } from "../src/story/usePrompts";
 import type { OpenStory } from "../src/story/useStory";
 
 const limits = {
@@ -57,6 +58,7 @@ const vocabulary = {
   settings: [],
   names: ["cat"],
   hero: "the cat",
+  adapter: null,
 };
 
 let root: Root;
@@ -139,10 +141,17 @@ afterEach(() => {
 const Desk = ({ state }: { state?: Partial<StoryState> }) => {
   const draft = useDraft(stage.story);
   const here = open(state);
+  const prompts = usePrompts(here.state, vocabulary.adapter, [], []);
   return (
     <>
-      <Composer open={here} draft={draft} vocabulary={vocabulary} field={createRef<HTMLTextAreaElement>()} />
-      <Storyboard open={here} draft={draft} vocabulary={vocabulary} />
+      <Composer
+        open={here}
+        draft={draft}
+        vocabulary={vocabulary}
+        field={createRef<HTMLTextAreaElement>()}
+        prompts={prompts}
+      />
+      <Storyboard open={here} draft={draft} vocabulary={vocabulary} prompts={prompts} />
     </>
   );
 };

@@ -198,7 +198,7 @@ describe("a welcome", () => {
       viewers: 64,
       lookahead_seconds: 2,
     },
-    snapshot: { setting: "A cat.", seed: 4, state: "paused", shots, memory, sounds: [] },
+    snapshot: { setting: "A cat.", seed: 4, state: "paused", shots, memory, sounds: [], cast: [] },
   });
 
   it("replaces what was known but keeps what is unanswered", () => {

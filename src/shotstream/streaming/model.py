@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,6 +20,7 @@ from shotstream.models.autoencoder_wan import as_video_autoencoder
 from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
+from shotstream.prompts.prompt_form import PromptForm, read_prompt_form
 from shotstream.streaming.adapters import Adapters, AdapterUse
 from shotstream.streaming.memory_rules import SPREAD
 from shotstream.streaming.rollout import ShotRollout, never
@@ -51,6 +52,7 @@ class StoryModel(CaptionedPipeline):
         caption_template: What the text encoder reads for a shot: ``{setting}``, ``{index}`` (from 0) and
             ``{prompt}`` are filled in.
         memory_rule: The rule by which its stories remember frames, a name of `MEMORY_RULES`.
+        prompt_form: The form of its prompts, see `PromptForm`; None if it reads plain text.
     """
 
     model_cpu_offload_seq = "text_encoder->transformer->vae"
@@ -69,6 +71,7 @@ class StoryModel(CaptionedPipeline):
         width: int = 832,
         caption_template: str = "{setting}shot{index}:{prompt}",
         memory_rule: str = SPREAD,
+        prompt_form: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         align_weights({"transformer": transformer, "vae": vae, "text_encoder": text_encoder})
@@ -81,7 +84,14 @@ class StoryModel(CaptionedPipeline):
             live_decoder=live_decoder,
         )
         self.register_to_config(fps=fps, height=height, width=width, caption_template=caption_template)
-        self.register_to_config(memory_rule=memory_rule)
+        self.register_to_config(memory_rule=memory_rule, prompt_form=prompt_form and dict(prompt_form))
+        self.form: PromptForm | None = None
+        """The form of its prompts; None if it reads plain text."""
+        if prompt_form is not None:
+            try:
+                self.form = read_prompt_form(prompt_form)
+            except ValueError as error:
+                raise ModelError(str(error)) from error
         self.cache_dtype: torch.dtype | None = None
         """Number format of keys and values in new sessions; None for the transformer's."""
         self.compiled_for: tuple[int, int, torch.dtype | None] | None = None

@@ -85,13 +85,26 @@ class StorySession:
         """The shots so far, each as the take that stands for it: the newest, or one that was chosen."""
         self.takes: dict[tuple[int, int], TakeRecord] = {}
         """Every take that was made, by (shot, take)."""
-        rule = find_rule(memory_rule or pipeline.config["memory_rule"], setting)
+        self._memory_rule = memory_rule or pipeline.config["memory_rule"]
+        rule = find_rule(self._memory_rule, setting)
         budget = pipeline.transformer.config["context_frames"]
         self.context = ContextFrames(budget, history_shots, select, rule)
         self.rewind_chunks = rewind_chunks
         self._generator = ShotGenerator(pipeline, height, width, decoder, rewind_chunks, noise_source)
         self._take: Take | None = None
         report_unknown_words(pipeline, "the setting", setting)
+
+    def change_setting(self, setting: str) -> None:
+        """Say anew who and where, while nothing is told yet.
+
+        Raises:
+            ValueError: If a shot was begun: the setting goes with every shot.
+        """
+        if self.takes or self._take is not None:
+            raise ValueError("the setting goes with every shot, and a shot has begun; begin another story")
+        self.setting = setting
+        self.context.rule = find_rule(self._memory_rule, setting)
+        report_unknown_words(self.pipeline, "the setting", setting)
 
     # ---- telling ----
 

@@ -2,12 +2,14 @@
 
 import { useEffect, useRef, useState } from "react";
 import type { ShotCard } from "../protocol";
+import type { PromptMark } from "../story/prompts";
 import { cardAddress } from "../story/server";
 import { isTrimmed, shownFrames } from "../story/timeline";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
 import { Compare } from "./Compare";
 import { Continuity } from "./Continuity";
+import { Marks, OwnWords } from "./Marks";
 import { Menu } from "./Menu";
 import { CardButton } from "./Planned";
 import { PromptEditor } from "./PromptEditor";
@@ -18,6 +20,8 @@ interface Props {
   shot: ShotCard;
   open: OpenStory;
   known?: string[] | null;
+  /** What of its words does not fit. */
+  marks?: PromptMark[];
 }
 
 const STATE_WORDS = {
@@ -28,7 +32,7 @@ const STATE_WORDS = {
   deleted: "Deleted",
 } as const;
 
-export function Card({ shot, open, known }: Props) {
+export function Card({ shot, open, known, marks }: Props) {
   const { onScreen, story, order } = open;
   const [editing, setEditing] = useState<"words" | "trim">();
   const article = useRef<HTMLElement>(null);
@@ -48,6 +52,7 @@ export function Card({ shot, open, known }: Props) {
             <span className="slate">{number + 1}</span>
             {word && <span className="card-state">{word}</span>}
             <Continuity shot={shot} />
+            {shot.state !== "deleted" && <Marks number={number} marks={marks} />}
           </div>
         )}
         {editing === "trim" ? (
@@ -153,6 +158,7 @@ function Words({ shot }: { shot: ShotCard }) {
   return (
     <div className="card-words">
       <p title={shot.prompt}>{shot.prompt}</p>
+      <OwnWords written={shot.written} />
       {later.map(([chunk, text]) => (
         <p key={chunk} className="dim">
           then: {text}

@@ -1,13 +1,16 @@
 /** Where the next shot is written. */
 
-import { type FormEvent, type RefObject, useEffect, useState } from "react";
+import { type FormEvent, type RefObject, useEffect, useRef, useState } from "react";
 import { exampleOf, ideasFor, withIdea } from "../story/ideas";
 import { plannedOf, waitingShots } from "../story/script";
 import type { Vocabulary } from "../story/server";
+import { type PromptMark, changedBy } from "../story/prompts";
 import { isRunning } from "../story/state";
 import { nameless } from "../story/words";
 import type { Draft } from "../story/useDraft";
+import type { Prompts } from "../story/usePrompts";
 import type { OpenStory } from "../story/useStory";
+import { AdaptSwitch, Adapted } from "./Adapted";
 import { Icon } from "./Icon";
 import { ScriptSwitch } from "./ScriptSwitch";
 import { type Enter, WordField } from "./WordField";
@@ -17,6 +20,7 @@ interface Props {
   draft: Draft;
   vocabulary: Vocabulary;
   field: RefObject<HTMLTextAreaElement | null>;
+  prompts: Prompts;
 }
 
 const LENGTHS_SECONDS = [2, 3, 5, 8, 12, 20, 30, 60];
@@ -24,7 +28,7 @@ const LENGTHS_SECONDS = [2, 3, 5, 8, 12, 20, 30, 60];
 /** Of a whole script; what is sent at once has room for as much. */
 const MOST_CHARACTERS = 50_000;
 
-export function Composer({ open, draft, vocabulary, field }: Props) {
+export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
   const { state, order } = open;
   const { text, setText, shots, isScript } = draft;
   const [seconds, setSeconds] = useState<number>();
@@ -38,21 +42,28 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
   const label = running ? "And then?" : `Shot ${state.shots.length + 1}: what happens?`;
   const ideas = ideasFor(vocabulary.prompts, state.shots.length);
   const limits = state.stage?.limits;
-  const hint = nobodyIn(isScript ? shots : [text], state.shots.length, vocabulary);
+  const prompt = text.trim();
+  const { asking, whenAdapted } = useWaiting(text, prompts);
+  const hint = prompts.can
+    ? nobodyTold(isScript ? shots : [prompt], state.shots.length, prompts)
+    : nobodyIn(isScript ? shots : [text], state.shots.length, vocabulary);
   const shootAll = () => {
     if (shots.length === 0) return field.current?.focus({ preventScroll: true });
     const waiting = waitingShots(state.shots);
-    const written = shots.map((prompt) => ({ prompt, ...(seconds && { seconds }) }));
+    const written = shots.map((prompt) => ({ ...prompts.order(prompt), ...(seconds && { seconds }) }));
     const from_shot = state.shots.length - waiting.length;
     order({ type: "replan", from_shot, shots: [...waiting.map(plannedOf), ...written] });
     setText("");
     draft.setOpened(false);
   };
   const give = (how: Enter) => {
-    if (isScript) return shootAll();
+    if (isScript) return whenAdapted(shots, shootAll);
     const prompt = text.trim();
     if (!prompt) return field.current?.focus({ preventScroll: true });
-    if (how === "control" && running) order({ type: "redirect", prompt });
+    whenAdapted([prompt], () => shoot(prompts.order(prompt), how));
+  };
+  const shoot = (what: { prompt: string; written?: string }, how: Enter) => {
+    if (how === "control" && running) order({ type: "redirect", ...what });
     else {
       const after = running && how === "shift alt";
       const more = {
@@ -60,7 +71,7 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
         ...(seed !== undefined && { seed }),
         ...(after && { after }),
       };
-      order({ type: "shoot", prompt, ...more });
+      order({ type: "shoot", ...what, ...more });
       setSeconds(undefined);
     }
     setText("");
@@ -87,6 +98,7 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
         onChange={setText}
         onEnter={give}
         known={vocabulary.words}
+        marks={marksOf(isScript ? shots : [prompt], prompts)}
         most={MOST_CHARACTERS}
         placeholder={isScript ? ideas.slice(0, 3).join("\n") : exampleOf(ideas)}
         field={field}
@@ -99,7 +111,9 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
           </>
         }
       />
+      {!isScript && <Adapted text={prompt} prompts={prompts} asking={asking} />}
       <div className="row end">
+        <AdaptSwitch prompts={prompts} />
         <ScriptSwitch open={open} draft={draft} field={field} />
         <Length seconds={seconds} most={limits?.shot_seconds ?? 60} onChange={setSeconds} />
         {!isScript && <Seed seed={seed} onChange={setSeed} />}
@@ -116,13 +130,67 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
   );
 }
 
+/**
+ * Lets an order wait until it is known what the model gets: where that is not what was written, it is shown, and
+ * the next Enter orders it. Who presses Enter while it is asked for orders their own words.
+ */
+function useWaiting(text: string, prompts: Prompts) {
+  const [asking, setAsking] = useState(false);
+  const newest = useRef(text);
+  newest.current = text;
+  const whenAdapted = (texts: string[], give: () => void) => {
+    const unknown = prompts.unknown(texts);
+    if (unknown.length === 0 || asking) return give();
+    setAsking(true);
+    void prompts
+      .ask(unknown)
+      .then(
+        (reads) => ![...reads.values()].some(changedBy),
+        () => true,
+      )
+      .then((same) => {
+        setAsking(false);
+        if (same && newest.current === text) give();
+      });
+  };
+  return { asking, whenAdapted };
+}
+
+/** What does not fit of the words that will be told as they are written; nothing before all were looked at. */
+function marksOf(texts: string[], prompts: Prompts): PromptMark[] | undefined {
+  const reads = texts.filter(Boolean).map(prompts.find);
+  if (reads.length === 0 || reads.includes(undefined)) return undefined;
+  return reads.flatMap((read) => (prompts.changed(read!.written) ? [] : read!.marks));
+}
+
+/** Which shots will be told without saying whom they are about. */
+function nobodyTold(texts: string[], first: number, prompts: Prompts): string | undefined {
+  const nobody = texts.flatMap((text, place) => {
+    const read = prompts.find(text);
+    const marks = read?.adapted && prompts.isOn && !prompts.keepsOwn(text) ? read.adapted.marks : read?.marks;
+    const mark = /\w\W+\w/.test(text) && marks?.find(({ code }) => code === "nobody");
+    return mark ? [{ shot: first + place + 1, mark }] : [];
+  });
+  return sayNobody(
+    nobody.map(({ shot }) => shot),
+    nobody[0]?.mark.near[0],
+  );
+}
+
 /** Which shots do not say whom they are about; nothing if all do, or hardly anything is written yet. */
 function nobodyIn(prompts: string[], first: number, { names, hero }: Vocabulary): string | undefined {
   const written = prompts.some((prompt) => /\w\W+\w/.test(prompt)); // more than a word that is being typed
   const places = written ? nameless(prompts, names) : [];
-  if (places.length === 0) return undefined;
-  const shots = new Intl.ListFormat("en").format(places.map((place) => String(first + place + 1)));
-  const whose = places.length > 1 ? `Shots ${shots} name` : `Shot ${shots} names`;
+  return sayNobody(
+    places.map((place) => first + place + 1),
+    hero,
+  );
+}
+
+function sayNobody(shots: number[], hero: string | null | undefined): string | undefined {
+  if (shots.length === 0) return undefined;
+  const all = new Intl.ListFormat("en").format(shots.map(String));
+  const whose = shots.length > 1 ? `Shots ${all} name` : `Shot ${all} names`;
   return `${whose} nobody. Say “${hero ?? "who it is"}”, or somebody else may be drawn.`;
 }
 

@@ -2,8 +2,10 @@
 
 import { type DragEvent, type KeyboardEvent, useEffect, useRef, useState } from "react";
 import type { PlannedShot } from "../protocol";
+import type { PromptMark } from "../story/prompts";
 import { moved } from "../story/script";
 import { Icon, type IconName } from "./Icon";
+import { Marks, OwnWords } from "./Marks";
 import { Menu } from "./Menu";
 import { PromptEditor } from "./PromptEditor";
 
@@ -14,6 +16,10 @@ interface Props {
   state: "planned" | "queued";
   known?: string[] | null;
   most?: number;
+  /** What of a shot does not fit. */
+  marksOf?(shot: PlannedShot): PromptMark[];
+  /** What the model gets instead of the words of a shot, if anything. */
+  adaptedOf?(shot: PlannedShot): string | undefined;
   onChange(shots: PlannedShot[]): void;
 }
 
@@ -29,7 +35,8 @@ export const CARD_KEYS = [
 
 const BY_ARROW: Record<string, number> = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1 };
 
-export function PlannedCards({ first, shots, state, known, most, onChange }: Props) {
+export function PlannedCards(props: Props) {
+  const { first, shots, state, known, most, marksOf, adaptedOf, onChange } = props;
   const [editing, setEditing] = useState<number>();
   const [over, setOver] = useState<number>();
   const dragged = useRef<number>(undefined);
@@ -85,6 +92,8 @@ export function PlannedCards({ first, shots, state, known, most, onChange }: Pro
         number={first + place}
         shot={shot}
         word={STATE_WORDS[state]}
+        marks={marksOf?.(shot)}
+        adapted={adaptedOf?.(shot) ?? undefined}
         acts={acts(place)}
         card={(element) => {
           if (element) cards.current.set(place, element);
@@ -114,12 +123,14 @@ interface CardProps {
   number: number;
   shot: PlannedShot;
   word: string;
+  marks?: PromptMark[];
+  adapted?: string;
   acts: { edit(): void; double(): void; remove(): void; move(by: number): void };
   card(element: HTMLElement | null): void;
   editor: React.ReactNode;
 }
 
-function PlannedCard({ number, shot, word, acts, card, editor }: CardProps) {
+function PlannedCard({ number, shot, word, marks, adapted, acts, card, editor }: CardProps) {
   const name = `shot ${number + 1}`;
   const pressed = (event: KeyboardEvent) => {
     if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey) return;
@@ -136,12 +147,14 @@ function PlannedCard({ number, shot, word, acts, card, editor }: CardProps) {
         <span className="no-picture" />
         <span className="slate">{number + 1}</span>
         <span className="card-state">{word}</span>
+        <Marks number={number} marks={marks} />
       </div>
       {editor || (
         <div className="card-body">
           <p className="card-words" title={shot.prompt}>
-            {shot.prompt}
+            {adapted ?? shot.prompt}
           </p>
+          <OwnWords written={adapted ? shot.prompt : shot.written} />
           <div className="card-actions">
             {shot.seconds && <span className="card-facts dim">{shot.seconds.toFixed(1)} s</span>}
             <span className="gap" />

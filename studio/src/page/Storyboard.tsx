@@ -6,6 +6,7 @@ import { type StoryState, firstStale } from "../story/state";
 import { progressOf } from "../story/progress";
 import { plannedOf, waitingShots } from "../story/script";
 import type { Draft } from "../story/useDraft";
+import type { Prompts } from "../story/usePrompts";
 import type { OpenStory } from "../story/useStory";
 import { AutoRetake } from "./AutoRetake";
 import { Card } from "./Card";
@@ -18,9 +19,10 @@ interface Props {
   open: OpenStory;
   vocabulary: Vocabulary;
   draft: Draft;
+  prompts: Prompts;
 }
 
-export function Storyboard({ open, vocabulary, draft }: Props) {
+export function Storyboard({ open, vocabulary, draft, prompts }: Props) {
   const { state, order } = open;
   const waiting = waitingShots(state.shots);
   const begun = state.shots.filter((shot) => !waiting.includes(shot));
@@ -63,12 +65,19 @@ export function Storyboard({ open, vocabulary, draft }: Props) {
       ) : (
         <ol className="cards" ref={list} tabIndex={-1}>
           {begun.map((shot) => (
-            <Card key={shot.number} shot={shot} open={open} known={vocabulary.words} />
+            <Card
+              key={shot.number}
+              shot={shot}
+              open={open}
+              known={vocabulary.words}
+              marks={prompts.marks(shot.prompt)}
+            />
           ))}
           <PlannedCards
             first={begun.length}
             shots={waiting.map(plannedOf)}
             state="queued"
+            marksOf={({ prompt }) => prompts.marks(prompt)}
             known={vocabulary.words}
             most={limit}
             onChange={(shots) => order({ type: "replan", from_shot: begun.length, shots })}
@@ -77,6 +86,8 @@ export function Storyboard({ open, vocabulary, draft }: Props) {
             first={state.shots.length}
             shots={planned.map((prompt) => ({ prompt }))}
             state="planned"
+            marksOf={({ prompt }) => plannedMarks(prompts, prompt)}
+            adaptedOf={({ prompt }) => prompts.changed(prompt)}
             known={vocabulary.words}
             most={limit}
             onChange={(shots) => draft.setShots(shots.map(({ prompt }) => prompt))}
@@ -85,6 +96,12 @@ export function Storyboard({ open, vocabulary, draft }: Props) {
       )}
     </section>
   );
+}
+
+/** What does not fit of what the model would get of a planned shot. */
+function plannedMarks(prompts: Prompts, prompt: string) {
+  const read = prompts.find(prompt);
+  return (prompts.changed(prompt) ? read?.adapted?.marks : read?.marks) ?? [];
 }
 
 /** How many shots of all are made, and how long the rest takes. */

@@ -70,6 +70,7 @@ export const plannedOf = (shot: ShotCard): PlannedShot => ({
   prompt: shot.prompt,
   seconds: shot.length_seconds,
   seed: shot.seed,
+  ...(shot.written && { written: shot.written }),
   ...(shot.in_frame > 0 && { in_frame: shot.in_frame }),
   ...(typeof shot.out_frame === "number" && { out_frame: shot.out_frame }),
 });

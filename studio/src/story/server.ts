@@ -1,6 +1,6 @@
 /** The server's HTTP side. Every address is beside the page, whatever path a proxy gives it. */
 
-import type { Limits, MemoryFrame, PlannedShot, ShotCard, State } from "../protocol";
+import type { Limits, MemoryFrame, PlannedShot, SheetCharacter, ShotCard, State } from "../protocol";
 import type { Position } from "../video/packet";
 import { shownOf } from "./timeline";
 
@@ -53,6 +53,8 @@ export interface Vocabulary {
   names: string[];
   /** Who the setting is about, such as “the robot”. */
   hero: string | null;
+  /** Who brings prompts into the model's form; null where it reads plain text. */
+  adapter: "rules" | "endpoint" | null;
 }
 
 export const NO_TOKEN = "The studio does not let this page in: its token is missing or old.";
@@ -164,7 +166,14 @@ export async function importStory(file: File): Promise<string> {
 }
 
 /** What a story file or script tells. */
-export async function readStoryFile(file: File): Promise<{ setting: string; shots: PlannedShot[] }> {
+export interface ScriptRead {
+  setting: string;
+  cast: SheetCharacter[];
+  shots: PlannedShot[];
+}
+
+/** Reads a story file or script; nothing is told. */
+export async function readStoryFile(file: File): Promise<ScriptRead> {
   return ask("api/scripts", await fileBody(file));
 }
 
@@ -234,9 +243,12 @@ export const cardAddress = (story: string, shot: ShotCard) =>
 export const takeAddress = (story: string, shot: number, take: number) =>
   `api/stories/${story}/clips/${shot}/${take}.mp4`;
 
+/** Where a picture is that was sent. */
+export const uploadAddress = (upload: string) => `api/uploads/${upload}.png`;
+
 /** Where the picture of a remembered frame is. */
 export const memoryAddress = (story: string, frame: MemoryFrame) =>
-  frame.upload ? `api/uploads/${frame.upload}.png` : stillAddress(story, frame);
+  frame.upload ? uploadAddress(frame.upload) : stillAddress(story, frame);
 
 /** Where the whole film of these shots is; another address for every other film. */
 export const filmAddress = (story: string, shots: ShotCard[]) =>

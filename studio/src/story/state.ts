@@ -8,6 +8,7 @@ import type {
   Memory,
   PlacedSound,
   Receipt,
+  SheetCharacter,
   Refused,
   Event as ServerEvent,
   ShotCard,
@@ -56,6 +57,8 @@ export interface StoryState {
   memory?: Memory;
   /** What is heard with the film. */
   sounds: PlacedSound[];
+  /** Who is called by name in the story. */
+  cast: Character[];
   /** When shots are taken anew by themselves; never without. */
   autoRetake?: AutoRetakeRule;
   figures?: Figures;
@@ -73,6 +76,9 @@ export interface StoryState {
   undoable: ("story" | "queue")[];
 }
 
+/** One of the cast. */
+export type Character = Required<SheetCharacter>;
+
 export type Happening =
   | { kind: "link"; link: LinkState; reason?: string }
   | { kind: "sent"; command: Command }
@@ -87,6 +93,7 @@ export const nothingYet: StoryState = {
   telling: "idle",
   shots: [],
   sounds: [],
+  cast: [],
   underWay: [],
   unanswered: [],
   notices: [],
@@ -132,6 +139,10 @@ function afterEvent(state: StoryState, event: ServerEvent): StoryState {
       return { ...state, memory: event };
     case "sounds":
       return { ...state, sounds: event.sounds };
+    case "cast":
+      return { ...state, cast: event.cast };
+    case "setting":
+      return { ...state, setting: event.setting };
     case "retakes":
       return { ...state, autoRetake: event.rule ?? undefined };
     case "figures":
@@ -212,6 +223,7 @@ function welcomed(state: StoryState, event: Welcome): StoryState {
     shots: [...snapshot.shots].sort((one, other) => one.number - other.number),
     memory: snapshot.memory,
     sounds: snapshot.sounds,
+    cast: snapshot.cast,
     autoRetake: snapshot.auto_retake ?? undefined,
   };
 }
@@ -243,7 +255,7 @@ function noteOf(state: StoryState, { note }: Receipt, where?: string): StoryStat
 }
 
 /** What a deleted shot can still be brought back after; an undo is done. */
-const UNDO_SURVIVES = new Set<Command["type"]>(["pause", "resume", "branch", "autoretake"]);
+const UNDO_SURVIVES = new Set<Command["type"]>(["pause", "resume", "branch", "autoretake", "setting"]);
 
 function withoutUndo(state: StoryState): StoryState {
   return { ...state, undoable: [], notices: state.notices.filter(({ undo }) => !undo) };
@@ -261,6 +273,7 @@ const CHANGED: Partial<Record<Command["type"], (command: Command, state: StorySt
     command.type === "sound" && sounds.some(({ sound }) => sound === command.sound)
       ? "The sound has changed."
       : "The sound is heard with the film.",
+  cast: () => "The cast sheet has changed.",
   silence: () => "The sound is off the film.",
 };
 
@@ -302,8 +315,9 @@ function commandOf(state: StoryState, id: string): Command | undefined {
 export function promptOf(command: Command | undefined): string | undefined {
   if (command?.type === "replan") {
     const written = command.shots.filter(({ seed }) => seed === undefined); // others wait already
-    return writeScript(written.map(({ prompt }) => prompt)) || undefined;
+    return writeScript(written.map(({ prompt, written: own }) => own ?? prompt)) || undefined;
   }
+  if (command && "written" in command && command.written) return command.written;
   return command && "prompt" in command ? (command.prompt ?? undefined) : undefined;
 }
 

@@ -28,10 +28,11 @@ from shotstream.media.timeline import (
 )
 from shotstream.serving.delivery.clips import access_units, read_clip
 from shotstream.serving.journal_takes import made_takes
+from shotstream.serving.protocol.commands import SheetCharacter
 from shotstream.serving.protocol.events import PlacedSound, ShotCard
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoredStory, StoreError
-from shotstream.story import Story
+from shotstream.story import CastCharacter, Story
 from shotstream.streaming.exported import NOTHING_SHOT
 
 _NAME_CHARACTERS = 60
@@ -96,6 +97,8 @@ class StoryFilm:
     stored: StoredStory
     sounds: Sequence[PlacedSound] = ()
     """What is heard with it."""
+    cast: Sequence[SheetCharacter] = ()
+    """Who is called by name in it."""
 
     @classmethod
     def of(cls, store: Store, story: str) -> StoryFilm:
@@ -112,7 +115,8 @@ class StoryFilm:
         if not shots:
             raise StoreError(NOTHING_SHOT)
         fps = stored.made_with.fps
-        return cls(stored.title, stored.setting, stored.seed, fps, shots, store, stored, snapshot.sounds)
+        heard, cast = snapshot.sounds, snapshot.cast
+        return cls(stored.title, stored.setting, stored.seed, fps, shots, store, stored, heard, cast)
 
     @property
     def name(self) -> str:
@@ -163,6 +167,14 @@ class StoryFilm:
             return made.story(
                 title=self.title or None,
                 setting=self.setting,
+                cast=[
+                    CastCharacter(
+                        name=one.name,
+                        description=one.description,
+                        pictures=[_picture_name(upload) for upload in one.pictures],
+                    )
+                    for one in self.cast
+                ],
                 seed=self.seed,
                 height=size.height,
                 width=size.width,
@@ -182,6 +194,7 @@ class StoryFilm:
         facts |= {"seed": self.seed, "fps": self.fps}
         shots = [shot.card.model_dump(mode="json") | {"frames": shot.timeline.frames} for shot in self.shots]
         facts["sounds"] = [sound.model_dump(mode="json") for sound in self.sounds]
+        facts["cast"] = [one.model_dump(mode="json") for one in self.cast]
         return json.dumps(facts | {"shots": shots}, indent=2, ensure_ascii=False) + "\n"
 
     def write(self, path: Path) -> None:

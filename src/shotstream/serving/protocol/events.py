@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shotstream.serving.protocol.commands import CommandId, FramePlace, Message, StoryId
+from shotstream.serving.protocol.commands import CommandId, FramePlace, Message, SheetCharacter, StoryId
 from shotstream.serving.protocol.states import State
 
 RefusalCode = Literal["invalid", "busy", "too_long", "not_now", "not_found", "limit"]
@@ -76,6 +76,8 @@ class ShotCard(Message):
     """The first frame of its take that the film shows."""
     out_frame: int | None = Field(default=None)
     """The last one; that of the take if None."""
+    written: str | None = Field(default=None)
+    """The person's own words, if the prompt was adapted from them."""
     continuity: list[TakeContinuity] = Field(default=[])
     """Of its takes that were measured; that is done when a take is over."""
 
@@ -132,6 +134,8 @@ class Snapshot(Message):
     parent: Parent | None = None
     sounds: list[PlacedSound] = Field(default=[])
     """What is heard with the film."""
+    cast: list[SheetCharacter] = Field(default=[])
+    """Who is called by name in it."""
     auto_retake: AutoRetakeRule | None = None
     """When shots are taken anew by themselves; never if there is none."""
 
@@ -210,6 +214,20 @@ class SoundsChanged(Message):
     sounds: list[PlacedSound]
 
 
+class CastChanged(Message):
+    """The cast sheet is another one."""
+
+    type: Literal["cast"] = "cast"
+    cast: list[SheetCharacter]
+
+
+class SettingChanged(Message):
+    """The setting is another one; no shot has begun."""
+
+    type: Literal["setting"] = "setting"
+    setting: str
+
+
 class AutoRetakeChanged(Message):
     """Shots are taken anew by themselves from now on, or no longer."""
 
@@ -267,11 +285,14 @@ class ErrorMessage(Message):
     message: str
 
 
-Change = ShotChanged | Deleted | StateChanged | MemoryChanged | SoundsChanged | AutoRetakeChanged
+Change = (
+    ShotChanged | Deleted | StateChanged | MemoryChanged | SoundsChanged | CastChanged | SettingChanged
+    | AutoRetakeChanged
+)  # fmt: skip
 """What makes another snapshot of one."""
 
 Event = Annotated[
     Welcome | Receipt | Refused | StateChanged | ShotChanged | Deleted | MemoryChanged | SoundsChanged
-    | AutoRetakeChanged | Figures | Shown | Turned | Dropped | ErrorMessage,
+    | CastChanged | SettingChanged | AutoRetakeChanged | Figures | Shown | Turned | Dropped | ErrorMessage,
     Field(discriminator="type"),
 ]  # fmt: skip

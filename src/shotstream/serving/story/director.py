@@ -32,10 +32,7 @@ from shotstream.serving.protocol.commands import (
     Resume,
     Retake,
     Shoot,
-    Silence,
-    Sound,
     Stop,
-    Trim,
     Undo,
     Unpin,
 )
@@ -44,10 +41,11 @@ from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State, StateMachine
 from shotstream.serving.storage.stored import StoredChunk
 from shotstream.serving.story.contests import Contests
+from shotstream.serving.story.film_desk import FilmDesk
 from shotstream.serving.story.film_edit import FilmEdit
 from shotstream.serving.story.live_shot import LiveShot
 from shotstream.serving.story.prompt_warnings import prompt_warnings
-from shotstream.serving.story.undo import BeforeDeletion, UndoHistory
+from shotstream.serving.story.undo import BeforeDeletion
 from shotstream.serving.story.waiting import WaitingQueue, planned_shots
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
@@ -73,7 +71,7 @@ class CommandResult:
     """How many of the newest chunks it took back."""
 
 
-class Director:
+class Director(FilmDesk):
     """A session, its state, and what a director has in mind for its shots.
 
     Args:
@@ -91,7 +89,7 @@ class Director:
         self.stale: set[int] = set()
         """Shots that were made before an edit of themselves, or before an earlier one became another."""
         self.waiting = WaitingQueue()
-        self.edit = FilmEdit()
+        super().__init__()
         self.contests = Contests()
         self.scores: dict[tuple[int, int], TakeContinuity] = {}
         """Continuity of takes, by (shot, take), as far as it was measured; nothing here depends on it."""
@@ -100,7 +98,6 @@ class Director:
         self.find_take: FindTake = _no_take
         """Gives the frames of former takes; whoever keeps them sets it."""
         self._find_picture = find_picture
-        self._undoable: UndoHistory[BeforeDeletion] = UndoHistory()
         self._takes: dict[int, dict[int, TakeRecord]] = {}
         """The takes of every shot by number, those of deleted shots too, as their chunks are kept."""
         self._shared: frozenset[tuple[int, int]] = frozenset()
@@ -118,6 +115,7 @@ class Director:
         """
         branch = Director(self.session.branch(shot, seed=seed), self._find_picture)
         branch.uploads, branch.edit = dict(self.uploads), self.edit.branch(shot)
+        branch.written = dict(self.written)
         branch.scores = {place: score for place, score in self.scores.items() if place[0] <= shot}
         branch._takes = {number: deepcopy(self._takes[number]) for number in range(shot + 1)}
         branch._shared = frozenset(
@@ -153,7 +151,7 @@ class Director:
             raise Refusal("not_now", f"{command.type} is not possible now: {self._situation()}")
         with prompt_warnings() as told:
             try:
-                effect = getattr(self, f"_{command.type}")(command)
+                effect: CommandResult = getattr(self, f"_{command.type}")(command) or CommandResult()
             except Refusal:
                 raise
             except ValueError as error:
@@ -161,6 +159,7 @@ class Director:
         self.machine.fire(event)
         if command.type == "cut":
             self._begin_next()
+        self.note_written(command)
         if self._undoable.after(command):
             self.waiting.forget_former()
         if self.live:
@@ -345,33 +344,6 @@ class Director:
             (before,) = done
             self.session.restore(before.session)
             self.edits, self.stale = before.edits, before.stale
-        return CommandResult()
-
-    def _trim(self, command: Trim) -> CommandResult:
-        shot, out_frame = command.shot, command.out_frame
-        self._check_shot(shot)
-        if self.machine.running and self.live and self.live.record.shot == shot:
-            raise Refusal("not_now", "the shot is running; trim it after its end")
-        if shot in self.session.context.left_out:
-            raise Refusal("not_now", f"shot {shot + 1} is deleted; bring it back first, then trim it")
-        record = self.session.script[shot]
-        last = self.timing.frames(record.chunks) - 1
-        if (given := max(command.in_frame, out_frame or 0)) > last:
-            raise Refusal("invalid", f"shot {shot + 1} has no frame {given}; its last frame is {last}")
-        end = None if out_frame == last else out_frame
-        return self._edit_film(self.edit.trim(shot, record.take, command.in_frame, end))
-
-    def _sound(self, command: Sound) -> CommandResult:
-        return self._edit_film(self.edit.place(command.sound, command.offset_seconds, command.gain_db))
-
-    def _silence(self, command: Silence) -> CommandResult:
-        if command.sound not in self.edit.sounds:
-            raise Refusal("not_found", "this sound is not heard with the film")
-        return self._edit_film(self.edit.silence(command.sound))
-
-    def _edit_film(self, edit: FilmEdit) -> CommandResult:
-        self._undoable.edited(self.edit)
-        self.edit = edit
         return CommandResult()
 
     def _pause(self, command: Pause) -> CommandResult:
@@ -584,11 +556,6 @@ class Director:
             return self._from_chunk(0)
         shot = len(self.session.script)
         return CommandResult((shot, self.next_take(shot), 0))
-
-    def _check_shot(self, shot: int) -> None:
-        count = len(self.session.script)
-        if shot >= count:
-            raise Refusal("not_found", f"there is no shot {shot + 1}; the story has {count}")
 
     def _check_kept(self, shot: int) -> None:
         if shot < self.session.context.oldest_retake:

@@ -1,19 +1,29 @@
-"""What the film shows of its takes, and what is heard with it; no picture is made from it."""
+"""What the film shows of its takes, what is heard with it, and its cast; no picture is made from it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+
+from shotstream.serving.protocol.commands import SheetCharacter
 
 
 @dataclass(frozen=True)
 class FilmEdit:
-    """In and out points of takes, and sounds. It is replaced, never changed."""
+    """In and out points of takes, sounds, and the cast sheet. It is replaced, never changed."""
 
     trims: dict[tuple[int, int], tuple[int, int | None]] = field(default_factory=dict)
     """(shot, take) -> first and last frame that are shown, of takes that are trimmed; None: up to the end."""
 
     sounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Sound -> when it begins, in seconds, and its gain in decibels."""
+
+    cast: tuple[SheetCharacter, ...] = ()
+    """Who is called by name in it."""
+
+    def with_cast(self, cast: Sequence[SheetCharacter]) -> FilmEdit:
+        """Have another cast sheet."""
+        return replace(self, cast=tuple(cast))
 
     def place(self, sound: str, offset_seconds: float, gain_db: float) -> FilmEdit:
         """Let a sound be heard from a moment on, so much louder than its file."""

@@ -18,7 +18,15 @@ from shotstream.media.faults import say_fault
 from shotstream.media.scripts import read_script
 from shotstream.media.story_values import looks_like_story
 from shotstream.serving.delivery.viewers import Viewer
-from shotstream.serving.protocol.commands import Command, PlannedShot, Playhead, Shoot, Stop
+from shotstream.serving.protocol.commands import (
+    Cast,
+    Command,
+    PlannedShot,
+    Playhead,
+    SheetCharacter,
+    Shoot,
+    Stop,
+)
 from shotstream.serving.protocol.events import Refused
 from shotstream.serving.protocol.messages import VideoHeader
 from shotstream.serving.protocol.refusal import Refusal
@@ -28,7 +36,7 @@ from shotstream.serving.studio import Studio
 from shotstream.serving.web.answers import PROBLEMS, TheStudio, gives, read_body
 from shotstream.serving.web.bodies import Began, ScriptRead
 from shotstream.serving.web.exports import send_film
-from shotstream.story import MOST_TITLE_CHARACTERS, Shot, Story, StoryError
+from shotstream.story import MOST_TITLE_CHARACTERS, CastCharacter, Shot, Story, StoryError
 
 MOST_FILE_BYTES = 2**20
 MOST_FINAL_DRAFT_BYTES = 4 * 2**20
@@ -108,7 +116,7 @@ async def read_a_script(studio: TheStudio, file: StoryFile) -> ScriptRead:
         ]
     except ValidationError as error:
         raise _untold(error) from error
-    return ScriptRead(title=script.title or "", setting=script.setting, shots=shots)
+    return ScriptRead(title=script.title or "", setting=script.setting, cast=_sheet(script), shots=shots)
 
 
 @router.post("/films", openapi_extra=FILE_BODY, response_class=Response, responses=gives("video/mp4"))
@@ -153,12 +161,18 @@ async def begin_script(studio: Studio, script: Story, before: Sequence[Command] 
     except ValidationError as error:
         raise _untold(error) from error
     story = await studio.begin(script.setting, script.seed, script.title or "")
-    for command in (*before, *shots):
+    cast = [Cast(id="file-cast", cast=_sheet(script))] if script.cast else []
+    for command in (*cast, *before, *shots):
         answer = await studio.direct(story, command)
         if isinstance(answer, Refused):
             await studio.move_to_trash(story)
             raise Refusal(answer.code, answer.message)
     return story
+
+
+def _sheet(script: Story) -> list[SheetCharacter]:
+    """The cast of a story file; its pictures are on another machine."""
+    return [SheetCharacter(name=one.name, description=one.description) for one in script.cast]
 
 
 def _command(number: int, shot: Shot) -> Shoot:
@@ -232,7 +246,10 @@ def _read(data: bytes, name: str) -> tuple[Story, list[str]]:
             422,
             f"{name}: a studio has the same LoRAs in all shots; remove 'lora', or use shotstream generate",
         )
-    return story, [note.replace(str(path), name) for note in notes]
+    notes = [note.replace(str(path), name) for note in notes]
+    if any(one.pictures for one in story.cast):
+        notes.append(f"{name}: pictures of the cast are on another machine; add them on the page.")
+    return story, notes
 
 
 def _read_script(data: bytes, kind: str) -> tuple[Story, list[str]]:
@@ -249,6 +266,10 @@ def _read_script(data: bytes, kind: str) -> tuple[Story, list[str]]:
             story = Story(
                 title=script.title[:MOST_TITLE_CHARACTERS] or None,
                 setting=script.setting,
+                cast=[
+                    CastCharacter(name=told, description=looks)
+                    for told, looks in list(script.cast.items())[:32]
+                ],
                 shots=[Shot(prompt=prompt) for prompt in script.shots],
             )
             return story, []
