@@ -82,11 +82,12 @@ def _spots(luma: np.ndarray, mask: np.ndarray) -> _Spots:
     """Connected parts of a mask that could be letters."""
     import cv2
 
+    labels: np.ndarray
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     left, top, width, height, area = boxes.T
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
     stroke = np.zeros(count, np.float32)
-    np.maximum.at(stroke, labels.ravel(), distance.ravel())
+    np.maximum.at(stroke, labels.ravel().astype(np.intp), distance.ravel())
     level = np.bincount(labels.ravel(), luma.ravel(), count) / area
     found = _Spots(left, top, left + width, top + height, area, stroke, level)
     fits = (height >= 5) & (height <= 0.3 * len(luma)) & (width <= 1.8 * height) & (width >= 0.1 * height)
