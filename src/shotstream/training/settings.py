@@ -302,6 +302,25 @@ class JudgeSettings(StageSettings):
     """How often a batch is of single frames."""
     spoilt_probability: float = Field(default=0.3, ge=0, le=1)
     """How often a shot is spoilt: melted, blurred, mixed with another, cut off."""
+    fresh: bool = False
+    """Whether shots are drawn anew in every step, instead of taken from the stories on disk: the judge then
+    sees no story twice, and learns no combination by heart."""
+    remade_fraction: float = Field(default=0, ge=0, le=1)
+    """Fraction of a batch that the base's student remakes from noise; needs `fresh` and a `base`."""
+    short_probability: float = Field(default=0, ge=0, le=1)
+    """How often a batch is of short shots, which cost less; in them nobody is asked for an action."""
+    short_frames: PositiveInt = 9
+    """Frames of a short shot, 1 + 4k."""
+    start: Path | None = None
+    """Folder of a judge with these sizes to go on from; None: from nothing."""
+
+    @model_validator(mode="after")
+    def _remade_from_fresh(self) -> JudgeSettings:
+        if self.remade_fraction and not self.fresh:
+            raise ValueError("remade_fraction needs captions, which only fresh shots have; set fresh: true.")
+        if self.autoencoded_fraction + self.remade_fraction > 1:
+            raise ValueError("autoencoded_fraction and remade_fraction together are more than the batch.")
+        return self
 
 
 class Recipe(Section):
