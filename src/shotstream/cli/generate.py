@@ -30,6 +30,7 @@ from shotstream.loading.lora_files import Lora
 from shotstream.media.documents import Location
 from shotstream.media.files import claimed
 from shotstream.media.pictures import read_picture
+from shotstream.media.sounds import MOST_SOUND_SECONDS, SoundError, read_sound
 from shotstream.media.story_folder import StoryFolder, as_asked, choose_folder, read_record, refuse_other
 from shotstream.story import ReferencePicture, Story
 from shotstream.streaming.timing import check_picture_size
@@ -179,7 +180,7 @@ def read_story(
     sizes = read_sizes(Path(model))
     if sizes is not None and (given["height"] or given["width"]):
         check_picture_size(given["height"] or sizes.height, given["width"] or sizes.width, *sizes[2:])
-    checks = [lost_pictures, partial(wrong_size, sizes, given)]
+    checks = [lost_pictures, lost_sounds, partial(wrong_size, sizes, given)]
     story, notes = Story.read_with_notes(file, loras, checks)
     for note in notes:
         console.print(f"[yellow]{escape(note)}[/yellow]")
@@ -195,6 +196,18 @@ def lost_pictures(story: Story) -> Iterator[tuple[Location, str]]:
             read_picture(Path(picture))
         except ValueError as error:
             yield location, str(error).rstrip(".")
+
+
+def lost_sounds(story: Story) -> Iterator[tuple[Location, str]]:
+    """Look for sound files of a story that cannot be used."""
+    for number, sound in enumerate(story.sounds):
+        path = Path(sound.sound)
+        try:
+            read_sound(path, MOST_SOUND_SECONDS)
+        except OSError as error:
+            yield ("sounds", number, "sound"), f"{path} cannot be read: {error.strerror or error}"
+        except SoundError as error:
+            yield ("sounds", number, "sound"), f"{path}: {error}".rstrip(".")
 
 
 def wrong_size(

@@ -86,6 +86,8 @@ StoryFile = Annotated[tuple[Story, list[str]], Depends(_story_file)]
 async def import_story(studio: TheStudio, file: StoryFile) -> Began:
     """Begin a story from a story file, all its shots queued."""
     script, notes = file
+    if script.sounds:
+        notes = [*notes, "The story's sounds are files on another machine: bring them to it once more."]
     return Began(story=await begin_script(studio, script), notes=notes)
 
 
