@@ -62,7 +62,7 @@ afterEach(() => {
 function Desk() {
   const draft = useDraft("abcdefghijkl");
   const open = { state: nothingYet, order: (what: Order) => orders.push(what) } as unknown as OpenStory;
-  const texts = draft.isScript ? draft.shots.map(String) : [draft.text.trim()];
+  const texts = draft.isScript ? draft.shots.map(({ prompt }) => prompt) : [draft.text.trim()];
   const prompts = usePrompts(nothingYet, "rules", texts, []);
   const field = createRef<HTMLTextAreaElement>();
   return <Composer {...{ open, draft, vocabulary, field, prompts }} />;
@@ -140,6 +140,8 @@ it("shoots the person's own words where the server does not answer", async () =>
 it("offers near words by meaning, and underlines marked words alone", async () => {
   type(WRITTEN);
   await settle();
+  expect(document.querySelector(".word-help")!.textContent).toBe("");
+  click("Use my own words");
   expect(document.querySelector(".word-help")!.textContent).toBe(
     "The model does not know “far”. Did you mean wide shot?",
   );

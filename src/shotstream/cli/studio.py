@@ -10,10 +10,11 @@ import signal
 import socket
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -21,6 +22,7 @@ from rich.markup import escape
 
 from shotstream.cli.shared.adapting import AdapterModel, AdapterUrl
 from shotstream.cli.shared.console import console
+from shotstream.cli.shared.loras import Loras, name_loras, read_loras, use_loras
 from shotstream.cli.shared.model import (
     KvCacheFormat,
     MemoryRuleName,
@@ -31,6 +33,7 @@ from shotstream.cli.shared.model import (
 )
 from shotstream.cli.shared.ray import RayAddress
 from shotstream.loading.folders import locate_model
+from shotstream.loading.lora_files import Lora
 from shotstream.machine.stopping import stop_signals
 from shotstream.prompts.adapter import open_endpoint
 
@@ -113,6 +116,7 @@ def studio(
     memory_rule: MemoryRuleName = "auto",
     adapter: AdapterUrl = None,
     adapter_model: AdapterModel = None,
+    lora: Loras = None,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="In a terminal, open the page in a browser.")
     ] = True,
@@ -128,22 +132,20 @@ def studio(
         dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder, memory_rule=memory_rule
     )
     locate_model(model)
+    loras = name_loras(lora or [])
     from shotstream.serving.protocol.events import Limits
     from shotstream.serving.quotas import Quotas
-    from shotstream.serving.web.access import LOOPBACK, Access
 
     if log_level not in ("warning", "info", "debug"):
         raise ValueError(f"--log-level is {log_level!r}; give warning, info or debug.")
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    if token is None and not LOOPBACK.issuperset([host, *map(_host_of, origin or [])]):
-        token = secrets.token_urlsafe(24)
-    access = Access(token, origins=tuple(origin or ()), root_path=root_path)
+    access = _access(host, token, origin or [], root_path)
     limits = Limits(lookahead_seconds=lookahead, open_stories=stories, viewers=viewers)
     quotas = Quotas(
         most_stories, most_branches, most_uploads, None if most_gib is None else int(most_gib * 2**30)
     )
     open_endpoint(adapter, adapter_model)  # what is wrong with it is told before the model is loaded
-    how = _How(decoder, dtype, text, mode, kv_cache, memory_rule, adapter, adapter_model)
+    how = _How(decoder, dtype, text, mode, kv_cache, memory_rule, adapter, adapter_model, loras)
     load_there = partial(_served, model, how)
     if ray:
         wanted = _Wanted(ray, device, replicas, most_replicas, database)
@@ -152,6 +154,15 @@ def studio(
         warn_if_alone(replicas, most_replicas)
         open_app = partial(_alone, partial(load_there, device), limits, quotas, access)
     _serve(host, port, library, database, access, log_level, open_page, open_app)
+
+
+def _access(host: str, token: str | None, origins: Sequence[str], root_path: str) -> Access:
+    """Who may ask; a token is made up where the address needs one."""
+    from shotstream.serving.web.access import LOOPBACK, Access
+
+    if token is None and not LOOPBACK.issuperset([host, *map(_host_of, origins)]):
+        token = secrets.token_urlsafe(24)
+    return Access(token, origins=tuple(origins), root_path=root_path)
 
 
 def _serve(
@@ -319,6 +330,7 @@ class _How(NamedTuple):
     memory_rule: str = "auto"
     adapter: str | None = None
     adapter_model: str | None = None
+    loras: Mapping[str, Lora] = MappingProxyType({})
 
 
 def _served(model: str, how: _How, device: str) -> ServedModel:
@@ -327,8 +339,10 @@ def _served(model: str, how: _How, device: str) -> ServedModel:
     from shotstream.serving.served_model import ServedModel
     from shotstream.streaming.speed import changes_of_numbers
 
+    adapters = read_loras(how.loras)
     pipeline, _ = load(model, device, how.dtype, how.text)
     set_memory_rule(pipeline, how.memory_rule)
+    use_loras(pipeline, how.loras, adapters)
     computing = apply_mode(pipeline, how.mode, how.kv_cache)["computing"]
     with console.status("reading the weights' hash"):
         weights = hash_weights(pipeline.fetch(model))

@@ -17,6 +17,10 @@ class EndpointError(ValueError):
     """An endpoint gave no usable answer; the message says why and what to do."""
 
 
+class UnreadAnswerError(EndpointError):
+    """The endpoint answered to the last try, and not with what was asked for."""
+
+
 @dataclass(frozen=True)
 class Whom:
     """Which endpoint is asked, and how patiently."""
@@ -62,10 +66,11 @@ class ChatEndpoint:
             before: Called before every request; what it raises ends the asking.
 
         Raises:
-            EndpointError: If no answer could be read, or the request is refused.
+            EndpointError: If no answer came, or the request is refused.
+            UnreadAnswerError: If no answer could be read.
         """
         body = {"model": self.whom.model, "messages": list(messages)}
-        problem = ""
+        problem, error = "", EndpointError
         for attempt in range(self.whom.tries):
             before()
             problem, wait, answer = self._ask(body)
@@ -74,9 +79,10 @@ class ChatEndpoint:
                 if understood is not None:
                     return understood
                 problem = f"it answered {self._quoted(answer)}, which is not the JSON that was asked for"
+            error = EndpointError if answer is None else UnreadAnswerError
             if attempt + 1 < self.whom.tries:
                 self._sleep(min(_LONGEST_WAIT_SECONDS, wait or 2.0**attempt))
-        raise EndpointError(problem)
+        raise error(problem)
 
     def _ask(self, body: dict[str, Any]) -> tuple[str, float, str | None]:
         """Ask once: what went wrong, how long to wait for the next try, and the answer."""

@@ -1,6 +1,7 @@
 /** Where the next shot is written. */
 
 import { type FormEvent, type RefObject, useEffect, useRef, useState } from "react";
+import type { PlannedShot } from "../protocol";
 import { exampleOf, ideasFor, withIdea } from "../story/ideas";
 import { plannedOf, waitingShots } from "../story/script";
 import type { Vocabulary } from "../story/server";
@@ -13,6 +14,7 @@ import type { OpenStory } from "../story/useStory";
 import { AdaptSwitch, Adapted } from "./Adapted";
 import { Icon } from "./Icon";
 import { ScriptSwitch } from "./ScriptSwitch";
+import { Length } from "./ShotDetails";
 import { type Enter, WordField } from "./WordField";
 
 interface Props {
@@ -22,8 +24,6 @@ interface Props {
   field: RefObject<HTMLTextAreaElement | null>;
   prompts: Prompts;
 }
-
-const LENGTHS_SECONDS = [2, 3, 5, 8, 12, 20, 30, 60];
 
 /** Of a whole script; what is sent at once has room for as much. */
 const MOST_CHARACTERS = 50_000;
@@ -43,21 +43,27 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
   const ideas = ideasFor(vocabulary.prompts, state.shots.length);
   const limits = state.stage?.limits;
   const prompt = text.trim();
+  const written = shots.map((shot) => shot.prompt);
+  const coming = shots.filter(({ skipped }) => !skipped).length;
   const { asking, whenAdapted } = useWaiting(text, prompts);
   const hint = prompts.can
-    ? nobodyTold(isScript ? shots : [prompt], state.shots.length, prompts)
-    : nobodyIn(isScript ? shots : [text], state.shots.length, vocabulary);
+    ? nobodyTold(isScript ? written : [prompt], state.shots.length, prompts)
+    : nobodyIn(isScript ? written : [text], state.shots.length, vocabulary);
   const shootAll = () => {
     if (shots.length === 0) return field.current?.focus({ preventScroll: true });
     const waiting = waitingShots(state.shots);
-    const written = shots.map((prompt) => ({ ...prompts.order(prompt), ...(seconds && { seconds }) }));
+    const told = shots.map((shot) => ({
+      ...shot,
+      ...prompts.order(shot.prompt),
+      ...(!hasLength(shot) && seconds && { seconds }),
+    }));
     const from_shot = state.shots.length - waiting.length;
-    order({ type: "replan", from_shot, shots: [...waiting.map(plannedOf), ...written] });
+    order({ type: "replan", from_shot, shots: [...waiting.map(plannedOf), ...told] });
     setText("");
     draft.setOpened(false);
   };
   const give = (how: Enter) => {
-    if (isScript) return whenAdapted(shots, shootAll);
+    if (isScript) return whenAdapted(written, shootAll);
     const prompt = text.trim();
     if (!prompt) return field.current?.focus({ preventScroll: true });
     whenAdapted([prompt], () => shoot(prompts.order(prompt), how));
@@ -66,12 +72,14 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
     if (how === "control" && running) order({ type: "redirect", ...what });
     else {
       const after = running && how === "shift alt";
+      const { skipped: _, ...planned } = shots.length === 1 ? shots[0]! : { prompt };
       const more = {
+        ...planned,
         ...(seconds && { seconds }),
         ...(seed !== undefined && { seed }),
         ...(after && { after }),
       };
-      order({ type: "shoot", ...what, ...more });
+      order({ type: "shoot", ...more, ...what });
       setSeconds(undefined);
     }
     setText("");
@@ -98,7 +106,7 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
         onChange={setText}
         onEnter={give}
         known={vocabulary.words}
-        marks={marksOf(isScript ? shots : [prompt], prompts)}
+        marks={marksOf(isScript ? written : [prompt], prompts)}
         most={MOST_CHARACTERS}
         placeholder={isScript ? ideas.slice(0, 3).join("\n") : exampleOf(ideas)}
         field={field}
@@ -120,7 +128,7 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
         <span className="gap" />
         {isScript ? (
           <button type="submit" className="primary" title="Ctrl+Enter" disabled={shots.length === 0}>
-            <Icon name="shoot" /> {shots.length > 1 ? `Shoot all ${shots.length}` : "Shoot all"}
+            <Icon name="shoot" /> {shots.length > 1 ? `Shoot all ${coming}` : "Shoot all"}
           </button>
         ) : (
           <Ways running={running} give={give} />
@@ -177,6 +185,8 @@ function nobodyTold(texts: string[], first: number, prompts: Prompts): string | 
   );
 }
 
+const hasLength = ({ seconds, chunks }: PlannedShot) => Boolean(seconds ?? chunks);
+
 /** Which shots do not say whom they are about; nothing if all do, or hardly anything is written yet. */
 function nobodyIn(prompts: string[], first: number, { names, hero }: Vocabulary): string | undefined {
   const written = prompts.some((prompt) => /\w\W+\w/.test(prompt)); // more than a word that is being typed
@@ -223,25 +233,6 @@ function Ways({ running, give }: { running: boolean; give(how: Enter): void }) {
         <Icon name="cut" /> Cut to this
       </button>
     </>
-  );
-}
-
-function Length(props: { seconds?: number; most: number; onChange(seconds?: number): void }) {
-  return (
-    <label className="inline">
-      Length
-      <select
-        value={props.seconds ?? ""}
-        onChange={(event) => props.onChange(Number(event.target.value) || undefined)}
-      >
-        <option value="">as learnt</option>
-        {LENGTHS_SECONDS.filter((length) => length <= props.most).map((length) => (
-          <option key={length} value={length}>
-            {length} s
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }
 

@@ -45,7 +45,7 @@ export function StoryPage({
   const prompts = usePrompts(
     state,
     vocabulary.adapter,
-    draft.isScript ? draft.shots : [draft.text.trim()],
+    draft.isScript ? draft.shots.map(({ prompt }) => prompt) : [draft.text.trim()],
     state.shots.map(({ prompt }) => prompt),
   );
   const { title, rename } = useTitle(story, state.link === "open", open.wrong);

@@ -1,7 +1,8 @@
 /** The shots as cards. */
 
-import { useEffect, useRef } from "react";
-import type { Vocabulary } from "../story/server";
+import { useEffect, useRef, useState } from "react";
+import { filmLength } from "../story/numbers";
+import { type Vocabulary, readModel } from "../story/server";
 import { type StoryState, firstStale } from "../story/state";
 import { progressOf } from "../story/progress";
 import { plannedOf, waitingShots } from "../story/script";
@@ -27,7 +28,17 @@ export function Storyboard({ open, vocabulary, draft, prompts }: Props) {
   const waiting = waitingShots(state.shots);
   const begun = state.shots.filter((shot) => !waiting.includes(shot));
   const planned = draft.isScript ? draft.shots : [];
-  const limit = state.stage?.limits.prompt_characters;
+  const limits = state.stage?.limits;
+  const planning = {
+    known: vocabulary.words,
+    most: limits?.prompt_characters,
+    possible: {
+      loras: useLoras(),
+      mostSeconds: limits?.shot_seconds ?? 60,
+      mostBytes: limits?.upload_bytes ?? Infinity,
+    },
+    storySeed: state.seed,
+  };
   const stale = firstStale(state);
   const staleCount = state.shots.filter((shot) => shot.state === "stale").length;
   const list = useRef<HTMLOListElement>(null);
@@ -74,23 +85,21 @@ export function Storyboard({ open, vocabulary, draft, prompts }: Props) {
             />
           ))}
           <PlannedCards
-            first={begun.length}
+            first={filmLength(begun) + 1}
             shots={waiting.map(plannedOf)}
             state="queued"
             marksOf={({ prompt }) => prompts.marks(prompt)}
-            known={vocabulary.words}
-            most={limit}
+            {...planning}
             onChange={(shots) => order({ type: "replan", from_shot: begun.length, shots })}
           />
           <PlannedCards
-            first={state.shots.length}
-            shots={planned.map((prompt) => ({ prompt }))}
+            first={filmLength(state.shots) + 1}
+            shots={planned}
             state="planned"
             marksOf={({ prompt }) => plannedMarks(prompts, prompt)}
             adaptedOf={({ prompt }) => prompts.changed(prompt)}
-            known={vocabulary.words}
-            most={limit}
-            onChange={(shots) => draft.setShots(shots.map(({ prompt }) => prompt))}
+            {...planning}
+            onChange={draft.setShots}
           />
         </ol>
       )}
@@ -102,6 +111,18 @@ export function Storyboard({ open, vocabulary, draft, prompts }: Props) {
 function plannedMarks(prompts: Prompts, prompt: string) {
   const read = prompts.find(prompt);
   return (prompts.changed(prompt) ? read?.adapted?.marks : read?.marks) ?? [];
+}
+
+/** The LoRAs that shots can be made with. */
+function useLoras(): string[] {
+  const [loras, setLoras] = useState<string[]>([]);
+  useEffect(() => {
+    readModel().then(
+      (model) => setLoras(model.loras),
+      () => undefined, // the link says what is wrong
+    );
+  }, []);
+  return loras;
 }
 
 /** How many shots of all are made, and how long the rest takes. */

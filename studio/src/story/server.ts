@@ -42,6 +42,8 @@ export interface Model {
   chunk_seconds: number;
   limits: Limits;
   version: string;
+  /** Names of the LoRAs that shots can be made with. */
+  loras: string[];
 }
 
 /** What the model can be told: its words (null if it knows any), and things worth trying. */

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from shotstream.data.films.artefacts import stage_key
-from shotstream.data.films.captioning import CaptionError, WrittenCaptions
+from shotstream.data.films.captioning import CaptionError, NoCaptionError, WrittenCaptions
 from shotstream.data.films.settings import EndpointSettings
 from shotstream.media.pictures import pillow
-from shotstream.prompts.chat_endpoint import ChatEndpoint, EndpointError, Whom
+from shotstream.prompts.chat_endpoint import ChatEndpoint, EndpointError, UnreadAnswerError, Whom
 
 KEY_VARIABLES = ("SHOTSTREAM_CAPTION_KEY", "OPENAI_API_KEY")
 """Environment variables that the key is taken from."""
@@ -66,6 +66,11 @@ class EndpointCaptioner:
         return tokens / 1e6
 
     @property
+    def asked(self) -> int:
+        """Requests of this run."""
+        return self.requests
+
+    @property
     def bill(self) -> str:
         """What was asked for, in words."""
         tokens = f"{self._endpoint.input_tokens} tokens in, {self._endpoint.output_tokens} out"
@@ -78,7 +83,8 @@ class EndpointCaptioner:
         """Caption a story.
 
         Raises:
-            CaptionError: If a limit is reached, or the endpoint gives no usable answer.
+            NoCaptionError: If the endpoint answers, but never with what it was asked for.
+            CaptionError: If a limit is reached, or the endpoint cannot be asked.
         """
         question = QUESTION.format(shots=len(shots), stills=len(shots[0]))
         content: list[dict[str, Any]] = [{"type": "text", "text": question}]
@@ -92,7 +98,8 @@ class EndpointCaptioner:
         except EndpointError as error:
             if str(error).startswith("The endpoint"):
                 raise CaptionError(str(error)) from error
-            raise CaptionError(
+            kind = NoCaptionError if isinstance(error, UnreadAnswerError) else CaptionError
+            raise kind(
                 f"The endpoint {self.settings.url} captioned no story in {self.settings.tries} tries: "
                 f"{error}. What it captioned before is kept; the same command goes on."
             ) from error
