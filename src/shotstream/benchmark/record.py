@@ -134,6 +134,17 @@ class LoopCounts(Part):
     """How often the cache's storage was found in another place."""
 
 
+class ColdStart(Part):
+    """A process that is started and tells a story, until its first frames are in memory."""
+
+    seconds: float
+    """From asking for the process to the frames."""
+    parts: dict[str, float]
+    """The same by what it did: ``imports``, ``loading``, ``preparing``, ``first chunk``."""
+    compiled_before: bool
+    """Whether a process before it had filled the caches of what is compiled; false where nothing is."""
+
+
 class Record(Part):
     """One benchmark, or as much of it as was done; see `unfinished`."""
 
@@ -153,6 +164,8 @@ class Record(Part):
     """None before the first shot that counts is told."""
     loop: LoopCounts | None = None
     """Only where the loop was watched."""
+    cold: ColdStart | None = None
+    """Only where it was asked for."""
 
     def write(self, path: Path) -> None:
         """Write the record as JSON; if that is stopped, the file is as it was."""
