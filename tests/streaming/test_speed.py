@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig
 from torch._dynamo.utils import counters
 from torch._inductor.utils import run_and_get_code
 from torch.nn.attention import SDPBackend
@@ -487,6 +488,19 @@ def test_other_sizes_than_the_compiled_one_are_warned_of_once(make_pipeline, com
     pipeline.cache_dtype = torch.float8_e4m3fn
     with pytest.warns(RuntimeWarning, match="run uncompiled"):
         pipeline.open("a red fox", height=32, width=32)
+
+
+def test_layers_that_were_changed_after_compiling_are_warned_of_once(make_pipeline, compiling):
+    compiling("eager")
+    pipeline = make_pipeline()
+    prepare(pipeline, Speed(compile=True))
+    pipeline.transformer.add_adapter(LoraConfig(r=2, target_modules=["to_q"]))
+    with pytest.warns(RuntimeWarning, match="layers were changed .* run uncompiled"):
+        session = pipeline.open("a red fox")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(session.shoot("runs", chunks=1))
+        pipeline.open("a red fox")
 
 
 def test_compiled_blocks_give_the_same_are_compiled_once_and_leave_the_cache_where_it_is(make_pipeline):

@@ -88,7 +88,9 @@ class Measurements(Part):
     """How fast it went. Everything but `first_frame_cold_seconds` is taken after the warm-up."""
 
     frames_per_second: float
-    """Frames of all shots by the seconds from the story's first prompt to its last frame."""
+    """Frames of all shots by the seconds from the story's first prompt to its last frame that is shown."""
+    full_frames_per_second: float | None = None
+    """Where the tiny decoder is shown: the same by the seconds until its last frame is there in full."""
     times_film_pace: float
     """The same in multiples of the pace at which the film is shown."""
     prepare_seconds: float

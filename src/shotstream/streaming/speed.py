@@ -150,6 +150,7 @@ def prepare(
     if compiled:
         torch.compiler.set_stance("eager_on_recompile")
         pipeline.compiled_for = (*size, pipeline.cache_dtype)
+        pipeline.compiled_layers = pipeline.layer_kinds()
     return list(chosen.items())
 
 
