@@ -26,7 +26,8 @@ def bench(*words: object) -> tuple[int, str]:
 def watched(tmp_path_factory) -> Path:
     """The case of the baseline, measured here."""
     path = tmp_path_factory.mktemp("bench") / "tiny.json"
-    code, output = bench("--random", "tiny", "--device", "cpu", "--watch", "--cold", "-o", path)
+    words = ("--random", "tiny", "--device", "cpu", "--dtype", "float32", "--watch", "--cold", "-o", path)
+    code, output = bench(*words)
     assert code == 0, output
     assert "from a new process to its first frames" in output
     return path

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig
 from torch._dynamo.utils import counters
 from torch._inductor.utils import run_and_get_code
 from torch.nn.attention import SDPBackend
@@ -491,10 +490,11 @@ def test_other_sizes_than_the_compiled_one_are_warned_of_once(make_pipeline, com
 
 
 def test_layers_that_were_changed_after_compiling_are_warned_of_once(make_pipeline, compiling):
+    peft = pytest.importorskip("peft")
     compiling("eager")
     pipeline = make_pipeline()
     prepare(pipeline, Speed(compile=True))
-    pipeline.transformer.add_adapter(LoraConfig(r=2, target_modules=["to_q"]))
+    pipeline.transformer.add_adapter(peft.LoraConfig(r=2, target_modules=["to_q"]))
     with pytest.warns(RuntimeWarning, match="layers were changed .* run uncompiled"):
         session = pipeline.open("a red fox")
     with warnings.catch_warnings():
