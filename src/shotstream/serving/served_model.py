@@ -15,6 +15,8 @@ from shotstream.world.sampler import sample_story
 
 _ANY_PROMPTS = ("wide shot", "medium shot", "close-up", "the camera pans slowly", "the camera moves closer")
 _SETTINGS, _SETTINGS_TRIED = 6, 200
+_ACTIONS_OFFERED = ("stands", "walks", "waves", "jumps", "dances", "sleeps", "sits")
+"""Told in framings one after the other: nobody sits in a close-up, where that is not to be seen."""
 
 
 @dataclass(frozen=True)
@@ -115,5 +117,5 @@ def _prompts_about(hero: str) -> list[str]:
     framings = [wordings[0] for wordings in vocabulary.FRAMINGS.values()]
     return [
         f"{framings[number % len(framings)].capitalize()}. {hero.capitalize()} {wordings[0][0]}."
-        for number, wordings in enumerate(vocabulary.ACTIONS.values())
+        for number, wordings in enumerate(vocabulary.ACTIONS[action] for action in _ACTIONS_OFFERED)
     ]
