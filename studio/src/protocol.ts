@@ -107,10 +107,18 @@ export interface Shoot {
    */
   in_frame?: number | null;
   /**
+   * LoRAs that it is made with, ``NAME`` or ``NAME:SCALE``; those of the model if None, ``[]`` for none.
+   */
+  lora?: string[] | null;
+  /**
    * The last one; that of the shot if None.
    */
   out_frame?: number | null;
   prompt: string;
+  /**
+   * When it begins, it and every later shot is made from these pictures too.
+   */
+  references?: UploadedPicture[] | null;
   /**
    * Rounded up to whole chunks.
    */
@@ -123,7 +131,17 @@ export interface Shoot {
   type: "shoot";
 }
 /**
- * Let these new shots wait instead of all others; the first begins at once if no shot runs.
+ * A picture that was uploaded before, and what it shows.
+ */
+export interface UploadedPicture {
+  /**
+   * What is in it; without it, the prompt of the shot that it serves.
+   */
+  prompt?: string | null;
+  upload: string;
+}
+/**
+ * Let these new shots wait instead of all others; if no shot runs, the first not skipped begins.
  */
 export interface Replan {
   /**
@@ -143,7 +161,7 @@ export interface Replan {
   type: "replan";
 }
 /**
- * A shot that is still to be made.
+ * A shot of a plan.
  */
 export interface PlannedShot {
   /**
@@ -155,15 +173,27 @@ export interface PlannedShot {
    */
   in_frame?: number | null;
   /**
+   * LoRAs that it is made with, ``NAME`` or ``NAME:SCALE``; those of the model if None, ``[]`` for none.
+   */
+  lora?: string[] | null;
+  /**
    * The last one; that of the shot if None.
    */
   out_frame?: number | null;
   prompt: string;
   /**
+   * When it begins, it and every later shot is made from these pictures too.
+   */
+  references?: UploadedPicture[] | null;
+  /**
    * Rounded up to whole chunks.
    */
   seconds?: number | null;
   seed?: number | null;
+  /**
+   * It is passed over, and waits until a plan says otherwise.
+   */
+  skipped?: boolean;
 }
 /**
  * End the running shot with what it has; the next of those that wait begins.
@@ -409,7 +439,7 @@ export interface Resume {
   type: "resume";
 }
 /**
- * End the running shot with what it has, and all that waits behind it.
+ * End the running shot with what it has, and all that waits behind it; skipped shots stay.
  */
 export interface Stop {
   /**
@@ -574,6 +604,10 @@ export interface ShotCard {
   in_frame: number;
   length_seconds: number;
   /**
+   * LoRAs of its take, ``NAME:SCALE``, if others than those of the model; while it waits, as asked for.
+   */
+  lora?: string[] | null;
+  /**
    * (take, seed) of all its takes that were made, in order; any of them can be chosen.
    */
   made: [number, number][];
@@ -590,8 +624,12 @@ export interface ShotCard {
    * (first chunk, prompt) of all that its take was told; nothing while it is queued.
    */
   prompts: [number, string][];
+  /**
+   * While it waits: pictures that it and later shots will be made from, too.
+   */
+  references: UploadedPicture[];
   seed: number;
-  state: "queued" | "live" | "done" | "stale" | "deleted";
+  state: "queued" | "skipped" | "live" | "done" | "stale" | "deleted";
   take: number;
   takes: number;
 }
@@ -690,6 +728,10 @@ export interface ShotChanged {
   in_frame: number;
   length_seconds: number;
   /**
+   * LoRAs of its take, ``NAME:SCALE``, if others than those of the model; while it waits, as asked for.
+   */
+  lora?: string[] | null;
+  /**
    * (take, seed) of all its takes that were made, in order; any of them can be chosen.
    */
   made: [number, number][];
@@ -706,8 +748,12 @@ export interface ShotChanged {
    * (first chunk, prompt) of all that its take was told; nothing while it is queued.
    */
   prompts: [number, string][];
+  /**
+   * While it waits: pictures that it and later shots will be made from, too.
+   */
+  references: UploadedPicture[];
   seed: number;
-  state: "queued" | "live" | "done" | "stale" | "deleted";
+  state: "queued" | "skipped" | "live" | "done" | "stale" | "deleted";
   take: number;
   takes: number;
   type: "shot";

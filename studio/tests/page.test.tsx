@@ -46,6 +46,7 @@ const shot: ShotCard = {
   takes: 1,
   made: [],
   continuity: [],
+  references: [],
   state: "done",
   chunks: 3,
   frames: 33,

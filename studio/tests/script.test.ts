@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isScript, moved, readScript, writeScript } from "../src/story/script";
+import { isScript, moved, readScript, withDetails, writeScript } from "../src/story/script";
 import cases from "./scripts.json";
 
 describe("a script", () => {
@@ -15,6 +15,28 @@ describe("a script", () => {
   it("has more shots than one", () => {
     expect(isScript("The cat waves.\n")).toBe(false);
     expect(isScript("The cat waves.\nThe cat jumps.")).toBe(true);
+  });
+});
+
+describe("what is known of a shot besides its words", () => {
+  const known = [
+    { prompt: "The cat waves.", seed: 1 },
+    { prompt: "The cat jumps.", seconds: 3 },
+  ];
+
+  it("goes along with its words", () => {
+    expect(withDetails(["The cat jumps.", "New.", "The cat waves."], known)).toEqual([
+      { prompt: "The cat jumps.", seconds: 3 },
+      { prompt: "New." },
+      { prompt: "The cat waves.", seed: 1 },
+    ]);
+  });
+
+  it("stays in its place while they are typed", () => {
+    expect(withDetails(["The cat wave", "The cat jumps."], known)[0]).toEqual({
+      prompt: "The cat wave",
+      seed: 1,
+    });
   });
 });
 

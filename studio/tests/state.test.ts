@@ -12,6 +12,7 @@ const shot = (number: number, more: Partial<ShotCard> = {}): ShotCard => ({
   takes: 1,
   made: [],
   continuity: [],
+  references: [],
   state: "done",
   chunks: 3,
   frames: 33,
@@ -143,7 +144,8 @@ describe("answers", () => {
   it("a refused script comes back without what waits already", () => {
     const shots = [{ prompt: "Old.", seed: 1 }, { prompt: "One." }, { prompt: "Two." }];
     const plan: Command = { type: "replan", id: "p", from_shot: 1, shots };
-    const state = said(sent(nothingYet, plan), { type: "refused", id: "p", code: "limit", message: "No." });
+    const waits = { ...nothingYet, shots: [shot(1, { prompt: "Old.", state: "queued" })] };
+    const state = said(sent(waits, plan), { type: "refused", id: "p", code: "limit", message: "No." });
     expect(state.notices[0]?.typed).toBe("One.\n\nTwo.");
   });
 });

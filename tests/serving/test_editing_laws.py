@@ -17,6 +17,7 @@ from shotstream.serving.delivery.export import StoryFilm
 from shotstream.serving.protocol.events import ShotCard, StateChanged
 from shotstream.serving.protocol.states import State
 from shotstream.serving.story.live_story import LiveStory
+from shotstream.serving.story.waiting import is_skipped
 from shotstream.story import shown_frames
 from tests.serving.conftest import Studio, studios
 from tests.serving.test_laws import SHOOT, TURN, UNSEEN, apply, commands, lengths, points, shots, trims
@@ -40,7 +41,10 @@ desk = st.one_of(
     *[commands("delete", shot=st.integers(0, 5))] * 2,
 )
 order = st.fixed_dictionaries({"type": st.just("order"), "keys": st.lists(st.integers(0, 9), max_size=4)})
-"""Shots that wait in another order, with as many new ones between as there are keys more than shots."""
+"""Shots that wait in another order, with as many new ones between as there are keys more than shots.
+
+Key 7 skips a shot that waits, or takes it back in. New shots with a larger one are skipped.
+"""
 step = st.one_of(*[st.just(TURN)] * 4, *[st.just(UNSEEN)] * 2, *[desk] * 4, order)
 sequences = st.lists(step, min_size=8, max_size=30).map(lambda many: [SHOOT, TURN, TURN, *many, TURN, TURN])
 
@@ -53,8 +57,13 @@ def direct(studio: Studio, live: LiveStory, steps: list[dict]) -> None:
 
 def _replan(live: LiveStory, keys: list[int]) -> dict:
     begun = live.director.begun_shots
-    waiting = [{"prompt": shot.prompt, "chunks": shot.chunks} for shot in live.director.waiting.new_shots]
-    new = [{"prompt": WORDS[key % 3], "chunks": 1 + key % 2} for key in keys[len(waiting) :]]
+    waiting = [
+        {"prompt": shot.prompt, "chunks": shot.chunks, "skipped": is_skipped(shot) != (key == 7)}
+        for shot, key in zip(live.director.waiting.new_shots, [*keys, *[0] * 20], strict=False)
+    ]
+    new = [
+        {"prompt": WORDS[key % 3], "chunks": 1 + key % 2, "skipped": key > 7} for key in keys[len(waiting) :]
+    ]
     ordered = sorted(
         zip([*keys, *[9] * len(waiting)], [*waiting, *new], strict=False), key=lambda pair: pair[0]
     )

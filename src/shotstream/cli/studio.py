@@ -10,16 +10,18 @@ import signal
 import socket
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.markup import escape
 
 from shotstream.cli.shared.console import console
+from shotstream.cli.shared.loras import Loras, name_loras, read_loras, use_loras
 from shotstream.cli.shared.model import (
     KvCacheFormat,
     MemoryRuleName,
@@ -30,6 +32,7 @@ from shotstream.cli.shared.model import (
 )
 from shotstream.cli.shared.ray import RayAddress
 from shotstream.loading.folders import locate_model
+from shotstream.loading.lora_files import Lora
 from shotstream.machine.stopping import stop_signals
 
 if TYPE_CHECKING:
@@ -101,6 +104,7 @@ def studio(
     ] = "auto",
     kv_cache: KvCacheFormat = "auto",
     memory_rule: MemoryRuleName = "auto",
+    lora: Loras = None,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="In a terminal, open the page in a browser.")
     ] = True,
@@ -121,21 +125,19 @@ def studio(
         dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder, memory_rule=memory_rule
     )
     locate_model(model)
+    loras = name_loras(lora or [])
     from shotstream.serving.protocol.events import Limits
     from shotstream.serving.quotas import Quotas
-    from shotstream.serving.web.access import LOOPBACK, Access
 
     if log_level not in ("warning", "info", "debug"):
         raise ValueError(f"--log-level is {log_level!r}; give warning, info or debug.")
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    if token is None and not LOOPBACK.issuperset([host, *map(_host_of, origin or [])]):
-        token = secrets.token_urlsafe(24)
-    access = Access(token, origins=tuple(origin or ()), root_path=root_path)
+    access = _access(host, token, origin or [], root_path)
     limits = Limits(lookahead_seconds=lookahead, open_stories=stories, viewers=viewers)
     quotas = Quotas(
         most_stories, most_branches, most_uploads, None if most_gib is None else int(most_gib * 2**30)
     )
-    load_there = partial(_served, model, decoder, dtype, text, mode, kv_cache, memory_rule)
+    load_there = partial(_served, model, decoder, dtype, text, mode, kv_cache, memory_rule, loras=loras)
     if ray:
         wanted = _Wanted(ray, device, replicas, most_replicas, database)
         open_app = partial(_replicated, wanted, load_there, limits, quotas, access)
@@ -143,6 +145,15 @@ def studio(
         warn_if_alone(replicas, most_replicas)
         open_app = partial(_alone, partial(load_there, device), limits, quotas, access)
     _serve(host, port, library, database, access, log_level, open_page, open_app)
+
+
+def _access(host: str, token: str | None, origins: Sequence[str], root_path: str) -> Access:
+    """Who may ask; a token is made up where the address needs one."""
+    from shotstream.serving.web.access import LOOPBACK, Access
+
+    if token is None and not LOOPBACK.issuperset([host, *map(_host_of, origins)]):
+        token = secrets.token_urlsafe(24)
+    return Access(token, origins=tuple(origins), root_path=root_path)
 
 
 def _serve(
@@ -308,14 +319,17 @@ def _served(
     kv_cache: str,
     memory_rule: str,
     device: str,
+    loras: Mapping[str, Lora] = MappingProxyType({}),
 ) -> ServedModel:
     from shotstream.evaluation.continuity_tools import find_meter
     from shotstream.loading.hashes import hash_weights
     from shotstream.serving.served_model import ServedModel
     from shotstream.streaming.speed import changes_of_numbers
 
+    adapters = read_loras(loras)
     pipeline, _ = load(model, device, dtype, text)
     set_memory_rule(pipeline, memory_rule)
+    use_loras(pipeline, loras, adapters)
     computing = apply_mode(pipeline, mode, kv_cache)["computing"]
     with console.status("reading the weights' hash"):
         weights = hash_weights(pipeline.fetch(model))

@@ -99,7 +99,8 @@ class _Journal:
         place = chunk.shot, chunk.take
         if chunk.chunk == 0:
             self._remember()
-            self.running = TakeRecord(chunk.shot, chunk.take, chunk.seed, [(0, chunk.prompt)])
+            told = [(0, chunk.prompt)]
+            self.running = TakeRecord(chunk.shot, chunk.take, chunk.seed, told, adapters=chunk.adapters)
             self.running.made_from = self.context.made_from(chunk.shot, chunk.prompt)
             self.takes[place], self.frames[place], self.remembered_frames = self.running, 0, 0
             self.chunk_frames[place] = []

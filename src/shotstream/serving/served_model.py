@@ -52,12 +52,18 @@ class ServedModel:
         """What its stories are marked with."""
         height, width = self.pipeline.picture_size(None, None)
         decoder = "" if self.decoder == "full" else f" {self.decoder}"
-        uses = self.pipeline.active_adapters
-        loras = "".join(f" {use.name} {use.sha256[:12]} x{use.scale:g}" for use in uses)
+        scales = {use.name: use.scale for use in self.pipeline.active_adapters}
+        every = self.pipeline.adapters.choose(self.loras)
+        loras = "".join(f" {use.name} {use.sha256[:12]} x{scales.get(use.name, 0):g}" for use in every)
         rule = self.pipeline.config["memory_rule"]
         memory = "" if rule == SPREAD else f" {MEMORY_MARK}{rule}"
         name = f"{self.name}{memory} {self.weights[:12]}{loras}{decoder}"
         return MadeWith(name, height, width, float(self.pipeline.timing.fps))
+
+    @property
+    def loras(self) -> list[str]:
+        """Names of the LoRAs that shots can be made with."""
+        return self.pipeline.adapters.names
 
     @property
     def chunk_seconds(self) -> float:

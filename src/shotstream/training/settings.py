@@ -94,7 +94,7 @@ class Loop(Section):
     """A loss above it stops the run: all losses here are of order 1, and one that grows (a critic that loses
     sight of its student) does not come back."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
-    """Number format of the passes; weights stay in float32. auto: bfloat16 where it is faster."""
+    """Number format of the passes; weights stay in float32. auto: bfloat16 where the device has it."""
     seconds: PositiveFloat | None = None
     """Most seconds of the run, which then ends by the clock, its learning rate as well; a run that is gone on
     with has them anew. None: only steps count."""

@@ -22,6 +22,7 @@ interface Props {
 
 const STATE_WORDS = {
   queued: "Queued",
+  skipped: "Skipped",
   live: "Live",
   done: "",
   stale: "Out of date",

@@ -1,6 +1,7 @@
 /** Where the next shot is written. */
 
 import { type FormEvent, type RefObject, useEffect, useState } from "react";
+import type { PlannedShot } from "../protocol";
 import { exampleOf, ideasFor, withIdea } from "../story/ideas";
 import { plannedOf, waitingShots } from "../story/script";
 import type { Vocabulary } from "../story/server";
@@ -10,6 +11,7 @@ import type { Draft } from "../story/useDraft";
 import type { OpenStory } from "../story/useStory";
 import { Icon } from "./Icon";
 import { ScriptSwitch } from "./ScriptSwitch";
+import { Length } from "./ShotDetails";
 import { type Enter, WordField } from "./WordField";
 
 interface Props {
@@ -18,8 +20,6 @@ interface Props {
   vocabulary: Vocabulary;
   field: RefObject<HTMLTextAreaElement | null>;
 }
-
-const LENGTHS_SECONDS = [2, 3, 5, 8, 12, 20, 30, 60];
 
 /** Of a whole script; what is sent at once has room for as much. */
 const MOST_CHARACTERS = 50_000;
@@ -38,11 +38,13 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
   const label = running ? "And then?" : `Shot ${state.shots.length + 1}: what happens?`;
   const ideas = ideasFor(vocabulary.prompts, state.shots.length);
   const limits = state.stage?.limits;
-  const hint = nobodyIn(isScript ? shots : [text], state.shots.length, vocabulary);
+  const prompts = shots.map(({ prompt }) => prompt);
+  const coming = shots.filter(({ skipped }) => !skipped).length;
+  const hint = nobodyIn(isScript ? prompts : [text], state.shots.length, vocabulary);
   const shootAll = () => {
     if (shots.length === 0) return field.current?.focus({ preventScroll: true });
     const waiting = waitingShots(state.shots);
-    const written = shots.map((prompt) => ({ prompt, ...(seconds && { seconds }) }));
+    const written = shots.map((shot) => (hasLength(shot) ? shot : { ...shot, ...(seconds && { seconds }) }));
     const from_shot = state.shots.length - waiting.length;
     order({ type: "replan", from_shot, shots: [...waiting.map(plannedOf), ...written] });
     setText("");
@@ -55,12 +57,14 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
     if (how === "control" && running) order({ type: "redirect", prompt });
     else {
       const after = running && how === "shift alt";
+      const { skipped: _, ...planned } = shots.length === 1 ? shots[0]! : { prompt };
       const more = {
+        ...planned,
         ...(seconds && { seconds }),
         ...(seed !== undefined && { seed }),
         ...(after && { after }),
       };
-      order({ type: "shoot", prompt, ...more });
+      order({ type: "shoot", ...more, prompt });
       setSeconds(undefined);
     }
     setText("");
@@ -106,7 +110,7 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
         <span className="gap" />
         {isScript ? (
           <button type="submit" className="primary" title="Ctrl+Enter" disabled={shots.length === 0}>
-            <Icon name="shoot" /> {shots.length > 1 ? `Shoot all ${shots.length}` : "Shoot all"}
+            <Icon name="shoot" /> {shots.length > 1 ? `Shoot all ${coming}` : "Shoot all"}
           </button>
         ) : (
           <Ways running={running} give={give} />
@@ -115,6 +119,8 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
     </form>
   );
 }
+
+const hasLength = ({ seconds, chunks }: PlannedShot) => Boolean(seconds ?? chunks);
 
 /** Which shots do not say whom they are about; nothing if all do, or hardly anything is written yet. */
 function nobodyIn(prompts: string[], first: number, { names, hero }: Vocabulary): string | undefined {
@@ -155,25 +161,6 @@ function Ways({ running, give }: { running: boolean; give(how: Enter): void }) {
         <Icon name="cut" /> Cut to this
       </button>
     </>
-  );
-}
-
-function Length(props: { seconds?: number; most: number; onChange(seconds?: number): void }) {
-  return (
-    <label className="inline">
-      Length
-      <select
-        value={props.seconds ?? ""}
-        onChange={(event) => props.onChange(Number(event.target.value) || undefined)}
-      >
-        <option value="">as learnt</option>
-        {LENGTHS_SECONDS.filter((length) => length <= props.most).map((length) => (
-          <option key={length} value={length}>
-            {length} s
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }
 

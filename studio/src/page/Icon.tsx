@@ -13,6 +13,8 @@ const PATHS = {
   branch: "M6 4v16M6 14c0-4 12-2 12-8m0 0l-3 3m3-3l3 3",
   edit: "M4 20l1-5L16 4l4 4L9 19z",
   pin: "M12 21v-7m-5 0h10l-2-4V4H9v6z",
+  skip: "M4 6l7 6-7 6zM11 6l7 6-7 6zM20 6v12",
+  insert: "M12 5v14M5 12h14",
   trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
   picture: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9.500h.01",
   play: "M7 5v14l11-7z",

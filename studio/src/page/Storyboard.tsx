@@ -1,7 +1,8 @@
 /** The shots as cards. */
 
-import { useEffect, useRef } from "react";
-import type { Vocabulary } from "../story/server";
+import { useEffect, useRef, useState } from "react";
+import { filmLength } from "../story/numbers";
+import { type Vocabulary, readModel } from "../story/server";
 import { type StoryState, firstStale } from "../story/state";
 import { progressOf } from "../story/progress";
 import { plannedOf, waitingShots } from "../story/script";
@@ -25,7 +26,17 @@ export function Storyboard({ open, vocabulary, draft }: Props) {
   const waiting = waitingShots(state.shots);
   const begun = state.shots.filter((shot) => !waiting.includes(shot));
   const planned = draft.isScript ? draft.shots : [];
-  const limit = state.stage?.limits.prompt_characters;
+  const limits = state.stage?.limits;
+  const planning = {
+    known: vocabulary.words,
+    most: limits?.prompt_characters,
+    possible: {
+      loras: useLoras(),
+      mostSeconds: limits?.shot_seconds ?? 60,
+      mostBytes: limits?.upload_bytes ?? Infinity,
+    },
+    storySeed: state.seed,
+  };
   const stale = firstStale(state);
   const staleCount = state.shots.filter((shot) => shot.state === "stale").length;
   const list = useRef<HTMLOListElement>(null);
@@ -66,25 +77,35 @@ export function Storyboard({ open, vocabulary, draft }: Props) {
             <Card key={shot.number} shot={shot} open={open} known={vocabulary.words} />
           ))}
           <PlannedCards
-            first={begun.length}
+            first={filmLength(begun) + 1}
             shots={waiting.map(plannedOf)}
             state="queued"
-            known={vocabulary.words}
-            most={limit}
+            {...planning}
             onChange={(shots) => order({ type: "replan", from_shot: begun.length, shots })}
           />
           <PlannedCards
-            first={state.shots.length}
-            shots={planned.map((prompt) => ({ prompt }))}
+            first={filmLength(state.shots) + 1}
+            shots={planned}
             state="planned"
-            known={vocabulary.words}
-            most={limit}
-            onChange={(shots) => draft.setShots(shots.map(({ prompt }) => prompt))}
+            {...planning}
+            onChange={draft.setShots}
           />
         </ol>
       )}
     </section>
   );
+}
+
+/** The LoRAs that shots can be made with. */
+function useLoras(): string[] {
+  const [loras, setLoras] = useState<string[]>([]);
+  useEffect(() => {
+    readModel().then(
+      (model) => setLoras(model.loras),
+      () => undefined, // the link says what is wrong
+    );
+  }, []);
+  return loras;
 }
 
 /** How many shots of all are made, and how long the rest takes. */

@@ -42,6 +42,8 @@ export interface Model {
   chunk_seconds: number;
   limits: Limits;
   version: string;
+  /** Names of the LoRAs that shots can be made with. */
+  loras: string[];
 }
 
 /** What the model can be told: its words (null if it knows any), and things worth trying. */
@@ -234,9 +236,12 @@ export const cardAddress = (story: string, shot: ShotCard) =>
 export const takeAddress = (story: string, shot: number, take: number) =>
   `api/stories/${story}/clips/${shot}/${take}.mp4`;
 
+/** Where a picture is that was sent. */
+export const uploadAddress = (upload: string) => `api/uploads/${upload}.png`;
+
 /** Where the picture of a remembered frame is. */
 export const memoryAddress = (story: string, frame: MemoryFrame) =>
-  frame.upload ? `api/uploads/${frame.upload}.png` : stillAddress(story, frame);
+  frame.upload ? uploadAddress(frame.upload) : stillAddress(story, frame);
 
 /** Where the whole film of these shots is; another address for every other film. */
 export const filmAddress = (story: string, shots: ShotCard[]) =>

@@ -185,7 +185,7 @@ function restated(state: StoryState, { state: telling, reason }: StateChanged): 
 }
 
 function refused(state: StoryState, { id, message }: Refused): StoryState {
-  const typed = promptOf(commandOf(state, id));
+  const typed = promptOf(commandOf(state, id), state.shots);
   return noted(answered(withoutOrder(state, id), id), { tone: "wrong", text: message, typed });
 }
 
@@ -299,9 +299,9 @@ function commandOf(state: StoryState, id: string): Command | undefined {
   return state.unanswered.find((command) => command.id === id);
 }
 
-export function promptOf(command: Command | undefined): string | undefined {
+export function promptOf(command: Command | undefined, waiting: ShotCard[] = []): string | undefined {
   if (command?.type === "replan") {
-    const written = command.shots.filter(({ seed }) => seed === undefined); // others wait already
+    const written = command.shots.filter(({ prompt }) => !waiting.some((shot) => shot.prompt === prompt));
     return writeScript(written.map(({ prompt }) => prompt)) || undefined;
   }
   return command && "prompt" in command ? (command.prompt ?? undefined) : undefined;

@@ -21,6 +21,7 @@ from shotstream.media.live import decode_chunk, encode_chunk
 from shotstream.media.sounds import PlacedFile, mix_sounds
 from shotstream.media.timeline import (
     TimelineShot,
+    TimelineSound,
     edit_decision_list,
     final_cut_xml,
     subtitles,
@@ -29,9 +30,10 @@ from shotstream.media.timeline import (
 from shotstream.serving.delivery.clips import access_units, read_clip
 from shotstream.serving.journal_takes import made_takes
 from shotstream.serving.protocol.events import PlacedSound, ShotCard
+from shotstream.serving.storage.sound_table import StoredSound
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoredStory, StoreError
-from shotstream.story import Story
+from shotstream.story import Story, StorySound
 from shotstream.streaming.exported import NOTHING_SHOT
 
 _NAME_CHARACTERS = 60
@@ -122,7 +124,7 @@ class StoryFilm:
     @property
     def timeline(self) -> str:
         """As OpenTimelineIO; it names the clips that `write_clips` writes."""
-        return timeline(self.name, self.fps, [shot.timeline for shot in self.shots])
+        return timeline(self.name, self.fps, [shot.timeline for shot in self.shots], self._heard)
 
     @property
     def edl(self) -> str:
@@ -135,7 +137,15 @@ class StoryFilm:
     @property
     def xml(self) -> str:
         """As XML of Final Cut Pro 7, likewise."""
-        return final_cut_xml(self.name, self.fps, [shot.timeline for shot in self.shots])
+        return final_cut_xml(self.name, self.fps, [shot.timeline for shot in self.shots], self._heard)
+
+    @property
+    def _heard(self) -> list[TimelineSound]:
+        placed = ((sound, self._sound_file(sound)) for sound in self.sounds)
+        return [
+            TimelineSound(_sound_name(file), file.seconds, sound.offset_seconds, sound.gain_db)
+            for sound, file in placed
+        ]
 
     @property
     def subtitles(self) -> str:
@@ -166,6 +176,14 @@ class StoryFilm:
                 seed=self.seed,
                 height=size.height,
                 width=size.width,
+                sounds=[
+                    StorySound(
+                        sound=_sound_name(self._sound_file(sound)),
+                        offset_seconds=sound.offset_seconds,
+                        gain_db=sound.gain_db,
+                    )
+                    for sound in self.sounds
+                ],
             )
         except ValueError as error:
             raise StoreError(str(error)) from error
@@ -200,19 +218,26 @@ class StoryFilm:
 
     def _sound(self) -> Iterator[np.ndarray] | None:
         """What is heard with the film; None if nothing is."""
-        placed = []
-        for sound in self.sounds:
-            found = self.store.find_sound(self.stored.id, sound.sound)
-            if found is None or not found.path.is_file():
-                raise StoreError(
-                    f"the sound {sound.sound} is missing; send it again, or take it off the film"
-                )
-            placed.append(PlacedFile(found.path, sound.offset_seconds, sound.gain_db))
+        placed = [
+            PlacedFile(self._sound_file(sound).path, sound.offset_seconds, sound.gain_db)
+            for sound in self.sounds
+        ]
         seconds = sum(len(shot.timeline.shown) for shot in self.shots) / self.fps
         return mix_sounds(placed, seconds) if placed else None
 
+    def _sound_file(self, sound: PlacedSound) -> StoredSound:
+        found = self.store.find_sound(self.stored.id, sound.sound)
+        if found is None or not found.path.is_file():
+            raise StoreError(f"the sound {sound.sound} is missing; send it again, or take it off the film")
+        return found
+
+    def _add_sounds(self, archive: zipfile.ZipFile) -> None:
+        for sound in self.sounds:
+            file = self._sound_file(sound)
+            archive.writestr(_entry(_sound_name(file)), file.path.read_bytes())
+
     def write_story(self, path: Path) -> None:
-        """Write a zip with the story file and the pictures that it names.
+        """Write a zip with the story file, and the pictures and sounds that it names.
 
         Raises:
             MediaError: If it cannot be written.
@@ -227,9 +252,10 @@ class StoryFilm:
                 if not file.is_file():
                     raise StoreError(f"the picture {file} is missing; put it back from a copy of the library")
                 archive.writestr(_entry(name), file.read_bytes())
+            self._add_sounds(archive)
 
     def write_clips(self, path: Path) -> None:
-        """Write a zip with a film per shot, untrimmed, the timelines that name them, and the subtitles.
+        """Write a zip with a film per shot, untrimmed, the sounds, timelines that name them, and subtitles.
 
         Raises:
             MediaError: If it cannot be written.
@@ -241,6 +267,7 @@ class StoryFilm:
                 write_take(shot.chunks, self.fps, clip)
                 archive.writestr(_entry(shot.timeline.clip), clip.read_bytes())
                 clip.unlink()
+            self._add_sounds(archive)
             archive.writestr(_entry("timeline.otio"), self.timeline)
             archive.writestr(_entry("timeline.xml"), self.xml)
             with suppress(StoreError):  # the other timelines have room for more shots
@@ -282,6 +309,10 @@ def _shown_units(chunk: StoredChunk, shown: range, fps: float) -> list[bytes]:
         return []
     units = _units(chunk)[:last]
     return units if first <= 0 else encode_chunk(decode_chunk(units)[first:], fps)
+
+
+def _sound_name(sound: StoredSound) -> str:
+    return f"sound-{sound.sound[:12]}{sound.path.suffix}"
 
 
 def _picture_name(upload: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shotstream.story import BOTH_LENGTHS, Prompt, check_points
+from shotstream.story import BOTH_LENGTHS, LoraChoice, Prompt, check_points
 
 UNDO_SURVIVES = ("delete", "trim", "sound", "silence", "undo", "pause", "resume", "branch", "autoretake")
 """Commands after which what was done before can still be undone; any other leaves it as it is."""
@@ -22,6 +22,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**53)]
 """A browser counts exactly no further."""
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 SoundName = Annotated[str, Field(pattern=r"^[a-f0-9]{32}$")]
+UploadName = Annotated[str, Field(pattern=r"^[a-z0-9]{1,64}$")]
 Chunks = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -86,11 +87,23 @@ class _Length(Message):
         return self
 
 
-class PlannedShot(_Length):
-    """A shot that is still to be made."""
+class UploadedPicture(Message):
+    """A picture that was uploaded before, and what it shows."""
+
+    upload: UploadName
+    prompt: Prompt | None = None
+    """What is in it; without it, the prompt of the shot that it serves."""
+
+
+class _ShotFields(_Length):
+    """What a shot that is still to be made is to be."""
 
     prompt: Prompt
     seed: Seed | None = None
+    lora: Annotated[list[LoraChoice], Field(max_length=16)] | None = None
+    """LoRAs that it is made with, ``NAME`` or ``NAME:SCALE``; those of the model if None, ``[]`` for none."""
+    references: Annotated[list[UploadedPicture], Field(max_length=16)] | None = None
+    """When it begins, it and every later shot is made from these pictures too."""
     in_frame: Count | None = None
     """The first frame that the film will show of it; 0 if None."""
     out_frame: Count | None = None
@@ -102,7 +115,14 @@ class PlannedShot(_Length):
         return self
 
 
-class Shoot(Directive, PlannedShot):
+class PlannedShot(_ShotFields):
+    """A shot of a plan."""
+
+    skipped: bool = False
+    """It is passed over, and waits until a plan says otherwise."""
+
+
+class Shoot(Directive, _ShotFields):
     """Begin the next shot; a running one ends: a cut."""
 
     type: Literal["shoot"] = "shoot"
@@ -113,7 +133,7 @@ class Shoot(Directive, PlannedShot):
 
 
 class Replan(Directive):
-    """Let these new shots wait instead of all others; the first begins at once if no shot runs."""
+    """Let these new shots wait instead of all others; if no shot runs, the first not skipped begins."""
 
     type: Literal["replan"] = "replan"
     from_shot: Count
@@ -129,7 +149,7 @@ class Cut(Directive):
 
 
 class Stop(Directive):
-    """End the running shot with what it has, and all that waits behind it."""
+    """End the running shot with what it has, and all that waits behind it; skipped shots stay."""
 
     type: Literal["stop"] = "stop"
 
@@ -218,7 +238,7 @@ class Reference(Directive):
     """Make every later shot from a picture that was uploaded before."""
 
     type: Literal["reference"] = "reference"
-    upload: Annotated[str, Field(pattern=r"^[a-z0-9]{1,64}$")]
+    upload: UploadName
     prompt: Prompt | None = None
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shotstream.serving.protocol.commands import CommandId, FramePlace, Message, StoryId
+from shotstream.serving.protocol.commands import CommandId, FramePlace, Message, StoryId, UploadedPicture
 from shotstream.serving.protocol.states import State
 
 RefusalCode = Literal["invalid", "busy", "too_long", "not_now", "not_found", "limit"]
@@ -67,7 +67,7 @@ class ShotCard(Message):
     seed: int
     take: int
     takes: int
-    state: Literal["queued", "live", "done", "stale", "deleted"]
+    state: Literal["queued", "skipped", "live", "done", "stale", "deleted"]
     chunks: int
     frames: int
     made: list[tuple[int, int]] = Field(default=[])
@@ -78,6 +78,10 @@ class ShotCard(Message):
     """The last one; that of the take if None."""
     continuity: list[TakeContinuity] = Field(default=[])
     """Of its takes that were measured; that is done when a take is over."""
+    lora: list[str] | None = Field(default=None)
+    """LoRAs of its take, ``NAME:SCALE``, if others than those of the model; while it waits, as asked for."""
+    references: list[UploadedPicture] = Field(default=[])
+    """While it waits: pictures that it and later shots will be made from, too."""
 
 
 class MemoryFrame(Message):

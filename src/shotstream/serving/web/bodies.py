@@ -116,6 +116,8 @@ class ModelFacts(Message):
     chunk_seconds: float
     limits: Limits
     version: str
+    loras: list[str] = Field(default=[])
+    """Names of the LoRAs that shots can be made with."""
 
 
 class Vocabulary(Message):

@@ -46,6 +46,7 @@ async def model(studio: TheStudio) -> ModelFacts:
         chunk_seconds=studio.model.chunk_seconds,
         limits=studio.limits,
         version=__version__,
+        loras=studio.model.loras,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse, Response
@@ -67,14 +67,15 @@ async def _story_file(studio: TheStudio, request: Request) -> tuple[Story, list[
     script = _SCRIPTS.get(kind.removeprefix("text/"))
     data = await read_body(request, MOST_FINAL_DRAFT_BYTES if script == "fdx" else MOST_FILE_BYTES)
     if script:
-        return await studio.aside(_read_script, data, script)
+        return await studio.aside(_read_script, data, script, studio.model.loras)
     if not ("json" in kind or "yaml" in kind or kind in _UNTYPED):
         raise HTTPException(
             422,
             f"{kind} is no story; send YAML (text/yaml), JSON (application/json) or a script (text/plain, "
             "text/markdown, text/x-fountain)",
         )
-    return await studio.aside(_read, data, f"story.{'json' if 'json' in kind else 'yaml'}")
+    name = f"story.{'json' if 'json' in kind else 'yaml'}"
+    return await studio.aside(_read, data, name, studio.model.loras)
 
 
 StoryFile = Annotated[tuple[Story, list[str]], Depends(_story_file)]
@@ -85,6 +86,8 @@ StoryFile = Annotated[tuple[Story, list[str]], Depends(_story_file)]
 async def import_story(studio: TheStudio, file: StoryFile) -> Began:
     """Begin a story from a story file, all its shots queued."""
     script, notes = file
+    if script.sounds:
+        notes = [*notes, "The story's sounds are files on another machine: bring them to it once more."]
     return Began(story=await begin_script(studio, script), notes=notes)
 
 
@@ -95,17 +98,7 @@ async def read_a_script(studio: TheStudio, file: StoryFile) -> ScriptRead:
     if reason := _not_told_here(script, studio.model.made_with):
         raise HTTPException(422, f"{reason}; {_TELL}")
     try:
-        shots = [
-            PlannedShot(
-                prompt=shot.prompt,
-                seconds=shot.seconds,
-                chunks=shot.chunks,
-                seed=shot.seed,
-                in_frame=shot.in_frame,
-                out_frame=shot.out_frame,
-            )
-            for shot in script.shots
-        ]
+        shots = [PlannedShot(**_fields_of(script, shot)) for shot in script.shots]
     except ValidationError as error:
         raise _untold(error) from error
     return ScriptRead(title=script.title or "", setting=script.setting, shots=shots)
@@ -149,7 +142,11 @@ async def begin_script(studio: Studio, script: Story, before: Sequence[Command] 
     if reason := _not_told_here(script, studio.model.made_with):
         raise HTTPException(422, f"{reason}; {_TELL}")
     try:
-        shots = [_command(number, shot) for number, shot in enumerate(script.shots)]
+        orders = [_fields_of(script, shot) for shot in script.shots]
+        shots = [
+            Shoot(id=f"file-{number}", take=shot.take or None, after=True, **order)
+            for number, (shot, order) in enumerate(zip(script.shots, orders, strict=True))
+        ]
     except ValidationError as error:
         raise _untold(error) from error
     story = await studio.begin(script.setting, script.seed, script.title or "")
@@ -161,18 +158,10 @@ async def begin_script(studio: Studio, script: Story, before: Sequence[Command] 
     return story
 
 
-def _command(number: int, shot: Shot) -> Shoot:
-    return Shoot(
-        id=f"file-{number}",
-        prompt=shot.prompt,
-        seconds=shot.seconds,
-        chunks=shot.chunks,
-        seed=shot.seed,
-        take=shot.take or None,
-        in_frame=shot.in_frame,
-        out_frame=shot.out_frame,
-        after=True,
-    )
+def _fields_of(script: Story, shot: Shot) -> dict[str, Any]:
+    """What a shot of a story file asks for, as fields of a planned shot."""
+    names = ("prompt", "seconds", "chunks", "seed", "in_frame", "out_frame")
+    return {name: getattr(shot, name) for name in names} | {"lora": script.lora_of(shot)}
 
 
 def _not_told_here(script: Story, model: MadeWith) -> str | None:
@@ -219,30 +208,25 @@ async def watch(studio: Studio, story: str, viewer: Viewer) -> None:
         studio.playhead(story, Playhead(shot=header.shot, take=header.take, frame=header.frame))
 
 
-def _read(data: bytes, name: str) -> tuple[Story, list[str]]:
+def _read(data: bytes, name: str, loras: Sequence[str]) -> tuple[Story, list[str]]:
     with _READING, TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(data)
         try:
-            story, notes = Story.read_with_notes(path)
+            story, notes = Story.read_with_notes(path, loras)
         except StoryError as error:
             raise HTTPException(422, str(error).replace(str(path), name)) from error
-    if any(story.lora_of(shot) is not None for shot in story.shots):
-        raise HTTPException(
-            422,
-            f"{name}: a studio has the same LoRAs in all shots; remove 'lora', or use shotstream generate",
-        )
     return story, [note.replace(str(path), name) for note in notes]
 
 
-def _read_script(data: bytes, kind: str) -> tuple[Story, list[str]]:
+def _read_script(data: bytes, kind: str, loras: Sequence[str]) -> tuple[Story, list[str]]:
     with _READING:
         document = Document(Path(f"script.{kind}"))
         text = decode_text(data, document)
         if document.mistakes:
             raise HTTPException(422, document.report())
     if kind == "txt" and looks_like_story(text):  # YAML that an editor has saved as .txt
-        return _read(data, "story.yaml")
+        return _read(data, "story.yaml", loras)
     with _READING:
         try:
             script = read_script(text, kind)
