@@ -60,7 +60,7 @@ def told_shots(folder: Path) -> np.ndarray:
     """
     file = folder / "shots.npy"
     if not file.is_file():
-        pipeline = ShotStreamPipeline.from_pretrained("mini")
+        pipeline = ShotStreamPipeline.from_pretrained("mini", dtype=torch.float32)
         frames = pipeline.timing.frames(pipeline.transformer.config["window_chunks"])
         tasks = held_out(STORIES, SHOTS, first_seed=FIRST_SEED, frames=frames)
         films = [np.stack(tell(pipeline, task.story, task.attributes).shots) for task in tasks]
