@@ -121,6 +121,8 @@ def studio(
         dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder, memory_rule=memory_rule
     )
     locate_model(model)
+    if library.exists() and not library.is_dir():
+        raise ValueError(f"--library {library} is a file; name a folder, which need not exist yet.")
     from shotstream.serving.protocol.events import Limits
     from shotstream.serving.quotas import Quotas
     from shotstream.serving.web.access import LOOPBACK, Access
