@@ -79,6 +79,14 @@ def test_where_something_is_compiled_a_process_before_fills_the_caches(monkeypat
     assert found.compiled_before
 
 
+@pytest.mark.parametrize("name", ["table.png", "record", "folder.json"])
+def test_a_record_has_the_name_of_a_record(tmp_path, name):
+    (tmp_path / "folder.json").mkdir()
+    code, output = bench("--random", "tiny", "--device", "cpu", "-o", tmp_path / name)
+    assert code == 1
+    assert "name a file that ends with .json" in output
+
+
 def test_the_loop_is_as_clean_as_its_baseline(watched):
     record = Record.read(watched)
     baseline = Record.read(BASELINES / f"{record.settings.case}.json")

@@ -44,7 +44,7 @@ def bench(
         bool, typer.Option("--cold", help="Start a new process first, and time it to its first frames.")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="JSON file for the record.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="File for the record, FILE.json.")
     ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
@@ -61,6 +61,8 @@ def bench(
         _compare(*compare, allowed=allowed, counts_only=counts, force=force)
         return
     check_choices(dtype=dtype, mode=mode, decoder=decoder)
+    if output and (output.suffix.lower() != ".json" or output.is_dir()):
+        raise ValueError(f"--output is {output}; the record is JSON: name a file that ends with .json.")
     if random is None:
         locate_model(model)
     from shotstream.benchmark.printing import record_table

@@ -182,6 +182,23 @@ export async function readStoryFile(file: File): Promise<ScriptRead> {
 export const readTitle = async (story: string) =>
   (await ask<{ title: string }>(`api/stories/${story}`)).title;
 
+/** Paths with which others watch a story and can do nothing else. */
+export interface WatchLinks {
+  /** The story as it stands. */
+  story: string;
+  /** What happens in it, as server-sent events. */
+  events: string;
+  /** The film by now. */
+  film: string;
+}
+
+/** @throws Error if the studio asks for no token: then nobody needs a link. */
+export const readWatchLinks = (story: string) => ask<WatchLinks>(`api/stories/${story}/watch`);
+
+/** How many watch a story now. */
+export const readViewers = async (story: string) =>
+  (await ask<{ viewers: number }>(`api/stories/${story}`)).viewers;
+
 /** Gives a story another title; answers with it as it is kept. */
 export async function renameStory(story: string, title: string): Promise<string> {
   const body = posted("application/json", JSON.stringify({ title }), "PATCH");
