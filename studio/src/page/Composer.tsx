@@ -1,16 +1,17 @@
 /** Where the next shot is written. */
 
-import { type FormEvent, type RefObject, useEffect, useState } from "react";
+import { type ClipboardEvent, type FormEvent, type RefObject, useEffect, useState } from "react";
 import type { PlannedShot } from "../protocol";
 import { exampleOf, ideasFor, withIdea } from "../story/ideas";
-import { plannedOf, waitingShots } from "../story/script";
+import { kindOf, plannedOf, waitingShots } from "../story/script";
+import { filmLength } from "../story/numbers";
 import type { Vocabulary } from "../story/server";
 import { isRunning } from "../story/state";
 import { nameless } from "../story/words";
 import type { Draft } from "../story/useDraft";
 import type { OpenStory } from "../story/useStory";
 import { Icon } from "./Icon";
-import { ScriptSwitch } from "./ScriptSwitch";
+import { ScriptSwitch, takeScript } from "./ScriptSwitch";
 import { Length } from "./ShotDetails";
 import { type Enter, WordField } from "./WordField";
 
@@ -35,12 +36,12 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
   }, [refused?.number, refused?.typed, setText]);
 
   const running = isRunning(state);
-  const label = running ? "And then?" : `Shot ${state.shots.length + 1}: what happens?`;
+  const label = running ? "And then?" : `Shot ${filmLength(state.shots) + 1}: what happens?`;
   const ideas = ideasFor(vocabulary.prompts, state.shots.length);
   const limits = state.stage?.limits;
   const prompts = shots.map(({ prompt }) => prompt);
   const coming = shots.filter(({ skipped }) => !skipped).length;
-  const hint = nobodyIn(isScript ? prompts : [text], state.shots.length, vocabulary);
+  const hint = nobodyIn(isScript ? prompts : [text], filmLength(state.shots), vocabulary);
   const shootAll = () => {
     if (shots.length === 0) return field.current?.focus({ preventScroll: true });
     const waiting = waitingShots(state.shots);
@@ -73,6 +74,13 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
     setText(withIdea(text, idea));
     field.current?.focus({ preventScroll: true });
   };
+  const pasted = (event: ClipboardEvent) => {
+    const pasted = event.clipboardData.getData("text/plain");
+    const kind = kindOf(pasted);
+    if (!kind || !(event.target instanceof HTMLTextAreaElement)) return;
+    event.preventDefault();
+    void takeScript(new File([pasted], `pasted.${kind}`), open, draft);
+  };
   const submit = (event: FormEvent) => {
     event.preventDefault();
     give("alone");
@@ -82,6 +90,7 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
       className="panel composer"
       data-script={isScript || undefined}
       onSubmit={submit}
+      onPaste={pasted}
       aria-label="The next shot"
     >
       <WordField
