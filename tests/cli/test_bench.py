@@ -25,7 +25,7 @@ def bench(*words: object) -> tuple[int, str]:
 def watched(tmp_path_factory) -> Path:
     """The case of the baseline, measured here."""
     path = tmp_path_factory.mktemp("bench") / "tiny.json"
-    code, output = bench("--random", "tiny", "--device", "cpu", "--watch", "-o", path)
+    code, output = bench("--random", "tiny", "--device", "cpu", "--dtype", "float32", "--watch", "-o", path)
     assert code == 0, output
     return path
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from shotstream.benchmark.compare import Row
 from shotstream.benchmark.record import LoopCounts, Measurements, Record, Settings
+from shotstream.benchmark.work import KINDS, LIGHT, Work
 
 
 class Goal(NamedTuple):
@@ -79,6 +80,24 @@ def comparison_table(rows: list[Row]) -> Table:
     for row in rows:
         cells = (_title(row.name), _number(row.old, row.name), _number(row.new, row.name))
         table.add_row(*cells, f"{row.ratio:.2f}", "[red]worse[/red]" if row.worse else "")
+    return table
+
+
+def work_table(found: Mapping[str, Mapping[str, Work]]) -> Table:
+    """How often operations run, what they compute, and what they read and write, for all that was counted."""
+    table = Table(
+        Column(no_wrap=True), "operations", *(f"TFLOP, {kind}" for kind in KINDS), "GB, light", "GB, others"
+    )
+    for name, kinds in found.items():
+        light = kinds[LIGHT].bytes
+        flop = (kinds[kind].flop if kind in kinds else 0 for kind in KINDS)
+        table.add_row(
+            escape(name),
+            str(sum(work.operations for work in kinds.values())),
+            *(f"{count / 1e12:.2f}" if count else "" for count in flop),
+            f"{light / 1e9:.1f}",
+            f"{(sum(work.bytes for work in kinds.values()) - light) / 1e9:.1f}",
+        )
     return table
 
 

@@ -100,6 +100,26 @@ def numerics() -> None:
     console.print(table)
 
 
+@app.command()
+def work(
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="JSON file for the counts.")
+    ] = None,
+) -> None:
+    """Count what Wan 2.1 1.3B computes, reads and writes at 480x832; nothing runs."""
+    from shotstream.benchmark.printing import work_table
+    from shotstream.benchmark.work import WORK, count_wan
+    from shotstream.media.files import atomic_path
+
+    with console.status("Counting"):
+        found = count_wan()
+    console.print(work_table(found))
+    if output:
+        with atomic_path(output) as part:
+            part.write_bytes(WORK.dump_json(found, indent=1) + b"\n")
+        console.print(f"Wrote {output}", markup=False)
+
+
 def _make(model: str, random: bool, device_name: str, dtype_name: str) -> tuple[ShotStreamPipeline, Settings]:
     """Load a model or make one up; what the command line says of the story is not in the settings yet."""
     from shotstream.benchmark import record

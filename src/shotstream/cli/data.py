@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -92,7 +93,7 @@ def prepare(
     captioner = _captioner(caption or [], place)
     found = read_inputs(films, licence, source)
     count = workers or (None if ray else max(1, min(len(found), os.cpu_count() or 1)))
-    with join_if_asked(ray, device) as cluster, _progress() as bar:
+    with _bill_of(captioner), join_if_asked(ray, device) as cluster, _progress() as bar:
         summary = prepare_films(
             found,
             output,
@@ -104,8 +105,6 @@ def prepare(
             watch=lambda items, doing, total: _watched(bar, items, doing, total),
         )
     _tell(summary, output)
-    if captioner is not None and summary.captioned:
-        typer.echo(captioner.bill)
 
 
 @app.command()
@@ -157,6 +156,16 @@ def _captioner(words: list[str], device: Any) -> Captioner | None:
 
     typer.echo(f"Stills of films without captions are sent to {settings.url}.")
     return EndpointCaptioner(settings)
+
+
+@contextmanager
+def _bill_of(captioner: Captioner | None) -> Iterator[None]:
+    """Say at the end of the block what captions took, also if it is stopped or fails."""
+    try:
+        yield
+    finally:
+        if captioner is not None and captioner.asked:
+            typer.echo(captioner.bill)
 
 
 def _tell(summary: PrepareSummary, output: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from shotstream.machine.attention_choice import (
+    CANDIDATES,
     fastest_attention,
     use_attention,
     use_float8_attention,
@@ -244,8 +245,13 @@ def _choose_attention(
     seen = config["context_frames"] * frame + config["window_chunks"] * chunk
     heads, head_size = config["num_attention_heads"], config["attention_head_dim"]
     shape = (chunk, seen, heads, head_size)
-    facts = {"shape": shape, "dtype": str(transformer.dtype), "asked": choose_attention().value}
     device = pipeline._execution_device
+    facts = {
+        "shape": shape,
+        "dtype": str(transformer.dtype),
+        "asked": choose_attention().value,
+        "candidates": CANDIDATES.get(device.type),
+    }
     return measured.choose("attention", facts, lambda: fastest_attention(*shape, transformer.dtype, device))
 
 

@@ -33,6 +33,7 @@ from shotstream.training.denoiser import Denoiser
 from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup
 from shotstream.training.fresh_networks import check_base, make_captions, make_schedule, make_transformer
 from shotstream.training.judge import JudgeStage
+from shotstream.training.judge_pictures import Remaker
 from shotstream.training.loop import train
 from shotstream.training.run import RunFolder
 from shotstream.training.self_forcing import SelfForcingStage, own_history, true_history
@@ -184,8 +185,20 @@ class Workspace:
         judge = Judge(
             settings.height, settings.width, settings.frame_step, settings.widths, settings.features
         )
-        drawn, held_out = (self.drawn(split) for split in SPLITS)
-        return JudgeStage(settings, self._placed(judge), drawn, held_out, self.autoencoder)
+        if settings.start is not None:
+            with load_errors(settings.start):
+                judge.load_state_dict(Judge.from_pretrained(settings.start).state_dict())
+        remaker = None
+        if settings.remade_fraction:
+            if self._base is None:
+                raise ValueError("judge.remade_fraction needs a model that remakes shots: give base=mini.")
+            remaker = Remaker(self._base, self.autoencoder)
+        held_out = self.drawn("held-out")
+        drawn = held_out if settings.fresh else self.drawn("train")
+        world = self.recipe.world
+        return JudgeStage(
+            settings, self._placed(judge).train(), drawn, held_out, self.autoencoder, world, remaker
+        )
 
     def drawn(self, split: Split) -> Shards:
         """Drawn frames of a split, from which the autoencoder learns."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +70,30 @@ def _frozen(shots, path):
     return [*shots[:2], np.repeat(shots[2][:1], len(shots[2]), axis=0), shots[3]]
 
 
+def credits_on(picture: np.ndarray, lines: Sequence[str], size: int, top: float = 0.1) -> np.ndarray:
+    """Write lines of text in the middle of a picture, one below the other from a part of the height on."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    image = Image.fromarray(picture)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
+    for number, line in enumerate(lines):
+        place = (image.width - draw.textlength(line, font)) / 2, top * image.height + 1.4 * size * number
+        draw.text(place, line, (255, 255, 255), font)
+    return np.asarray(image)
+
+
+CREDITS = ("DIRECTED BY", "Anna Weaver", "PHOTOGRAPHY", "Peter Long", "MUSIC", "Maria Stone", "THE END")
+
+
+def _texted(shots, path):
+    """Credits that roll over the second shot."""
+    rolling = [
+        credits_on(np.zeros_like(frame), CREDITS * 2, 11, 0.1 - number / 96)
+        for number, frame in enumerate(shots[1])
+    ]
+    return [shots[0], np.stack(rolling), *shots[2:]]
+
+
 def _letterboxed(shots, path):
     return [np.pad(shot, ((0, 0), (16, 16), (0, 0), (0, 0))) for shot in shots]
 
@@ -95,6 +119,7 @@ BREAKAGES: dict[str, tuple[int, dict[str, int], Breaking]] = {
     "short": (2, {"short": 1, "alone": 1}, _as_it_is),
     "small": (0, {"small": 4}, _as_it_is),
     "hdr": (0, {"hdr": 4}, _as_it_is),
+    "text": (2, {"text": 1, "alone": 1}, _texted),
     "letterboxed": (4, {}, _letterboxed),
     "uncaptioned": (0, {"uncaptioned": 4}, _uncaptioned),
     "captions": (0, {"captions": 4}, _miscounted),

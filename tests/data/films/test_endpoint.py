@@ -130,6 +130,25 @@ def test_answers_that_will_not_do(text):
     assert read_answer(text, 2) is None
 
 
+def test_a_story_that_gets_no_answer_is_left_out_and_the_others_go_on(server, model, tmp_path):
+    films = [write_film(tmp_path, seed, "uncaptioned").path for seed in (1, 2, 3)]
+    good = told({"setting": "A story.", "shots": list("abcd")})
+    server.answers = [good, told("I cannot say."), told("Sorry."), good]
+    asking = captioner(server, tries=2)
+    summary = prepare(read_inputs(films), tmp_path / "shards", model, FilmSettings(), captioner=asking)
+    assert (asking.asked, asking.answers, summary.captioned) == (4, 2, 2)
+    assert summary.rejected == {"uncaptioned": 4}
+
+
+def test_nobody_is_asked_for_ever_who_never_answers(server, model, tmp_path):
+    films = [write_film(tmp_path, seed, "uncaptioned").path for seed in (1, 2, 3, 4)]
+    server.answers = [told("I am another kind of model.")]
+    asking = captioner(server, tries=2)
+    with pytest.raises(CaptionError, match="I am another kind of model"):
+        prepare(read_inputs(films), tmp_path / "shards", model, FilmSettings(), captioner=asking)
+    assert asking.asked == 6
+
+
 def test_silent_films_get_captions_once(server, model, tmp_path):
     film = write_film(tmp_path, 1, "uncaptioned")
     server.answers = [told({"setting": "A story.", "shots": list("abcd")})]

@@ -83,7 +83,7 @@ def test_what_is_kept_and_why_the_rest_is_not(films, prepared):
 
 
 def test_bars_are_cropped(films, prepared):
-    letterboxed = next(film for film in films[1] if film.path.name == "1005.mp4")
+    letterboxed = next(film for film in films[1] if film.path.name == "1006.mp4")
     _, seen = scan(letterboxed.path)
     assert seen.bars[:2] == pytest.approx(16 / 128, abs=2 / 128)
     assert not seen.bars[2:].any()

@@ -16,6 +16,8 @@ from shotstream.data.films.stories import FilmStory
 from shotstream.machine.cluster import Cluster
 
 STILLS_PER_SHOT = 3
+MOST_SILENT = 3
+"""Stories without an answer, before there was any, after which nobody is asked again."""
 _STAGE = "captions"
 
 
@@ -38,6 +40,11 @@ class Captioner(Protocol):
     answers: int
     """How many were given in this run."""
 
+    @property
+    def asked(self) -> int:
+        """How often somebody was asked in this run, with or without an answer."""
+        ...
+
     def opened_on(self, device: str) -> Callable[[], Captioner] | None:
         """How a process elsewhere opens the same; None if all questions are this one's to ask."""
         ...
@@ -54,13 +61,18 @@ class Captioner(Protocol):
             shots: Some pictures of each shot in order, uint8 [H, W, 3].
 
         Raises:
-            CaptionError: If it cannot.
+            NoCaptionError: If it has nothing to say of this story.
+            CaptionError: If it cannot be asked.
         """
         ...
 
 
 class CaptionError(ValueError):
-    """A story could not be captioned; the message says why and what to do."""
+    """Stories cannot be captioned; the message says why and what to do."""
+
+
+class NoCaptionError(CaptionError):
+    """One story was not captioned, though somebody was there to be asked."""
 
 
 def caption_stories(
@@ -75,10 +87,11 @@ def caption_stories(
         cluster: Runs the captioner, if there is one and the captioner can be opened there.
 
     Yields:
-        A story as it was, and with its captions.
+        A story as it was, and with its captions; without, if nobody has anything to say of it.
 
     Raises:
-        CaptionError: If one cannot be captioned; those before it are kept.
+        CaptionError: If nobody can be asked, or the first `MOST_SILENT` stories get no captions; what was
+            captioned is kept.
     """
     if cluster is not None and (opened_there := captioner.opened_on(cluster.device)) is not None:
         new, known_before = [], []
@@ -90,11 +103,21 @@ def caption_stories(
                 captioner.answers += 1 + len(new[number].shots)
                 yield new[number], _with_words(new[number], known)
         stories = known_before
+    silent = 0
     for story in stories:
-        yield story, _with_words(story, _caption(captioner, artefacts, story))
+        try:
+            words = _caption(captioner, artefacts, story)
+        except NoCaptionError:
+            silent += 1
+            if silent >= MOST_SILENT and not captioner.answers:
+                raise
+            words = None
+        yield story, _with_words(story, words)
 
 
-def _with_words(story: FilmStory, words: dict[str, Any]) -> FilmStory:
+def _with_words(story: FilmStory, words: dict[str, Any] | None) -> FilmStory:
+    if words is None:
+        return story
     shots = tuple(
         shot.model_copy(update={"caption": text})
         for shot, text in zip(story.shots, words["shots"], strict=True)
@@ -108,8 +131,15 @@ def _key(captioner: Captioner, story: FilmStory) -> str:
 
 def _story_captioner(
     open_captioner: Callable[[], Captioner], folder: Path
-) -> Callable[[FilmStory], dict[str, Any]]:
-    return partial(_caption, open_captioner(), Artefacts(folder))
+) -> Callable[[FilmStory], dict[str, Any] | None]:
+    return partial(_caption_or_none, open_captioner(), Artefacts(folder))
+
+
+def _caption_or_none(captioner: Captioner, artefacts: Artefacts, story: FilmStory) -> dict[str, Any] | None:
+    try:
+        return _caption(captioner, artefacts, story)
+    except NoCaptionError:
+        return None
 
 
 def _caption(captioner: Captioner, artefacts: Artefacts, story: FilmStory) -> dict[str, Any]:

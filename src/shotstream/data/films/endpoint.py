@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from shotstream.data.films.artefacts import stage_key
-from shotstream.data.films.captioning import CaptionError, WrittenCaptions
+from shotstream.data.films.captioning import CaptionError, NoCaptionError, WrittenCaptions
 from shotstream.data.films.settings import EndpointSettings
 from shotstream.media.pictures import pillow
 
@@ -53,6 +53,11 @@ class EndpointCaptioner:
         return tokens / 1e6
 
     @property
+    def asked(self) -> int:
+        """Requests of this run."""
+        return self.requests
+
+    @property
     def bill(self) -> str:
         """What was asked for, in words."""
         tokens = f"{self.input_tokens} tokens in, {self.output_tokens} out"
@@ -65,14 +70,15 @@ class EndpointCaptioner:
         """Caption a story.
 
         Raises:
-            CaptionError: If a limit is reached, or the endpoint gives no usable answer.
+            NoCaptionError: If the endpoint answers, but never with what it was asked for.
+            CaptionError: If a limit is reached, or the endpoint cannot be asked.
         """
         question = QUESTION.format(shots=len(shots), stills=len(shots[0]))
         content: list[dict[str, Any]] = [{"type": "text", "text": question}]
         for picture in (picture for shot in shots for picture in shot):
             content.append({"type": "image_url", "image_url": {"url": self._data_url(picture)}})
         body = {"model": self.settings.model, "messages": [{"role": "user", "content": content}]}
-        problem = ""
+        problem, error = "", CaptionError
         for attempt in range(self.settings.tries):
             self._check_limits()
             problem, wait, answer = self._ask(body)
@@ -82,9 +88,10 @@ class EndpointCaptioner:
                     self.answers += 1
                     return captions
                 problem = f"it answered {answer[:200]!r}, which is not the JSON that was asked for"
+            error = CaptionError if answer is None else NoCaptionError
             if attempt + 1 < self.settings.tries:
                 self._sleep(min(_LONGEST_WAIT_SECONDS, wait or 2.0**attempt))
-        raise CaptionError(
+        raise error(
             f"The endpoint {self.settings.url} captioned no story in {self.settings.tries} tries: {problem}. "
             "What it captioned before is kept; the same command goes on."
         )

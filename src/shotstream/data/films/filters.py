@@ -26,6 +26,7 @@ REASONS = {
     "black": "nothing to be seen",
     "frozen": "nothing moves",
     "flicker": "pictures change wildly",
+    "text": "full of text, such as titles and credits",
     "duplicate": "nearly the same as an earlier shot",
     "alone": "no neighbour is left to make a story with",
     "uncaptioned": "nobody says what it shows",
@@ -45,6 +46,7 @@ def reason_of(shot: MeasuredShot, settings: FilmSettings, made: ClipFormat) -> s
         "black": lambda: shot.black >= BLACK_FRACTION,
         "frozen": lambda: shot.change_high < settings.least_change,
         "flicker": lambda: shot.change_median > settings.most_change,
+        "text": lambda: shot.text > settings.most_text,
     }
     return next((reason for reason, holds in tests.items() if holds()), None)
 

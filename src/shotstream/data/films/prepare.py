@@ -101,7 +101,7 @@ def prepare(
             caption_stories(silent, captioner, artefacts, cluster), "captioning stories", len(silent)
         )
         by_story = {id(silent_story): captioned for silent_story, captioned in told}
-        summary.captioned = len(by_story)
+        summary.captioned = sum(story.captioned for story in by_story.values())
         stories = [by_story.get(id(story), story) for story in stories]
     rejected += [
         Rejected("uncaptioned", shot.file, shot)

@@ -1,4 +1,4 @@
-"""One look at every frame of a film: where it cuts, how bright it is, how much changes, which bars it has."""
+"""One look at every frame of a film: where it cuts, how bright it is, how much changes, bars and text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from shotstream.data.films.decode import FilmError, FilmFacts, frames_of, picture_of, probe
+from shotstream.data.films.lettering import LOOK_HEIGHT, lettered_fraction
 from shotstream.data.films.second_opinion import INPUT_SIZE, TransitionDetector
 from shotstream.media.cuts import CutDetector
 from shotstream.media.files import atomic_path, write_errors
@@ -22,6 +23,8 @@ shot with a cut inside spoils more than a shot in two halves, so the ratio is lo
 """
 SCAN_HEIGHT = 144
 """Most rows of the pictures that are looked at."""
+TEXT_SECONDS = 0.5
+"""From one look for text to the next."""
 BAR_LEVEL = 10.0
 """Mean brightness, of 255, that no row or column of a black bar ever reaches."""
 MOST_BARS = 0.4
@@ -49,6 +52,8 @@ class FilmScan:
     """First frames of new shots that PySceneDetect found, int64."""
     second_cuts: np.ndarray | None
     """Those that TransNetV2 found; None if it was not asked."""
+    text: np.ndarray
+    """Part of each frame that lines of letters cover, 0..1, float32 [N]; NaN where nobody looked."""
     bars: np.ndarray
     """Black bars at top, bottom, left, right, parts of the height or width, float64 [4]."""
 
@@ -87,7 +92,7 @@ def scan(path: Path, second_opinion: bool = False) -> tuple[FilmFacts, FilmScan]
         ImportError: If PySceneDetect, PyAV or TransNetV2 is missing.
     """
     facts = probe(path)
-    watcher = _Watcher(facts.fps, second_opinion)
+    watcher = _Watcher(facts, second_opinion)
     rows = min(SCAN_HEIGHT, facts.height)
     columns = max(16, round(rows * facts.width / facts.height))
     for seconds, frame, _ in frames_of(path):
@@ -100,14 +105,17 @@ def scan(path: Path, second_opinion: bool = False) -> tuple[FilmFacts, FilmScan]
 class _Watcher:
     """Gathers what a scan says, frame by frame."""
 
-    def __init__(self, fps: float, second_opinion: bool):
-        self._fps = fps
-        self._cuts = CutDetector(fps, min_content=MIN_CONTENT, min_ratio=MIN_RATIO)
+    def __init__(self, facts: FilmFacts, second_opinion: bool):
+        self._fps = facts.fps
+        self._text_size = LOOK_HEIGHT, max(16, round(LOOK_HEIGHT * facts.width / facts.height))
+        self._cuts = CutDetector(facts.fps, min_content=MIN_CONTENT, min_ratio=MIN_RATIO)
         self._second = TransitionDetector() if second_opinion else None
         self.seconds: list[float] = []
         self._figures: list[tuple[float, float, float]] = []
         self._hashes: list[np.ndarray] = []
         self._found: list[int] = []
+        self._text: dict[int, float] = {}
+        self._next_text = -float("inf")
         self._former: np.ndarray | None = None
         self._rows: np.ndarray | float = 0.0
         self._columns: np.ndarray | float = 0.0
@@ -117,6 +125,9 @@ class _Watcher:
         if self._second is not None:
             self._second.add(picture_of(frame, *INPUT_SIZE))
         luma = picture @ _LUMA  # [rows, columns]
+        if seconds >= self._next_text:
+            self._text[len(self.seconds)] = lettered_fraction(picture_of(frame, *self._text_size))
+            self._next_text = seconds + TEXT_SECONDS
         former = luma if self._former is None else self._former
         self.seconds.append(seconds)
         self._figures.append((luma.mean(), luma.std(), np.abs(luma - former).mean()))
@@ -128,6 +139,8 @@ class _Watcher:
     def finish(self) -> FilmScan:
         brightness, spread, change = np.array(self._figures, np.float32).T
         seconds = np.array(self.seconds)
+        text = np.full(len(seconds), np.nan, np.float32)
+        text[list(self._text)] = list(self._text.values())
         gap = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / self._fps
         return FilmScan(
             seconds=seconds,
@@ -138,6 +151,7 @@ class _Watcher:
             hashes=np.stack(self._hashes),
             cuts=np.array(self._found, np.int64),
             second_cuts=None if self._second is None else np.array(self._second.finish(), np.int64),
+            text=text,
             bars=np.array([*_bars(np.asarray(self._rows)), *_bars(np.asarray(self._columns))]),
         )
 

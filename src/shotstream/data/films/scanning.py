@@ -21,7 +21,7 @@ from shotstream.data.films.scan import MIN_CONTENT, MIN_RATIO, SCAN_HEIGHT, Film
 from shotstream.data.films.second_opinion import agreement
 from shotstream.machine.cluster import Cluster
 
-_VERSION = 1
+_VERSION = 2
 _STAGE = "scans"
 
 

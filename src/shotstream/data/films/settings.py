@@ -40,6 +40,8 @@ class FilmSettings(BaseModel):
     frame before, of 255, on average over the picture."""
     most_change: float = Field(default=60.0, gt=0)
     """A shot whose pictures change more than this from frame to frame (median, of 255) flickers."""
+    most_text: float = Field(default=0.02, ge=0, le=1)
+    """A shot is full of text if lines of letters cover more than this part of its picture; 1 keeps all."""
     least_scale: PositiveFloat = 0.5
     """A film is small if its picture without bars has less than this part of the model's height or width."""
     duplicate_bits: int = Field(default=4, ge=0, le=64)

@@ -44,6 +44,8 @@ class MeasuredShot(BaseModel):
     """Change of brightness from one frame to the next, mean of the picture, 0..255: its 95th percentile."""
     change_median: float
     """Its median."""
+    text: float = 0.0
+    """Part of the picture that lines of letters cover, 0..1, median of the looks."""
     hashes: tuple[str, str, str]
     """Of the first, middle and last frame, hexadecimal."""
     hdr: str = ""
@@ -123,7 +125,14 @@ def _measure(
         "black": float(dark.mean()),
         "change_high": float(np.percentile(change, 95)),
         "change_median": float(np.median(change)),
+        "text": _median_text(seen.text[inside]),
         "hashes": hashes,
         "hdr": facts.hdr,
         "interlaced": facts.interlaced,
     }
+
+
+def _median_text(looks: np.ndarray) -> float:
+    """Median of the frames that were looked at; 0 if none was."""
+    known = looks[~np.isnan(looks)]
+    return float(np.median(known)) if len(known) else 0.0
