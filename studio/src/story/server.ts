@@ -149,6 +149,7 @@ const FILE_TYPES: Record<string, string> = {
   md: "text/markdown",
   fountain: "text/x-fountain",
   fdx: "text/x-fdx",
+  csv: "text/csv",
 };
 
 /** Story files and scripts, as an `input` names them. */
@@ -291,6 +292,10 @@ export const EXPORTS = [
   ["timeline.xml", "Timeline XML", "for Final Cut Pro 7, Premiere, Resolve"],
   ["subtitles.srt", "Subtitles", "the prompts, in time (SRT)"],
   ["script.fdx", "Script", "for Final Draft (FDX)"],
+  ["script.fountain", "Script in Fountain", "for screenwriting programs"],
+  ["script.md", "Script in Markdown", "title, setting, a paragraph a shot"],
+  ["script.txt", "Plain text", "a paragraph a shot"],
+  ["shots.csv", "Table of shots", "for spreadsheets (CSV)"],
   ["story.yaml", "Story file", "to tell it again (YAML)"],
   ["story.zip", "Story file with pictures", "to tell it again elsewhere"],
   ["story.json", "Everything", "takes and seeds too (JSON)"],
