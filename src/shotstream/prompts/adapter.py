@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shotstream.prompts.adapting import AdaptedPrompt, adapt_prompt
-from shotstream.prompts.chat_endpoint import ChatEndpoint, EndpointError, Whom
+from shotstream.prompts.chat_endpoint import ChatEndpoint, EndpointError, EndpointRefusal, Whom
 from shotstream.prompts.prompt_form import PromptForm, split_words
 from shotstream.prompts.reading import CastMember
 
@@ -89,7 +89,7 @@ class PromptAdapter:
     def _say_failed(self, error: EndpointError) -> str:
         assert self.endpoint
         said = str(error)
-        if not said.startswith("The endpoint"):
+        if not isinstance(error, EndpointRefusal):
             said = (
                 f"The endpoint {self.endpoint.whom.url} adapted no prompt in "
                 f"{self.endpoint.whom.tries} tries: {said}."

@@ -14,11 +14,15 @@ _MOST_QUOTED = 200
 
 
 class EndpointError(ValueError):
-    """An endpoint gave no usable answer; the message says why and what to do."""
+    """An endpoint gave no usable answer; the message says why."""
 
 
-class UnreadAnswerError(EndpointError):
-    """The endpoint answered to the last try, and not with what was asked for."""
+class EndpointRefusal(EndpointError):
+    """It refuses the request, and would again; the message is whole, and says what to do."""
+
+
+class UnreadableAnswerError(EndpointError):
+    """It answers, but never with what it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,12 @@ class ChatEndpoint:
             before: Called before every request; what it raises ends the asking.
 
         Raises:
-            EndpointError: If no answer came, or the request is refused.
-            UnreadAnswerError: If no answer could be read.
+            EndpointRefusal: If the request is refused.
+            UnreadableAnswerError: If the last of the answers could not be read.
+            EndpointError: If there was none.
         """
         body = {"model": self.whom.model, "messages": list(messages)}
-        problem, error = "", EndpointError
+        problem, answer = "", None
         for attempt in range(self.whom.tries):
             before()
             problem, wait, answer = self._ask(body)
@@ -79,10 +84,9 @@ class ChatEndpoint:
                 if understood is not None:
                     return understood
                 problem = f"it answered {self._quoted(answer)}, which is not the JSON that was asked for"
-            error = EndpointError if answer is None else UnreadAnswerError
             if attempt + 1 < self.whom.tries:
                 self._sleep(min(_LONGEST_WAIT_SECONDS, wait or 2.0**attempt))
-        raise error(problem)
+        raise (EndpointError if answer is None else UnreadableAnswerError)(problem)
 
     def _ask(self, body: dict[str, Any]) -> tuple[str, float, str | None]:
         """Ask once: what went wrong, how long to wait for the next try, and the answer."""
@@ -100,7 +104,7 @@ class ChatEndpoint:
             return f"status {response.status_code}", _seconds(response.headers.get("retry-after")), None
         if response.status_code >= 400:
             said = self._hidden(response.text[:_MOST_QUOTED])
-            raise EndpointError(
+            raise EndpointRefusal(
                 f"The endpoint {self.whom.url} refuses the request (status {response.status_code}: {said}); "
                 f"check its address, the model's name and the key ({' or '.join(self.whom.key_variables)})."
             )

@@ -16,7 +16,13 @@ from shotstream.data.films.artefacts import stage_key
 from shotstream.data.films.captioning import CaptionError, NoCaptionError, WrittenCaptions
 from shotstream.data.films.settings import EndpointSettings
 from shotstream.media.pictures import pillow
-from shotstream.prompts.chat_endpoint import ChatEndpoint, EndpointError, UnreadAnswerError, Whom
+from shotstream.prompts.chat_endpoint import (
+    ChatEndpoint,
+    EndpointError,
+    EndpointRefusal,
+    UnreadableAnswerError,
+    Whom,
+)
 
 KEY_VARIABLES = ("SHOTSTREAM_CAPTION_KEY", "OPENAI_API_KEY")
 """Environment variables that the key is taken from."""
@@ -95,14 +101,15 @@ class EndpointCaptioner:
             captions = self._endpoint.ask(
                 messages, lambda text: read_answer(text, len(shots)), self._check_limits
             )
+        except EndpointRefusal as refusal:
+            raise CaptionError(str(refusal)) from refusal
         except EndpointError as error:
-            if str(error).startswith("The endpoint"):
-                raise CaptionError(str(error)) from error
-            kind = NoCaptionError if isinstance(error, UnreadAnswerError) else CaptionError
-            raise kind(
+            kind = NoCaptionError if isinstance(error, UnreadableAnswerError) else CaptionError
+            sentence = (
                 f"The endpoint {self.settings.url} captioned no story in {self.settings.tries} tries: "
                 f"{error}. What it captioned before is kept; the same command goes on."
-            ) from error
+            )
+            raise kind(sentence) from error
         self.answers += 1
         return captions
 
