@@ -50,6 +50,7 @@ def test_planned_shots_are_inserted_skipped_and_given_details(open_page, width: 
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("Ready")).to_be_visible()
     expect(skipped).to_be_visible()
+    page.wait_for_timeout(500)  # until buttons have come back to their colours
     assert findings(page) == []
     page.get_by_role("button", name=re.compile("^More for the skipped shot")).click()
     page.get_by_role("button", name="Take it back in").click()
