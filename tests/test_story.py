@@ -727,7 +727,8 @@ def test_json_is_explained_in_its_own_words(tmp_path, case, suffix):
 
 def test_sounds_are_files_beside_the_story(tmp_path):
     (tmp_path / "walk.yaml").write_text(
-        "setting: A cat.\nsounds: [rain.wav, {sound: music.mp3, offset_seconds: -2, gain_db: -6}]\nshots: [It runs.]"
+        "setting: A cat.\nsounds: [rain.wav, {sound: music.mp3, offset_seconds: -2, gain_db: -6}]\n"
+        "shots: [It runs.]"
     )
     story = Story.read(tmp_path / "walk.yaml")
     assert [sound.sound for sound in story.sounds] == [

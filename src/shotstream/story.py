@@ -33,6 +33,7 @@ from shotstream.media.story_mistakes import (
     take_unknown,
 )
 from shotstream.media.story_values import read_as_meant
+from shotstream.prompts.reading import CastMember
 from shotstream.shipped import find_file
 
 
@@ -168,6 +169,18 @@ class ReferencePicture(_Part):
         return {"picture": value} if isinstance(value, str) else value
 
 
+class CastCharacter(CastMember):
+    """One of the cast: what they are called, and how they look. A bare text is a name."""
+
+    pictures: list[Annotated[Text, Field(min_length=1)]] = Field(default=[], max_length=24)
+    """Paths of pictures of them, for people; `references` are what shots are made from."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
 class StorySound(_Part):
     """A sound file that is heard with the film. A bare text is the path of one, heard from the beginning."""
 
@@ -245,6 +258,8 @@ class Story(_Part):
     """For people; no model sees it."""
     setting: Setting
     """Who and where: it goes with every shot (the global caption). May be empty."""
+    cast: list[CastCharacter] = Field(default=[], max_length=32)
+    """Who is called by name in it; where prompts are adapted, looks stand in the place of names."""
     seed: Seed = 0
     """The same seed, story and model give the same frames on the same machine."""
     height: PictureSide | None = None
@@ -288,10 +303,15 @@ class Story(_Part):
         lists: list[tuple[Location, list[ReferencePicture] | None]] = [(("references",), self.references)]
         for part, shots in (("shots", self.shots), ("outtakes", self.outtakes)):
             lists += [((part, number, "references"), shot.references) for number, shot in enumerate(shots)]
-        return [
+        places: list[tuple[Location, str]] = [
             ((*place, index), reference.picture)
             for place, references in lists
             for index, reference in enumerate(references or ())
+        ]
+        return places + [
+            (("cast", number, "pictures", index), picture)
+            for number, character in enumerate(self.cast)
+            for index, picture in enumerate(character.pictures)
         ]
 
     @classmethod
@@ -405,8 +425,13 @@ class Story(_Part):
         def shots(of: list[Shot]) -> list[Shot]:
             return [shot.model_copy(update={"references": moved(shot.references)}) for shot in of]
 
+        cast = [
+            one.model_copy(update={"pictures": [path(picture) for picture in one.pictures]})
+            for one in self.cast
+        ]
         update: dict[str, Any] = {"references": moved(self.references), "shots": shots(self.shots)}
         update["sounds"] = [item.model_copy(update={"sound": path(item.sound)}) for item in self.sounds]
+        update["cast"] = cast
         return self.model_copy(update=update | {"outtakes": shots(self.outtakes)})
 
 
@@ -456,13 +481,17 @@ def _misplaced(story: Story) -> Iterator[tuple[Location, str]]:
                         yield (part, index, key, place), sentence
 
 
-_DATA = ("title", "setting", "seed", "height", "width", "lora", "references", "sounds", "shots", "outtakes")
+_DATA = (
+    "title", "setting", "cast", "seed", "height", "width", "lora", "references", "sounds", "shots",
+    "outtakes",
+)  # fmt: skip
 _KEYS: dict[str, list[str]] = {
     "": list(Story.model_fields),
     "redirects": list(Redirection.model_fields),
     "pins": list(StoryFrame.model_fields),
     "remembers": list(StoryFrame.model_fields),
     "references": list(ReferencePicture.model_fields),
+    "cast": list(CastCharacter.model_fields),
     "sounds": list(StorySound.model_fields),
     "shots": list(Shot.model_fields),
     "outtakes": list(Shot.model_fields),

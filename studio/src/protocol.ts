@@ -29,6 +29,8 @@ export type Command =
   | Trim
   | Sound
   | Silence
+  | Cast
+  | Setting
   | Undo
   | Pause
   | Resume
@@ -43,6 +45,8 @@ export type Event =
   | Deleted
   | MemoryChanged
   | SoundsChanged
+  | CastChanged
+  | SettingChanged
   | AutoRetakeChanged
   | Figures
   | Shown
@@ -129,6 +133,10 @@ export interface Shoot {
    */
   take?: number | null;
   type: "shoot";
+  /**
+   * The person's own words, if the prompt was adapted from them; they are kept and not told.
+   */
+  written?: string | null;
 }
 /**
  * A picture that was uploaded before, and what it shows.
@@ -194,6 +202,10 @@ export interface PlannedShot {
    * It is passed over, and waits until a plan says otherwise.
    */
   skipped?: boolean;
+  /**
+   * The person's own words, if the prompt was adapted from them; they are kept and not told.
+   */
+  written?: string | null;
 }
 /**
  * End the running shot with what it has; the next of those that wait begins.
@@ -215,6 +227,10 @@ export interface Redirect {
   id: string;
   prompt: string;
   type: "redirect";
+  /**
+   * The person's own words, if the prompt was adapted from them; they are kept and not told.
+   */
+  written?: string | null;
 }
 /**
  * Let the shot go on until it is cut.
@@ -336,6 +352,10 @@ export interface Edit {
   prompt: string;
   shot: number;
   type: "edit";
+  /**
+   * The person's own words, if the prompt was adapted from them; they are kept and not told.
+   */
+  written?: string | null;
 }
 /**
  * Take every stale shot anew from here on, in order.
@@ -409,7 +429,45 @@ export interface Silence {
   type: "silence";
 }
 /**
- * Take back the last deletion, trim or change of the sound; while a shot runs, of what waits, too.
+ * Have this cast sheet; it changes no shot.
+ */
+export interface Cast {
+  /**
+   * @maxItems 32
+   */
+  cast: SheetCharacter[];
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  type: "cast";
+}
+/**
+ * One of a story's cast: what they are called, how they look, pictures of them.
+ */
+export interface SheetCharacter {
+  description?: string;
+  name: string;
+  /**
+   * Pictures that were uploaded before; `reference` makes shots from them.
+   *
+   * @maxItems 24
+   */
+  pictures?: string[];
+}
+/**
+ * Say anew who and where; only while no shot has begun.
+ */
+export interface Setting {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  setting: string;
+  type: "setting";
+}
+/**
+ * Take back the last deletion, trim or change of sound or cast; while a shot runs, of what waits, too.
  */
 export interface Undo {
   /**
@@ -526,6 +584,10 @@ export interface Snapshot {
    * When shots are taken anew by themselves; never if there is none.
    */
   auto_retake?: AutoRetakeRule | null;
+  /**
+   * Who is called by name in it.
+   */
+  cast: SheetCharacter1[];
   memory: Memory;
   parent?: Parent | null;
   reason?: string | null;
@@ -550,6 +612,19 @@ export interface AutoRetakeRule {
    * So many takes of it at most.
    */
   most_takes: number;
+}
+/**
+ * One of a story's cast: what they are called, how they look, pictures of them.
+ */
+export interface SheetCharacter1 {
+  description: string;
+  name: string;
+  /**
+   * Pictures that were uploaded before; `reference` makes shots from them.
+   *
+   * @maxItems 24
+   */
+  pictures: string[];
 }
 /**
  * What is remembered, and how full the caches are, in latent frames.
@@ -632,6 +707,10 @@ export interface ShotCard {
   state: "queued" | "skipped" | "live" | "done" | "stale" | "deleted";
   take: number;
   takes: number;
+  /**
+   * The person's own words, if the prompt was adapted from them.
+   */
+  written?: string | null;
 }
 /**
  * How well a take goes on with the story before it.
@@ -757,6 +836,10 @@ export interface ShotChanged {
   take: number;
   takes: number;
   type: "shot";
+  /**
+   * The person's own words, if the prompt was adapted from them.
+   */
+  written?: string | null;
 }
 /**
  * The newest shot is gone.
@@ -782,6 +865,20 @@ export interface MemoryChanged {
 export interface SoundsChanged {
   sounds: PlacedSound[];
   type: "sounds";
+}
+/**
+ * The cast sheet is another one.
+ */
+export interface CastChanged {
+  cast: SheetCharacter1[];
+  type: "cast";
+}
+/**
+ * The setting is another one; no shot has begun.
+ */
+export interface SettingChanged {
+  setting: string;
+  type: "setting";
 }
 /**
  * Shots are taken anew by themselves from now on, or no longer.

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.system
 def test_stories_are_marked_with_what_changes_their_numbers(pipeline, monkeypatch, computing, name):
     monkeypatch.setattr(studio, "load", lambda *options: (pipeline, {}))
     monkeypatch.setattr(studio, "apply_mode", lambda *options: {"computing": computing})
-    served = studio._served("mini", "full", "float32", "auto", "fast", "auto", "auto", "cpu")
+    served = studio._served("mini", studio._How(dtype="float32", mode="fast"), "cpu")
     assert served.name == name
     assert served.made_with.model.startswith(name)
     assert served.made_with.model.split()[-1] == served.weights[:12]
@@ -35,12 +35,24 @@ def test_stories_are_marked_with_the_memory_rule(pipeline, monkeypatch):
     monkeypatch.setattr(studio, "load", lambda *options: (pipeline, {}))
     monkeypatch.setattr(studio, "apply_mode", lambda *options: {"computing": {}})
     try:
-        served = studio._served("mini", "full", "float32", "auto", "plain", "auto", "words", "cpu")
+        served = studio._served(
+            "mini", studio._How(dtype="float32", mode="plain", memory_rule="words"), "cpu"
+        )
         words = served.made_with
     finally:
         pipeline.register_to_config(memory_rule="spread")
     assert words.model.startswith("mini memory=words ")
     assert words.identity != served.made_with.identity
+
+
+def test_a_library_that_is_a_file_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(studio, "_serve", None)
+    (tmp_path / "library").write_text("")
+    result = CliRunner().invoke(
+        app, ["studio", "--library", str(tmp_path / "library")], env={"COLUMNS": "200"}
+    )
+    assert result.exit_code == 1
+    assert "library is a file; name a folder, which need not exist yet." in result.output
 
 
 def test_the_page_s_address_is_said_and_given(capsys, tmp_path):

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from shotstream import __version__
+from shotstream.cli.shared.adapting import Adapt, AdapterModel, AdapterUrl, Check, adapt_and_check
 from shotstream.cli.shared.console import console, show_warnings
 from shotstream.cli.shared.loras import Loras, name_loras, read_loras, use_loras
 from shotstream.cli.shared.model import (
@@ -25,7 +26,7 @@ from shotstream.cli.shared.model import (
     load,
     set_memory_rule,
 )
-from shotstream.loading.folders import PictureSizes, locate_model, read_sizes
+from shotstream.loading.folders import PictureSizes, fetch_configs, locate_model, read_sizes
 from shotstream.loading.lora_files import Lora
 from shotstream.media.documents import Location
 from shotstream.media.files import claimed
@@ -43,6 +44,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
+PictureSide = Annotated[
+    int | None, typer.Option(min=16, max=4096, help="Of the pictures; instead of the story's.")
+]
+FilmHeight = Annotated[
+    str, typer.Option(metavar="auto|PIXELS", help="Of the films; pictures are scaled to it (Lanczos).")
+]
 BestOf = Annotated[
     int,
     typer.Option(min=1, max=99, help="Make so many takes of a shot; the one that goes on best stands."),
@@ -82,15 +89,9 @@ def generate(
         typer.Option(metavar="PICTURE", help="Make the shots from this picture, too; may be repeated."),
     ] = None,
     shots: Annotated[str | None, typer.Option(metavar="A-B", help="Write these shots only.")] = None,
-    height: Annotated[
-        int | None, typer.Option(min=16, max=4096, help="Of the pictures; instead of the story's.")
-    ] = None,
-    width: Annotated[
-        int | None, typer.Option(min=16, max=4096, help="Of the pictures; instead of the story's.")
-    ] = None,
-    film_height: Annotated[
-        str, typer.Option(metavar="auto|PIXELS", help="Of the films; pictures are scaled to it (Lanczos).")
-    ] = "auto",
+    height: PictureSide = None,
+    width: PictureSide = None,
+    film_height: FilmHeight = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     decoder: Annotated[
         str, typer.Option(help="full, or tiny: shows frames sooner; files are the full one's.")
@@ -108,6 +109,10 @@ def generate(
     min_continuity: MinContinuity = None,
     most_tries: MostTries = 4,
     lora: Loras = None,
+    adapt: Adapt = False,
+    adapter: AdapterUrl = None,
+    adapter_model: AdapterModel = None,
+    check: Check = False,
 ) -> None:
     """Generate a story: story.mp4, shots/NN.mp4, contact_sheet.png and story.json.
 
@@ -119,6 +124,7 @@ def generate(
     check_choices(memory_rule=memory_rule)
     loras, given = name_loras(lora or []), {"seed": seed, "height": height, "width": width}
     story = read_story(story_file, loras, reference or [], given, locate_model(model))
+    story = adapt_and_check(story, locate_model(model), adapter, adapter_model, adapt=adapt, check=check)
     rule = choose_rule(best_of, min_continuity, most_tries)
     asked = {"dtype": dtype, "text": text, "mode": mode, "kv_cache": kv_cache, "lora": " ".join(lora or [])}
     asked |= {} if memory_rule == "auto" else {"memory_rule": memory_rule}
@@ -177,7 +183,7 @@ def read_story(
     """
     for picture in references:
         read_picture(picture)
-    sizes = read_sizes(Path(model))
+    sizes = read_sizes(fetch_configs(model))
     if sizes is not None and (given["height"] or given["width"]):
         check_picture_size(given["height"] or sizes.height, given["width"] or sizes.width, *sizes[2:])
     checks = [lost_pictures, lost_sounds, partial(wrong_size, sizes, given)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shotstream.serving.protocol.commands import (
+    Cast,
     Choose,
     Command,
     Delete,
@@ -128,7 +129,7 @@ class _Journal:
                 done = self.undoable.pop(running=True)  # no deletion lies under a change of the queue
                 if isinstance(done, tuple):
                     self.context, self.script = done[0]
-            case Trim() | Sound() | Silence():
+            case Trim() | Sound() | Silence() | Cast():
                 self.undoable.edited(FilmEdit())
             case Replan():
                 self.undoable.planned()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shotstream.prompts.adapter import PromptAdapter
+from shotstream.prompts.chat_endpoint import ChatEndpoint
 from shotstream.serving.storage.stored import MadeWith
 from shotstream.streaming.best_take import FindMeter
 from shotstream.streaming.memory_rules import MEMORY_MARK, SPREAD
@@ -31,6 +33,7 @@ class ServedModel:
         weights: Hash of its weights; stories go on with the same ones only.
         decoder: ``full``, or ``tiny`` to see frames sooner.
         find_meter: Finds what its takes are measured with; None measures none.
+        endpoint: Adapts prompts to it; None leaves that to rules.
     """
 
     pipeline: ShotStreamPipeline
@@ -38,6 +41,12 @@ class ServedModel:
     weights: str
     decoder: str = "full"
     find_meter: FindMeter | None = None
+    endpoint: ChatEndpoint | None = None
+
+    @property
+    def adapter(self) -> PromptAdapter:
+        """Who brings prompts into the form that it was trained with."""
+        return PromptAdapter(self.pipeline.form, self.endpoint)
 
     def open(self, setting: str, seed: int, rewind_chunks: int = 0) -> StorySession:
         """Open a session; `rewind_chunks` as for `StorySession`."""

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -42,6 +42,7 @@ from shotstream.training.stage import Stage
 from shotstream.training.teacher import TeacherStage
 from shotstream.world.judge import Judge
 from shotstream.world.sampler import Split
+from shotstream.world.world_form import world_form
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 SPLITS: tuple[Split, Split] = ("train", "held-out")
@@ -374,6 +375,16 @@ class Workspace:
         made = [name for name in STUDENT_STAGES if self.finished(name)]
         return self.denoiser(made[-1] if made else STUDENT_STAGES[0])
 
+    def _prompt_form(self, text: CaptionEncoder) -> dict[str, Any] | None:
+        """The form of the student's prompts: its base's, or the drawn world's if it knows its words."""
+        if self._base is not None:
+            return self._base.config["prompt_form"]
+        known = text.known_words()
+        form = None if known is None else world_form(known)
+        if form is None or not form.figure_slot.values:
+            return None
+        return form.model_dump(mode="json", exclude_defaults=True)
+
     def save_pipeline(self) -> Path:
         """Put the finished parts together in float16 as a model folder, and return it."""
         world, student = self.recipe.world, self.student
@@ -387,6 +398,7 @@ class Workspace:
             height=world.height,
             width=world.width,
             caption_template=self.recipe.caption_template,
+            prompt_form=self._prompt_form(student.text),
         )
         pipeline.to("cpu", torch.float16)
         with whole_folder(self.folder / "model") as folder:

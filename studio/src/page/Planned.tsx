@@ -10,8 +10,10 @@ import {
   useState,
 } from "react";
 import type { PlannedShot } from "../protocol";
+import type { PromptMark } from "../story/prompts";
 import { moved } from "../story/script";
 import { Icon, type IconName } from "./Icon";
+import { Marks, OwnWords } from "./Marks";
 import { Menu } from "./Menu";
 import { PromptEditor } from "./PromptEditor";
 import { type Possible, ShotDetails, detailsOf } from "./ShotDetails";
@@ -23,6 +25,10 @@ interface Props {
   state: "planned" | "queued";
   known?: string[] | null;
   most?: number;
+  /** What of a shot does not fit. */
+  marksOf?(shot: PlannedShot): PromptMark[];
+  /** What the model gets instead of the words of a shot, if anything. */
+  adaptedOf?(shot: PlannedShot): string | undefined;
   possible: Possible;
   storySeed: number;
   onChange(shots: PlannedShot[]): void;
@@ -131,6 +137,8 @@ export function PlannedCards(props: Props) {
               shot={shot}
               word={STATE_WORDS[shot.skipped ? "skipped" : state]}
               facts={detailsOf(shot, props.storySeed)}
+              marks={props.marksOf?.(shot)}
+              adapted={props.adaptedOf?.(shot)}
               acts={acts(place)}
               card={(element) => {
                 if (element) cards.current.set(place, element);
@@ -187,12 +195,14 @@ interface CardProps {
   shot: PlannedShot;
   word: string;
   facts: string;
+  marks?: PromptMark[];
+  adapted?: string;
   acts: Acts;
   card(element: HTMLElement | null): void;
   editor: ReactNode;
 }
 
-function PlannedCard({ number, shot, word, facts, acts, card, editor }: CardProps) {
+function PlannedCard({ number, shot, word, facts, marks, adapted, acts, card, editor }: CardProps) {
   const name = shot.skipped ? `the skipped shot “${shot.prompt}”` : `shot ${number}`;
   const pressed = (event: KeyboardEvent) => {
     if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey) return;
@@ -214,12 +224,14 @@ function PlannedCard({ number, shot, word, facts, acts, card, editor }: CardProp
         <span className="no-picture" />
         <span className="slate">{shot.skipped ? "–" : number}</span>
         <span className="card-state">{word}</span>
+        <Marks place={number} marks={marks} />
       </div>
       {editor || (
         <div className="card-body">
           <p className="card-words" title={shot.prompt}>
-            {shot.prompt}
+            {adapted ?? shot.prompt}
           </p>
+          <OwnWords written={adapted ? shot.prompt : shot.written} />
           <div className="card-actions">
             <span className="card-facts dim">{facts}</span>
             <span className="gap" />

@@ -55,12 +55,15 @@ const given = (shot: PlannedShot) =>
 /** Puts the shots of a file behind what is written. */
 export async function takeScript(
   file: File,
-  { happen, state, wrong }: OpenStory,
+  { happen, order, state, wrong }: OpenStory,
   draft: Draft,
 ): Promise<void> {
   try {
-    const { setting, shots } = await readStoryFile(file);
+    const { setting, cast, shots } = await readStoryFile(file);
     draft.setShots([...draft.shots, ...shots.map(given)]);
+    const known = new Set(state.cast.map(({ name }) => name.toLowerCase()));
+    const others = cast.filter(({ name }) => !known.has(name.toLowerCase()));
+    if (others.length > 0) order({ type: "cast", cast: [...state.cast, ...others] });
     if (setting && setting !== state.setting) {
       const text = `The script is set elsewhere (“${setting}”). This story keeps its own setting.`;
       happen({ kind: "note", tone: "plain", text });

@@ -31,8 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Server:
     """`shotstream studio` on a library, which can be killed and started again at the same address."""
 
-    def __init__(self, library: Path) -> None:
-        self._library, self._port = library, 0
+    def __init__(self, library: Path, *options: str) -> None:
+        self._library, self._port, self._options = library, 0, options
         self.start()
 
     @property
@@ -41,7 +41,7 @@ class Server:
 
     def start(self) -> None:
         start = "from shotstream.cli.main import app; app()"
-        options = ["studio", "--library", str(self._library), "--port", str(self._port)]
+        options = ["studio", "--library", str(self._library), "--port", str(self._port), *self._options]
         self._process = subprocess.Popen(
             [sys.executable, "-c", start, *options],
             stdout=subprocess.PIPE,

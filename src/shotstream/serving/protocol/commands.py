@@ -9,9 +9,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shotstream.prompts.reading import CastMember
 from shotstream.story import BOTH_LENGTHS, LoraChoice, Prompt, check_points
+from shotstream.story import Setting as StorySetting
 
-UNDO_SURVIVES = ("delete", "trim", "sound", "silence", "undo", "pause", "resume", "branch", "autoretake")
+UNDO_SURVIVES = (
+    "delete", "trim", "sound", "silence", "cast", "setting", "undo", "pause", "resume", "branch",
+    "autoretake",
+)  # fmt: skip
 """Commands after which what was done before can still be undone; any other leaves it as it is."""
 
 StoryId = Annotated[str, Field(pattern=r"^[a-z0-9]{12}$")]
@@ -87,6 +92,11 @@ class _Length(Message):
         return self
 
 
+class _Told(Message):
+    written: Prompt | None = None
+    """The person's own words, if the prompt was adapted from them; they are kept and not told."""
+
+
 class UploadedPicture(Message):
     """A picture that was uploaded before, and what it shows."""
 
@@ -95,7 +105,7 @@ class UploadedPicture(Message):
     """What is in it; without it, the prompt of the shot that it serves."""
 
 
-class _ShotFields(_Length):
+class _ShotFields(_Told, _Length):
     """What a shot that is still to be made is to be."""
 
     prompt: Prompt
@@ -154,7 +164,7 @@ class Stop(Directive):
     type: Literal["stop"] = "stop"
 
 
-class Redirect(Directive):
+class Redirect(Directive, _Told):
     """Give the running shot another prompt from its next chunk on."""
 
     type: Literal["redirect"] = "redirect"
@@ -242,7 +252,7 @@ class Reference(Directive):
     prompt: Prompt | None = None
 
 
-class Edit(Directive):
+class Edit(Directive, _Told):
     """Change the text of a shot alone; it and the shots after it become stale."""
 
     type: Literal["edit"] = "edit"
@@ -298,8 +308,36 @@ class Silence(Directive):
     sound: SoundName
 
 
+class SheetCharacter(CastMember, Message):
+    """One of a story's cast: what they are called, how they look, pictures of them."""
+
+    pictures: list[Annotated[str, Field(pattern=r"^[a-z0-9]{1,64}$")]] = Field(default=[], max_length=24)
+    """Pictures that were uploaded before; `reference` makes shots from them."""
+
+
+class Cast(Directive):
+    """Have this cast sheet; it changes no shot."""
+
+    type: Literal["cast"] = "cast"
+    cast: Annotated[list[SheetCharacter], Field(max_length=32)]
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [character.name.lower() for character in self.cast]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"has {twice!r} twice; give everybody a name of their own")
+        return self
+
+
+class Setting(Directive):
+    """Say anew who and where; only while no shot has begun."""
+
+    type: Literal["setting"] = "setting"
+    setting: StorySetting
+
+
 class Undo(Directive):
-    """Take back the last deletion, trim or change of the sound; while a shot runs, of what waits, too."""
+    """Take back the last deletion, trim or change of sound or cast; while a shot runs, of what waits, too."""
 
     type: Literal["undo"] = "undo"
 
@@ -318,7 +356,8 @@ class Resume(Directive):
 
 Command = Annotated[
     Shoot | Replan | Cut | Redirect | Hold | Extend | Retake | Choose | Branch | Pin | Unpin | Reference
-    | Edit | Reshoot | Delete | Trim | Sound | Silence | Undo | Pause | Resume | Stop | AutoRetake,
+    | Edit | Reshoot | Delete | Trim | Sound | Silence | Cast | Setting | Undo | Pause | Resume | Stop
+    | AutoRetake,
     Field(discriminator="type"),
 ]  # fmt: skip
 """What is answered by a receipt or a refusal."""

@@ -34,6 +34,8 @@ _ALWAYS = (
     "trim",
     "sound",
     "silence",
+    "cast",
+    "setting",
     "pause",
     "resume",
     "autoretake",

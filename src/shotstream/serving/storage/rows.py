@@ -14,15 +14,18 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection, Row, Table, Text, cast, delete, insert, or_, select, update
 
+from shotstream.serving.protocol.commands import SheetCharacter
 from shotstream.serving.protocol.events import (
     AutoRetakeChanged,
     AutoRetakeRule,
+    CastChanged,
     Change,
     Deleted,
     Memory,
     MemoryChanged,
     PlacedSound,
     Receipt,
+    SettingChanged,
     ShotCard,
     ShotChanged,
     SoundsChanged,
@@ -206,6 +209,11 @@ def note_changes(connection: Connection, story: str, changes: Sequence[Change]) 
         elif isinstance(change, SoundsChanged):
             placed = [sound.model_dump(mode="json") for sound in change.sounds]
             connection.execute(update(stories).where(stories.c.id == story).values(sounds=placed))
+        elif isinstance(change, CastChanged):
+            change_story(connection, story, {}, change.model_dump(mode="json"))
+        elif isinstance(change, SettingChanged):
+            values = {"setting": change.setting}
+            change_story(connection, story, values, {"type": "setting", **values})
         elif isinstance(change, AutoRetakeChanged):
             rule = change.rule and change.rule.model_dump(mode="json")
             connection.execute(update(stories).where(stories.c.id == story).values(auto_retake=rule))
@@ -398,6 +406,16 @@ def placed_sounds(row: Row) -> list[PlacedSound]:
         return []
 
 
+def cast_sheet(connection: Connection, story: str) -> list[SheetCharacter]:
+    """A story's cast sheet, as it was noted last among its events; nobody if that is damaged."""
+    newest = select(events.c.body).where(events.c.story == story).order_by(events.c.number.desc())
+    for body in connection.scalars(newest):
+        if isinstance(body, dict) and body.get("type") == "cast":
+            with suppress(ValidationError):
+                return CastChanged.model_validate(body).cast
+    return []
+
+
 def list_events(connection: Connection, story: str) -> list[dict[str, Any]]:
     """Read the events of a story in order, each with its ``moment_seconds``."""
     rows = connection.execute(select(events).where(events.c.story == story).order_by(events.c.number))
@@ -436,8 +454,9 @@ def list_files(connection: Connection) -> dict[str, StoryFiles]:
 def uploads_used(connection: Connection, uploads: Sequence[str], *, but_by: str = "") -> set[str]:
     """Which of these pictures a command of any story names, leaving one story out."""
     bodies = select(cast(commands.c.body, Text)).where(commands.c.story != but_by)
-    texts = list(connection.scalars(bodies.where(cast(commands.c.body, Text).contains('"reference"'))))
-    return {upload for upload in uploads if any(f'"upload": "{upload}"' in text for text in texts)}
+    body = cast(commands.c.body, Text)
+    texts = list(connection.scalars(bodies.where(or_(body.contains('"reference"'), body.contains('"cast"')))))
+    return {upload for upload in uploads if any(f'"{upload}"' in text for text in texts)}
 
 
 def _rows(connection: Connection, table: Table, story: str) -> Sequence[Row]:

@@ -32,10 +32,7 @@ from shotstream.serving.protocol.commands import (
     Resume,
     Retake,
     Shoot,
-    Silence,
-    Sound,
     Stop,
-    Trim,
     Undo,
     Unpin,
     UploadedPicture,
@@ -45,19 +42,18 @@ from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State, StateMachine
 from shotstream.serving.storage.stored import StoredChunk
 from shotstream.serving.story.contests import Contests
+from shotstream.serving.story.film_desk import FilmDesk
 from shotstream.serving.story.film_edit import FilmEdit
 from shotstream.serving.story.live_shot import LiveShot
 from shotstream.serving.story.prompt_warnings import prompt_warnings
-from shotstream.serving.story.takes_made import TakesMade
-from shotstream.serving.story.undo import BeforeDeletion, UndoHistory
+from shotstream.serving.story.takes_made import FindTake, TakesMade, no_take
+from shotstream.serving.story.undo import BeforeDeletion
 from shotstream.serving.story.waiting import WaitingQueue, planned_shots
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
 from shotstream.streaming.session import StorySession
 
 FindPicture = Callable[[str], np.ndarray]
-FindTake = Callable[[int, int], Callable[[int], np.ndarray]]
-"""(shot, take) -> what gives a frame of it by its number, uint8 ``[H, W, 3]``."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class CommandResult:
     """How many of the newest chunks it took back."""
 
 
-class Director:
+class Director(FilmDesk):
     """A session, its state, and what a director has in mind for its shots.
 
     Args:
@@ -92,16 +88,15 @@ class Director:
         self.stale: set[int] = set()
         """Shots that were made before an edit of themselves, or before an earlier one became another."""
         self.waiting = WaitingQueue()
-        self.edit = FilmEdit()
+        super().__init__()
         self.contests = Contests()
         self.scores: dict[tuple[int, int], TakeContinuity] = {}
         """Continuity of takes, by (shot, take), as far as it was measured; nothing here depends on it."""
         self.uploads: dict[tuple[int, int], str] = {}
         """References by their numbers: which picture each one is."""
-        self.find_take: FindTake = _no_take
+        self.find_take: FindTake = no_take
         """Gives the frames of former takes; whoever keeps them sets it."""
         self._find_picture = find_picture
-        self._undoable: UndoHistory[BeforeDeletion] = UndoHistory()
         self.takes = TakesMade()
         self._shown_chunks: int | None = None
         """Chunks of the running shot that somebody has seen, while a command is followed; None for all."""
@@ -116,6 +111,7 @@ class Director:
         """
         branch = Director(self.session.branch(shot, seed=seed), self._find_picture)
         branch.uploads, branch.edit = dict(self.uploads), self.edit.branch(shot)
+        branch.written = dict(self.written)
         branch.scores = {place: score for place, score in self.scores.items() if place[0] <= shot}
         branch.takes = self.takes.branch(shot)
         return branch
@@ -148,7 +144,7 @@ class Director:
             raise Refusal("not_now", f"{command.type} is not possible now: {self._situation()}")
         with prompt_warnings() as told:
             try:
-                effect = getattr(self, f"_{command.type}")(command)
+                effect: CommandResult = getattr(self, f"_{command.type}")(command) or CommandResult()
             except Refusal:
                 raise
             except ValueError as error:
@@ -156,6 +152,7 @@ class Director:
         self.machine.fire(event)
         if command.type == "cut":
             self._begin_next()
+        self.note_written(command)
         if self._undoable.after(command):
             self.waiting.forget_former()
         if self.live:
@@ -191,7 +188,7 @@ class Director:
 
     def _replan(self, command: Replan) -> CommandResult:
         if command.from_shot != self.begun_shots:
-            sentence = f"what waits begins with shot {self.begun_shots + 1} by now; plan it again"
+            sentence = f"what waits begins with {self._name(self.begun_shots)} by now; plan it again"
             raise Refusal("not_now", sentence)
         shots = planned_shots(command)
         for number, shot in enumerate(shots, self.begun_shots):
@@ -222,7 +219,7 @@ class Director:
         live = self.live if self.live and self.live.record.shot == shot else None
         if live and self.machine.running:
             raise Refusal("not_now", "the shot is running; cut it first")
-        record = self.takes.find(shot, command.take, f"shot {shot + 1}")
+        record = self.takes.find(shot, command.take, self._name(shot))
         self._check_kept(shot)
         self.session.choose(record, self.find_take(shot, command.take))
         self.waiting.drop_retakes(shot)
@@ -236,7 +233,7 @@ class Director:
         stale = self.stale - self.session.context.left_out
         shots = sorted(shot for shot in stale if shot >= command.from_shot)
         if not shots:
-            raise Refusal("not_now", f"no shot from {command.from_shot + 1} on is stale")
+            raise Refusal("not_now", f"no shot from {self.number(command.from_shot)} on is stale")
         self._check_kept(shots[0])
         first, *others = [Retake(id=command.id, shot=shot) for shot in shots]
         effect = self._begin(first)
@@ -287,7 +284,7 @@ class Director:
 
     def _unpin(self, command: Unpin) -> CommandResult:
         if (command.shot, command.frame) not in [pin.key for pin in self.session.context.pins]:
-            raise Refusal("not_found", f"frame {command.frame} of shot {command.shot + 1} is not pinned")
+            raise Refusal("not_found", f"frame {command.frame} of {self._name(command.shot)} is not pinned")
         self.session.unpin(command.shot, command.frame)
         return self._from_next_shot()
 
@@ -315,7 +312,7 @@ class Director:
         shot, script = command.shot, self.session.script
         self._check_kept(shot)
         if shot in self.session.context.left_out:
-            raise Refusal("not_now", f"shot {shot + 1} is deleted already; choose a take to bring it back")
+            raise Refusal("not_now", f"{self._name(shot)} is deleted already; choose a take to bring it back")
         self._end_shot()
         before = BeforeDeletion(self.session.snapshot(), dict(self.edits), set(self.stale))
         kept = before.session
@@ -343,38 +340,10 @@ class Director:
             self.edits, self.stale = before.edits, before.stale
         return CommandResult()
 
-    def _trim(self, command: Trim) -> CommandResult:
-        shot, out_frame = command.shot, command.out_frame
-        self._check_shot(shot)
-        if self.machine.running and self.live and self.live.record.shot == shot:
-            raise Refusal("not_now", "the shot is running; trim it after its end")
-        if shot in self.session.context.left_out:
-            raise Refusal("not_now", f"shot {shot + 1} is deleted; bring it back first, then trim it")
-        record = self.session.script[shot]
-        last = self.timing.frames(record.chunks) - 1
-        if (given := max(command.in_frame, out_frame or 0)) > last:
-            raise Refusal("invalid", f"shot {shot + 1} has no frame {given}; its last frame is {last}")
-        end = None if out_frame == last else out_frame
-        return self._edit_film(self.edit.trim(shot, record.take, command.in_frame, end))
-
-    def _sound(self, command: Sound) -> CommandResult:
-        return self._edit_film(self.edit.place(command.sound, command.offset_seconds, command.gain_db))
-
-    def _silence(self, command: Silence) -> CommandResult:
-        if command.sound not in self.edit.sounds:
-            raise Refusal("not_found", "this sound is not heard with the film")
-        return self._edit_film(self.edit.silence(command.sound))
-
-    def _edit_film(self, edit: FilmEdit) -> CommandResult:
-        self._undoable.edited(self.edit)
-        self.edit = edit
+    def _pause(self, command: Pause | Resume) -> CommandResult:
         return CommandResult()
 
-    def _pause(self, command: Pause) -> CommandResult:
-        return CommandResult()
-
-    def _resume(self, command: Resume) -> CommandResult:
-        return CommandResult()
+    _resume = _pause
 
     # ---- making ----
 
@@ -585,15 +554,8 @@ class Director:
         shot = len(self.session.script)
         return CommandResult((shot, self.takes.next_take(shot), 0))
 
-    def _check_shot(self, shot: int) -> None:
-        count = len(self.session.script)
-        if shot >= count:
-            raise Refusal("not_found", f"there is no shot {shot + 1}; the story has {count}")
-
     def _check_kept(self, shot: int) -> None:
         if shot < self.session.context.oldest_retake:
-            raise Refusal("not_found", f"shot {shot + 1} is too far back: what it was made from is not kept")
-
-
-def _no_take(shot: int, take: int) -> Callable[[int], np.ndarray]:
-    raise Refusal("not_found", f"take {take + 1} of shot {shot + 1} is not kept")
+            raise Refusal(
+                "not_found", f"{self._name(shot)} is too far back: what it was made from is not kept"
+            )

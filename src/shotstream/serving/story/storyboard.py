@@ -7,6 +7,7 @@ from typing import Literal
 from shotstream.serving.protocol.commands import Shoot
 from shotstream.serving.protocol.events import (
     AutoRetakeChanged,
+    CastChanged,
     Change,
     Deleted,
     Memory,
@@ -14,6 +15,7 @@ from shotstream.serving.protocol.events import (
     MemoryFrame,
     Parent,
     PlacedSound,
+    SettingChanged,
     ShotCard,
     ShotChanged,
     Snapshot,
@@ -40,14 +42,19 @@ def snapshot(story: Director, parent: Parent | None = None) -> Snapshot:
             PlacedSound(sound=sound, offset_seconds=offset, gain_db=gain)
             for sound, (offset, gain) in sorted(story.edit.sounds.items())
         ],
+        cast=list(story.edit.cast),
         auto_retake=story.contests.rule,
     )
 
 
 def beginning(now: Snapshot) -> list[Change]:
     """What must be told to those who know nothing of an idle story."""
-    board = [*(ShotChanged(**dict(card)) for card in now.shots), MemoryChanged(**dict(now.memory))]
-    return [*board, SoundsChanged(sounds=now.sounds)] if now.sounds else board
+    board: list[Change] = [
+        *(ShotChanged(**dict(card)) for card in now.shots),
+        MemoryChanged(**dict(now.memory)),
+    ]
+    board += [SoundsChanged(sounds=now.sounds)] if now.sounds else []
+    return [*board, CastChanged(cast=now.cast)] if now.cast else board
 
 
 def changes(before: Snapshot, now: Snapshot) -> list[Change]:
@@ -62,6 +69,10 @@ def changes(before: Snapshot, now: Snapshot) -> list[Change]:
         changed.append(MemoryChanged(**dict(now.memory)))
     if now.sounds != before.sounds:
         changed.append(SoundsChanged(sounds=now.sounds))
+    if now.cast != before.cast:
+        changed.append(CastChanged(cast=now.cast))
+    if now.setting != before.setting:
+        changed.append(SettingChanged(setting=now.setting))
     if now.auto_retake != before.auto_retake:
         changed.append(AutoRetakeChanged(rule=now.auto_retake))
     return changed
@@ -94,6 +105,7 @@ def _card(story: Director, record: TakeRecord) -> ShotCard:
         made=story.takes.made(shot),
         in_frame=in_frame,
         out_frame=out_frame,
+        written=story.written.get(story.edits.get(shot, record.prompt)),
         lora=_lora(story, record),
         continuity=[known for take, _ in story.takes.made(shot) if (known := story.scores.get((shot, take)))],
     )
@@ -121,6 +133,7 @@ def _waiting_card(story: Director, number: int, shot: Shoot) -> ShotCard:
         frames=0,
         in_frame=shot.in_frame or 0,
         out_frame=shot.out_frame,
+        written=story.written.get(shot.prompt),
         lora=shot.lora,
         references=shot.references or [],
     )

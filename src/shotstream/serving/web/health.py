@@ -61,4 +61,5 @@ async def vocabulary(studio: TheStudio, setting: str = "") -> Vocabulary:
         settings=list(settings),
         names=list(model.names),
         hero=model.hero(setting),
+        adapter=model.adapter.by,
     )
