@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -80,3 +83,13 @@ def test_the_report_has_the_difference_without_a_judge():
     film = Film(shots, 12, [""] * 5, attributes=ATTRIBUTES, told_again=again)
     assert measure(film, Extractors({}))["retake_difference"] == 7
     assert METRICS["retake_difference"].share is False
+
+
+def test_the_page_has_the_figures_of_the_record():
+    docs = Path(__file__).parents[2] / "docs"
+    summary = json.loads((docs / "results" / "mini_retakes.json").read_text())["summary"]
+    page = (docs / "results.md").read_text()
+    for name, figure in summary.items():
+        digits = 1 if name == "retake_difference" else 3
+        mean, low, high = (f"{figure[part]:.{digits}f}" for part in ("mean", "low", "high"))
+        assert f"{mean} ({low} to {high}) |" in page
