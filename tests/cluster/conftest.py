@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
+import torch
 
+from shotstream.training.workspace import Workspace
+from tests.cluster import pieces
 from tests.data.films.conftest import model_folder  # noqa: F401  (a fixture)
+from tests.training.test_distributed import adamw_recipe
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +31,19 @@ def cluster():
     )
     yield Cluster("cpu")
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def life(tmp_path_factory):
+    """A tiny life up to its teacher, trained by two processes as torchrun starts them."""
+    recipe = adamw_recipe()
+    folder = tmp_path_factory.mktemp("life") / "run"
+    workspace = Workspace(recipe, folder, torch.device("cpu"))
+    for stage in ("captions", "autoencoder"):
+        workspace.run(stage)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    arguments = (port, recipe.model_dump_json(), folder)
+    torch.multiprocessing.spawn(pieces.train_a_teacher, arguments, nprocs=2)
+    return recipe, folder

@@ -63,11 +63,13 @@ class Replicated:
 
 
 @contextmanager
-def replicated(cluster: Cluster, library: Path, count: int) -> Iterator[Replicated]:
-    """Start so many replicas and an ingress."""
+def replicated(
+    cluster: Cluster, library: Path, count: int, database: str | None = None
+) -> Iterator[Replicated]:
+    """Start so many replicas and an ingress; `database` is the URL of another one than SQLite."""
     cluster.end_processes()
-    with Store(library) as store:
-        settings = ReplicaSettings(library, None, open_tiny, "secret", Limits(), Quotas())
+    with Store(library, database) as store:
+        settings = ReplicaSettings(library, database, open_tiny, "secret", Limits(), Quotas())
         ingress = Ingress(store.leases, "secret")
         replicas = ReplicaSet(cluster, settings, store.leases, count)
         replicas.start()

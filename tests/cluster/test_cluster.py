@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -28,7 +27,7 @@ from tests.cluster import pieces
 from tests.cluster.replicated import replicated
 from tests.data.films.drawn_films import write_film
 from tests.serving.web.conftest import Watcher, until
-from tests.training.test_distributed import adamw_recipe, metrics
+from tests.training.test_distributed import metrics
 
 pytestmark = pytest.mark.system
 
@@ -117,22 +116,6 @@ def test_films_are_measured_alike(cluster, judge, tmp_path):
     said = [json.loads(files["metrics.json"]) for files in (alone, there)]
     assert said[0]["summary"] == said[1]["summary"]
     assert said[0]["stories"] == said[1]["stories"]
-
-
-@pytest.fixture(scope="module")
-def life(tmp_path_factory):
-    """A tiny life up to its teacher, trained by two processes as torchrun starts them."""
-    recipe = adamw_recipe()
-    folder = tmp_path_factory.mktemp("life") / "run"
-    workspace = Workspace(recipe, folder, torch.device("cpu"))
-    for stage in ("captions", "autoencoder"):
-        workspace.run(stage)
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    arguments = (port, recipe.model_dump_json(), folder)
-    torch.multiprocessing.spawn(pieces.train_a_teacher, arguments, nprocs=2)
-    return recipe, folder
 
 
 def test_two_processes_of_ray_train_learn_what_two_of_torchrun_learn(cluster, life, tmp_path):

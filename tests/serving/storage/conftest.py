@@ -17,13 +17,14 @@ POSTGRES = "SHOTSTREAM_TEST_POSTGRES"
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request) -> str | None:
     """Of an empty database; None for the SQLite file in the library."""
-    if request.param == "sqlite":
-        return None
+    return None if request.param == "sqlite" else empty_postgres()
+
+
+def empty_postgres() -> str:
+    """URL of an empty database on the PostgreSQL server that is at hand; without one the test is skipped."""
     server = os.environ.get(POSTGRES)
     if server is None:
-        pytest.skip(
-            f"{POSTGRES} names no server; run tests/serving/storage/postgres.sh pytest tests/serving/storage"
-        )
+        pytest.skip(f"{POSTGRES} names no server; run tests/serving/storage/postgres.sh pytest FOLDER")
     own = f"tests_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:

@@ -1,0 +1,38 @@
+"""A studio of replicas whose library is on PostgreSQL, as several machines need it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.cluster.replicated import replicated
+from tests.cluster.test_cluster import begin, goes_on
+from tests.serving.storage.conftest import empty_postgres
+from tests.serving.web.conftest import until
+
+pytestmark = pytest.mark.system
+
+
+def test_stories_go_on_when_their_replica_is_killed(cluster, tmp_path):
+    with replicated(cluster, tmp_path / "library", 2, empty_postgres()) as studio:
+        assert not (tmp_path / "library" / "library.db").exists()
+        (one, story), (other, other_story) = begin(studio), begin(studio)
+        lost = studio.owner(story)
+        assert lost != studio.owner(other_story)
+        kept, began = studio.chunks(story), time.monotonic()
+        studio.kill(lost)
+        again = goes_on(studio, one)
+        seconds = time.monotonic() - began
+        print(f"\nwent on after {seconds:.1f} s")
+        assert seconds < 15
+        assert studio.chunks(story)[: len(kept)] == kept
+        numbers = [chunk for _, _, chunk, _ in studio.chunks(story)]
+        assert numbers == list(range(len(numbers)))
+        shown = len(other.newest(0))
+        while len(other.newest(0)) < shown + 16:
+            other.hear()
+        until(lambda: len([one for one in studio.store.leases.replicas() if one.figures.places]) == 2)
+        for viewer in (again, other):
+            viewer.direct("stop")
+            viewer.__exit__()
