@@ -16,7 +16,9 @@ interface EditorProps {
 export function PromptEditor({ prompt, known, most = 2000, onDone, onCancel, children }: EditorProps) {
   const [text, setText] = useState(prompt);
   const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => field.current?.closest(".card")?.scrollIntoView?.({ block: "nearest" }), []);
+  useEffect(() => {
+    field.current?.closest(".card")?.scrollIntoView?.({ block: "nearest" }); // it may return a promise
+  }, []);
   useEffect(() => field.current?.select(), []); // what is typed now must not be taken for single keys
   const done = () => text.trim() && onDone(text.trim());
   return (
