@@ -42,6 +42,8 @@ RESULTS = Path(__file__).parents[1] / "docs" / "results"
 LABELS, SHEET, RECORD = (
     RESULTS / name for name in ("labels.jsonl", "labelled_frames.webp", "judge_agreement.json")
 )
+CANDIDATE = RESULTS / "judge_candidate.json"
+"""What another judge read, which was not shipped."""
 PAGE = RESULTS.parent / "judge.md"
 FIRST_SEED, STORIES, SHOTS = 2000, 25, 3
 FRAMES = (4, 12, 20, 28)
@@ -58,7 +60,7 @@ def told_shots(folder: Path) -> np.ndarray:
     """
     file = folder / "shots.npy"
     if not file.is_file():
-        pipeline = ShotStreamPipeline.from_pretrained("mini")
+        pipeline = ShotStreamPipeline.from_pretrained("mini", dtype=torch.float32)
         frames = pipeline.timing.frames(pipeline.transformer.config["window_chunks"])
         tasks = held_out(STORIES, SHOTS, first_seed=FIRST_SEED, frames=frames)
         films = [np.stack(tell(pipeline, task.story, task.attributes).shots) for task in tasks]
@@ -121,6 +123,20 @@ def compare(
             eye = [{name: answer for name, answer in one.items() if name != ACTION} for one in eye]
         found.append(agree(eye, judge, {name: () for name in judge[0]}))
     return found[0], found[1]
+
+
+def side_by_side(labels: list[LabelledFrame], *readings: dict[str, list[dict[str, str]]]) -> str:
+    """Right answers of several judges about whole shots, as a table in Markdown."""
+    halves = ("even", "odd", "all")
+    found = {half: [compare(labels, read, half)[0] for read in readings] for half in halves}
+    rows = ["| question | even stories | odd stories | all |", "| --- | --- | --- | --- |"]
+    for name in found["all"][0]:
+        cells = [
+            f"{', '.join(str(judge[name].right) for judge in found[half])} of {found[half][0][name].clear}"
+            for half in halves
+        ]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def pack(read: dict[str, list[dict[str, str]]]) -> dict[str, Any]:

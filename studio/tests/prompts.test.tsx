@@ -153,9 +153,9 @@ it("offers near words by meaning, and underlines marked words alone", async () =
 });
 
 it("a sign has what does not fit", () => {
-  act(() => root.render(<Marks number={1} marks={[unknown]} />));
+  act(() => root.render(<Marks place={2} marks={[unknown]} />));
   expect(document.querySelector(".marks")!.getAttribute("aria-label")).toBe("Words of shot 2: Not known.");
-  act(() => root.render(<Marks number={1} marks={[]} />));
+  act(() => root.render(<Marks place={2} marks={[]} />));
   expect(document.querySelector(".marks")).toBeNull();
 });
 

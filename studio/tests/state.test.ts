@@ -49,10 +49,11 @@ describe("an order that the picture turns for", () => {
 
 describe("answers", () => {
   it("a receipt ends the waiting and says where the order applies, counted from one", () => {
-    const state = said(sent(nothingYet, shoot), {
+    const told = { ...nothingYet, shots: [shot(0), shot(1, { state: "deleted" }), shot(2)] };
+    const state = said(sent(told, shoot), {
       type: "receipt",
       id: "a",
-      applies_from: { shot: 2, frame: 0 },
+      applies_from: { shot: 3, frame: 0 },
     });
     expect(state.unanswered).toEqual([]);
     expect(state.notices[0]?.text).toBe("Your words play from the start of shot 3.");

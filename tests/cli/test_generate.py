@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -405,6 +407,22 @@ def test_what_a_story_asks_for_and_cannot_have_is_told_at_its_line(
     result, _ = generate(model, story_file)
     assert result.exit_code == 1
     assert re.search(rf"fox.yaml:{line}: {message}.*\.$", result.stderr), result.output
+
+
+def test_the_size_of_a_model_on_the_hub_is_known_before_it_is_fetched(
+    model, story_file, tmp_path, monkeypatch
+):
+    snapshot = tmp_path / "hub" / "models--someone--model" / "snapshots" / ("1" * 40)
+    for config in ("model_index.json", "transformer/config.json", "vae/config.json"):
+        (snapshot / config).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(model) / config, snapshot / config)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("1" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("shotstream.cli.generate.describe", None)
+    story_file.write_text("seed: 1\nheight: 33\nsetting: a red fox\nshots: [runs]\n")
+    result, _ = generate("someone/model", story_file)
+    assert "fox.yaml:2: pictures of 33x32 cannot be made" in result.stderr
 
 
 def test_the_words_that_options_take_are_those_that_the_code_knows():

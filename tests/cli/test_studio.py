@@ -45,6 +45,16 @@ def test_stories_are_marked_with_the_memory_rule(pipeline, monkeypatch):
     assert words.identity != served.made_with.identity
 
 
+def test_a_library_that_is_a_file_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(studio, "_serve", None)
+    (tmp_path / "library").write_text("")
+    result = CliRunner().invoke(
+        app, ["studio", "--library", str(tmp_path / "library")], env={"COLUMNS": "200"}
+    )
+    assert result.exit_code == 1
+    assert "library is a file; name a folder, which need not exist yet." in result.output
+
+
 def test_the_page_s_address_is_said_and_given(capsys, tmp_path):
     assert studio._greet("127.0.0.1", 8000, Access(), tmp_path) == "http://127.0.0.1:8000"
     access = Access("secret[1]&#+%", origins=("https://a.example",), root_path="/studio")

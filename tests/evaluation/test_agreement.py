@@ -84,6 +84,15 @@ def test_the_record_is_of_the_shipped_judge_and_the_page_has_its_table():
     assert insert(page, table) == page
 
 
+def test_the_page_has_the_table_of_the_candidate():
+    labels, page = read_labels(judge_agreement.LABELS), judge_agreement.PAGE.read_text()
+    readings = [
+        judge_agreement.unpack(json.loads(file.read_text()))
+        for file in (judge_agreement.RECORD, judge_agreement.CANDIDATE)
+    ]
+    assert judge_agreement.side_by_side(labels, *readings) in page
+
+
 def test_readings_are_packed_without_loss():
     read = {kind: [{"place": "beach", "time": "day"}] for kind in ("shots", "frames")}
     assert judge_agreement.unpack(json.loads(json.dumps(judge_agreement.pack(read)))) == read

@@ -489,6 +489,20 @@ def test_other_sizes_than_the_compiled_one_are_warned_of_once(make_pipeline, com
         pipeline.open("a red fox", height=32, width=32)
 
 
+def test_layers_that_were_changed_after_compiling_are_warned_of_once(make_pipeline, compiling):
+    peft = pytest.importorskip("peft")
+    compiling("eager")
+    pipeline = make_pipeline()
+    prepare(pipeline, Speed(compile=True))
+    pipeline.transformer.add_adapter(peft.LoraConfig(r=2, target_modules=["to_q"]))
+    with pytest.warns(RuntimeWarning, match="layers were changed .* run uncompiled"):
+        session = pipeline.open("a red fox")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(session.shoot("runs", chunks=1))
+        pipeline.open("a red fox")
+
+
 def test_compiled_blocks_give_the_same_are_compiled_once_and_leave_the_cache_where_it_is(make_pipeline):
     torch.compiler.reset()  # what others have compiled counts too
     pipeline, compiled = (make_pipeline(window_chunks=60) for _ in range(2))  # a cache larger than all else

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from shotstream.benchmark.compare import Row
-from shotstream.benchmark.record import LoopCounts, Measurements, Record, Settings
+from shotstream.benchmark.record import ColdStart, LoopCounts, Measurements, Record, Settings
 from shotstream.benchmark.work import KINDS, LIGHT, Work
 
 
@@ -63,7 +63,7 @@ def record_table(record: Record) -> Table:
     for stage, share in shares(figures).items():
         seconds = figures.stage_seconds[stage]
         table.add_row(f"stage {escape(stage)}", f"{seconds:.3f} s ({share:.1%})", *([""] if wanted else []))
-    for name, text in _counts(record.loop):
+    for name, text in (*_cold(record.cold), *_counts(record.loop)):
         table.add_row(escape(name), escape(text), *([""] if wanted else []))
     return table
 
@@ -114,6 +114,13 @@ def _counts(loop: LoopCounts | None) -> Iterator[tuple[str, str]]:
         else:
             places = [f"{place}: {count}" for place, count in value.items()]
             yield _title(name), "\n".join(places) or "0"
+
+
+def _cold(cold: ColdStart | None) -> Iterator[tuple[str, str]]:
+    if cold:
+        yield "from a new process to its first frames", f"{cold.seconds:.1f} s"
+        for part, seconds in cold.parts.items():
+            yield f"of that {part}", f"{seconds:.1f} s"
 
 
 def _title(name: str) -> str:

@@ -77,21 +77,24 @@ def prepare(
 
     Ctrl-C or a kill loses nothing that is finished; the same command goes on.
     """
+    from shotstream.data.films.inputs import read_inputs
+    from shotstream.data.films.settings import read_settings
+
+    chosen, found = read_settings(settings or []), read_inputs(films, licence, source)
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"--output {output} is a file; name a folder, which need not exist yet.")
     import os
 
     import av  # noqa: F401  (what is missing is told before anything is done)
     import cv2  # noqa: F401
     import scenedetect  # noqa: F401
 
-    from shotstream.data.films.inputs import read_inputs
     from shotstream.data.films.model import open_encoder
     from shotstream.data.films.prepare import prepare as prepare_films
-    from shotstream.data.films.settings import read_settings
     from shotstream.machine.device import choose_device
 
-    chosen, place = read_settings(settings or []), choose_device("cpu" if ray else device).value
+    place = choose_device("cpu" if ray else device).value
     captioner = _captioner(caption or [], place)
-    found = read_inputs(films, licence, source)
     count = workers or (None if ray else max(1, min(len(found), os.cpu_count() or 1)))
     with _bill_of(captioner), join_if_asked(ray, device) as cluster, _progress() as bar:
         summary = prepare_films(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from shotstream.cli.shared.console import console, show_warnings
 from shotstream.cli.shared.saving import check_output, parse_dtype, save
@@ -90,16 +89,20 @@ def choose_parts(name: str, revision: str | None, decoder: bool) -> list[HubPart
 
 
 def show(statuses: Sequence[PartStatus]) -> None:
-    """Print what will be fetched, under which licence."""
-    table = Table("part", "repository", "revision", "licence", "size", "still to fetch")
+    """Print what will be fetched, from where and under which licence; nothing of it is cut or broken."""
     for status in statuses:
-        part, size = status.part, sum(status.sizes.values())
-        revision = status.commit or part.revision
-        if part.revision != revision:
-            revision += f" ({part.revision})"
-        missing = gibibytes(status.missing_bytes) if status.missing else "nothing"
-        table.add_row(part.title, part.repository, revision, part.licence, gibibytes(size), missing)
-    console.print(table)
+        part, commit = status.part, status.commit or status.part.revision
+        revision = commit if part.revision == commit else f"{commit} ({part.revision})"
+        missing = (
+            f"{gibibytes(status.missing_bytes)} still to fetch" if status.missing else "nothing to fetch"
+        )
+        for line in (
+            part.title,
+            f"  {part.repository} at {revision}",
+            f"  licence: {part.licence}",
+            f"  {gibibytes(sum(status.sizes.values()))}, {missing}",
+        ):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def agreed() -> bool:

@@ -76,12 +76,7 @@ def evaluate(
         ),
     ] = None,
     retakes: Annotated[
-        bool,
-        typer.Option(
-            "--retakes",
-            help="Tell the first shot of held-out stories twice more: as another take, and from portraits of "
-            "the cast.",
-        ),
+        bool, typer.Option("--retakes", help="Also retakes of first shots, and shots from portraits.")
     ] = False,
     aesthetic_head: Annotated[
         Path | None,

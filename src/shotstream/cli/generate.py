@@ -26,7 +26,7 @@ from shotstream.cli.shared.model import (
     load,
     set_memory_rule,
 )
-from shotstream.loading.folders import PictureSizes, locate_model, read_sizes
+from shotstream.loading.folders import PictureSizes, fetch_configs, locate_model, read_sizes
 from shotstream.loading.lora_files import Lora
 from shotstream.media.documents import Location
 from shotstream.media.files import claimed
@@ -183,7 +183,7 @@ def read_story(
     """
     for picture in references:
         read_picture(picture)
-    sizes = read_sizes(Path(model))
+    sizes = read_sizes(fetch_configs(model))
     if sizes is not None and (given["height"] or given["width"]):
         check_picture_size(given["height"] or sizes.height, given["width"] or sizes.width, *sizes[2:])
     checks = [lost_pictures, lost_sounds, partial(wrong_size, sizes, given)]

@@ -133,6 +133,8 @@ def studio(
     )
     locate_model(model)
     loras = name_loras(lora or [])
+    if library.exists() and not library.is_dir():
+        raise ValueError(f"--library {library} is a file; name a folder, which need not exist yet.")
     from shotstream.serving.protocol.events import Limits
     from shotstream.serving.quotas import Quotas
 

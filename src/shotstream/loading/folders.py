@@ -26,6 +26,7 @@ SHIPPED = Path(__file__).parents[1] / "weights"
 
 _MADV_PAGEOUT = 21
 _MOST_CONFIG_BYTES = 2**24
+_SIZED = ("model_index.json", "transformer/config.json", "vae/config.json")
 _CONFIGS = ("model_index.json", "config.json", "scheduler_config.json")
 _MOST_REPEATS, _MOST_SIZE, _MOST_PIXELS = 2**10, 2**20, 2**14
 _REPEATED = re.compile(r"layers|blocks|depth|heads$|chunks|frames|spatial_embedding")
@@ -76,10 +77,7 @@ class PictureSizes(NamedTuple):
 def read_sizes(folder: Path) -> PictureSizes | None:
     """Read from a model's configs which pictures it makes; None if they cannot be read: loading tells why."""
     try:
-        index, transformer, vae = (
-            json.loads((folder / path).read_text(encoding="utf-8"))
-            for path in ("model_index.json", "transformer/config.json", "vae/config.json")
-        )
+        index, transformer, vae = (json.loads((folder / path).read_text(encoding="utf-8")) for path in _SIZED)
         (_, rows, columns), ratio = transformer["patch_size"], int(vae.get("scale_factor_spatial", 8))
         return PictureSizes(
             int(index["height"]), int(index["width"]), ratio * int(rows), ratio * int(columns)
@@ -106,6 +104,29 @@ def read_form(folder: Path) -> PromptForm | None:
         return None if form is None else read_prompt_form(form)
     except ValueError as error:
         raise ModelError(str(error)) from error
+
+
+def fetch_configs(name: str) -> Path:
+    """Fetch from the hub what `read_sizes` reads, which is little; what is here is not asked for.
+
+    Returns:
+        The model's folder; one without those files if they cannot be had, which loading tells.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    cache = constants.HF_HUB_CACHE
+    known = [huggingface_hub.try_to_load_from_cache(name, file, cache_dir=cache) for file in _SIZED]
+    try:
+        files = [
+            here if isinstance(here, str) else huggingface_hub.hf_hub_download(name, file, cache_dir=cache)
+            for file, here in zip(_SIZED, known, strict=True)
+        ]
+    except Exception:  # the hub's client and what is below it each raise their own
+        return Path(name)
+    return Path(files[0]).parent
 
 
 @contextmanager

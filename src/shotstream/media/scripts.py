@@ -125,7 +125,9 @@ def _fountain(text: str) -> tuple[str, list[_Piece], list[str]]:
     for paragraph in paragraphs:
         first = paragraph[0]
         if len(paragraph) == 1 and (scene := _SCENE.match(first)):
-            pieces.append(_Piece(_scene(scene[1]), opens_scene=True))
+            is_as_written = first.startswith(".") and not scene[1].isupper()
+            heading = _sentence(scene[1]) if is_as_written else _scene(scene[1])
+            pieces.append(_Piece(heading, opens_scene=True))
         elif first.startswith("!"):
             pieces += _shot([first[1:], *paragraph[1:]])
         elif _is_dialogue(paragraph):

@@ -17,6 +17,10 @@ from shotstream.world.sampler import sample_story
 
 _ANY_PROMPTS = ("wide shot", "medium shot", "close-up", "the camera pans slowly", "the camera moves closer")
 _SETTINGS, _SETTINGS_TRIED = 6, 200
+_HIDES_EARS = frozenset({"crown"})
+"""Of a bear or a rabbit, which can then hardly be told: no such setting is offered."""
+_ACTIONS_OFFERED = ("stands", "walks", "waves", "jumps", "dances", "sleeps", "sits")
+"""Told in framings one after the other: nobody sits in a close-up, where that is not to be seen."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class ServedModel:
         somebody else may be drawn. A model that was trained before the world grew knows a part of it.
         """
         settings = (sample_story(seed).setting for seed in range(_SETTINGS_TRIED))
-        settings = [told for told in settings if self._knows(told)][:_SETTINGS]
+        settings = [told for told in settings if self._knows(told) and _shows_ears(told)][:_SETTINGS]
         if not settings:
             return _ANY_PROMPTS, ()
         if hero := self.hero(setting):
@@ -125,10 +129,14 @@ class ServedModel:
         return set(self.words or ()).issuperset(vocabulary.split_words(told))
 
 
+def _shows_ears(setting: str) -> bool:
+    return _HIDES_EARS.isdisjoint(vocabulary.split_words(setting))
+
+
 def _prompts_about(hero: str) -> list[str]:
     """A prompt for every action, in all framings one after the other."""
     framings = [wordings[0] for wordings in vocabulary.FRAMINGS.values()]
     return [
         f"{framings[number % len(framings)].capitalize()}. {hero.capitalize()} {wordings[0][0]}."
-        for number, wordings in enumerate(vocabulary.ACTIONS.values())
+        for number, wordings in enumerate(vocabulary.ACTIONS[action] for action in _ACTIONS_OFFERED)
     ]

@@ -34,6 +34,13 @@ class PromptWarning(UserWarning):
     """A prompt has words that the model does not know, or is too long to be read; it is told all the same."""
 
 
+_OTHER_LAYERS = (
+    "the transformer's layers were changed (by adapters of PEFT or quantisation, say) after its blocks were "
+    "compiled, so blocks run uncompiled, more slowly. Prepare the pipeline again; LoRAs of load_lora_weights "
+    "need no such layers"
+)
+
+
 class StoryModel(CaptionedPipeline):
     """The networks of a model as a diffusers pipeline, and what sessions ask of them.
 
@@ -96,6 +103,8 @@ class StoryModel(CaptionedPipeline):
         """Number format of keys and values in new sessions; None for the transformer's."""
         self.compiled_for: tuple[int, int, torch.dtype | None] | None = None
         """What `speed.prepare` compiled blocks for: picture height and width, format of keys and values."""
+        self.compiled_layers: list[type[nn.Module]] = []
+        """Kinds of the layers that it compiled; see `layer_kinds`."""
         self.active_adapters: tuple[AdapterUse, ...] = ()
         """LoRAs of shots that name none; see `ShotStreamPipeline.set_adapters`."""
         self.still_worker = ThreadPoolExecutor(1, thread_name_prefix="shotstream-stills")
@@ -194,12 +203,19 @@ class StoryModel(CaptionedPipeline):
         if self.compiled_for not in (None, wanted) and wanted not in self._warned_of:
             self._warned_of.add(wanted)
             warnings.warn(self._not_compiled(height, width), RuntimeWarning, stacklevel=2)
+        if self.compiled_for and self.compiled_layers != self.layer_kinds():
+            self.compiled_layers = self.layer_kinds()
+            warnings.warn(_OTHER_LAYERS, RuntimeWarning, stacklevel=2)
         return self.transformer.new_cache(
             batch=1,
             tokens_per_frame=self.tokens_per_frame(height, width),
             dtype=self.cache_dtype,
             device=self._execution_device,
         )
+
+    def layer_kinds(self) -> list[type[nn.Module]]:
+        """Kinds of all layers of the transformer's blocks: compiled code is of these alone."""
+        return [type(layer) for layer in self.transformer.blocks.modules()]
 
     def _not_compiled(self, height: int, width: int) -> str:
         """Say what is compiled, and that this is not."""

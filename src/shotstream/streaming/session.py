@@ -144,7 +144,7 @@ class StorySession:
         Raises:
             ValueError: If the prompt is empty, the length impossible or a LoRA not loaded.
         """
-        check_prompt(self.pipeline, self.setting, prompt, len(self.script))
+        check_prompt(self.pipeline, self.setting, prompt, self.context.place_in_film(len(self.script)))
         adapters = self._choose_adapters(lora, self.pipeline.active_adapters)
         length = self.length_chunks(seconds, chunks)
         self._close_take()
@@ -186,7 +186,8 @@ class StorySession:
         Raises:
             ValueError: If the prompt is empty or the length impossible.
         """
-        check_prompt(self.pipeline, self.setting, prompt, len(self.script) if shot is None else shot)
+        number = self.context.place_in_film(len(self.script) if shot is None else shot)
+        check_prompt(self.pipeline, self.setting, prompt, number)
         return self.length_chunks(seconds, chunks)
 
     def next_chunk(
@@ -281,7 +282,8 @@ class StorySession:
         After a shot's last chunk that means what `extend` adds.
         """
         take = self._running_take()
-        check_prompt(self.pipeline, self.setting, prompt, take.record.shot)
+        place = self.context.place_in_film(take.record.shot)
+        check_prompt(self.pipeline, self.setting, prompt, place)
         take.record.direct(prompt)
 
     def rewind(self, chunks: int) -> None:
@@ -361,7 +363,7 @@ class StorySession:
                 a LoRA is not loaded.
         """
         if prompt is not None:
-            check_prompt(self.pipeline, self.setting, prompt, shot)
+            check_prompt(self.pipeline, self.setting, prompt, self.context.place_in_film(shot))
         self.context.check_kept(shot, len(self.script))
         former = self.script[shot]
         adapters = self._choose_adapters(lora, former.adapters)

@@ -1,9 +1,10 @@
 /** Where the next shot is written. */
 
-import { type FormEvent, type RefObject, useEffect, useRef, useState } from "react";
+import { type ClipboardEvent, type FormEvent, type RefObject, useEffect, useRef, useState } from "react";
 import type { PlannedShot } from "../protocol";
 import { exampleOf, ideasFor, withIdea } from "../story/ideas";
-import { plannedOf, waitingShots } from "../story/script";
+import { kindOf, plannedOf, waitingShots } from "../story/script";
+import { filmLength } from "../story/numbers";
 import type { Vocabulary } from "../story/server";
 import { type PromptMark, changedBy } from "../story/prompts";
 import { isRunning } from "../story/state";
@@ -13,7 +14,7 @@ import type { Prompts } from "../story/usePrompts";
 import type { OpenStory } from "../story/useStory";
 import { AdaptSwitch, Adapted } from "./Adapted";
 import { Icon } from "./Icon";
-import { ScriptSwitch } from "./ScriptSwitch";
+import { ScriptSwitch, takeScript } from "./ScriptSwitch";
 import { Length } from "./ShotDetails";
 import { type Enter, WordField } from "./WordField";
 
@@ -39,7 +40,7 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
   }, [refused?.number, refused?.typed, setText]);
 
   const running = isRunning(state);
-  const label = running ? "And then?" : `Shot ${state.shots.length + 1}: what happens?`;
+  const label = running ? "And then?" : `Shot ${filmLength(state.shots) + 1}: what happens?`;
   const ideas = ideasFor(vocabulary.prompts, state.shots.length);
   const limits = state.stage?.limits;
   const prompt = text.trim();
@@ -47,8 +48,8 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
   const coming = shots.filter(({ skipped }) => !skipped).length;
   const { asking, whenAdapted } = useWaiting(text, prompts);
   const hint = prompts.can
-    ? nobodyTold(isScript ? written : [prompt], state.shots.length, prompts)
-    : nobodyIn(isScript ? written : [text], state.shots.length, vocabulary);
+    ? nobodyTold(isScript ? written : [prompt], filmLength(state.shots), prompts)
+    : nobodyIn(isScript ? written : [text], filmLength(state.shots), vocabulary);
   const shootAll = () => {
     if (shots.length === 0) return field.current?.focus({ preventScroll: true });
     const waiting = waitingShots(state.shots);
@@ -88,6 +89,13 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
     setText(withIdea(text, idea));
     field.current?.focus({ preventScroll: true });
   };
+  const pasted = (event: ClipboardEvent) => {
+    const pasted = event.clipboardData.getData("text/plain");
+    const kind = kindOf(pasted);
+    if (!kind || !(event.target instanceof HTMLTextAreaElement)) return;
+    event.preventDefault();
+    void takeScript(new File([pasted], `pasted.${kind}`), open, draft);
+  };
   const submit = (event: FormEvent) => {
     event.preventDefault();
     give("alone");
@@ -97,6 +105,7 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
       className="panel composer"
       data-script={isScript || undefined}
       onSubmit={submit}
+      onPaste={pasted}
       aria-label="The next shot"
     >
       <WordField

@@ -3,7 +3,7 @@
 import type { PromptMark } from "../story/prompts";
 import { Icon } from "./Icon";
 
-export function Marks({ number, marks }: { number: number; marks?: PromptMark[] }) {
+export function Marks({ place, marks }: { place: number; marks?: PromptMark[] }) {
   if (!marks || marks.length === 0) return null;
   const said = marks.map(({ sentence }) => sentence);
   return (
@@ -12,7 +12,7 @@ export function Marks({ number, marks }: { number: number; marks?: PromptMark[] 
       role="img"
       tabIndex={0}
       title={said.join("\n")}
-      aria-label={`Words of shot ${number + 1}: ${said.join(" ")}`}
+      aria-label={`Words of shot ${place}: ${said.join(" ")}`}
     >
       <Icon name="words" />
     </span>

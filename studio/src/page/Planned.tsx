@@ -224,7 +224,7 @@ function PlannedCard({ number, shot, word, facts, marks, adapted, acts, card, ed
         <span className="no-picture" />
         <span className="slate">{shot.skipped ? "–" : number}</span>
         <span className="card-state">{word}</span>
-        <Marks number={number - 1} marks={marks} />
+        <Marks place={number} marks={marks} />
       </div>
       {editor || (
         <div className="card-body">

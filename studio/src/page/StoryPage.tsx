@@ -24,6 +24,7 @@ import { Storyboard } from "./Storyboard";
 import { StateBadge } from "./StateBadge";
 import { Title } from "./Title";
 import { Transport, trimAtPlayhead, turnFullScreen } from "./Transport";
+import { Watch } from "./Watch";
 import { useKeys } from "./useKeys";
 import type { Theme } from "./useTheme";
 
@@ -104,6 +105,7 @@ export function StoryPage({
     <>
       <Header theme={theme} onHelp={() => setHelping(true)} title={<Title title={title} onChange={rename} />}>
         <StateBadge open={open} />
+        {state.shots.length > 0 && <Watch story={story} />}
       </Header>
       <Obstacles open={open} />
       <main className="story" style={{ "--ratio": width / height } as CSSProperties} {...drop}>

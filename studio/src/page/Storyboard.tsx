@@ -1,9 +1,9 @@
 /** The shots as cards. */
 
 import { useEffect, useRef, useState } from "react";
-import { filmLength } from "../story/numbers";
+import { filmLength, numberOf } from "../story/numbers";
 import { type Vocabulary, readModel } from "../story/server";
-import { type StoryState, firstStale } from "../story/state";
+import { type StoryState, firstStale, inFilm } from "../story/state";
 import { progressOf } from "../story/progress";
 import { plannedOf, waitingShots } from "../story/script";
 import type { Draft } from "../story/useDraft";
@@ -42,7 +42,7 @@ export function Storyboard({ open, vocabulary, draft, prompts }: Props) {
   const stale = firstStale(state);
   const staleCount = state.shots.filter((shot) => shot.state === "stale").length;
   const list = useRef<HTMLOListElement>(null);
-  const count = state.shots.length + planned.length;
+  const count = inFilm(state.shots).length + planned.length;
   const former = useRef(count);
   useEffect(() => {
     if (count > former.current) list.current?.scrollTo({ top: list.current.scrollHeight });
@@ -58,7 +58,7 @@ export function Storyboard({ open, vocabulary, draft, prompts }: Props) {
           <p className="stale-note">
             {staleCount === 1 ? "One shot is" : `${staleCount} shots are`} out of date.
             <button type="button" onClick={() => order({ type: "reshoot", from_shot: stale.number })}>
-              <Icon name="retake" /> Reshoot from {stale.number + 1}
+              <Icon name="retake" /> Reshoot from {numberOf(state.shots, stale.number)}
             </button>
           </p>
         )}
@@ -75,7 +75,7 @@ export function Storyboard({ open, vocabulary, draft, prompts }: Props) {
         </p>
       ) : (
         <ol className="cards" ref={list} tabIndex={-1}>
-          {begun.map((shot) => (
+          {inFilm(begun).map((shot) => (
             <Card
               key={shot.number}
               shot={shot}

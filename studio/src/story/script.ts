@@ -59,6 +59,22 @@ function sentence(heading: string): string {
   return said.charAt(0).toUpperCase() + said.slice(1) + (/[.!?]$/.test(said) ? "" : ".");
 }
 
+/**
+ * The ending of the files that a text is one of; nothing where it is plain text or Markdown, which stand for
+ * themselves.
+ */
+export function kindOf(text: string): "json" | "yaml" | "csv" | "fountain" | "fdx" | undefined {
+  const start = text.trimStart();
+  if (start.startsWith("{") && /"(?:shots|global_caption|shot1)"\s*:/.test(start)) return "json";
+  if (/^(?:<\?xml[^>]*>\s*)?<FinalDraft\b/.test(start)) return "fdx";
+  if (/^(?:shots|global_caption)\s*:/m.test(start) && /^[a-z_0-9]+\s*:/.test(start)) return "yaml";
+  if (COLUMNS.test(start)) return "csv";
+  return /^(?:INT|EXT|EST|INT\.?\/EXT|I\/E)[. ]+\S/m.test(start) ? "fountain" : undefined;
+}
+
+/** Names of columns, a prompt among them, and a line after them. */
+const COLUMNS = /^(?=[^\n]*\bprompt\b)"?[a-z_]+"?(?:[,;\t]"?[a-z_]+"?)+\s*\n\s*\S/i;
+
 /** The text that `readScript` reads as these shots. */
 export const writeScript = (shots: string[]) => shots.join("\n\n");
 

@@ -149,6 +149,7 @@ const FILE_TYPES: Record<string, string> = {
   md: "text/markdown",
   fountain: "text/x-fountain",
   fdx: "text/x-fdx",
+  csv: "text/csv",
 };
 
 /** Story files and scripts, as an `input` names them. */
@@ -181,6 +182,23 @@ export async function readStoryFile(file: File): Promise<ScriptRead> {
 
 export const readTitle = async (story: string) =>
   (await ask<{ title: string }>(`api/stories/${story}`)).title;
+
+/** Paths with which others watch a story and can do nothing else. */
+export interface WatchLinks {
+  /** The story as it stands. */
+  story: string;
+  /** What happens in it, as server-sent events. */
+  events: string;
+  /** The film by now. */
+  film: string;
+}
+
+/** @throws Error if the studio asks for no token: then nobody needs a link. */
+export const readWatchLinks = (story: string) => ask<WatchLinks>(`api/stories/${story}/watch`);
+
+/** How many watch a story now. */
+export const readViewers = async (story: string) =>
+  (await ask<{ viewers: number }>(`api/stories/${story}`)).viewers;
 
 /** Gives a story another title; answers with it as it is kept. */
 export async function renameStory(story: string, title: string): Promise<string> {
@@ -274,6 +292,10 @@ export const EXPORTS = [
   ["timeline.xml", "Timeline XML", "for Final Cut Pro 7, Premiere, Resolve"],
   ["subtitles.srt", "Subtitles", "the prompts, in time (SRT)"],
   ["script.fdx", "Script", "for Final Draft (FDX)"],
+  ["script.fountain", "Script in Fountain", "for screenwriting programs"],
+  ["script.md", "Script in Markdown", "title, setting, a paragraph a shot"],
+  ["script.txt", "Plain text", "a paragraph a shot"],
+  ["shots.csv", "Table of shots", "for spreadsheets (CSV)"],
   ["story.yaml", "Story file", "to tell it again (YAML)"],
   ["story.zip", "Story file with pictures", "to tell it again elsewhere"],
   ["story.json", "Everything", "takes and seeds too (JSON)"],

@@ -18,6 +18,7 @@ import type {
   Welcome,
 } from "../protocol";
 import type { LinkState } from "./link";
+import { numberOf } from "./numbers";
 import { writeScript } from "./script";
 
 /** What the server told about itself and the story when the socket opened. */
@@ -246,7 +247,7 @@ function received(state: StoryState, receipt: Receipt, command: Command | undefi
     return noteOf({ ...withoutUndo(state), undoable: state.undoable.slice(0, -1) }, receipt);
   }
   if (command && !UNDO_SURVIVES.has(command.type)) state = withoutUndo(state);
-  return noteOf(state, receipt, command && whereOf(receipt, command.type));
+  return noteOf(state, receipt, command && whereOf(receipt, command.type, state.shots));
 }
 
 function noteOf(state: StoryState, { note }: Receipt, where?: string): StoryState {
@@ -263,12 +264,12 @@ function withoutUndo(state: StoryState): StoryState {
 
 /** What a command has changed that an undo takes back, in a sentence. */
 const CHANGED: Partial<Record<Command["type"], (command: Command, state: StoryState) => string>> = {
-  delete: (command, { telling }) =>
-    `Shot ${shotOf(command)} ${telling === "idle" ? "is deleted" : "no longer waits"}.`,
-  trim: (command) =>
+  delete: (command, state) =>
+    `Shot ${shotOf(command, state)} ${state.telling === "idle" ? "is deleted" : "no longer waits"}.`,
+  trim: (command, state) =>
     command.type === "trim" && !command.in_frame && typeof command.out_frame !== "number"
-      ? `Shot ${shotOf(command)} is whole again.`
-      : `Shot ${shotOf(command)} is trimmed.`,
+      ? `Shot ${shotOf(command, state)} is whole again.`
+      : `Shot ${shotOf(command, state)} is trimmed.`,
   sound: (command, { sounds }) =>
     command.type === "sound" && sounds.some(({ sound }) => sound === command.sound)
       ? "The sound has changed."
@@ -277,7 +278,8 @@ const CHANGED: Partial<Record<Command["type"], (command: Command, state: StorySt
   silence: () => "The sound is off the film.",
 };
 
-const shotOf = (command: Command) => ("shot" in command ? command.shot + 1 : "");
+const shotOf = (command: Command, { shots }: StoryState) =>
+  "shot" in command ? numberOf(shots, command.shot) : "";
 
 const SAID: Partial<Record<Command["type"], string>> = {
   shoot: "Your words play",
@@ -295,12 +297,10 @@ const SAID: Partial<Record<Command["type"], string>> = {
 export const inFilm = (shots: ShotCard[]) => shots.filter(({ state }) => state !== "deleted");
 
 /** From where on a command applies, counted as people count. */
-function whereOf({ applies_from: from }: Receipt, type: Command["type"]): string {
+function whereOf({ applies_from: from }: Receipt, type: Command["type"], shots: ShotCard[]): string {
   if (!from) return "";
-  const where =
-    from.frame === 0
-      ? `the start of shot ${from.shot + 1}`
-      : `shot ${from.shot + 1}, frame ${from.frame + 1}`;
+  const shot = numberOf(shots, from.shot);
+  const where = from.frame === 0 ? `the start of shot ${shot}` : `shot ${shot}, frame ${from.frame + 1}`;
   return `${SAID[type] ?? "Applies"} from ${where}.`;
 }
 

@@ -111,6 +111,25 @@ def test_a_table_of_clips_goes_out_and_in(folder, suffix):
     assert (third.files[0].name, third.spans) == ("a.MKV", None)
 
 
+def test_a_table_keeps_stories_of_which_every_shot_is_a_file(folder):
+    pytest.importorskip("pyarrow")
+    rows = [
+        {"story": 0, "path": "b.mp4", "start": 0.0, "end": 1.5, "caption": "All.", "shot_caption": "One."},
+        {"story": 0, "path": "a.MKV", "start": 2.0, "end": 3.0, "caption": "All.", "shot_caption": "Two."},
+    ]
+    write_clip_table(folder / "clips.parquet", rows)
+    (film,) = read_inputs([folder / "clips.parquet"])
+    assert [file.name for file in film.files] == ["b.mp4", "a.MKV"]
+    assert (film.spans, film.shot_captions) == (((0, 1.5), (2, 3)), ("One.", "Two."))
+    for wrong, message in (
+        ([*rows, rows[0]], "one of which has several shots"),
+        ([rows[0], rows[1] | {"start": None}], "some shots have start and end, others not"),
+    ):
+        write_clip_table(folder / "clips.parquet", wrong)
+        with pytest.raises(InputError, match=message):
+            read_inputs([folder / "clips.parquet"])
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

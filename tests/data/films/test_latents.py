@@ -78,6 +78,22 @@ def test_films_of_drawn_stories_have_the_latents_of_the_stories_as_drawn(model, 
         assert row == len(shards.tensor(place, "stills"))
 
 
+def test_the_table_of_a_report_keeps_stories_of_which_every_shot_is_a_file(model, tmp_path):
+    pytest.importorskip("pyarrow")
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for shot in range(2):
+        write_exactly(folder / f"{shot + 1}.mp4", numbered(30 + shot)[:, ::-1, :: 1 - 2 * shot], FPS)
+    told = {"setting": "A story.", "shots": [{"prompt": "One."}, {"prompt": "Two."}]}
+    (folder / "attributes.json").write_text(json.dumps(told))
+    for name, source in (("shards", folder), ("again", tmp_path / "clips.parquet")):
+        prepare(read_inputs([source]), tmp_path / name, model, FilmSettings(duplicate_bits=0))
+        write_table(tmp_path / name, tmp_path / "clips.parquet")
+    first, second = (Shards(tmp_path / name / "train").records[0] for name in ("shards", "again"))
+    assert (first["frames"], first["prompts"]) == ([30, 31], ["One.", "Two."])
+    assert second["checksum"] == first["checksum"]
+
+
 AUTHORS_SHOTS = [[0, 56], [56, 114], [114, 130], [130, 155], [155, 235]]
 
 

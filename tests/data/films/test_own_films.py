@@ -1,5 +1,10 @@
 """The way of docs/own_films.md at tiny size: films, shards, all stages, a model that tells a story."""
 
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -49,6 +54,29 @@ def test_a_recipe_without_its_films_says_what_to_do(model_folder, tmp_path):
     result = CliRunner().invoke(app, ["train", "teacher", str(recipe), "--runs", str(tmp_path / "runs")])
     assert result.exit_code == 1
     assert "shotstream data prepare FILMS" in result.output.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("films", "shards", "message"),
+    [
+        ("nothing", "s", "no file or folder .*nothing; give films"),
+        (".", "taken", "taken is a file; name a folder"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_anything_slow_is_loaded(tmp_path, films, shards, message):
+    (tmp_path / "taken").write_text("")
+    code = "import sys; from shotstream.cli.main import app\ntry: app()\n"
+    code += "finally: print('slow', *({'torch', 'av', 'cv2'} & {*sys.modules}))"
+    words = ["data", "prepare", str(tmp_path / films), "-o", str(tmp_path / shards)]
+    told = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "500"},
+    )
+    assert told.returncode == 1
+    assert told.stdout.split() == ["slow"]
+    assert re.search(message, told.stderr)
 
 
 def test_settings_and_limits_that_make_no_sense_are_named(tmp_path):

@@ -6,8 +6,9 @@ import os
 import shutil
 import time
 from collections import Counter
-from itertools import cycle
+from itertools import cycle, islice
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,8 +21,10 @@ from shotstream.data.films.scan import scan
 from shotstream.data.films.second_opinion import agreement
 from shotstream.data.films.settings import FilmSettings
 from shotstream.data.shards import Shards
+from shotstream.media.video import pyav
 
 from .drawn_films import BREAKAGES, write_film
+from .test_decode import encode
 
 pytestmark = pytest.mark.unit
 
@@ -128,6 +131,24 @@ def test_films_that_are_taken_away_leave_the_shards(films, prepared, model, tmp_
     assert sum(summary.stories.values()) == 3
     assert summary.encoded <= 1  # one may have gone over to the other split
     assert all(problem is None for _, problem in check_shards(tmp_path / "shards"))
+
+
+def test_a_film_that_another_tool_drew_goes_through(model, tmp_path):
+    """FFmpeg's own generators, as it encodes films: three shots of two seconds, at 25 a second."""
+    sources = ("testsrc2", "mandelbrot", "life=mold=10:ratio=0.2:seed=1:death_color=#c83232")
+    shots = []
+    for source in sources:
+        drawn = f"{source}{':' if '=' in source else '='}size=200x120:rate=25"
+        with pyav().open(drawn, format="lavfi") as container:
+            frames = islice(container.decode(video=0), 50)
+            shots.append(np.stack([frame.to_ndarray(format="rgb24") for frame in frames]))
+    encode(tmp_path / "made.mkv", np.concatenate(shots), "libx264", "yuv420p", rate=25)
+    (tmp_path / "made.txt").write_text("Patterns.\n")
+    summary = prepare(read_inputs([tmp_path / "made.mkv"]), tmp_path / "shards", model, SETTINGS)
+    assert (summary.shots, summary.kept_shots, summary.rejected) == (3, 3, {})
+    (record,) = Shards(tmp_path / "shards" / "train").records
+    assert record["frames"] == [24, 24, 24]
+    assert [shot["start"] for shot in record["shots"]] == pytest.approx([0, 2, 4], abs=0.05)
 
 
 def prepare_some(films, folder, model_folder):

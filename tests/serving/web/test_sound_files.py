@@ -132,3 +132,14 @@ def test_story_files_and_timelines_take_the_sound_along(client: httpx.Client, he
     again = client.post("/api/stories/import", content=script, headers={"Content-Type": "text/yaml"})
     assert "sounds are files on another machine" in again.json()["notes"][0]
     direct(client, heard_story, "silence", sound=sound)
+
+
+def test_the_script_is_taken_home_and_read_again(client: httpx.Client, heard_story: str) -> None:
+    address = f"/api/stories/{heard_story}"
+    (prompt,) = [card["prompt"] for card in client.get(address).json()["snapshot"]["shots"]]
+    forms = {"script.fountain": "x-fountain", "script.md": "markdown", "script.txt": "plain"}
+    for name, kind in (forms | {"script.fdx": "x-fdx", "shots.csv": "csv", "story.yaml": "yaml"}).items():
+        taken = client.get(f"{address}/{name}").raise_for_status()
+        assert taken.headers["content-disposition"].endswith(f'.{name.partition(".")[2]}"')
+        read = client.post("/api/scripts", content=taken.content, headers={"content-type": f"text/{kind}"})
+        assert [shot["prompt"] for shot in read.raise_for_status().json()["shots"]] == [prompt], name

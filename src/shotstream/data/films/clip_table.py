@@ -15,7 +15,7 @@ COLUMNS = ("story", "path", "start", "end", "caption", "shot_caption", "licence"
 
 
 def read_clip_table(path: Path) -> Iterator[FilmInput]:
-    """Read a table; rows that follow one another with the same `story` and `path` are shots of one story.
+    """Read a table; rows that follow one another with the same `story` are shots of one story.
 
     Raises:
         ImportError: If pyarrow is missing, with the line that installs it.
@@ -29,8 +29,7 @@ def read_clip_table(path: Path) -> Iterator[FilmInput]:
         raise InputError(f"{path} cannot be read as a table ({error}).") from error
     if not rows or "path" not in rows[0]:
         raise InputError(f"{path} has no column 'path'; known are {', '.join(COLUMNS)}.")
-    numbered = enumerate(rows)
-    for _, group in groupby(numbered, lambda row: (row[1].get("story", row[0]), row[1]["path"])):
+    for _, group in groupby(enumerate(rows), lambda row: row[1].get("story", row[0])):
         yield _film([row for _, row in group], path)
 
 
@@ -70,16 +69,35 @@ def clip_rows(records: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str
 
 
 def _film(rows: Sequence[Mapping[str, Any]], table: Path) -> FilmInput:
-    first, name = rows[0], str(rows[0]["path"])
+    """A story: shots of one file, or a file for each shot."""
+    files = [_existing(str(row["path"]), table) for row in rows]
+    first = rows[0]
+    known: dict[str, Any] = {key: str(first.get(key) or "") for key in ("caption", "licence", "source")}
+    captions = tuple(str(row.get("shot_caption") or "") for row in rows)
+    if len(set(files)) == 1:
+        files = files[:1]
+    elif len(set(files)) < len(files):
+        raise InputError(
+            f"{table}: the shots of story {first.get('story')!r} are in several files, one of which has "
+            "several shots; give a story the shots of one file, or a file for each shot."
+        )
+    bounded = [row.get("start") is not None and row.get("end") is not None for row in rows]
+    if not any(bounded):
+        told = captions if len(files) > 1 and any(captions) else None
+        return FilmInput(tuple(files), shot_captions=told, **known)
+    if not all(bounded):
+        raise InputError(
+            f"{table}: of story {first.get('story')!r} some shots have start and end, others not."
+        )
+    spans = tuple((float(row["start"]), float(row["end"])) for row in rows)
+    return FilmInput(tuple(files), spans, shot_captions=captions if any(captions) else None, **known)
+
+
+def _existing(name: str, table: Path) -> Path:
     film = next((place for place in (table.parent / name, Path(name)) if place.is_file()), None)
     if film is None:
         raise InputError(f"{table} names {name}, and there is no such file.")
-    known: dict[str, Any] = {key: str(first.get(key) or "") for key in ("caption", "licence", "source")}
-    if first.get("start") is None or first.get("end") is None:
-        return FilmInput((film,), **known)
-    captions = tuple(str(row.get("shot_caption") or "") for row in rows)
-    spans = tuple((float(row["start"]), float(row["end"])) for row in rows)
-    return FilmInput((film,), spans, shot_captions=captions if any(captions) else None, **known)
+    return film
 
 
 def _pyarrow() -> tuple[Any, Any, Any]:

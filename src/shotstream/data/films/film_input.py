@@ -19,7 +19,8 @@ class FilmInput:
     files: tuple[Path, ...]
     """The film; or of several files one for each shot."""
     spans: tuple[tuple[float, float], ...] | None = None
-    """Begin and end of the shots of a single file; None: they are to be found."""
+    """Begin and end of the shots of a single file, or of the shot in each of several; None: to be found,
+    or are whole files."""
     unit: Literal["seconds", "frames"] = "seconds"
     """What spans count."""
     caption: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -73,8 +73,14 @@ def shots_of(
         Its shots in order, without those of no frame.
     """
     found = []
-    for path, (facts, seen), digest in zip(film.files, scans, digests, strict=True):
-        bounds = [(0, len(seen.seconds))] if len(film.files) > 1 else _bounds(film, seen)
+    spans = film.spans or (None,) * len(film.files)
+    for place, (path, (facts, seen), digest) in enumerate(zip(film.files, scans, digests, strict=True)):
+        if len(film.files) == 1:
+            bounds = _bounds(film, seen)
+        elif (span := spans[place]) is None:
+            bounds = [(0, len(seen.seconds))]
+        else:
+            bounds = _given_bounds([span], film.unit, seen)
         for first, last in bounds:
             measured = _measure(facts, seen, first, last, fps, black_level)
             found.append({"file": str(path), "digest": digest, **measured})
@@ -98,9 +104,16 @@ def _bounds(film: FilmInput, seen: FilmScan) -> list[tuple[int, int]]:
         second = [] if seen.second_cuts is None else seen.second_cuts.tolist()
         cuts = [0, *either(seen.cuts.tolist(), second), count]
         return list(pairwise(cuts))
+    return _given_bounds(film.spans, film.unit, seen)
+
+
+def _given_bounds(
+    spans: Sequence[tuple[float, float]], unit: Literal["seconds", "frames"], seen: FilmScan
+) -> list[tuple[int, int]]:
+    count = len(seen.seconds)
     bounds = []
-    for start, end in film.spans:
-        if film.unit == "seconds":
+    for start, end in spans:
+        if unit == "seconds":
             start, end = seen.frame_at(start), seen.frame_at(end) if end < seen.end else count
         bounds.append((int(min(start, count)), int(min(end, count))))
     return [(first, last) for first, last in bounds if first < last]

@@ -18,6 +18,8 @@ from shotstream.media.files import atomic_path, write_errors
 from shotstream.media.films import remux
 from shotstream.media.final_draft import write_final_draft
 from shotstream.media.live import decode_chunk, encode_chunk
+from shotstream.media.script_writing import write_fountain, write_markdown, write_text_script
+from shotstream.media.shot_table import write_table
 from shotstream.media.sounds import PlacedFile, mix_sounds
 from shotstream.media.timeline import (
     TimelineShot,
@@ -66,6 +68,8 @@ class FilmShot:
 
     card: ShotCard
     chunks: Sequence[StoredChunk]
+    number: int
+    """Its place in the film, from 1."""
 
     @property
     def timeline(self) -> TimelineShot:
@@ -80,7 +84,7 @@ class FilmShot:
             frames=sum(chunk.frames for chunk in self.chunks),
             seed=self.card.seed,
             take=self.card.take,
-            clip=f"{self.card.number + 1:03d}.mp4",
+            clip=f"{self.number:03d}.mp4",
             in_frame=self.card.in_frame,
             out_frame=self.card.out_frame,
         )
@@ -112,8 +116,9 @@ class StoryFilm:
         """
         stored, snapshot = store.load(story), store.snapshot(story)
         cards = [card for card in snapshot.shots if card.state != "deleted"]
-        shots = [FilmShot(card, store.take_chunks(story, card.number, card.take)) for card in cards]
-        shots = [shot for shot in shots if shot.chunks]
+        taken = [(card, store.take_chunks(story, card.number, card.take)) for card in cards]
+        made = ((card, chunks) for card, chunks in taken if chunks)
+        shots = [FilmShot(card, chunks, number) for number, (card, chunks) in enumerate(made, 1)]
         if not shots:
             raise StoreError(NOTHING_SHOT)
         fps = stored.made_with.fps
@@ -157,10 +162,34 @@ class StoryFilm:
         return subtitles(self.fps, [shot.timeline for shot in self.shots])
 
     @property
+    def prompts(self) -> list[str]:
+        """What every shot was asked for first."""
+        return [shot.timeline.prompts[0][1] for shot in self.shots]
+
+    @property
+    def text(self) -> str:
+        """As a script in plain text."""
+        return write_text_script(self.prompts)
+
+    @property
+    def markdown(self) -> str:
+        """As a script in Markdown."""
+        return write_markdown(self.title, self.setting, self.prompts)
+
+    @property
+    def fountain(self) -> str:
+        """As a script in Fountain."""
+        return write_fountain(self.title, self.setting, self.prompts)
+
+    @property
+    def table(self) -> str:
+        """Its shots as CSV."""
+        return write_table(self.story.shots)
+
+    @property
     def final_draft(self) -> str:
         """As a script of Final Draft: the setting, and what every shot was asked for first."""
-        prompts = [shot.timeline.prompts[0][1] for shot in self.shots]
-        return write_final_draft(self.title, self.setting, prompts)
+        return write_final_draft(self.title, self.setting, self.prompts)
 
     @property
     def story(self) -> Story:

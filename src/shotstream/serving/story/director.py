@@ -46,7 +46,7 @@ from shotstream.serving.story.film_desk import FilmDesk
 from shotstream.serving.story.film_edit import FilmEdit
 from shotstream.serving.story.live_shot import LiveShot
 from shotstream.serving.story.prompt_warnings import prompt_warnings
-from shotstream.serving.story.takes_made import TakesMade
+from shotstream.serving.story.takes_made import FindTake, TakesMade, no_take
 from shotstream.serving.story.undo import BeforeDeletion
 from shotstream.serving.story.waiting import WaitingQueue, planned_shots
 from shotstream.streaming.chunk import Chunk
@@ -54,8 +54,6 @@ from shotstream.streaming.context_frames import ContextFrame
 from shotstream.streaming.session import StorySession
 
 FindPicture = Callable[[str], np.ndarray]
-FindTake = Callable[[int, int], Callable[[int], np.ndarray]]
-"""(shot, take) -> what gives a frame of it by its number, uint8 ``[H, W, 3]``."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ class Director(FilmDesk):
         """Continuity of takes, by (shot, take), as far as it was measured; nothing here depends on it."""
         self.uploads: dict[tuple[int, int], str] = {}
         """References by their numbers: which picture each one is."""
-        self.find_take: FindTake = _no_take
+        self.find_take: FindTake = no_take
         """Gives the frames of former takes; whoever keeps them sets it."""
         self._find_picture = find_picture
         self.takes = TakesMade()
@@ -190,7 +188,7 @@ class Director(FilmDesk):
 
     def _replan(self, command: Replan) -> CommandResult:
         if command.from_shot != self.begun_shots:
-            sentence = f"what waits begins with shot {self.begun_shots + 1} by now; plan it again"
+            sentence = f"what waits begins with {self._name(self.begun_shots)} by now; plan it again"
             raise Refusal("not_now", sentence)
         shots = planned_shots(command)
         for number, shot in enumerate(shots, self.begun_shots):
@@ -221,7 +219,7 @@ class Director(FilmDesk):
         live = self.live if self.live and self.live.record.shot == shot else None
         if live and self.machine.running:
             raise Refusal("not_now", "the shot is running; cut it first")
-        record = self.takes.find(shot, command.take, f"shot {shot + 1}")
+        record = self.takes.find(shot, command.take, self._name(shot))
         self._check_kept(shot)
         self.session.choose(record, self.find_take(shot, command.take))
         self.waiting.drop_retakes(shot)
@@ -235,7 +233,7 @@ class Director(FilmDesk):
         stale = self.stale - self.session.context.left_out
         shots = sorted(shot for shot in stale if shot >= command.from_shot)
         if not shots:
-            raise Refusal("not_now", f"no shot from {command.from_shot + 1} on is stale")
+            raise Refusal("not_now", f"no shot from {self.number(command.from_shot)} on is stale")
         self._check_kept(shots[0])
         first, *others = [Retake(id=command.id, shot=shot) for shot in shots]
         effect = self._begin(first)
@@ -286,7 +284,7 @@ class Director(FilmDesk):
 
     def _unpin(self, command: Unpin) -> CommandResult:
         if (command.shot, command.frame) not in [pin.key for pin in self.session.context.pins]:
-            raise Refusal("not_found", f"frame {command.frame} of shot {command.shot + 1} is not pinned")
+            raise Refusal("not_found", f"frame {command.frame} of {self._name(command.shot)} is not pinned")
         self.session.unpin(command.shot, command.frame)
         return self._from_next_shot()
 
@@ -314,7 +312,7 @@ class Director(FilmDesk):
         shot, script = command.shot, self.session.script
         self._check_kept(shot)
         if shot in self.session.context.left_out:
-            raise Refusal("not_now", f"shot {shot + 1} is deleted already; choose a take to bring it back")
+            raise Refusal("not_now", f"{self._name(shot)} is deleted already; choose a take to bring it back")
         self._end_shot()
         before = BeforeDeletion(self.session.snapshot(), dict(self.edits), set(self.stale))
         kept = before.session
@@ -342,11 +340,10 @@ class Director(FilmDesk):
             self.edits, self.stale = before.edits, before.stale
         return CommandResult()
 
-    def _pause(self, command: Pause) -> CommandResult:
+    def _pause(self, command: Pause | Resume) -> CommandResult:
         return CommandResult()
 
-    def _resume(self, command: Resume) -> CommandResult:
-        return CommandResult()
+    _resume = _pause
 
     # ---- making ----
 
@@ -559,8 +556,6 @@ class Director(FilmDesk):
 
     def _check_kept(self, shot: int) -> None:
         if shot < self.session.context.oldest_retake:
-            raise Refusal("not_found", f"shot {shot + 1} is too far back: what it was made from is not kept")
-
-
-def _no_take(shot: int, take: int) -> Callable[[int], np.ndarray]:
-    raise Refusal("not_found", f"take {take + 1} of shot {shot + 1} is not kept")
+            raise Refusal(
+                "not_found", f"{self._name(shot)} is too far back: what it was made from is not kept"
+            )

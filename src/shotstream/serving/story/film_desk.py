@@ -5,7 +5,7 @@ from __future__ import annotations
 from shotstream.serving.protocol.commands import Cast, Command, Replan, Setting, Silence, Sound, Trim
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import StateMachine
-from shotstream.serving.story.film_edit import FilmEdit
+from shotstream.serving.story.film_edit import FilmEdit, out_frame_of
 from shotstream.serving.story.live_shot import LiveShot
 from shotstream.serving.story.undo import BeforeDeletion, UndoHistory
 from shotstream.streaming.session import StorySession
@@ -39,12 +39,10 @@ class FilmDesk:
         if self.machine.running and self.live and self.live.record.shot == shot:
             raise Refusal("not_now", "the shot is running; trim it after its end")
         if shot in self.session.context.left_out:
-            raise Refusal("not_now", f"shot {shot + 1} is deleted; bring it back first, then trim it")
+            raise Refusal("not_now", f"{self._name(shot)} is deleted; bring it back first, then trim it")
         record = self.session.script[shot]
         last = self.timing.frames(record.chunks) - 1
-        if (given := max(command.in_frame, out_frame or 0)) > last:
-            raise Refusal("invalid", f"shot {shot + 1} has no frame {given}; its last frame is {last}")
-        end = None if out_frame == last else out_frame
+        end = out_frame_of(command.in_frame, out_frame, last, self._name(shot))
         self._edit_film(self.edit.trim(shot, record.take, command.in_frame, end))
 
     def _sound(self, command: Sound) -> None:
@@ -65,7 +63,14 @@ class FilmDesk:
         self._undoable.edited(self.edit)
         self.edit = edit
 
+    def number(self, shot: int) -> int:
+        """The number of a shot that people see: its place in the film, from 1."""
+        return self.session.context.place_in_film(shot) + 1
+
+    def _name(self, shot: int) -> str:
+        return f"shot {self.number(shot)}"
+
     def _check_shot(self, shot: int) -> None:
-        count = len(self.session.script)
-        if shot >= count:
-            raise Refusal("not_found", f"there is no shot {shot + 1}; the story has {count}")
+        if shot >= len(self.session.script):
+            count = self.number(len(self.session.script)) - 1
+            raise Refusal("not_found", f"there is no {self._name(shot)}; the story has {count}")

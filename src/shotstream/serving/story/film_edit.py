@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from shotstream.serving.protocol.commands import SheetCharacter
+from shotstream.serving.protocol.refusal import Refusal
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,14 @@ class FilmEdit:
         """What a story has of it that shares this one up to and including a shot."""
         trims = {place: points for place, points in self.trims.items() if place[0] <= shot}
         return replace(self, trims=trims)
+
+
+def out_frame_of(in_frame: int, out_frame: int | None, last: int, name: str) -> int | None:
+    """The out point of a shot that people call `name`: None where it is the last frame, however long it gets.
+
+    Raises:
+        Refusal: If the shot has no such frame.
+    """
+    if (given := max(in_frame, out_frame or 0)) > last:
+        raise Refusal("invalid", f"{name} has no frame {given}; its last frame is {last}")
+    return None if out_frame == last else out_frame

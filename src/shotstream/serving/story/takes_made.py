@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
+
+import numpy as np
 
 from shotstream.serving.protocol.commands import Shoot
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.streaming.take import TakeRecord
+
+FindTake = Callable[[int, int], Callable[[int], np.ndarray]]
+"""(shot, take) -> what gives a frame of it by its number, uint8 ``[H, W, 3]``."""
+
+
+def no_take(shot: int, take: int) -> Callable[[int], np.ndarray]:
+    """Find no take: where nobody keeps any."""
+    raise Refusal("not_found", f"take {take + 1} of shot {shot + 1} is not kept")
 
 
 class TakesMade:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from shotstream.media.documents import Document, decode_text
 from shotstream.media.faults import say_fault
 from shotstream.media.scripts import read_script
+from shotstream.media.shot_table import looks_like_table, read_table
 from shotstream.media.story_values import looks_like_story
 from shotstream.serving.delivery.viewers import Viewer
 from shotstream.serving.protocol.commands import (
@@ -48,7 +49,14 @@ _READING = Lock()
 
 router = APIRouter(prefix="/api", tags=["stories"], responses=PROBLEMS)
 
-_SCRIPTS = {"plain": "txt", "markdown": "md", "x-fountain": "fountain", "x-fdx": "fdx", "xml": "fdx"}
+_SCRIPTS = {
+    "plain": "txt",
+    "markdown": "md",
+    "x-fountain": "fountain",
+    "x-fdx": "fdx",
+    "xml": "fdx",
+    "csv": "csv",
+}
 """Subtype of ``text/`` -> kind of script."""
 
 _UNTYPED = ("", "application/octet-stream", "application/x-www-form-urlencoded")
@@ -57,7 +65,7 @@ _UNTYPED = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 FILE_BODY = {
     "requestBody": {
         "required": True,
-        "description": "A story file (YAML, JSON), or a script: text, Markdown, Fountain, Final Draft.",
+        "description": "A story file (YAML, JSON), or a script: text, Markdown, Fountain, Final Draft, CSV.",
         "content": {
             "application/json": {"schema": {"type": "object"}},
             **{
@@ -80,7 +88,7 @@ async def _story_file(studio: TheStudio, request: Request) -> tuple[Story, list[
         raise HTTPException(
             422,
             f"{kind} is no story; send YAML (text/yaml), JSON (application/json) or a script (text/plain, "
-            "text/markdown, text/x-fountain)",
+            "text/markdown, text/x-fountain, text/csv)",
         )
     name = f"story.{'json' if 'json' in kind else 'yaml'}"
     return await studio.aside(_read, data, name, studio.model.loras)
@@ -246,6 +254,11 @@ def _read_script(data: bytes, kind: str, loras: Sequence[str]) -> tuple[Story, l
         return _read(data, "story.yaml", loras)
     with _READING:
         try:
+            if kind == "csv" or (kind == "txt" and looks_like_table(text)):
+                story = Story(setting="", shots=read_table(text))
+                if mistakes := list(story.lora_mistakes(loras)):
+                    raise HTTPException(422, "\n".join(sentence for _, sentence in mistakes))
+                return story, []
             script = read_script(text, kind)
             story = Story(
                 title=script.title[:MOST_TITLE_CHARACTERS] or None,
