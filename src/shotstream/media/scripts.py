@@ -43,8 +43,8 @@ def read_script(text: str, kind: str) -> Script:
 
     Plain text and Markdown: a paragraph is a shot; without blank lines, every line is. Items of a list are
     shots of their own. In Markdown, the first heading of level 1 is the title and others begin scenes.
-    Fountain: scene headings begin scenes, action paragraphs are shots. Characters, dialogue, transitions,
-    notes, sections and synopses are no pictures and are left out.
+    Fountain: scene headings begin scenes, action paragraphs are shots, who is seen speaking is the cast.
+    Dialogue, transitions, notes, sections and synopses are no pictures and are left out.
     Final Draft: the same of its paragraphs; characters who are seen speaking are named behind the setting.
 
     Args:
@@ -65,7 +65,8 @@ def read_script(text: str, kind: str) -> Script:
     else:
         title, pieces = _plain(text, headings=kind == "md")
     script = _gather(pieces)
-    script.setting = " ".join(part for part in (script.setting, _with(list(cast))) if part)
+    if kind == "fdx":
+        script.setting = " ".join(part for part in (script.setting, _with(cast)) if part)
     script.cast = {name: _introduced(name, script.shots) for name in cast if len(name) <= _LONGEST_NAME}
     if not script.shots:
         raise ValueError("the script has no shot: write what is to be seen, one line or paragraph each")
