@@ -23,7 +23,7 @@ import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-RECIPE = Path(__file__).with_name("mini-gpu.yaml")
+RECIPE = ROOT / "src/shotstream/recipes/mini-gpu.yaml"
 PIECE_BYTES = 15 * 2**20
 ORDER = ("captions", "autoencoder", "teacher", "causal-init", "intra-shot", "inter-shot", "judge", "decoder")
 """What the student needs first."""
