@@ -121,8 +121,6 @@ def studio(
         dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder, memory_rule=memory_rule
     )
     locate_model(model)
-    if library.exists() and not library.is_dir():
-        raise ValueError(f"--library {library} is a file; name a folder, which need not exist yet.")
     from shotstream.serving.protocol.events import Limits
     from shotstream.serving.quotas import Quotas
     from shotstream.serving.web.access import LOOPBACK, Access
@@ -158,6 +156,8 @@ def _serve(
     open_app: Callable[[Store], AbstractContextManager[Any]],
 ) -> None:
     """Serve the app of a library until a signal ends it."""
+    if library.exists() and not library.is_dir():
+        raise ValueError(f"--library {library} is a file; name a folder, which need not exist yet.")
     import uvicorn
 
     from shotstream.serving.storage.store import Store
