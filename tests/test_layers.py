@@ -16,7 +16,7 @@ pytestmark = pytest.mark.law
 SOURCE = Path(shotstream.__file__).parent
 LAYERS = [
     {"shipped"},
-    {"story", "diffusion", "models", "media", "world", "weights"},
+    {"story", "story_words", "diffusion", "models", "media", "prompts", "world", "weights"},
     {"machine"},
     {"loading"},
     {"streaming"},

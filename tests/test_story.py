@@ -723,3 +723,18 @@ def test_json_is_explained_in_its_own_words(tmp_path, case, suffix):
     with pytest.raises(StoryError) as caught:
         Story.read(saved(tmp_path, content, f"story.{suffix}"))
     assert re.search(rf"story\.{suffix}:{line}: .*{words}", str(caught.value)), str(caught.value)
+
+
+def test_sounds_are_files_beside_the_story(tmp_path):
+    (tmp_path / "walk.yaml").write_text(
+        "setting: A cat.\nsounds: [rain.wav, {sound: music.mp3, offset_seconds: -2, gain_db: -6}]\n"
+        "shots: [It runs.]"
+    )
+    story = Story.read(tmp_path / "walk.yaml")
+    assert [sound.sound for sound in story.sounds] == [
+        str(tmp_path / name) for name in ("rain.wav", "music.mp3")
+    ]
+    assert (story.sounds[1].offset_seconds, story.sounds[1].gain_db) == (-2, -6)
+    story.write(tmp_path / "again.json")
+    assert Story.read(tmp_path / "again.json") == story
+    assert '"sound": "rain.wav"' in (tmp_path / "again.json").read_text()

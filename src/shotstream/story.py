@@ -33,6 +33,7 @@ from shotstream.media.story_mistakes import (
     take_unknown,
 )
 from shotstream.media.story_values import read_as_meant
+from shotstream.prompts.reading import CastMember
 from shotstream.shipped import find_file
 
 
@@ -168,6 +169,34 @@ class ReferencePicture(_Part):
         return {"picture": value} if isinstance(value, str) else value
 
 
+class CastCharacter(CastMember):
+    """One of the cast: what they are called, and how they look. A bare text is a name."""
+
+    pictures: list[Annotated[Text, Field(min_length=1)]] = Field(default=[], max_length=24)
+    """Paths of pictures of them, for people; `references` are what shots are made from."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class StorySound(_Part):
+    """A sound file that is heard with the film. A bare text is the path of one, heard from the beginning."""
+
+    sound: Annotated[Text, Field(min_length=1)]
+    """Path of a WAV, MP3, FLAC, OGG or M4A file. In a story file it is relative to the file's folder."""
+    offset_seconds: float = Field(default=0.0, ge=-3600, le=36_000, allow_inf_nan=False)
+    """When it begins in the film; below 0, its beginning is not heard."""
+    gain_db: float = Field(default=0.0, ge=-60, le=12, allow_inf_nan=False)
+    """How much louder it is than its file."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"sound": value} if isinstance(value, str) else value
+
+
 class Shot(_Part):
     """One shot: what is seen until the next cut. A bare text is a shot with that prompt.
 
@@ -229,6 +258,8 @@ class Story(_Part):
     """For people; no model sees it."""
     setting: Setting
     """Who and where: it goes with every shot (the global caption). May be empty."""
+    cast: list[CastCharacter] = Field(default=[], max_length=32)
+    """Who is called by name in it; where prompts are adapted, looks stand in the place of names."""
     seed: Seed = 0
     """The same seed, story and model give the same frames on the same machine."""
     height: PictureSide | None = None
@@ -239,6 +270,8 @@ class Story(_Part):
     """LoRAs of every shot that names none itself; without it, those that the model is set to."""
     references: list[ReferencePicture] = []
     """Pictures that all shots are made from, until one has `references` of its own."""
+    sounds: list[StorySound] = []
+    """What is heard with the film."""
     shots: list[Shot] = Field(min_length=1)
     outtakes: list[Shot] = []
     """Takes that are not in the film, and that shots in it were made from; each with its `number`."""
@@ -270,10 +303,15 @@ class Story(_Part):
         lists: list[tuple[Location, list[ReferencePicture] | None]] = [(("references",), self.references)]
         for part, shots in (("shots", self.shots), ("outtakes", self.outtakes)):
             lists += [((part, number, "references"), shot.references) for number, shot in enumerate(shots)]
-        return [
+        places: list[tuple[Location, str]] = [
             ((*place, index), reference.picture)
             for place, references in lists
             for index, reference in enumerate(references or ())
+        ]
+        return places + [
+            (("cast", number, "pictures", index), picture)
+            for number, character in enumerate(self.cast)
+            for index, picture in enumerate(character.pictures)
         ]
 
     @classmethod
@@ -321,7 +359,7 @@ class Story(_Part):
             sentence = f"a story is a mapping with 'setting' and 'shots', not {shortened(document.data)}."
             document.complain((), sentence)
         if story is not None:
-            story = story._with_pictures(lambda picture: str(document.path.parent / picture))
+            story = story._with_files(lambda file: str(document.path.parent / file))
             found = [] if loras is None else list(story.lora_mistakes(loras))
             for location, sentence in [*found, *(one for check in checks for one in check(story))]:
                 document.complain(location, f"{sentence}.")
@@ -360,15 +398,15 @@ class Story(_Part):
         """
         path = Path(path)
         folder = path.parent.resolve()
-        story = self._with_pictures(lambda picture: _relative(Path(picture), folder))
+        story = self._with_files(lambda file: _relative(Path(file), folder))
         write_text(path, story.json_text() if path.suffix == ".json" else story.yaml_text())
 
     def yaml_text(self) -> str:
-        """Return the story file as YAML; paths of pictures stay as they are."""
+        """Return the story file as YAML; paths of pictures and sounds stay as they are."""
         return as_yaml(self._data())
 
     def json_text(self) -> str:
-        """Return the story file as JSON; paths of pictures stay as they are."""
+        """Return the story file as JSON; paths of pictures and sounds stay as they are."""
         return json.dumps(self._data(), indent=2) + "\n"
 
     def _data(self) -> dict[str, Any]:
@@ -376,8 +414,8 @@ class Story(_Part):
         said = self.model_dump(exclude_defaults=True) | {"seed": self.seed}
         return {name: said[name] for name in _DATA if name in said}
 
-    def _with_pictures(self, path: Callable[[str], str]) -> Self:
-        """The story with other paths of its pictures."""
+    def _with_files(self, path: Callable[[str], str]) -> Self:
+        """The story with other paths of its pictures and sounds."""
 
         def moved(references: list[ReferencePicture] | None) -> list[ReferencePicture] | None:
             if references is None:
@@ -387,7 +425,13 @@ class Story(_Part):
         def shots(of: list[Shot]) -> list[Shot]:
             return [shot.model_copy(update={"references": moved(shot.references)}) for shot in of]
 
-        update = {"references": moved(self.references), "shots": shots(self.shots)}
+        cast = [
+            one.model_copy(update={"pictures": [path(picture) for picture in one.pictures]})
+            for one in self.cast
+        ]
+        update: dict[str, Any] = {"references": moved(self.references), "shots": shots(self.shots)}
+        update["sounds"] = [item.model_copy(update={"sound": path(item.sound)}) for item in self.sounds]
+        update["cast"] = cast
         return self.model_copy(update=update | {"outtakes": shots(self.outtakes)})
 
 
@@ -395,9 +439,9 @@ StoryCheck = Callable[[Story], Iterable[tuple[Location, str]]]
 """Looks for mistakes of a story: where each stands, and what is wrong, without a full stop."""
 
 
-def _relative(picture: Path, folder: Path) -> str:
-    """The path of a picture as a story file in `folder` names it."""
-    whole = picture.resolve()
+def _relative(file: Path, folder: Path) -> str:
+    """The path of a file as a story file in `folder` names it."""
+    whole = file.resolve()
     return whole.relative_to(folder).as_posix() if whole.is_relative_to(folder) else str(whole)
 
 
@@ -437,13 +481,18 @@ def _misplaced(story: Story) -> Iterator[tuple[Location, str]]:
                         yield (part, index, key, place), sentence
 
 
-_DATA = ("title", "setting", "seed", "height", "width", "lora", "references", "shots", "outtakes")
+_DATA = (
+    "title", "setting", "cast", "seed", "height", "width", "lora", "references", "sounds", "shots",
+    "outtakes",
+)  # fmt: skip
 _KEYS: dict[str, list[str]] = {
     "": list(Story.model_fields),
     "redirects": list(Redirection.model_fields),
     "pins": list(StoryFrame.model_fields),
     "remembers": list(StoryFrame.model_fields),
     "references": list(ReferencePicture.model_fields),
+    "cast": list(CastCharacter.model_fields),
+    "sounds": list(StorySound.model_fields),
     "shots": list(Shot.model_fields),
     "outtakes": list(Shot.model_fields),
 }

@@ -29,6 +29,8 @@ export type Command =
   | Trim
   | Sound
   | Silence
+  | Cast
+  | Setting
   | Undo
   | Pause
   | Resume
@@ -43,6 +45,8 @@ export type Event =
   | Deleted
   | MemoryChanged
   | SoundsChanged
+  | CastChanged
+  | SettingChanged
   | AutoRetakeChanged
   | Figures
   | Shown
@@ -107,10 +111,18 @@ export interface Shoot {
    */
   in_frame?: number | null;
   /**
+   * LoRAs that it is made with, ``NAME`` or ``NAME:SCALE``; those of the model if None, ``[]`` for none.
+   */
+  lora?: string[] | null;
+  /**
    * The last one; that of the shot if None.
    */
   out_frame?: number | null;
   prompt: string;
+  /**
+   * When it begins, it and every later shot is made from these pictures too.
+   */
+  references?: UploadedPicture[] | null;
   /**
    * Rounded up to whole chunks.
    */
@@ -121,9 +133,23 @@ export interface Shoot {
    */
   take?: number | null;
   type: "shoot";
+  /**
+   * The person's own words, if the prompt was adapted from them; they are kept and not told.
+   */
+  written?: string | null;
 }
 /**
- * Let these new shots wait instead of all others; the first begins at once if no shot runs.
+ * A picture that was uploaded before, and what it shows.
+ */
+export interface UploadedPicture {
+  /**
+   * What is in it; without it, the prompt of the shot that it serves.
+   */
+  prompt?: string | null;
+  upload: string;
+}
+/**
+ * Let these new shots wait instead of all others; if no shot runs, the first not skipped begins.
  */
 export interface Replan {
   /**
@@ -143,7 +169,7 @@ export interface Replan {
   type: "replan";
 }
 /**
- * A shot that is still to be made.
+ * A shot of a plan.
  */
 export interface PlannedShot {
   /**
@@ -155,15 +181,31 @@ export interface PlannedShot {
    */
   in_frame?: number | null;
   /**
+   * LoRAs that it is made with, ``NAME`` or ``NAME:SCALE``; those of the model if None, ``[]`` for none.
+   */
+  lora?: string[] | null;
+  /**
    * The last one; that of the shot if None.
    */
   out_frame?: number | null;
   prompt: string;
   /**
+   * When it begins, it and every later shot is made from these pictures too.
+   */
+  references?: UploadedPicture[] | null;
+  /**
    * Rounded up to whole chunks.
    */
   seconds?: number | null;
   seed?: number | null;
+  /**
+   * It is passed over, and waits until a plan says otherwise.
+   */
+  skipped?: boolean;
+  /**
+   * The person's own words, if the prompt was adapted from them; they are kept and not told.
+   */
+  written?: string | null;
 }
 /**
  * End the running shot with what it has; the next of those that wait begins.
@@ -185,6 +227,10 @@ export interface Redirect {
   id: string;
   prompt: string;
   type: "redirect";
+  /**
+   * The person's own words, if the prompt was adapted from them; they are kept and not told.
+   */
+  written?: string | null;
 }
 /**
  * Let the shot go on until it is cut.
@@ -306,6 +352,10 @@ export interface Edit {
   prompt: string;
   shot: number;
   type: "edit";
+  /**
+   * The person's own words, if the prompt was adapted from them; they are kept and not told.
+   */
+  written?: string | null;
 }
 /**
  * Take every stale shot anew from here on, in order.
@@ -379,7 +429,45 @@ export interface Silence {
   type: "silence";
 }
 /**
- * Take back the last deletion, trim or change of the sound; while a shot runs, of what waits, too.
+ * Have this cast sheet; it changes no shot.
+ */
+export interface Cast {
+  /**
+   * @maxItems 32
+   */
+  cast: SheetCharacter[];
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  type: "cast";
+}
+/**
+ * One of a story's cast: what they are called, how they look, pictures of them.
+ */
+export interface SheetCharacter {
+  description?: string;
+  name: string;
+  /**
+   * Pictures that were uploaded before; `reference` makes shots from them.
+   *
+   * @maxItems 24
+   */
+  pictures?: string[];
+}
+/**
+ * Say anew who and where; only while no shot has begun.
+ */
+export interface Setting {
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  setting: string;
+  type: "setting";
+}
+/**
+ * Take back the last deletion, trim or change of sound or cast; while a shot runs, of what waits, too.
  */
 export interface Undo {
   /**
@@ -409,7 +497,7 @@ export interface Resume {
   type: "resume";
 }
 /**
- * End the running shot with what it has, and all that waits behind it.
+ * End the running shot with what it has, and all that waits behind it; skipped shots stay.
  */
 export interface Stop {
   /**
@@ -496,6 +584,10 @@ export interface Snapshot {
    * When shots are taken anew by themselves; never if there is none.
    */
   auto_retake?: AutoRetakeRule | null;
+  /**
+   * Who is called by name in it.
+   */
+  cast: SheetCharacter1[];
   memory: Memory;
   parent?: Parent | null;
   reason?: string | null;
@@ -520,6 +612,19 @@ export interface AutoRetakeRule {
    * So many takes of it at most.
    */
   most_takes: number;
+}
+/**
+ * One of a story's cast: what they are called, how they look, pictures of them.
+ */
+export interface SheetCharacter1 {
+  description: string;
+  name: string;
+  /**
+   * Pictures that were uploaded before; `reference` makes shots from them.
+   *
+   * @maxItems 24
+   */
+  pictures: string[];
 }
 /**
  * What is remembered, and how full the caches are, in latent frames.
@@ -574,6 +679,10 @@ export interface ShotCard {
   in_frame: number;
   length_seconds: number;
   /**
+   * LoRAs of its take, ``NAME:SCALE``, if others than those of the model; while it waits, as asked for.
+   */
+  lora?: string[] | null;
+  /**
    * (take, seed) of all its takes that were made, in order; any of them can be chosen.
    */
   made: [number, number][];
@@ -590,10 +699,18 @@ export interface ShotCard {
    * (first chunk, prompt) of all that its take was told; nothing while it is queued.
    */
   prompts: [number, string][];
+  /**
+   * While it waits: pictures that it and later shots will be made from, too.
+   */
+  references: UploadedPicture[];
   seed: number;
-  state: "queued" | "live" | "done" | "stale" | "deleted";
+  state: "queued" | "skipped" | "live" | "done" | "stale" | "deleted";
   take: number;
   takes: number;
+  /**
+   * The person's own words, if the prompt was adapted from them.
+   */
+  written?: string | null;
 }
 /**
  * How well a take goes on with the story before it.
@@ -690,6 +807,10 @@ export interface ShotChanged {
   in_frame: number;
   length_seconds: number;
   /**
+   * LoRAs of its take, ``NAME:SCALE``, if others than those of the model; while it waits, as asked for.
+   */
+  lora?: string[] | null;
+  /**
    * (take, seed) of all its takes that were made, in order; any of them can be chosen.
    */
   made: [number, number][];
@@ -706,11 +827,19 @@ export interface ShotChanged {
    * (first chunk, prompt) of all that its take was told; nothing while it is queued.
    */
   prompts: [number, string][];
+  /**
+   * While it waits: pictures that it and later shots will be made from, too.
+   */
+  references: UploadedPicture[];
   seed: number;
-  state: "queued" | "live" | "done" | "stale" | "deleted";
+  state: "queued" | "skipped" | "live" | "done" | "stale" | "deleted";
   take: number;
   takes: number;
   type: "shot";
+  /**
+   * The person's own words, if the prompt was adapted from them.
+   */
+  written?: string | null;
 }
 /**
  * The newest shot is gone.
@@ -736,6 +865,20 @@ export interface MemoryChanged {
 export interface SoundsChanged {
   sounds: PlacedSound[];
   type: "sounds";
+}
+/**
+ * The cast sheet is another one.
+ */
+export interface CastChanged {
+  cast: SheetCharacter1[];
+  type: "cast";
+}
+/**
+ * The setting is another one; no shot has begun.
+ */
+export interface SettingChanged {
+  setting: string;
+  type: "setting";
 }
 /**
  * Shots are taken anew by themselves from now on, or no longer.

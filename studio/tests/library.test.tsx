@@ -125,7 +125,10 @@ it("a browser without a token is shown the way in", async () => {
 it("a dropped story file begins a story; the server's sentence tells what is wrong with another", async () => {
   const theme = { name: "light" as const, next: () => undefined };
   await show(
-    <Start vocabulary={{ words: null, prompts: [], settings: [], names: [], hero: null }} theme={theme} />,
+    <Start
+      vocabulary={{ words: null, prompts: [], settings: [], names: [], hero: null, adapter: null }}
+      theme={theme}
+    />,
   );
   const drop = (name: string) =>
     act(async () => {

@@ -12,6 +12,7 @@ import type { ShotCard } from "../src/protocol";
 import type { Order } from "../src/story/link";
 import { type StoryState, nothingYet } from "../src/story/state";
 import { useDraft } from "../src/story/useDraft";
+import { usePrompts } from "../src/story/usePrompts";
 import type { OpenStory } from "../src/story/useStory";
 
 const limits = {
@@ -46,6 +47,7 @@ const shot: ShotCard = {
   takes: 1,
   made: [],
   continuity: [],
+  references: [],
   state: "done",
   chunks: 3,
   frames: 33,
@@ -57,6 +59,7 @@ const vocabulary = {
   settings: [],
   names: ["cat"],
   hero: "the cat",
+  adapter: null,
 };
 
 let root: Root;
@@ -139,10 +142,17 @@ afterEach(() => {
 const Desk = ({ state }: { state?: Partial<StoryState> }) => {
   const draft = useDraft(stage.story);
   const here = open(state);
+  const prompts = usePrompts(here.state, vocabulary.adapter, [], []);
   return (
     <>
-      <Composer open={here} draft={draft} vocabulary={vocabulary} field={createRef<HTMLTextAreaElement>()} />
-      <Storyboard open={here} draft={draft} vocabulary={vocabulary} />
+      <Composer
+        open={here}
+        draft={draft}
+        vocabulary={vocabulary}
+        field={createRef<HTMLTextAreaElement>()}
+        prompts={prompts}
+      />
+      <Storyboard open={here} draft={draft} vocabulary={vocabulary} prompts={prompts} />
     </>
   );
 };
@@ -238,10 +248,31 @@ it("a card orders what its buttons say", () => {
   click("More for shot 1");
   click("Delete");
   expect(orders.at(-1)).toEqual({ type: "delete", shot: 0 });
-  show(<Card shot={{ ...shot, take: 1, takes: 2, state: "deleted" }} open={open()} />);
-  expect(document.body.textContent).toContain("Deleted");
-  click("Bring back shot 1");
-  expect(orders.at(-1)).toEqual({ type: "choose", shot: 0, take: 1 });
+});
+
+it("a deleted shot leaves the storyboard, and the numbers close the gap", () => {
+  const shots = [shot, { ...shot, number: 1, state: "deleted" as const }, { ...shot, number: 2 }];
+  show(<Card shot={shots[2]!} open={open({ shots })} />);
+  click("Retake shot 2");
+  expect(orders).toEqual([{ type: "retake", shot: 2, seed: expect.any(Number) }]);
+});
+
+it("takes are compared with their scores, and the best is marked", () => {
+  const made: [number, number][] = [
+    [0, 5],
+    [1, 77],
+    [2, 78],
+  ];
+  const continuity = [
+    { take: 0, score: 0.7, reasons: ["The hat of shot 1 is gone"], not_measured: [] },
+    { take: 1, score: 0.95, reasons: [], not_measured: [] },
+  ];
+  show(<Card shot={{ ...shot, takes: 3, made, continuity }} open={open()} />);
+  click("Compare takes of shot 1");
+  const takes = [...document.querySelectorAll(".compare li")].map((take) => take.textContent);
+  expect(takes[0]).toContain("70 %Much is lostThe hat of shot 1 is gone");
+  expect(takes.map((take) => take?.includes("best"))).toEqual([false, true, false]);
+  expect(takes[2]).toContain("Not measured");
 });
 
 it("takes stand side by side, and a key chooses the better one", () => {
@@ -287,11 +318,8 @@ it("remembered frames are pinned and let go", () => {
     { ...frame, frame: 9, source: "pin" as const },
     { shot: 0, take: 0, frame: -1, source: "reference" as const, upload: "abc" },
   ];
-  show(
-    <Memory
-      open={open({ memory: { frames, global_used: 2, global_size: 6, local_used: 0, local_size: 21 } })}
-    />,
-  );
+  const memory = { frames, global_used: 2, global_size: 6, local_used: 0, local_size: 21 };
+  show(<Memory open={open({ memory, shots: [shot, { ...shot, number: 1 }] })} />);
   click("Pin: Shot 2, frame 5");
   click("Let go: Shot 2, frame 10");
   click("Let go: A picture of yours");

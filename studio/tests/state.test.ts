@@ -12,6 +12,7 @@ const shot = (number: number, more: Partial<ShotCard> = {}): ShotCard => ({
   takes: 1,
   made: [],
   continuity: [],
+  references: [],
   state: "done",
   chunks: 3,
   frames: 33,
@@ -48,10 +49,11 @@ describe("an order that the picture turns for", () => {
 
 describe("answers", () => {
   it("a receipt ends the waiting and says where the order applies, counted from one", () => {
-    const state = said(sent(nothingYet, shoot), {
+    const told = { ...nothingYet, shots: [shot(0), shot(1, { state: "deleted" }), shot(2)] };
+    const state = said(sent(told, shoot), {
       type: "receipt",
       id: "a",
-      applies_from: { shot: 2, frame: 0 },
+      applies_from: { shot: 3, frame: 0 },
     });
     expect(state.unanswered).toEqual([]);
     expect(state.notices[0]?.text).toBe("Your words play from the start of shot 3.");
@@ -143,7 +145,8 @@ describe("answers", () => {
   it("a refused script comes back without what waits already", () => {
     const shots = [{ prompt: "Old.", seed: 1 }, { prompt: "One." }, { prompt: "Two." }];
     const plan: Command = { type: "replan", id: "p", from_shot: 1, shots };
-    const state = said(sent(nothingYet, plan), { type: "refused", id: "p", code: "limit", message: "No." });
+    const waits = { ...nothingYet, shots: [shot(1, { prompt: "Old.", state: "queued" })] };
+    const state = said(sent(waits, plan), { type: "refused", id: "p", code: "limit", message: "No." });
     expect(state.notices[0]?.typed).toBe("One.\n\nTwo.");
   });
 });
@@ -198,7 +201,7 @@ describe("a welcome", () => {
       viewers: 64,
       lookahead_seconds: 2,
     },
-    snapshot: { setting: "A cat.", seed: 4, state: "paused", shots, memory, sounds: [] },
+    snapshot: { setting: "A cat.", seed: 4, state: "paused", shots, memory, sounds: [], cast: [] },
   });
 
   it("replaces what was known but keeps what is unanswered", () => {

@@ -21,6 +21,7 @@ const card = (number: number, frames: number, state: ShotCard["state"] = "done")
   takes: 1,
   made: [],
   continuity: [],
+  references: [],
   state,
   chunks: 1,
   frames,

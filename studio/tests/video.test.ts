@@ -31,6 +31,7 @@ const entry = (number: number, frames: number, chunks: number, take = 0): ShotCa
   takes: take + 1,
   made: [],
   continuity: [],
+  references: [],
   state: "done",
   chunks,
   frames,

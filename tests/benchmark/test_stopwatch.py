@@ -56,6 +56,18 @@ def test_a_story_is_measured(tiny, make_settings, transformer_only):
     assert figures.peak_memory_bytes > 2**20
 
 
+def test_shown_and_full_frames_are_two_figures(tiny, make_settings):
+    live = measure(tiny, make_settings(decoder="tiny"))
+    assert live.full_frames_per_second is not None
+    assert 0 < live.full_frames_per_second < live.frames_per_second
+    seconds = sum(map(sum, live.chunk_seconds))
+    assert live.frames_per_second == pytest.approx(3 * 33 / seconds)  # the wait at the end is not in it
+    assert measure(tiny, make_settings()).full_frames_per_second is None
+    told = [[TimedChunk(9, 1.0, {}), TimedChunk(12, 2.0, {}, 4.0)]]
+    assert pace(told, 16.0)["frames_per_second"] == 7.0
+    assert pace(told, 16.0)["full_frames_per_second"] == 3.0
+
+
 def test_a_decoder_that_is_not_there_is_refused(tiny, make_settings):
     with pytest.raises(ValueError, match="decoder"):
         measure(tiny, make_settings(decoder="unheard-of"))

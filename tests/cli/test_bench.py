@@ -6,7 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 import shotstream
-from shotstream.benchmark import stopwatch
+from shotstream.benchmark import cold, stopwatch
+from shotstream.benchmark.cold import ColdCase, ColdStartError, measure_cold_start
 from shotstream.benchmark.printing import goals
 from shotstream.benchmark.record import Record
 from shotstream.cli.main import app
@@ -25,9 +26,57 @@ def bench(*words: object) -> tuple[int, str]:
 def watched(tmp_path_factory) -> Path:
     """The case of the baseline, measured here."""
     path = tmp_path_factory.mktemp("bench") / "tiny.json"
-    code, output = bench("--random", "tiny", "--device", "cpu", "--watch", "-o", path)
+    words = ("--random", "tiny", "--device", "cpu", "--dtype", "float32", "--watch", "--cold", "-o", path)
+    code, output = bench(*words)
     assert code == 0, output
+    assert "from a new process to its first frames" in output
     return path
+
+
+def test_a_new_process_is_timed_to_its_first_frames(watched):
+    found = Record.read(watched).cold
+    assert found is not None
+    assert list(found.parts) == ["imports", "loading", "preparing", "first chunk"]
+    assert min(found.parts.values()) > 0
+    assert sum(found.parts.values()) == pytest.approx(found.seconds)
+    assert not found.compiled_before
+    code, output = bench("--cold", "--loop")
+    assert code == 1
+    assert "--cold tells a story" in output
+
+
+def test_a_new_process_that_fails_says_why():
+    case = ColdCase(
+        model="vast",
+        random=True,
+        device="cpu",
+        dtype="auto",
+        mode="plain",
+        decoder="full",
+        height=32,
+        width=32,
+    )
+    with pytest.raises(ColdStartError, match="there is no random model 'vast'"):
+        measure_cold_start(case, compiles=False)
+
+
+def test_where_something_is_compiled_a_process_before_fills_the_caches(monkeypatch):
+    runs = []
+    monkeypatch.setattr(cold, "_run", lambda case: runs.append(case) or {"imports": 3.0 - len(runs)})
+    case = ColdCase(
+        model="tiny",
+        random=True,
+        device="cpu",
+        dtype="auto",
+        mode="compiled",
+        decoder="full",
+        height=None,
+        width=None,
+    )
+    found = measure_cold_start(case, compiles=True)
+    assert len(runs) == 2
+    assert found.seconds == 1.0
+    assert found.compiled_before
 
 
 @pytest.mark.parametrize("name", ["table.png", "record", "folder.json"])

@@ -154,12 +154,27 @@ def test_variants_are_told_the_same_stories_and_put_into_tables(
     assert "teacher holds results of other settings (transformer_sha256: " in again.output
 
 
+def test_first_shots_are_told_again_on_request(model, judge_folder, tmp_path):
+    options = ("--model", model, "--judge", judge_folder, "--stories", 1, "--shots", 1, "--features", "none")
+    result = evaluate(tmp_path, *options, "--retakes")
+    assert result.exit_code == 0, result.output
+    told = metrics(tmp_path)
+    assert {"retake_difference", "retake_adherence"} <= set(told["summary"])
+    assert told["summary"]["retake_difference"]["mean"] > 0
+    assert "reference_obedience" in {*told["summary"], *told["absent"]}
+    result = evaluate(tmp_path, *options)
+    assert "holds results of other settings (retakes:" in result.stderr
+
+
 def test_stories_of_a_person_need_no_judge(model, tmp_path):
     story = tmp_path / "fox.yaml"
     story.write_text("setting: a red fox\nshots:\n  - {prompt: the fox runs, chunks: 1}\n")
-    result = evaluate(tmp_path / "out", "--model", model, "--suite", story, "--features", "none", "--seed", 1)
+    result = evaluate(
+        tmp_path / "out", "--model", model, "--suite", story, "--features", "none", "--seed", 1, "--retakes"
+    )
     assert result.exit_code == 0, result.output
     assert "--seed has no effect with stories from files." in result.stdout
+    assert "--retakes has no effect where no model tells held-out stories alone." in result.stdout
     told = metrics(tmp_path / "out")
     assert "prompt_adherence.place" in told["absent"]
     assert told["judge"] is None

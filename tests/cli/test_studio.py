@@ -25,7 +25,7 @@ pytestmark = pytest.mark.system
 def test_stories_are_marked_with_what_changes_their_numbers(pipeline, monkeypatch, computing, name):
     monkeypatch.setattr(studio, "load", lambda *options: (pipeline, {}))
     monkeypatch.setattr(studio, "apply_mode", lambda *options: {"computing": computing})
-    served = studio._served("mini", "full", "float32", "auto", "fast", "auto", "auto", "cpu")
+    served = studio._served("mini", studio._How(dtype="float32", mode="fast"), "cpu")
     assert served.name == name
     assert served.made_with.model.startswith(name)
     assert served.made_with.model.split()[-1] == served.weights[:12]
@@ -35,7 +35,9 @@ def test_stories_are_marked_with_the_memory_rule(pipeline, monkeypatch):
     monkeypatch.setattr(studio, "load", lambda *options: (pipeline, {}))
     monkeypatch.setattr(studio, "apply_mode", lambda *options: {"computing": {}})
     try:
-        served = studio._served("mini", "full", "float32", "auto", "plain", "auto", "words", "cpu")
+        served = studio._served(
+            "mini", studio._How(dtype="float32", mode="plain", memory_rule="words"), "cpu"
+        )
         words = served.made_with
     finally:
         pipeline.register_to_config(memory_rule="spread")

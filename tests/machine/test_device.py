@@ -20,13 +20,28 @@ def test_a_device_that_is_not_here(name):
         choose_device(name)
 
 
-def test_the_cpu_computes_in_float32_with_torch_attention():
-    device = choose_device("cpu").value
-    assert choose_dtype(device).value == torch.float32
+@pytest.mark.parametrize(
+    ("flags", "dtype", "reason"),
+    [
+        ({"avx512_f": True}, torch.float32, "not native"),
+        ({"avx512_bf16": True}, torch.bfloat16, "by AVX512-BF16"),
+        ({"avx512_bf16": True, "amx_bf16": True}, torch.bfloat16, "by AMX"),
+        ({"avx512_bf16": False}, torch.float32, "not native"),
+    ],
+)
+def test_a_cpu_computes_in_bfloat16_if_it_has_instructions_for_it(monkeypatch, flags, dtype, reason):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)
+    choice = choose_dtype(torch.device("cpu"))
+    assert choice.value == dtype
+    assert reason in choice.reason
+
+
+def test_a_cpu_attends_as_torch_does():
     assert choose_attention().value == "native"
 
 
-def test_number_formats():
+def test_number_formats(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     cpu = torch.device("cpu")
     assert choose_dtype(cpu, stored_bytes=2**31).value == torch.float32
     big = choose_dtype(cpu, stored_bytes=14 * 2**30)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
 from shotstream.machine import measured_choices
 from shotstream.machine.device import Choice
-from shotstream.machine.measured_choices import MeasuredChoices
+from shotstream.machine.measured_choices import MeasuredChoices, keep_compiled_code
 
 pytestmark = pytest.mark.unit
 
@@ -74,3 +76,21 @@ def test_what_cannot_be_measured_is_not_kept(choices):
     with pytest.raises(AssertionError):
         choices.choose("attention", FACTS, never)
     assert choices.known("attention", FACTS) is None
+
+
+def test_what_is_compiled_is_kept_beside_the_choices_unless_a_person_says_where(tmp_path, monkeypatch):
+    place = "TORCHINDUCTOR_CACHE_DIR"
+    monkeypatch.setenv(place, "asked")
+    monkeypatch.setenv("SHOTSTREAM_CACHE", str(tmp_path / "cache"))
+    keep_compiled_code()
+    assert os.environ[place] == "asked"
+    monkeypatch.delenv(place)
+    keep_compiled_code()
+    assert os.environ[place] == str(tmp_path / "cache" / "compiled")
+    assert (tmp_path / "cache" / "compiled").is_dir()
+    for nowhere in ("off", str(tmp_path / "file" / "cache")):
+        (tmp_path / "file").touch()
+        monkeypatch.delenv(place, raising=False)
+        monkeypatch.setenv("SHOTSTREAM_CACHE", nowhere)
+        keep_compiled_code()
+        assert place not in os.environ

@@ -41,6 +41,7 @@ def test_headings_are_settings_action_is_shots_and_characters_are_the_cast() -> 
         title="The Hat",
         setting="Meadow, sunny day. With Cat and Top Owl.",
         shots=["An orange cat waves hello & nods.", "Castle, night. The cat sleeps."],
+        cast={"Cat": "", "Top Owl": ""},
     )
 
 

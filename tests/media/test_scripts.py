@@ -60,6 +60,15 @@ def test_a_screenplay_becomes_scenes_and_shots() -> None:
     )
 
 
+def test_who_speaks_is_the_cast_with_the_looks_that_the_script_gives() -> None:
+    text = (
+        "EXT. BEACH\n\nROSIE, a little red fox, runs.\n\nROSIE (O.S.)\nHey!\n\nROSIE (softly)\nHello!\n\n"
+        "Bob (an old owl) waves to Ann.\n\n@Bob ^\nHo!\n\nANN\nHi!\n\nNARRATOR (V.O.)\nThey meet."
+    )
+    cast = {"Rosie": "a little red fox", "Bob": "an old owl", "Ann": ""}
+    assert read_script(text, "fountain").cast == cast
+
+
 def test_back_in_the_first_scene_its_heading_is_not_said_again() -> None:
     script = read_script("EXT. BEACH\n\nA.\n\nINT. CITY\n\nB.\n\nEXT. BEACH\n\nC.", "fountain")
     assert script.shots == ["A.", "City. B.", "C."]

@@ -13,8 +13,9 @@ import pytest
 from shotstream.media.files import DiskFull, FolderInUse, MediaError
 from shotstream.media.sheet import find_sheets
 from shotstream.media.story_folder import OtherStoryError, StoryFolder, choose_folder
-from shotstream.story import Story
+from shotstream.story import Story, StorySound
 from shotstream.streaming.adapters import AdapterUse
+from tests.media.tones import tone
 
 av = pytest.importorskip("av")
 pytest.importorskip("PIL")
@@ -340,3 +341,17 @@ def test_an_error_at_the_very_end_leaves_finished_shots(tmp_path):
     with pytest.raises(MediaError, match=r"02\.mp4"):
         write_all()
     assert set(films(tmp_path).keys() if not (tmp_path / "shots/02.mp4").rmdir() else ()) == {"shots/01.mp4"}
+
+
+def test_the_film_has_the_sounds_of_the_story(tmp_path):
+    (tmp_path / "beep.wav").write_bytes(tone(seconds=0.5))
+    sound = StorySound(sound=str(tmp_path / "beep.wav"), offset_seconds=0.2, gain_db=-3)
+    tell(tmp_path / "heard", *pieces(), story=STORY.model_copy(update={"sounds": [sound]}))
+    tell(tmp_path / "silent", *pieces())
+    with av.open(str(tmp_path / "heard" / "story.mp4")) as film:
+        samples = np.concatenate([frame.to_ndarray() for frame in film.decode(audio=0)], 1)
+    rate = 48_000
+    assert np.abs(samples[:, : int(0.15 * rate)]).max() < 0.02
+    assert np.abs(samples[:, int(0.3 * rate) : int(0.5 * rate)]).max() > 0.2
+    with av.open(str(tmp_path / "silent" / "story.mp4")) as film:
+        assert not film.streams.audio

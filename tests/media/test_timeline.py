@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shotstream.media.timeline import (
     TimelineShot,
+    TimelineSound,
     edit_decision_list,
     edit_rate,
     final_cut_xml,
@@ -228,3 +229,18 @@ def test_subtitles_can_be_read_whatever_the_prompts(shots, fps):
     assert all(end <= round(sum(shot.frames for shot in shots) / fps * 1000) for _, _, end, _ in captions)
     for *_, lines in captions:
         assert all(0 < len(line) <= 42 and "-->" not in line for line in lines)
+
+
+def test_every_sound_has_a_track_from_where_it_begins_to_the_end_of_the_film():
+    rain, music = TimelineSound("rain.wav", 2.0, 1.5, -6.0), TimelineSound("music.mp3", 60.0, -3.0)
+    late = TimelineSound("late.wav", 2.0, 9.0)
+    film = read(timeline("Night", 12, [FOX, OWL], [rain, music, late]))
+    assert [(track.kind, track.name) for track in film.tracks[1:]] == [("Audio", "rain"), ("Audio", "music")]
+    (heard, played) = [next(iter(track.find_clips())) for track in film.tracks[1:]]
+    assert frames(heard.range_in_parent()) == (36, 48, 24)
+    assert frames(played.source_range) == (72, 108, 24)
+    assert heard.metadata["shotstream"]["gain_db"] == -6.0
+    assert film.duration().to_seconds() == 54 / 12
+    xml = final_cut_xml("Night", 12, [FOX, OWL], [rain])
+    assert "<audio>" in xml
+    assert "rain.wav" in xml

@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from shotstream.media.live import decode_chunk, encode_chunk
+from shotstream.media.sounds import SoundFacts
 from shotstream.serving.delivery.clips import encode_clip, pack_clip
 from shotstream.serving.delivery.export import StoryFilm
 from shotstream.serving.protocol.events import ShotCard, StateChanged
 from shotstream.serving.protocol.states import State
 from shotstream.serving.story.live_story import LiveStory
+from shotstream.serving.story.waiting import is_skipped
 from shotstream.story import shown_frames
+from tests.media.tones import tone
 from tests.serving.conftest import Studio, studios
 from tests.serving.test_laws import SHOOT, TURN, UNSEEN, apply, commands, lengths, points, shots, trims
 
@@ -38,23 +41,39 @@ desk = st.one_of(
     commands("extend", chunks=lengths),
     *(commands(kind) for kind in ("cut", "stop", "hold", "undo", "undo")),
     *[commands("delete", shot=st.integers(0, 5))] * 2,
+    commands("sound", offset_seconds=st.sampled_from([-0.5, 0.0, 1.0]), gain_db=st.sampled_from([0.0, -6.0])),
+    commands("silence"),
 )
 order = st.fixed_dictionaries({"type": st.just("order"), "keys": st.lists(st.integers(0, 9), max_size=4)})
-"""Shots that wait in another order, with as many new ones between as there are keys more than shots."""
+"""Shots that wait in another order, with as many new ones between as there are keys more than shots.
+
+Key 7 skips a shot that waits, or takes it back in. New shots with a larger one are skipped.
+"""
 step = st.one_of(*[st.just(TURN)] * 4, *[st.just(UNSEEN)] * 2, *[desk] * 4, order)
 sequences = st.lists(step, min_size=8, max_size=30).map(lambda many: [SHOOT, TURN, TURN, *many, TURN, TURN])
 
 
 def direct(studio: Studio, live: LiveStory, steps: list[dict]) -> None:
     """As `apply`, with the order of what waits turned into the plan that the page sends."""
+    data = tone(seconds=0.5)
+    sound = studio.store.add_sound(live.story, data, "beep.wav", SoundFacts("wav", 0.5, [9] * 10)).sound
     for number, each in enumerate(steps):
-        apply(studio, live, [_replan(live, each["keys"]) if each.get("type") == "order" else each], number)
+        if each.get("type") == "order":
+            apply(studio, live, [_replan(live, each["keys"])], number)
+        else:
+            named = {"sound": sound} if each.get("type") in ("sound", "silence") else {}
+            apply(studio, live, [{**each, **named} if named else each], number)
 
 
 def _replan(live: LiveStory, keys: list[int]) -> dict:
     begun = live.director.begun_shots
-    waiting = [{"prompt": shot.prompt, "chunks": shot.chunks} for shot in live.director.waiting.new_shots]
-    new = [{"prompt": WORDS[key % 3], "chunks": 1 + key % 2} for key in keys[len(waiting) :]]
+    waiting = [
+        {"prompt": shot.prompt, "chunks": shot.chunks, "skipped": is_skipped(shot) != (key == 7)}
+        for shot, key in zip(live.director.waiting.new_shots, [*keys, *[0] * 20], strict=False)
+    ]
+    new = [
+        {"prompt": WORDS[key % 3], "chunks": 1 + key % 2, "skipped": key > 7} for key in keys[len(waiting) :]
+    ]
     ordered = sorted(
         zip([*keys, *[9] * len(waiting)], [*waiting, *new], strict=False), key=lambda pair: pair[0]
     )
@@ -116,7 +135,12 @@ def test_the_storyboard_and_the_film_are_what_was_seen(pipeline, tmp_path_factor
         event(
             f"{sum(card.in_frame > 0 or card.out_frame is not None for card in live.snapshot.shots)} trimmed"
         )
+        event(f"{len(live.snapshot.sounds)} sounds")
+        event(f"{sum(card.state == 'skipped' for card in live.snapshot.shots)} skipped")
         if film:
             keep_clips(studio, live)
+            script = StoryFilm.of(studio.store, live.story).story
+            placed = [(sound.offset_seconds, sound.gain_db) for sound in script.sounds]
+            assert placed == [(sound.offset_seconds, sound.gain_db) for sound in live.snapshot.sounds]
             exported = exported_film(studio, live.story, tmp_path_factory.mktemp("film"))
             assert np.array_equal(exported, film)

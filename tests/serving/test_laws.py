@@ -31,7 +31,15 @@ prompts = st.sampled_from([*PROMPTS, "unheard words", "x" * 70])
 shots = st.integers(0, 3)
 points = st.sampled_from([0, 1, 3, 4, 7, 12])
 lengths = st.integers(1, 5)
-planned = st.fixed_dictionaries({"prompt": prompts}, optional={"chunks": lengths, "seed": st.integers(0, 2)})
+planned = st.fixed_dictionaries(
+    {"prompt": prompts},
+    optional={
+        "chunks": lengths,
+        "seed": st.integers(0, 2),
+        "skipped": st.booleans(),
+        "references": st.just([{"upload": FOX}]),
+    },
+)
 trims = st.tuples(shots, points, points).map(
     lambda drawn: {
         "type": "trim",

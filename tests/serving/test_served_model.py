@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from shotstream.serving.served_model import ServedModel
 from shotstream.world import vocabulary
 
 pytestmark = pytest.mark.unit
+
+SEEN = Path(__file__).parents[2] / "docs" / "results" / "chips_by_eye.json"
 
 
 @pytest.fixture
@@ -45,3 +50,27 @@ def test_a_model_that_reads_any_word_has_no_names(monkeypatch) -> None:
     monkeypatch.setattr(ServedModel, "words", property(lambda model: None))
     model = ServedModel(None, "wan", "0" * 64)  # pyright: ignore[reportArgumentType]
     assert (list(model.names), model.hero("A robot.")) == ([], None)
+
+
+def test_nothing_is_offered_that_nobody_could_see(model: ServedModel) -> None:
+    prompts, settings = model.examples("A purple robot is in a forest.")
+    assert not [told for told in prompts if told.startswith("Close up") and "sits" in told]
+    assert not [told for told in settings if "crown" in told]
+    assert len(settings) == 6
+
+
+def test_what_was_looked_at_by_eye_is_what_is_offered(model: ServedModel) -> None:
+    record = json.loads(SEEN.read_text())
+    seen, settings = record["looked_at"], model.examples()[1]
+    assert [one["setting"] for one in seen if one["offered"] == "setting"] == list(settings)
+    ideas = {one["setting"]: [] for one in seen if one["offered"] == "idea"}
+    for one in seen:
+        assert one["prompt"] in model.examples(one["setting"])[0]
+        if one["offered"] == "idea":
+            ideas[one["setting"]].append(one["prompt"])
+    assert len(ideas) == 2
+    assert all(told == model.examples(setting)[0] for setting, told in ideas.items())
+    right = sum(one["gives_what_it_says"] for one in seen)
+    assert (record["right"], record["of"]) == (right, len(seen))
+    page = SEEN.parents[1].joinpath("mini.md").read_text()
+    assert f"{right} of {len(seen)} of the studio's examples and ideas give what they say" in page

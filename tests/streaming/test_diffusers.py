@@ -167,6 +167,23 @@ def test_model_offload_gives_the_same_frames(make_pipeline, told) -> None:
     assert np.array_equal(pipeline(PROMPTS, num_frames=[13, 5], seed=3).frames, told)
 
 
+@pytest.mark.parametrize("text", ["cpu", "resident"])
+def test_sequential_offload_gives_the_same_frames(saved, told, text) -> None:
+    """Weights have no contents but while their layer runs. accelerate takes no CPU for a device to run on."""
+    pipeline = shotstream.ShotStreamPipeline.from_pretrained(saved, text=text)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.enable_sequential_cpu_offload(device="cpu")
+    for module in (*pipeline.transformer.modules(), *pipeline.text_encoder.modules()):
+        hook = getattr(module, "_hf_hook", None)
+        for one in getattr(hook, "hooks", [hook]):
+            if getattr(one, "execution_device", None) is not None:
+                one.execution_device = torch.device("cpu")  # it says cpu:0, which is another one
+    assert pipeline.transformer.blocks[0].attn1.to_q.weight.is_meta
+    frames = pipeline(PROMPTS, num_frames=[13, 5], seed=3).frames
+    assert np.abs(frames - told).max() < 0.01
+    assert pipeline.transformer.blocks[0].attn1.to_q.weight.is_meta
+
+
 def test_quantised_transformers_load(pipeline, saved, told) -> None:
     quantization = pytest.importorskip("torchao.quantization")
     from diffusers import PipelineQuantizationConfig, TorchAoConfig

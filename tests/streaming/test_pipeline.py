@@ -97,8 +97,9 @@ def test_a_saved_folder_loads_and_tells_the_same(pipeline, story, saved) -> None
         assert mine.fps == 8.0
 
 
-def test_streams_in_half_precision(story, saved) -> None:
-    loaded = ShotStreamPipeline.from_pretrained(saved, dtype=torch.bfloat16)
+@pytest.mark.parametrize("name", ["dtype", "torch_dtype"])
+def test_streams_in_half_precision(story, saved, name) -> None:
+    loaded = ShotStreamPipeline.from_pretrained(saved, **{name: torch.bfloat16})
     chunks = list(loaded.stream(story))
     assert chunks[-1].latents.isfinite().all()
     assert chunks[-1].frames.std() > 0

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import re
 import warnings
 from functools import partialmethod
-from math import nan
+from math import nan, prod
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch._dynamo.utils import counters
+from torch._inductor.utils import run_and_get_code
+from torch.nn.attention import SDPBackend
 
 from shotstream.machine import attention_choice, attention_error
-from shotstream.machine.attention_choice import fastest_attention, use_attention
+from shotstream.machine.attention_choice import CANDIDATES, KERNELS, fastest_attention, use_attention
 from shotstream.machine.attention_error import float8_attention_error
 from shotstream.machine.device import Choice
 from shotstream.models import attention
@@ -75,6 +78,37 @@ def test_a_back_end_that_gives_no_numbers_is_not_taken(monkeypatch):
 
     monkeypatch.setattr(attention_choice, "dispatch_attention_fn", dispatch)
     assert fastest_attention(8, 24, 2, 16, torch.float32, CPU).value == "native"
+
+
+def test_torchs_kernels_are_chosen_by_name_and_one_that_does_not_run_is_not(monkeypatch):
+    monkeypatch.setitem(attention_choice.CANDIDATES, "cpu", tuple(KERNELS))
+    choice = fastest_attention(8, 24, 2, 16, torch.float32, CPU)
+    assert choice.value == "torch-flash"
+    assert "not here: torch-cudnn" in choice.reason
+    assert all(name.startswith("torch-") for name in CANDIDATES["cuda"][: len(KERNELS)])
+
+
+def test_a_kernel_is_named_for_every_shape_and_others_follow_in_a_fixed_order(make_pipeline, compiling):
+    """Full graphs, too. Here only flash attention and plain products run."""
+    pipeline, plain, orders = make_pipeline(), make_pipeline(), []
+    use_attention(pipeline.transformer, "torch-cudnn")
+    honest = attention.dispatch_attention_fn
+
+    def dispatch(*tensors, **settings):
+        orders.append(torch._C._get_sdp_priority_order())
+        return honest(*tensors, **settings)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(attention, "dispatch_attention_fn", dispatch)
+        told = tell(pipeline)
+    wanted = [*KERNELS.values(), SDPBackend.MATH]
+    assert {tuple(order[: len(wanted)]) for order in orders} == {tuple(kernel.value for kernel in wanted)}
+    assert torch.equal(told, tell(plain))
+    compiling("aot_eager")
+    pipeline.transformer.compile_repeated_blocks(fullgraph=True)
+    torch.testing.assert_close(tell(pipeline), told, atol=1e-4, rtol=1e-4)
+    use_attention(pipeline.transformer, "native")
+    assert not any(block.attn1.processor.kernels for block in pipeline.transformer.blocks)
 
 
 def test_a_back_end_is_that_of_one_model_only(make_pipeline, monkeypatch):
@@ -364,7 +398,7 @@ def test_eight_bit_layers_are_tried_compiled(make_pipeline, compiling, monkeypat
         pytest.skip("this torch has no 8-bit products with a scale for each row on a CPU")
     pipeline, honest, seen = make_pipeline(), speed._Rehearsal.seconds, []
     pipeline.transformer.to(torch.bfloat16)
-    compiling("eager")
+    compiling("aot_eager")
 
     def seconds(rehearsal) -> float:
         honest(rehearsal, 1)
@@ -394,38 +428,47 @@ def test_eight_bit_attention_is_tried_compiled_and_stories_go_on_with_it(trying,
     before = graphs()
     with torch.compiler.set_stance("fail_on_recompile"):
         told = tell(trying)
-        session = trying.open("a red fox", seed=2)
-        session.cut("runs", chunks=5)  # the window slides
-        session.next_chunk()
-        kept = session.snapshot()
-        rest = [chunk.latents for chunk in iter(session.next_chunk, None)]
-        session.restore(kept)
-        again = [chunk.latents for chunk in iter(session.next_chunk, None)]
+        live(trying)
     assert graphs() == before
     assert told.isfinite().all()
-    assert len(rest) == 4
-    assert all(map(torch.equal, rest, again))
 
 
-def test_nothing_is_compiled_in_a_whole_storys_life(make_pipeline, compiling):
+def live(pipeline) -> None:
+    """All that can happen to a story."""
+    session = pipeline.open("a red fox", seed=1, rewind_chunks=1)
+    for number in range(7):  # contexts of one to six captions
+        list(session.shoot(f"runs {number}", chunks=1))
+    list(session.shoot("sleeps", chunks=6))  # the window slides
+    for chunk in session.shoot("a cat", chunks=5):
+        if chunk.index in (1, 3):
+            session.redirect("sleeps")
+    session.extend(chunks=2)
+    list(iter(session.next_chunk, None))
+    session.cut("sleeps", chunks=4)
+    for _ in range(3):
+        session.next_chunk()
+    session.rewind(1)
+    session.redirect("runs")
+    list(iter(session.next_chunk, None))
+    session.retake(3)
+    list(iter(session.next_chunk, None))
+    session.reference(np.zeros((16, 32, 3), np.uint8))
+    list(session.branch().shoot("runs", chunks=1))
+    session.cut("runs", chunks=3)
+    session.next_chunk()
+    session.restore(session.snapshot())
+    assert len(list(iter(session.next_chunk, None))) == 2
+
+
+@pytest.mark.parametrize("cache", [None, torch.float8_e4m3fn])
+def test_nothing_is_compiled_in_a_whole_storys_life(make_pipeline, compiling, cache):
     compiling("aot_eager")
     pipeline = make_pipeline()
+    pipeline.cache_dtype = cache
     prepare(pipeline, Speed(fuse=True, compile=True))
-    with torch.compiler.set_stance("fail_on_recompile"):
-        session = pipeline.open("a red fox", seed=1)
-        for number in range(7):  # contexts of one to six captions
-            list(session.shoot(f"runs {number}", chunks=1))
-        list(session.shoot("sleeps", chunks=6))  # the window slides
-        for chunk in session.shoot("a cat", chunks=5):
-            if chunk.index in (1, 3):
-                session.redirect("sleeps")
-        session.extend(chunks=2)
-        list(iter(session.next_chunk, None))
-        session.reference(np.zeros((16, 32, 3), np.uint8))
-        session.cut("runs", chunks=3)
-        session.next_chunk()
-        session.restore(session.snapshot())
-        assert len(list(iter(session.next_chunk, None))) == 2
+    with torch.compiler.set_stance("fail_on_recompile"), warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # of what would run uncompiled
+        live(pipeline)
     assert graphs() == 3  # contexts of one and of several captions, and chunks
 
 
@@ -446,18 +489,62 @@ def test_other_sizes_than_the_compiled_one_are_warned_of_once(make_pipeline, com
         pipeline.open("a red fox", height=32, width=32)
 
 
-def test_compiled_blocks_give_the_same_and_are_compiled_once(make_pipeline):
+def test_layers_that_were_changed_after_compiling_are_warned_of_once(make_pipeline, compiling):
+    peft = pytest.importorskip("peft")
+    compiling("eager")
+    pipeline = make_pipeline()
+    prepare(pipeline, Speed(compile=True))
+    pipeline.transformer.add_adapter(peft.LoraConfig(r=2, target_modules=["to_q"]))
+    with pytest.warns(RuntimeWarning, match="layers were changed .* run uncompiled"):
+        session = pipeline.open("a red fox")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(session.shoot("runs", chunks=1))
+        pipeline.open("a red fox")
+
+
+def test_compiled_blocks_give_the_same_are_compiled_once_and_leave_the_cache_where_it_is(make_pipeline):
     torch.compiler.reset()  # what others have compiled counts too
-    pipeline, compiled = make_pipeline(), make_pipeline()
+    pipeline, compiled = (make_pipeline(window_chunks=60) for _ in range(2))  # a cache larger than all else
     try:
         counters.clear()
-        chosen = dict(prepare(compiled, MODES["compiled"]))
-        assert chosen["blocks"].value == "compiled"
+        chosen, codes = run_and_get_code(prepare, compiled, MODES["compiled"])
+        assert dict(chosen)["blocks"].value == "compiled"
         assert not counters["graph_break"]
         assert counters["stats"]["unique_graphs"]
         with torch.compiler.set_stance("fail_on_recompile"):
             told = tell(compiled)
+            check_that_passes_change_only_their_slots(compiled)
         torch.testing.assert_close(told, tell(pipeline), atol=1e-4, rtol=1e-4)
+        layer = compiled.new_cache(16, 32)._keys[0].numel()
+        shapes = re.findall(r"empty_strided_cpu\(\(([\d, ]+)\)", " ".join(codes))
+        made = [prod(int(side) for side in shape.split(",") if side.strip()) for shape in shapes]
+        assert made
+        assert max(made) < layer // 2, "a copy of a layer's keys or values"
     finally:
         torch.compiler.set_stance("default")
         torch._dynamo.reset()
+
+
+@torch.no_grad()
+def check_that_passes_change_only_their_slots(pipeline) -> None:
+    """What was never written is no number, is never read, and stays as it is."""
+    cache = pipeline.new_cache(16, 32)
+    stored = (cache._keys, cache._values)
+    for part in stored:
+        part.fill_(nan)
+    config, cell = pipeline.transformer.config, pipeline.latent_shape(16, 32)
+    text = torch.zeros(1, 1, config["text_length"], config["text_dim"])
+    rollout = pipeline.new_rollout(cache, pipeline.transformer.encode_captions(text), 1)
+    rollout.fill_context(torch.randn(1, config["context_frames"], *cell), rollout.captions, None, 0)
+    frames = config["chunk_frames"]
+    for chunk in range(config["window_chunks"]):
+        before, start = [part.clone() for part in stored], config["context_frames"] + chunk * frames
+        rollout.add(rollout.denoise(lambda _: torch.randn(1, frames, *cell)))
+        rollout.commit()
+        for part, former in zip(stored, before, strict=True):
+            slot = torch.zeros(part.shape[2], dtype=torch.bool)
+            slot[start : start + frames] = True
+            assert part[:, :, slot].isfinite().all()
+            assert torch.equal(part[:, :, ~slot].nan_to_num(7.0), former[:, :, ~slot].nan_to_num(7.0))
+            assert part[:, :, start + frames :].isnan().all()

@@ -139,6 +139,22 @@ def test_wan_s_cache_is_what_27_frames_take(wan):
     assert 2 * wan.kv_cache_float8 == wan.kv_cache
 
 
+def test_a_pass_makes_no_table_of_who_attends_to_whom(wan):
+    assert wan.passes < 2**30
+    assert wan.passes_float8 < 2**30
+
+
+def test_a_compiled_decoder_is_counted_with_a_whole_chunk_at_once(wan):
+    compiled, plain = VramPlan("release"), VramPlan("release", mode="plain")
+    assert 2 * wan.decoding < wan.decoding_at_once
+    assert wan.device_bytes(compiled) - wan.device_bytes(plain) == wan.decoding_at_once - wan.decoding
+    assert plain.options() == "--text release --mode plain"
+    larger = replace(wan, decoding_at_once=2 * wan.decoding_at_once)
+    for way in (plain, VramPlan("release", offload=True)):
+        assert larger.device_bytes(way) == wan.device_bytes(way)
+    assert larger.machine_bytes(compiled) == wan.machine_bytes(compiled)
+
+
 def test_ways_are_ordered_and_recommended_by_what_fits(wan):
     peaks = [wan.device_bytes(way) for way in VRAM_PLANS if way.decoder == "full"]
     assert peaks[0] == max(peaks)
@@ -171,5 +187,5 @@ def test_pictures_are_shrunk_until_they_fit():
     smaller = shrink(sizes, height, width, budget)
     assert smaller is not None
     assert RESERVED_BYTES + measure("mini", *smaller)[0].device_bytes(thriftiest) <= budget
-    assert 0.6 < smaller[0] / height < 0.75
+    assert 0.5 < smaller[0] / height < 0.75
     assert shrink(sizes, height, width, RESERVED_BYTES) is None

@@ -19,6 +19,7 @@ from shotstream.training.run import RunFolder
 from shotstream.training.settings import Optimiser
 from shotstream.training.stage import Role, step_generator
 from shotstream.training.workspace import Workspace
+from shotstream.world.judge import Judge
 from tests.training.conftest import tiny_recipe
 
 pytestmark = pytest.mark.system
@@ -293,3 +294,20 @@ def test_shots_are_moved_and_their_edges_drawn_out():
     down, left = moved[:, 0, 0].tolist()
     assert down == [[0, 1, 2, 3], [0, 1, 2, 3], [4, 5, 6, 7]]
     assert left == [[2, 3, 3, 3], [6, 7, 7, 7], [10, 11, 11, 11]]
+
+
+def test_a_judge_goes_on_from_another_with_shots_that_are_drawn_anew(finished, tmp_path):
+    start = finished.folder / "judge" / "export"
+    settings = finished.recipe.judge.model_copy(update={"fresh": True, "start": start})
+    recipe = finished.recipe.model_copy(update={"judge": settings, "earlier": finished.folder})
+    stage = Workspace(recipe, tmp_path / "again", finished.device).stage("judge")
+    judge = stage.roles["judge"].module
+    known = Judge.from_pretrained(start).state_dict()
+    assert all(torch.equal(weight, known[name]) for name, weight in judge.state_dict().items())
+    loss, _ = stage.loss(0, torch.Generator().manual_seed(0))
+    assert loss.isfinite()
+    assert not (tmp_path / "again" / "drawn-train").exists(), "nothing is drawn onto the disk"
+    settings = settings.model_copy(update={"autoencoded_fraction": 0.5, "remade_fraction": 0.5})
+    recipe = recipe.model_copy(update={"judge": settings})
+    with pytest.raises(ValueError, match=r"needs a model that remakes shots: give base=mini\."):
+        Workspace(recipe, tmp_path / "again", finished.device).stage("judge")

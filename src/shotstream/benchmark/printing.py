@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from shotstream.benchmark.compare import Row
-from shotstream.benchmark.record import LoopCounts, Measurements, Record, Settings
+from shotstream.benchmark.record import ColdStart, LoopCounts, Measurements, Record, Settings
+from shotstream.benchmark.work import KINDS, LIGHT, Work
 
 
 class Goal(NamedTuple):
@@ -62,7 +63,7 @@ def record_table(record: Record) -> Table:
     for stage, share in shares(figures).items():
         seconds = figures.stage_seconds[stage]
         table.add_row(f"stage {escape(stage)}", f"{seconds:.3f} s ({share:.1%})", *([""] if wanted else []))
-    for name, text in _counts(record.loop):
+    for name, text in (*_cold(record.cold), *_counts(record.loop)):
         table.add_row(escape(name), escape(text), *([""] if wanted else []))
     return table
 
@@ -82,6 +83,24 @@ def comparison_table(rows: list[Row]) -> Table:
     return table
 
 
+def work_table(found: Mapping[str, Mapping[str, Work]]) -> Table:
+    """How often operations run, what they compute, and what they read and write, for all that was counted."""
+    table = Table(
+        Column(no_wrap=True), "operations", *(f"TFLOP, {kind}" for kind in KINDS), "GB, light", "GB, others"
+    )
+    for name, kinds in found.items():
+        light = kinds[LIGHT].bytes
+        flop = (kinds[kind].flop if kind in kinds else 0 for kind in KINDS)
+        table.add_row(
+            escape(name),
+            str(sum(work.operations for work in kinds.values())),
+            *(f"{count / 1e12:.2f}" if count else "" for count in flop),
+            f"{light / 1e9:.1f}",
+            f"{(sum(work.bytes for work in kinds.values()) - light) / 1e9:.1f}",
+        )
+    return table
+
+
 def _figures(figures: Measurements) -> Iterator[tuple[str, float]]:
     for name, value in figures:
         if isinstance(value, (int, float)):
@@ -95,6 +114,13 @@ def _counts(loop: LoopCounts | None) -> Iterator[tuple[str, str]]:
         else:
             places = [f"{place}: {count}" for place, count in value.items()]
             yield _title(name), "\n".join(places) or "0"
+
+
+def _cold(cold: ColdStart | None) -> Iterator[tuple[str, str]]:
+    if cold:
+        yield "from a new process to its first frames", f"{cold.seconds:.1f} s"
+        for part, seconds in cold.parts.items():
+            yield f"of that {part}", f"{seconds:.1f} s"
 
 
 def _title(name: str) -> str:

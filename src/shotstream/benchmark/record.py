@@ -88,7 +88,9 @@ class Measurements(Part):
     """How fast it went. Everything but `first_frame_cold_seconds` is taken after the warm-up."""
 
     frames_per_second: float
-    """Frames of all shots by the seconds from the story's first prompt to its last frame."""
+    """Frames of all shots by the seconds from the story's first prompt to its last frame that is shown."""
+    full_frames_per_second: float | None = None
+    """Where the tiny decoder is shown: the same by the seconds until its last frame is there in full."""
     times_film_pace: float
     """The same in multiples of the pace at which the film is shown."""
     prepare_seconds: float
@@ -134,6 +136,17 @@ class LoopCounts(Part):
     """How often the cache's storage was found in another place."""
 
 
+class ColdStart(Part):
+    """A process that is started and tells a story, until its first frames are in memory."""
+
+    seconds: float
+    """From asking for the process to the frames."""
+    parts: dict[str, float]
+    """The same by what it did: ``imports``, ``loading``, ``preparing``, ``first chunk``."""
+    compiled_before: bool
+    """Whether a process before it had filled the caches of what is compiled; false where nothing is."""
+
+
 class Record(Part):
     """One benchmark, or as much of it as was done; see `unfinished`."""
 
@@ -153,6 +166,8 @@ class Record(Part):
     """None before the first shot that counts is told."""
     loop: LoopCounts | None = None
     """Only where the loop was watched."""
+    cold: ColdStart | None = None
+    """Only where it was asked for."""
 
     def write(self, path: Path) -> None:
         """Write the record as JSON; if that is stopped, the file is as it was."""

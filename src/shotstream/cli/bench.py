@@ -13,9 +13,7 @@ from shotstream.cli.shared.model import check_choices
 from shotstream.loading.folders import locate_model
 
 if TYPE_CHECKING:
-    import torch
-
-    from shotstream.benchmark.record import Measurements, Record, Settings
+    from shotstream.benchmark.record import ColdStart, Measurements, Record, Settings
     from shotstream.streaming.pipeline import ShotStreamPipeline
 
 app = typer.Typer(add_completion=False)
@@ -42,6 +40,9 @@ def bench(
     watch: Annotated[
         bool, typer.Option("--watch", help="Count waiting, cache copies and growth in the chunk loop too.")
     ] = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Start a new process first, and time it to its first frames.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="File for the record, FILE.json.")
     ] = None,
@@ -67,7 +68,11 @@ def bench(
     from shotstream.benchmark.printing import record_table
     from shotstream.streaming.speed import choose_mode
 
-    pipeline, settings = _make(random or model, random is not None, device, dtype)
+    if cold and loop:
+        raise ValueError("--cold tells a story, which --loop leaves out; give one of them")
+    asked = (random or model, random is not None, device, dtype)
+    first = _start_cold(*asked, mode=mode, decoder=decoder, height=height, width=width) if cold else None
+    pipeline, settings = _make(*asked)
     chunks = pipeline.transformer.config["window_chunks"]
     settings = settings.model_copy(
         update={
@@ -80,7 +85,7 @@ def bench(
             "transformer_only": loop,
         }
     )
-    record = _run(pipeline, settings, watch, output)
+    record = _run(pipeline, settings, watch, output, first)
     console.print(record_table(record))
     if output:
         console.print(f"Wrote {output}", markup=False)
@@ -102,19 +107,37 @@ def numerics() -> None:
     console.print(table)
 
 
+@app.command()
+def work(
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="JSON file for the counts.")
+    ] = None,
+) -> None:
+    """Count what Wan 2.1 1.3B computes, reads and writes at 480x832; nothing runs."""
+    from shotstream.benchmark.printing import work_table
+    from shotstream.benchmark.work import WORK, count_wan
+    from shotstream.media.files import atomic_path
+
+    with console.status("Counting"):
+        found = count_wan()
+    console.print(work_table(found))
+    if output:
+        with atomic_path(output) as part:
+            part.write_bytes(WORK.dump_json(found, indent=1) + b"\n")
+        console.print(f"Wrote {output}", markup=False)
+
+
 def _make(model: str, random: bool, device_name: str, dtype_name: str) -> tuple[ShotStreamPipeline, Settings]:
     """Load a model or make one up; what the command line says of the story is not in the settings yet."""
     from shotstream.benchmark import record
+    from shotstream.benchmark.cold import load_pipeline
+    from shotstream.loading.hashes import hash_weights
     from shotstream.machine.device import choose_device, choose_dtype
 
     device = choose_device(device_name).value
     dtype = choose_dtype(device, dtype_name).value
-    if random:
-        from shotstream.benchmark.random_models import make_random_pipeline
-
-        pipeline, weights = make_random_pipeline(model, device, dtype), record.RANDOM_WEIGHTS
-    else:
-        pipeline, weights = _load(model, device, dtype)
+    pipeline = load_pipeline(model, random, device, dtype)
+    weights = record.RANDOM_WEIGHTS if random else f"sha256 {hash_weights(pipeline.fetch(model))}"
     settings = record.Settings(
         model=model,
         weights=weights,
@@ -134,21 +157,28 @@ def _make(model: str, random: bool, device_name: str, dtype_name: str) -> tuple[
     return pipeline, settings
 
 
-def _load(model: str, device: torch.device, dtype: torch.dtype) -> tuple[ShotStreamPipeline, str]:
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
+def _start_cold(
+    model: str, random: bool, device: str, dtype: str, *, mode: str, decoder: str | None, **size: int | None
+) -> ColdStart:
+    from shotstream.benchmark.cold import ColdCase, measure_cold_start
+    from shotstream.machine.device import choose_device
+    from shotstream.streaming.speed import MODES, choose_mode
 
-    from shotstream.loading.hashes import hash_weights
-    from shotstream.streaming.pipeline import ShotStreamPipeline
-
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    folder = ShotStreamPipeline.fetch(model)
-    pipeline = ShotStreamPipeline.from_pretrained(folder, dtype=dtype).to(device)
-    return pipeline, f"sha256 {hash_weights(folder)}"
+    mode = choose_mode(mode, choose_device(device).value).value
+    case = ColdCase(
+        model=model, random=random, device=device, dtype=dtype, mode=mode, decoder=decoder or "full", **size
+    )
+    with console.status("starting a new process"):
+        return measure_cold_start(case, MODES[mode].compile)
 
 
-def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool, output: Path | None) -> Record:
+def _run(
+    pipeline: ShotStreamPipeline,
+    settings: Settings,
+    watch: bool,
+    output: Path | None,
+    cold: ColdStart | None = None,
+) -> Record:
     """Prepare and measure; after each step and each shot `output` holds what is known until then."""
     import torch
 
@@ -176,6 +206,7 @@ def _run(pipeline: ShotStreamPipeline, settings: Settings, watch: bool, output: 
         ),
         settings=settings,
         labels=settings.labels,
+        cold=cold,
     )
 
     def keep(**known: Any) -> None:

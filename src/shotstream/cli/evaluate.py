@@ -75,6 +75,9 @@ def evaluate(
             help="judge, dino, clip, laion, none \\[default: judge for the story world, else dino,clip,laion]"
         ),
     ] = None,
+    retakes: Annotated[
+        bool, typer.Option("--retakes", help="Also retakes of first shots, and shots from portraits.")
+    ] = False,
     aesthetic_head: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="For laion: the linear head, sa_0_4_vit_l_14_linear.pth."),
@@ -103,6 +106,8 @@ def evaluate(
     wanted = parse_features(features) if features else None
     place = choose_device("cpu" if ray else device).value
     options = {"--stories": stories, "--shots": shots, "--seed": seed}
+    if retakes and (clips or model == DRAWN or suite not in (None, suites.HELD_OUT)):
+        warn_unused({"--retakes": retakes}, "where no model tells held-out stories alone")
     first_seed = suites.FIRST_SEED if seed is None else seed
 
     def tools(world: bool) -> Tools:
@@ -122,7 +127,8 @@ def evaluate(
         world, open_source = any(map(knows_the_world, folders)), partial(films_in, clips, folders)
     elif suite in (None, suites.HELD_OUT):
         world, asked = True, sources.HeldOut(stories or 40, shots or 5, first_seed)
-        open_source = partial(drawn_films, asked) if model == DRAWN else partial(told_films, model, asked)
+        told = partial(told_films, model, asked, retakes)
+        open_source = partial(drawn_films, asked) if model == DRAWN else told
     else:
         warn_unused(options, "with stories from files")
         tasks = suites.from_files(find_file(Path(suite), "stories"))
@@ -149,12 +155,12 @@ def drawn_films(asked: HeldOut, device: str) -> Opened:
     return sources.from_drawing(asked), {"shotstream": __version__, "model": DRAWN}
 
 
-def told_films(model: str | None, asked: HeldOut, device: str) -> Opened:
-    """Have a model tell held-out stories."""
+def told_films(model: str | None, asked: HeldOut, retakes: bool, device: str) -> Opened:
+    """Have a model tell held-out stories, and perhaps their first shots twice more."""
     from shotstream.evaluation import sources
 
     pipeline, facts = load_known(model or "mini", device)
-    return sources.from_model(pipeline, asked), facts
+    return sources.from_model(pipeline, asked, retakes=retakes), facts
 
 
 def told_tasks(model: str | None, suite: str, tasks: list[Task], device: str) -> Opened:

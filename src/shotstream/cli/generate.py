@@ -15,7 +15,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from shotstream import __version__
+from shotstream.cli.shared.adapting import Adapt, AdapterModel, AdapterUrl, Check, adapt_and_check
 from shotstream.cli.shared.console import console, show_warnings
+from shotstream.cli.shared.loras import Loras, name_loras, read_loras, use_loras
 from shotstream.cli.shared.model import (
     KvCacheFormat,
     MemoryRuleName,
@@ -25,16 +27,16 @@ from shotstream.cli.shared.model import (
     set_memory_rule,
 )
 from shotstream.loading.folders import PictureSizes, fetch_configs, locate_model, read_sizes
-from shotstream.loading.lora_files import Lora, adapter_name
+from shotstream.loading.lora_files import Lora
 from shotstream.media.documents import Location
 from shotstream.media.files import claimed
 from shotstream.media.pictures import read_picture
+from shotstream.media.sounds import MOST_SOUND_SECONDS, SoundError, read_sound
 from shotstream.media.story_folder import StoryFolder, as_asked, choose_folder, read_record, refuse_other
 from shotstream.story import ReferencePicture, Story
 from shotstream.streaming.timing import check_picture_size
 
 if TYPE_CHECKING:
-    from shotstream.loading.lora import Adapter
     from shotstream.streaming.best_take import TakeRule
     from shotstream.streaming.chunk import Chunk
     from shotstream.streaming.pipeline import ShotStreamPipeline
@@ -42,6 +44,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
+PictureSide = Annotated[
+    int | None, typer.Option(min=16, max=4096, help="Of the pictures; instead of the story's.")
+]
+FilmHeight = Annotated[
+    str, typer.Option(metavar="auto|PIXELS", help="Of the films; pictures are scaled to it (Lanczos).")
+]
 BestOf = Annotated[
     int,
     typer.Option(min=1, max=99, help="Make so many takes of a shot; the one that goes on best stands."),
@@ -50,14 +58,6 @@ MinContinuity = Annotated[
     float | None, typer.Option(min=0, max=1, help="Make more takes of a shot while none goes on so well.")
 ]
 MostTries = Annotated[int, typer.Option(min=1, max=99, help="Most takes of a shot, with --min-continuity.")]
-Loras = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="FILE[:SCALE]",
-        help="Use a LoRA in shots that name none; `lora:` in a story calls it by its file's name. May be "
-        "given again.",
-    ),
-]
 
 
 @app.command()
@@ -89,15 +89,9 @@ def generate(
         typer.Option(metavar="PICTURE", help="Make the shots from this picture, too; may be repeated."),
     ] = None,
     shots: Annotated[str | None, typer.Option(metavar="A-B", help="Write these shots only.")] = None,
-    height: Annotated[
-        int | None, typer.Option(min=16, max=4096, help="Of the pictures; instead of the story's.")
-    ] = None,
-    width: Annotated[
-        int | None, typer.Option(min=16, max=4096, help="Of the pictures; instead of the story's.")
-    ] = None,
-    film_height: Annotated[
-        str, typer.Option(metavar="auto|PIXELS", help="Of the films; pictures are scaled to it (Lanczos).")
-    ] = "auto",
+    height: PictureSide = None,
+    width: PictureSide = None,
+    film_height: FilmHeight = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     decoder: Annotated[
         str, typer.Option(help="full, or tiny: shows frames sooner; files are the full one's.")
@@ -115,6 +109,10 @@ def generate(
     min_continuity: MinContinuity = None,
     most_tries: MostTries = 4,
     lora: Loras = None,
+    adapt: Adapt = False,
+    adapter: AdapterUrl = None,
+    adapter_model: AdapterModel = None,
+    check: Check = False,
 ) -> None:
     """Generate a story: story.mp4, shots/NN.mp4, contact_sheet.png and story.json.
 
@@ -126,6 +124,7 @@ def generate(
     check_choices(memory_rule=memory_rule)
     loras, given = name_loras(lora or []), {"seed": seed, "height": height, "width": width}
     story = read_story(story_file, loras, reference or [], given, locate_model(model))
+    story = adapt_and_check(story, locate_model(model), adapter, adapter_model, adapt=adapt, check=check)
     rule = choose_rule(best_of, min_continuity, most_tries)
     asked = {"dtype": dtype, "text": text, "mode": mode, "kv_cache": kv_cache, "lora": " ".join(lora or [])}
     asked |= {} if memory_rule == "auto" else {"memory_rule": memory_rule}
@@ -187,7 +186,7 @@ def read_story(
     sizes = read_sizes(fetch_configs(model))
     if sizes is not None and (given["height"] or given["width"]):
         check_picture_size(given["height"] or sizes.height, given["width"] or sizes.width, *sizes[2:])
-    checks = [lost_pictures, partial(wrong_size, sizes, given)]
+    checks = [lost_pictures, lost_sounds, partial(wrong_size, sizes, given)]
     story, notes = Story.read_with_notes(file, loras, checks)
     for note in notes:
         console.print(f"[yellow]{escape(note)}[/yellow]")
@@ -203,6 +202,18 @@ def lost_pictures(story: Story) -> Iterator[tuple[Location, str]]:
             read_picture(Path(picture))
         except ValueError as error:
             yield location, str(error).rstrip(".")
+
+
+def lost_sounds(story: Story) -> Iterator[tuple[Location, str]]:
+    """Look for sound files of a story that cannot be used."""
+    for number, sound in enumerate(story.sounds):
+        path = Path(sound.sound)
+        try:
+            read_sound(path, MOST_SOUND_SECONDS)
+        except OSError as error:
+            yield ("sounds", number, "sound"), f"{path} cannot be read: {error.strerror or error}"
+        except SoundError as error:
+            yield ("sounds", number, "sound"), f"{path}: {error}".rstrip(".")
 
 
 def wrong_size(
@@ -373,66 +384,6 @@ def describe(model: str, device: str) -> dict[str, str]:
 
         kind = choose_device(device).value.type
     return {"weights": weights, "device": kind}
-
-
-def name_loras(given: Sequence[str]) -> dict[str, Lora]:
-    """Read what --lora says.
-
-    Args:
-        given: ``FILE`` or ``FILE:SCALE`` each.
-
-    Returns:
-        The LoRAs by the names that stories call them by.
-
-    Raises:
-        ValueError: If one cannot be understood, or two have one name.
-    """
-    loras: dict[str, Lora] = {}
-    for lora in map(Lora.parse, given):
-        lora.check()
-        name = adapter_name(lora.path)
-        if name in loras:
-            raise ValueError(f"--lora gives two LoRAs called {name!r}; rename one of the files.")
-        loras[name] = lora
-    return loras
-
-
-def read_loras(loras: Mapping[str, Lora]) -> dict[str, Adapter]:
-    """Read LoRAs, which takes less time than the model: what is wrong with one is told before that is loaded.
-
-    Raises:
-        ValueError: If one cannot be used.
-    """
-    if not loras:
-        return {}
-    from shotstream.loading.lora import read_lora
-
-    return {name: read_lora(lora.path) for name, lora in loras.items()}
-
-
-def use_loras(
-    pipeline: ShotStreamPipeline, loras: Mapping[str, Lora], adapters: Mapping[str, Adapter]
-) -> dict[str, Any]:
-    """Give LoRAs to a model, and set it to them.
-
-    Returns:
-        What story.json tells of them.
-
-    Raises:
-        ValueError: If one does not fit the model.
-    """
-    if not loras:
-        return {}
-    for name, adapter in adapters.items():
-        pipeline.load_lora_weights(adapter, name)
-    pipeline.set_adapters(list(loras), [lora.scale for lora in loras.values()])
-    every = {use.name: use for use in pipeline.adapters.choose(loras)}
-    return {
-        "loras": [
-            {"name": name, "file": str(lora.path), "sha256": every[name].sha256, "scale": lora.scale}
-            for name, lora in loras.items()
-        ]
-    }
 
 
 def parse_shots(text: str | None, count: int) -> tuple[int, int]:

@@ -10,16 +10,19 @@ import signal
 import socket
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.markup import escape
 
+from shotstream.cli.shared.adapting import AdapterModel, AdapterUrl
 from shotstream.cli.shared.console import console
+from shotstream.cli.shared.loras import Loras, name_loras, read_loras, use_loras
 from shotstream.cli.shared.model import (
     KvCacheFormat,
     MemoryRuleName,
@@ -30,7 +33,9 @@ from shotstream.cli.shared.model import (
 )
 from shotstream.cli.shared.ray import RayAddress
 from shotstream.loading.folders import locate_model
+from shotstream.loading.lora_files import Lora
 from shotstream.machine.stopping import stop_signals
+from shotstream.prompts.adapter import open_endpoint
 
 if TYPE_CHECKING:
     from shotstream.serving.protocol.events import Limits
@@ -40,6 +45,14 @@ if TYPE_CHECKING:
     from shotstream.serving.web.access import Access
 
 app = typer.Typer(add_completion=False)
+
+Replicas = Annotated[
+    int, typer.Option(min=1, help="With --ray: processes that tell stories, one a GPU or core.")
+]
+MostReplicas = Annotated[
+    int | None,
+    typer.Option(min=1, help="With --ray: how many there may be while stories wait for a place."),
+]
 
 
 @app.command()
@@ -101,6 +114,9 @@ def studio(
     ] = "auto",
     kv_cache: KvCacheFormat = "auto",
     memory_rule: MemoryRuleName = "auto",
+    adapter: AdapterUrl = None,
+    adapter_model: AdapterModel = None,
+    lora: Loras = None,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="In a terminal, open the page in a browser.")
     ] = True,
@@ -108,34 +124,29 @@ def studio(
         str, typer.Option(help="warning, info (requests) or debug (may name prompts).")
     ] = "warning",
     ray: RayAddress = None,
-    replicas: Annotated[
-        int, typer.Option(min=1, help="With --ray: processes that tell stories, one a GPU or core.")
-    ] = 1,
-    most_replicas: Annotated[
-        int | None,
-        typer.Option(min=1, help="With --ray: how many there may be while stories wait for a place."),
-    ] = None,
+    replicas: Replicas = 1,
+    most_replicas: MostReplicas = None,
 ) -> None:
     """Open the studio: a page on which you direct a story and watch it while it is generated."""
     check_choices(
         dtype=dtype, text=text, mode=mode, kv_cache=kv_cache, decoder=decoder, memory_rule=memory_rule
     )
     locate_model(model)
+    loras = name_loras(lora or [])
     from shotstream.serving.protocol.events import Limits
     from shotstream.serving.quotas import Quotas
-    from shotstream.serving.web.access import LOOPBACK, Access
 
     if log_level not in ("warning", "info", "debug"):
         raise ValueError(f"--log-level is {log_level!r}; give warning, info or debug.")
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    if token is None and not LOOPBACK.issuperset([host, *map(_host_of, origin or [])]):
-        token = secrets.token_urlsafe(24)
-    access = Access(token, origins=tuple(origin or ()), root_path=root_path)
+    access = _access(host, token, origin or [], root_path)
     limits = Limits(lookahead_seconds=lookahead, open_stories=stories, viewers=viewers)
     quotas = Quotas(
         most_stories, most_branches, most_uploads, None if most_gib is None else int(most_gib * 2**30)
     )
-    load_there = partial(_served, model, decoder, dtype, text, mode, kv_cache, memory_rule)
+    open_endpoint(adapter, adapter_model)  # what is wrong with it is told before the model is loaded
+    how = _How(decoder, dtype, text, mode, kv_cache, memory_rule, adapter, adapter_model, loras)
+    load_there = partial(_served, model, how)
     if ray:
         wanted = _Wanted(ray, device, replicas, most_replicas, database)
         open_app = partial(_replicated, wanted, load_there, limits, quotas, access)
@@ -143,6 +154,15 @@ def studio(
         warn_if_alone(replicas, most_replicas)
         open_app = partial(_alone, partial(load_there, device), limits, quotas, access)
     _serve(host, port, library, database, access, log_level, open_page, open_app)
+
+
+def _access(host: str, token: str | None, origins: Sequence[str], root_path: str) -> Access:
+    """Who may ask; a token is made up where the address needs one."""
+    from shotstream.serving.web.access import LOOPBACK, Access
+
+    if token is None and not LOOPBACK.issuperset([host, *map(_host_of, origins)]):
+        token = secrets.token_urlsafe(24)
+    return Access(token, origins=tuple(origins), root_path=root_path)
 
 
 def _serve(
@@ -301,28 +321,36 @@ def _greet(host: str, port: int, access: Access, library: Path) -> str:
     return page
 
 
-def _served(
-    model: str,
-    decoder: str,
-    dtype: str,
-    text: str,
-    mode: str,
-    kv_cache: str,
-    memory_rule: str,
-    device: str,
-) -> ServedModel:
+class _How(NamedTuple):
+    """How a model is loaded and used."""
+
+    decoder: str = "full"
+    dtype: str = "auto"
+    text: str = "auto"
+    mode: str = "auto"
+    kv_cache: str = "auto"
+    memory_rule: str = "auto"
+    adapter: str | None = None
+    adapter_model: str | None = None
+    loras: Mapping[str, Lora] = MappingProxyType({})
+
+
+def _served(model: str, how: _How, device: str) -> ServedModel:
     from shotstream.evaluation.continuity_tools import find_meter
     from shotstream.loading.hashes import hash_weights
     from shotstream.serving.served_model import ServedModel
     from shotstream.streaming.speed import changes_of_numbers
 
-    pipeline, _ = load(model, device, dtype, text)
-    set_memory_rule(pipeline, memory_rule)
-    computing = apply_mode(pipeline, mode, kv_cache)["computing"]
+    adapters = read_loras(how.loras)
+    pipeline, _ = load(model, device, how.dtype, how.text)
+    set_memory_rule(pipeline, how.memory_rule)
+    use_loras(pipeline, how.loras, adapters)
+    computing = apply_mode(pipeline, how.mode, how.kv_cache)["computing"]
     with console.status("reading the weights' hash"):
         weights = hash_weights(pipeline.fetch(model))
     number = str(pipeline.transformer.dtype).removeprefix("torch.")
-    differs = {number: number != "float32", kv_cache: kv_cache != "auto"}
+    differs = {number: number != "float32", how.kv_cache: how.kv_cache != "auto"}
     numbers = [how for how, is_so in differs.items() if is_so] + changes_of_numbers(computing)
     name = " ".join([Path(model).name, *numbers])
-    return ServedModel(pipeline, name, weights, decoder, partial(find_meter, pipeline))
+    endpoint = open_endpoint(how.adapter, how.adapter_model)
+    return ServedModel(pipeline, name, weights, how.decoder, partial(find_meter, pipeline), endpoint)

@@ -235,5 +235,13 @@ class AsyncStudioStory:
         """
         return (await self._client.get(f"/api/stories/{self.id}/film.mp4")).content
 
+    async def file(self, name: str) -> bytes:
+        """A file of the story as the page exports it, such as ``script.fountain``; docs/api.md lists them.
+
+        Raises:
+            StudioError: If there is none yet.
+        """
+        return (await self._client.get(f"/api/stories/{self.id}/{name}")).content
+
     async def _hear(self) -> None:
         self.feed.hear(await self.socket.recv())

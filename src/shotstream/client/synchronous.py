@@ -208,6 +208,18 @@ class StudioStory:
         """
         return self._client.get(f"/api/stories/{self.id}/film.mp4").content
 
+    def file(self, name: str) -> bytes:
+        """A file of the story as the page exports it.
+
+        Args:
+            name: ``story.yaml``, ``story.zip``, ``script.fountain``, ``script.md``, ``shots.csv``,
+                ``timeline.otio``, ``subtitles.srt``, ...; docs/api.md lists them.
+
+        Raises:
+            StudioError: If there is none yet.
+        """
+        return self._client.get(f"/api/stories/{self.id}/{name}").content
+
     def save_film(self, path: Path) -> None:
         """Write the whole film by now.
 

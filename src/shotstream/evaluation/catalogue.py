@@ -26,6 +26,7 @@ _WORLD = "a story of the story world, and its judge"
 _LATER = f"{_WORLD}, and something seen a second time"
 _DRAWN = "a story of the story world as it is now"
 _CLOCK = "a film that was generated here, or a story.json that tells its speed"
+_AGAIN = "a model's held-out stories, and --retakes"
 _KEPT = "as in the first shot of that {}, by the judge; no caption says it"
 
 METRICS: Mapping[str, Metric] = {
@@ -77,6 +78,20 @@ METRICS: Mapping[str, Metric] = {
     "attribute_consistency.pattern": Metric("Pattern", _KEPT.format("character"), needs=_LATER),
     "attribute_consistency.landmark": Metric("Landmark", _KEPT.format("place"), needs=_LATER),
     "attribute_consistency.side": Metric("Side of the landmark", _KEPT.format("place"), needs=_LATER),
+    "retake_difference": Metric(
+        "Difference between retakes",
+        "of pixels, in levels of 255: 0 where another take is the same film",
+        needs=_AGAIN,
+        share=False,
+    ),
+    "retake_adherence": Metric(
+        "Prompt adherence of a retake", "right, of all that the first caption says", needs=_AGAIN
+    ),
+    "reference_obedience": Metric(
+        "Obedience to references",
+        "colour of what is worn and pattern, as portraits of the cast show them; no caption says them",
+        needs=_AGAIN,
+    ),
     "frames_per_second": Metric(
         "Frames per second", "generating, decoding included", needs=_CLOCK, share=False
     ),

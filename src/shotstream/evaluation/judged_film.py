@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
 StreamStory = Callable[["ShotStreamPipeline", Story], "Iterator[Chunk]"]
 """A way to have a pipeline tell a story."""
+
+
+class ToldAgain(NamedTuple):
+    """The first shot of a film, told twice more."""
+
+    retake: np.ndarray
+    """Another take of it, uint8 ``[T, H, W, 3]``."""
+    from_portraits: np.ndarray
+    """The same shot as the beginning of a story that has portraits of its cast as references."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +53,8 @@ class Film:
     """From the start of generating until the last frame."""
     chunk_starts: list[list[int]] | None = None
     """Of every shot, the frames with which its chunks begin; None where nobody knows."""
+    told_again: ToldAgain | None = None
+    """The first shot told twice more, where that was asked for."""
 
     def __post_init__(self) -> None:
         if not self.shots:

@@ -25,6 +25,7 @@ from shotstream.evaluation.metrics import (
     text_alignment,
     transition_control,
 )
+from shotstream.evaluation.retakes import measure_again
 from shotstream.world.judge import Judge
 
 
@@ -73,6 +74,8 @@ def examine(film: Film, extractors: Extractors, judge: Judge | None = None) -> E
     if judge is not None and film.attributes is not None:
         marks = mark_film(film.attributes, read_shots(judge, film.shots), judge.questions)
     values |= shares(marks)
+    if film.told_again is not None and film.attributes is not None:
+        values |= measure_again(film.shots[0], film.told_again, film.attributes, judge)
     if film.first_frame_seconds is not None:
         values["first_frame_seconds"] = film.first_frame_seconds
     if film.generating_seconds:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from shotstream.evaluation import judged_film, suites
 from shotstream.evaluation.judged_film import Film, StreamStory, in_order
+from shotstream.evaluation.retakes import tell_again
 from shotstream.evaluation.video_folder import content_key, read_film
 from shotstream.streaming.pipeline import ShotStreamPipeline
 
@@ -68,18 +70,27 @@ def from_drawing(asked: HeldOut) -> Source:
     return Source(films, asked.settings)
 
 
-def from_model(pipeline: ShotStreamPipeline, asked: HeldOut, telling: StreamStory = in_order) -> Source:
-    """Have a model tell held-out stories, in shots as long as it was trained on."""
+def from_model(
+    pipeline: ShotStreamPipeline, asked: HeldOut, telling: StreamStory = in_order, retakes: bool = False
+) -> Source:
+    """Have a model tell held-out stories, in shots as long as it was trained on.
+
+    Args:
+        pipeline: The model.
+        asked: Which stories.
+        telling: How.
+        retakes: Whether it tells their first shots twice more (`retakes.tell_again`).
+    """
     frames = pipeline.timing.frames(pipeline.transformer.config["window_chunks"])
-    films = [
-        Assignment(
-            task.name,
-            task.key,
-            partial(judged_film.tell, pipeline, task.story, attributes=task.attributes, telling=telling),
-        )
-        for task in asked.tasks(frames=frames)
-    ]
-    return Source(films, asked.settings)
+
+    def make(task: suites.Task) -> Film:
+        film = judged_film.tell(pipeline, task.story, attributes=task.attributes, telling=telling)
+        if retakes and task.world is not None:
+            film = replace(film, told_again=tell_again(pipeline, task.story, task.world))
+        return film
+
+    films = [Assignment(task.name, task.key, partial(make, task)) for task in asked.tasks(frames=frames)]
+    return Source(films, asked.settings | ({"retakes": True} if retakes else {}))
 
 
 def from_files(pipeline: ShotStreamPipeline, path: Path, tasks: Sequence[suites.Task]) -> Source:

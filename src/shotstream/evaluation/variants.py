@@ -114,7 +114,7 @@ VARIANTS = (*TABLE, *ABLATIONS, LONG)
 """All of them, in the order in which they are measured."""
 
 
-_SETTINGS = ("fps", "height", "width", "caption_template", "memory_rule")
+_SETTINGS = ("fps", "height", "width", "caption_template", "memory_rule", "prompt_form")
 
 
 def build(variant: Variant, model: ShotStreamPipeline, weights: Path) -> ShotStreamPipeline:

@@ -31,7 +31,7 @@ from {module} import {name}
 __all__ = ["{name}"]
 '''
 _PARTS = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
-_SETTINGS = ("fps", "height", "width", "caption_template", "memory_rule")
+_SETTINGS = ("fps", "height", "width", "caption_template", "memory_rule", "prompt_form")
 
 
 def folder_code(index: Mapping[str, Any], repository: str | None = None) -> dict[str, str]:

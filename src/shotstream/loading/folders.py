@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from shotstream.prompts.prompt_form import PromptForm, read_prompt_form
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -82,6 +84,26 @@ def read_sizes(folder: Path) -> PictureSizes | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def read_form(folder: Path) -> PromptForm | None:
+    """Read the form of a model's prompts from its folder; None if it reads plain text.
+
+    Raises:
+        ModelError: If the folder is not there, or its form cannot be used.
+    """
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        form = index.get("prompt_form")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"the form of the prompts of {str(folder)!r} cannot be read: the model is not on this disk, or "
+            "damaged; fetch it first (shotstream download)"
+        ) from error
+    try:
+        return None if form is None else read_prompt_form(form)
+    except ValueError as error:
+        raise ModelError(str(error)) from error
 
 
 def fetch_configs(name: str) -> Path:

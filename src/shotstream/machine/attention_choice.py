@@ -1,23 +1,32 @@
-"""Which of diffusers' attention back ends is fastest here, found by trying those that run."""
+"""Which attention is fastest here, found by trying: torch's kernels by name, and diffusers' back ends."""
 
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 
 import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shotstream.machine.device import Choice, choose_attention
 from shotstream.models.attention import Attention, SelfAttention
 
+KERNELS = {
+    "torch-cudnn": SDPBackend.CUDNN_ATTENTION,
+    "torch-flash": SDPBackend.FLASH_ATTENTION,
+    "torch-efficient": SDPBackend.EFFICIENT_ATTENTION,
+}
+"""Kernels of torch's own attention by name. diffusers' back ends of these copy the cache for cuDNN, and
+``native`` leaves it to torch which kernel runs: another version, or a variable, may choose otherwise."""
 CANDIDATES = {
-    "cuda": ("native", "_native_cudnn", "_native_flash", "flash", "_flash_3"),
+    "cuda": (*KERNELS, "flash", "_flash_3"),
     "cpu": ("native", "_native_flash"),
 }
 """Tried in this order; of equals (within 2 %) the first wins."""
 LARGEST_ERROR = 0.02
-"""Relative to the first candidate; more would be another computation, not other rounding."""
+"""Relative to torch's own choice; more would be another computation, not other rounding."""
 
 
 @torch.no_grad()
@@ -35,7 +44,7 @@ def fastest_attention(
         device: Where.
 
     Returns:
-        The name of a back end, and what was measured.
+        One of `KERNELS`, or the name of one of diffusers' back ends, and what was measured.
     """
     asked = choose_attention()
     if asked.value != "native" or device.type not in CANDIDATES:
@@ -47,14 +56,13 @@ def fastest_attention(
     )
     seconds: dict[str, float] = {}
     failed: list[str] = []
-    expected: Tensor | None = None
+    expected = dispatch_attention_fn(query, key, value, backend=AttentionBackendName.NATIVE)
     for name in CANDIDATES[device.type]:
         try:
-            result, seconds[name] = _time(query, key, value, AttentionBackendName(name))
+            result, seconds[name] = _time(query, key, value, name)
         except Exception:  # not installed, not for this device or these shapes: each back end has its own way
             failed.append(name)
             continue
-        expected = result if expected is None else expected
         if not (result - expected).abs().max() <= LARGEST_ERROR * expected.abs().max():  # no number, too
             failed.append(name)
             del seconds[name]
@@ -68,10 +76,16 @@ def fastest_attention(
 
 
 def use_attention(network: nn.Module, name: str) -> None:
-    """Have this network use a back end; diffusers' own way changes it for every model of the process."""
+    """Have this network use one of `KERNELS`, or one of diffusers' back ends.
+
+    What the kernel cannot do is done by the next one in the order of `KERNELS`, and last by plain products.
+    diffusers' own way to choose a back end changes it for every model of the process.
+    """
+    kernels = (KERNELS[name], *KERNELS.values(), SDPBackend.MATH) if name in KERNELS else ()
     for module in network.modules():
         if isinstance(module, Attention):
-            module.processor._attention_backend = AttentionBackendName(name)
+            module.processor._attention_backend = _back_end(name)
+            module.processor.kernels = tuple(dict.fromkeys(kernels))
 
 
 def use_float8_attention(network: nn.Module, wanted: bool = True) -> None:
@@ -81,16 +95,19 @@ def use_float8_attention(network: nn.Module, wanted: bool = True) -> None:
             module.float8 = wanted
 
 
-def _time(
-    query: Tensor, key: Tensor, value: Tensor, backend: AttentionBackendName, repeats: int = 3
-) -> tuple[Tensor, float]:
+def _back_end(name: str) -> AttentionBackendName:
+    return AttentionBackendName.NATIVE if name in KERNELS else AttentionBackendName(name)
+
+
+def _time(query: Tensor, key: Tensor, value: Tensor, name: str, repeats: int = 3) -> tuple[Tensor, float]:
     """Run attention after one run to warm up; return the result and the median seconds."""
-    device = torch.get_device_module(query.device)
-    result, seconds = dispatch_attention_fn(query, key, value, backend=backend), []
-    for _ in range(repeats):
-        device.synchronize()
-        started = time.perf_counter()
-        result = dispatch_attention_fn(query, key, value, backend=backend)
-        device.synchronize()
-        seconds.append(time.perf_counter() - started)
+    device, backend = torch.get_device_module(query.device), _back_end(name)
+    with sdpa_kernel(KERNELS[name]) if name in KERNELS else nullcontext():
+        result, seconds = dispatch_attention_fn(query, key, value, backend=backend), []
+        for _ in range(repeats):
+            device.synchronize()
+            started = time.perf_counter()
+            result = dispatch_attention_fn(query, key, value, backend=backend)
+            device.synchronize()
+            seconds.append(time.perf_counter() - started)
     return result, sorted(seconds)[repeats // 2]

@@ -91,6 +91,20 @@ class MeasuredChoices:
         return {"machine": _machine(self._device), "for": dict(facts)}
 
 
+def keep_compiled_code() -> None:
+    """Have torch keep what it compiles in ``compiled/`` of the cache folder, unless a person chose another.
+
+    Its compiler chooses by timing, too, how kernels sum up, and keeps its choices there. Its own place is a
+    temporary folder: once that is emptied, it would compile again and might round otherwise.
+    """
+    cache = find_cache_folder()
+    if cache is None or "TORCHINDUCTOR_CACHE_DIR" in os.environ:
+        return
+    with suppress(OSError):  # then torch's own place serves
+        (cache / "compiled").mkdir(parents=True, exist_ok=True)
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache / "compiled")
+
+
 def _machine(device: torch.device) -> dict[str, str]:
     """What computes: the device, and the versions of what runs on it."""
     versions = {"shotstream": __version__, "cuda": str(torch.version.cuda)}

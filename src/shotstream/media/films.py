@@ -101,7 +101,7 @@ def _write(
     frame = first_frame
     with template, av.open(file, "w", format="mp4", options=options) as container:
         stream = container.add_stream_from_template(template.streams.video[0])
-        track = None if sound is None else _SoundTrack(container, sound)
+        track = None if sound is None else SoundTrack(container, sound)
         for units in chain([first], rest):
             for number, unit in enumerate(units):
                 container.mux(_packet(unit, stream, frame, rate, keyframe=number == 0))
@@ -113,7 +113,7 @@ def _write(
     return frame - first_frame
 
 
-class _SoundTrack:
+class SoundTrack:
     """The sound of a film that is being written, beside its picture.
 
     Args:

@@ -21,6 +21,7 @@ _TRANSITION = re.compile(r"^(?:>.*[^<]|[^a-z]* TO:|FADE (?:IN|OUT)[.:]?)$")
 _BONEYARD = re.compile(r"/\*.*?\*/|\[\[.*?\]\]", re.DOTALL)
 _UNSEEN_VOICE = re.compile(r"\((?:V\.?O|O\.?[SC])\.?\)", re.IGNORECASE)
 _EXTENSION = re.compile(r"\(.*?\)")
+_LONGEST_NAME, _LONGEST_LOOKS = 80, 400
 _EMPHASIS = re.compile(r"(?<!\\)[*_]+")
 
 
@@ -33,6 +34,8 @@ class Script:
     """The first scene's heading; empty if shots come before any heading."""
     shots: list[str] = field(default_factory=list)
     """Prompts in order. A shot of another scene than the first begins with its scene's heading."""
+    cast: dict[str, str] = field(default_factory=dict)
+    """Name -> how they look, of who is seen speaking; empty where the script does not say."""
 
 
 def read_script(text: str, kind: str) -> Script:
@@ -40,8 +43,8 @@ def read_script(text: str, kind: str) -> Script:
 
     Plain text and Markdown: a paragraph is a shot; without blank lines, every line is. Items of a list are
     shots of their own. In Markdown, the first heading of level 1 is the title and others begin scenes.
-    Fountain: scene headings begin scenes, action paragraphs are shots. Characters, dialogue, transitions,
-    notes, sections and synopses are no pictures and are left out.
+    Fountain: scene headings begin scenes, action paragraphs are shots, who is seen speaking is the cast.
+    Dialogue, transitions, notes, sections and synopses are no pictures and are left out.
     Final Draft: the same of its paragraphs; characters who are seen speaking are named behind the setting.
 
     Args:
@@ -58,11 +61,13 @@ def read_script(text: str, kind: str) -> Script:
     if kind == "fdx":
         title, pieces, cast = _final_draft(text)
     elif kind == "fountain":
-        title, pieces = _fountain(text)
+        title, pieces, cast = _fountain(text)
     else:
         title, pieces = _plain(text, headings=kind == "md")
     script = _gather(pieces)
-    script.setting = " ".join(part for part in (script.setting, _with(cast)) if part)
+    if kind == "fdx":
+        script.setting = " ".join(part for part in (script.setting, _with(cast)) if part)
+    script.cast = {name: _introduced(name, script.shots) for name in cast if len(name) <= _LONGEST_NAME}
     if not script.shots:
         raise ValueError("the script has no shot: write what is to be seen, one line or paragraph each")
     script.title = title
@@ -109,21 +114,28 @@ def _plain(text: str, *, headings: bool) -> tuple[str, list[_Piece]]:
     return title, pieces
 
 
-def _fountain(text: str) -> tuple[str, list[_Piece]]:
+def _fountain(text: str) -> tuple[str, list[_Piece], list[str]]:
+    """Title, pieces and cast."""
     paragraphs = list(_paragraphs(_BONEYARD.sub("", text)))
     title = ""
     if paragraphs and _TITLE_KEY.match(paragraphs[0][0]) and not _TRANSITION.match(paragraphs[0][0]):
         title = _title(paragraphs.pop(0))
-    pieces = []
+    pieces: list[_Piece] = []
+    cast: dict[str, None] = {}
     for paragraph in paragraphs:
         first = paragraph[0]
         if len(paragraph) == 1 and (scene := _SCENE.match(first)):
-            pieces.append(_Piece(_scene(scene[1]), opens_scene=True))
+            is_as_written = first.startswith(".") and not scene[1].isupper()
+            heading = _sentence(scene[1]) if is_as_written else _scene(scene[1])
+            pieces.append(_Piece(heading, opens_scene=True))
         elif first.startswith("!"):
             pieces += _shot([first[1:], *paragraph[1:]])
-        elif not (_is_dialogue(paragraph) or _is_unseen(first)):
+        elif _is_dialogue(paragraph):
+            if not _UNSEEN_VOICE.search(first):
+                cast[_name(first)] = None
+        elif not _is_unseen(first):
             pieces += _shot(paragraph)
-    return title, pieces
+    return title, pieces, [name for name in cast if name]
 
 
 def _final_draft(text: str) -> tuple[str, list[_Piece], list[str]]:
@@ -138,8 +150,20 @@ def _final_draft(text: str) -> tuple[str, list[_Piece], list[str]]:
         elif kind == ACTION:
             pieces.append(_Piece(words))
         elif kind == CHARACTER and not _UNSEEN_VOICE.search(words):
-            cast[_EXTENSION.sub("", words).strip().title()] = None
+            cast[_name(words)] = None
     return document.title, pieces, [name for name in cast if name]
+
+
+def _name(cue: str) -> str:
+    """``@ROSIE (whispers) ^`` -> ``Rosie``"""
+    return _EXTENSION.sub("", cue).strip(" @^").title()
+
+
+def _introduced(name: str, shots: Iterable[str]) -> str:
+    """How a script says that somebody looks: ``ROSIE, a red fox, runs`` or ``Rosie (a red fox) runs``."""
+    told = re.compile(rf"\b{re.escape(name)}\b(?:,\s+|\s*\()(an?\s[^,.;()]+)(?=[,.;)])", re.IGNORECASE)
+    found = (match for shot in shots if (match := told.search(shot)))
+    return next((match[1].strip()[:_LONGEST_LOOKS] for match in found), "")
 
 
 def _with(cast: list[str]) -> str:

@@ -25,6 +25,10 @@ SOUND_KINDS = tuple(_DEMUXERS)
 """Endings of the files that can be read."""
 
 
+MOST_SOUND_SECONDS = 36_000.0
+"""How long a sound file may be that a story file names."""
+
+
 class SoundError(ValueError):
     """A sound file cannot be used; the message says why and what to do."""
 

@@ -19,6 +19,7 @@ from shotstream.media.joining import join_films
 from shotstream.media.latents import LatentFolder
 from shotstream.media.pictures import write_png
 from shotstream.media.sheet import find_sheets, write_sheets
+from shotstream.media.sounds import PlacedFile, mix_sounds
 from shotstream.media.story_difference import differences
 from shotstream.media.video import VideoWriter
 from shotstream.story import Story, shown_frames
@@ -148,6 +149,8 @@ class StoryFolder:
         self._overwrite = overwrite
         self._begun = False
         self._points = [(shot.in_frame or 0, shot.out_frame) for shot in story.shots]
+        self._sounds = [PlacedFile(Path(one.sound), one.offset_seconds, one.gain_db) for one in story.sounds]
+        self._fps = 0.0
         self._stills: dict[int, list[np.ndarray]] = {}
         self._running: _RunningShot | None = None
         self._claim = ExitStack()
@@ -306,7 +309,7 @@ class StoryFolder:
 
     def _open_shot(self, chunk: FilmChunk) -> _RunningShot:
         self._close_shot(complete=False)
-        number = chunk.shot + 1
+        self._fps, number = chunk.fps, chunk.shot + 1
         if number in self.finished:
             self._running = _RunningShot(self.finished[number], None)
             return self._running
@@ -332,12 +335,20 @@ class StoryFolder:
         self._stills[running.record["shot"]] = [pictures[0], pictures[len(pictures) // 2], pictures[-1]]
         self.shots.append(running.record)
 
+    def _mix(self, shots: Sequence[Mapping[str, Any]]) -> Iterator[np.ndarray] | None:
+        """What is heard with the joined film; nothing where that begins in the middle of the story."""
+        if not self._sounds or self.first > 1:
+            return None
+        return mix_sounds(self._sounds, sum(shot["frames"] for shot in shots) / self._fps)
+
     def _finish(self) -> None:
         self._close_shot(complete=False)
         shots = self._known_shots()
         if not self.shots:
             return
-        join_films([self.folder / shot["film"] for shot in shots], self.folder / "story.mp4")
+        join_films(
+            [self.folder / shot["film"] for shot in shots], self.folder / "story.mp4", self._mix(shots)
+        )
         if all(shot["shot"] in self._stills for shot in shots):  # else it stopped before the earlier run did
             rows = [self._stills[shot["shot"]] for shot in shots]
             prompts = [[f"{shot['shot']}. {shot['prompt']}"] for shot in shots]
@@ -423,6 +434,8 @@ def as_asked(
 ) -> dict[str, Any]:
     """All that decides how a film looks, as JSON gives it back: two tellings that agree in it are one."""
     told = story.model_dump(exclude={"title"}, exclude_none=True)
+    if not story.sounds:  # folders of older versions do not know them
+        del told["sounds"]
     told = {"story": told, "shots": shots, "film_height": film_height, **(made_with or {})}
     return json.loads(json.dumps(told))
 

@@ -94,7 +94,7 @@ def explain_kind(document: Document) -> None:
 def cut_off_texts(document: Document) -> Iterator[str]:
     """Say of every text that a comment cuts it off."""
     for location, comment in document.comments:
-        if is_text(location) or location[-1] == "picture":
+        if is_text(location) or location[-1] in _VALUES:
             sentence = (
                 f"the text ends before {shortened(comment)}, because a # after a blank begins a comment; if "
                 "it belongs to the text, put the text in quotes."
@@ -157,7 +157,7 @@ def _explain_value(location: Location, kind: str, fault: Mapping[str, Any], docu
         case "too_short" if location == ("shots",):
             return "is empty; add at least one shot, such as - The fox runs"
         case "too_short":
-            return f"is empty; {f'give {wanted}' if key == 'picture' else 'say what is to be seen'}"
+            return f"is empty; {f'give {wanted}' if key in _VALUES else 'say what is to be seen'}"
         case "value_error":
             return fault["msg"].removeprefix("Value error, ")
     shown = document.shown(location, fault["input"])
@@ -189,17 +189,25 @@ _ITEMS = {
     "shots": "a prompt, or a mapping with a prompt",
     "outtakes": "a mapping with a prompt and a number, for example {prompt: The fox runs., number: 0}",
     "references": "the path of a picture, for example fox.png",
+    "sounds": "the path of a sound file, for example rain.wav",
     "redirects": "a mapping, for example {chunk: 1, prompt: The fox sleeps.}",
     "pins": "a mapping, for example {shot: 0, frame: 12}",
     "remembers": "a mapping, for example {shot: 0, frame: 12}",
     "lora": "NAME or NAME:SCALE, for example style:0.8",
 }
 """What an item of a list should be."""
-_VALUES = {"picture": "the path of a picture, for example fox.png"}
-_LISTS = {"references": ", for example [fox.png]", "lora": ", for example [style:0.8]"}
+_VALUES = {
+    "picture": "the path of a picture, for example fox.png",
+    "sound": "the path of a sound file, for example rain.wav",
+}
+_LISTS = {
+    "references": ", for example [fox.png]",
+    "sounds": ", for example [rain.wav]",
+    "lora": ", for example [style:0.8]",
+}
 _OURS = {"global_caption": "setting", "shot1": "shots"}
 """What the authors' keys are called in `Story`."""
-_BESIDE_PUBLISHED = ("title", "seed", "height", "width", "references")
+_BESIDE_PUBLISHED = ("title", "seed", "height", "width", "references", "sounds")
 
 
 def _keys(location: Location, keys: Mapping[str, Sequence[str]], published: bool) -> Sequence[str]:

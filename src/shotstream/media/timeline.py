@@ -41,6 +41,19 @@ class TimelineShot:
         return shown_frames(self.frames, self.in_frame, self.out_frame)
 
 
+@dataclass(frozen=True)
+class TimelineSound:
+    """A sound file as it is heard in the film."""
+
+    file: str
+    """Its name, relative to the timeline's file."""
+    seconds: float
+    """How long it is."""
+    offset_seconds: float = 0.0
+    """When it begins in the film; below 0, its beginning is not heard."""
+    gain_db: float = 0.0
+
+
 class _Span(NamedTuple):
     """Frames of a shot that one prompt told, counted from the first that is shown."""
 
@@ -59,13 +72,18 @@ def edit_rate(fps: float) -> float:
     return next((rate for rate in _EDIT_RATES if (rate / fps).is_integer()), _EDIT_RATES[0])
 
 
-def timeline(name: str, fps: float, shots: Sequence[TimelineShot]) -> str:
+def timeline(
+    name: str, fps: float, shots: Sequence[TimelineShot], sounds: Sequence[TimelineSound] = ()
+) -> str:
     """Write a film as an OpenTimelineIO file: one video track, a clip per shot, a marker per redirect.
+
+    Every sound has an audio track of its own; its gain is in ``metadata["shotstream"]``.
 
     Args:
         name: What an editing program shows as the name.
         fps: Frames per second of every clip; the timeline has those of `edit_rate`.
         shots: In the order of the film.
+        sounds: What is heard with it; one that is not heard before the film's end is left out.
 
     Returns:
         The JSON text of an ``.otio`` file. Clips and markers say in ``metadata["shotstream"]`` what was asked
@@ -74,7 +92,9 @@ def timeline(name: str, fps: float, shots: Sequence[TimelineShot]) -> str:
     Raises:
         ImportError: If OpenTimelineIO is not installed.
     """
-    return _opentimelineio().adapters.write_to_string(_film(name, fps, shots, fps), "otio_json")
+    film = _film(name, fps, shots, fps)
+    _add_sounds(film, fps, sounds)
+    return _opentimelineio().adapters.write_to_string(film, "otio_json")
 
 
 def edit_decision_list(name: str, fps: float, shots: Sequence[TimelineShot]) -> str:
@@ -103,18 +123,23 @@ def edit_decision_list(name: str, fps: float, shots: Sequence[TimelineShot]) -> 
     return _written(film, "cmx_3600", rate=rate)
 
 
-def final_cut_xml(name: str, fps: float, shots: Sequence[TimelineShot]) -> str:
+def final_cut_xml(
+    name: str, fps: float, shots: Sequence[TimelineShot], sounds: Sequence[TimelineSound] = ()
+) -> str:
     """Write a film as an XML file of Final Cut Pro 7, which most editing programs read.
 
     Args:
         name: What an editing program shows as the name.
         fps: Frames per second of every clip; the sequence has those of `edit_rate`.
         shots: In the order of the film.
+        sounds: As for `timeline`; this format has no place for their gain.
 
     Raises:
         ImportError: If OpenTimelineIO or its adapter is not installed.
     """
-    return _written(_film(name, fps, shots, edit_rate(fps)), "fcp_xml")
+    film = _film(name, fps, shots, edit_rate(fps))
+    _add_sounds(film, fps, sounds)
+    return _written(film, "fcp_xml")
 
 
 def subtitles(fps: float, shots: Sequence[TimelineShot]) -> str:
@@ -184,6 +209,27 @@ def _clip(number: int, shot: TimelineShot, frames: int, fps: float, media_rate: 
             for span in spans[1:]
         ],
     )
+
+
+def _add_sounds(film: Any, fps: float, sounds: Sequence[TimelineSound]) -> None:
+    """Add an audio track for every sound that is heard in the film."""
+    schema, rate = _opentimelineio().schema, edit_rate(fps)
+    length = round(film.duration().value)
+    for sound in sounds:
+        start, whole = round(sound.offset_seconds * rate), math.floor(sound.seconds * rate)
+        first = max(0, -start)
+        frames = min(whole - first, length - max(0, start))
+        if frames <= 0:
+            continue
+        clip = schema.Clip(
+            PurePath(sound.file).stem,
+            media_reference=schema.ExternalReference(sound.file, available_range=_range(0, whole, rate)),
+            source_range=_range(first, frames, rate),
+            metadata={"shotstream": {"gain_db": sound.gain_db}},
+        )
+        silence = [schema.Gap(source_range=_range(0, start, rate))] if start > 0 else []
+        track = schema.Track(clip.name, children=[*silence, clip], kind=schema.TrackKind.Audio)
+        film.tracks.append(track)
 
 
 def _spans(shot: TimelineShot) -> Iterator[_Span]:

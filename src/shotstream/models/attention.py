@@ -6,6 +6,7 @@ L caption length in tokens.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch.nn.functional as functional
 from diffusers.models.attention import AttentionModuleMixin
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shotstream.models.attention_float8 import attend_float8
 from shotstream.models.cache_layout import CacheSlot
@@ -23,9 +25,11 @@ from shotstream.models.rope import rotate
 
 
 class AttentionChoice:
-    """What diffusers sets on a model's attentions by ``set_attention_backend``."""
+    """What diffusers sets on a model's attentions by ``set_attention_backend``, and torch's kernels."""
 
     _attention_backend: Any = None
+    kernels: tuple[SDPBackend, ...] = ()
+    """Kernels of torch's own attention, the first that can do a shape does it; torch chooses if empty."""
 
 
 class SharedAttentionChoice(AttentionChoice):
@@ -65,13 +69,15 @@ class Attention(nn.Module, AttentionModuleMixin):
         slow = query.requires_grad or query.dtype == torch.bfloat16  # where torch's own is, on a CPU
         if slow and query.device.type == "cpu" and self.processor._attention_backend is None:
             return attend_with_products(query, key.type_as(query), value.type_as(query))
-        return dispatch_attention_fn(
-            query,
-            key.type_as(query),
-            value.type_as(query),
-            backend=self.processor._attention_backend,
-            parallel_config=getattr(self.processor, "_parallel_config", None),
-        )
+        kernels = self.processor.kernels
+        with sdpa_kernel(list(kernels), set_priority=True) if kernels else nullcontext():
+            return dispatch_attention_fn(
+                query,
+                key.type_as(query),
+                value.type_as(query),
+                backend=self.processor._attention_backend,
+                parallel_config=getattr(self.processor, "_parallel_config", None),
+            )
 
 
 class SelfAttention(Attention):

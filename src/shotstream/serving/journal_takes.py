@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shotstream.serving.protocol.commands import (
+    Cast,
     Choose,
     Command,
     Delete,
@@ -99,7 +100,8 @@ class _Journal:
         place = chunk.shot, chunk.take
         if chunk.chunk == 0:
             self._remember()
-            self.running = TakeRecord(chunk.shot, chunk.take, chunk.seed, [(0, chunk.prompt)])
+            told = [(0, chunk.prompt)]
+            self.running = TakeRecord(chunk.shot, chunk.take, chunk.seed, told, adapters=chunk.adapters)
             self.running.made_from = self.context.made_from(chunk.shot, chunk.prompt)
             self.takes[place], self.frames[place], self.remembered_frames = self.running, 0, 0
             self.chunk_frames[place] = []
@@ -127,7 +129,7 @@ class _Journal:
                 done = self.undoable.pop(running=True)  # no deletion lies under a change of the queue
                 if isinstance(done, tuple):
                     self.context, self.script = done[0]
-            case Trim() | Sound() | Silence():
+            case Trim() | Sound() | Silence() | Cast():
                 self.undoable.edited(FilmEdit())
             case Replan():
                 self.undoable.planned()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shotstream.prompts.adapter import PromptAdapter
+from shotstream.prompts.chat_endpoint import ChatEndpoint
 from shotstream.serving.storage.stored import MadeWith
 from shotstream.streaming.best_take import FindMeter
 from shotstream.streaming.memory_rules import MEMORY_MARK, SPREAD
@@ -15,6 +17,10 @@ from shotstream.world.sampler import sample_story
 
 _ANY_PROMPTS = ("wide shot", "medium shot", "close-up", "the camera pans slowly", "the camera moves closer")
 _SETTINGS, _SETTINGS_TRIED = 6, 200
+_HIDES_EARS = frozenset({"crown"})
+"""Of a bear or a rabbit, which can then hardly be told: no such setting is offered."""
+_ACTIONS_OFFERED = ("stands", "walks", "waves", "jumps", "dances", "sleeps", "sits")
+"""Told in framings one after the other: nobody sits in a close-up, where that is not to be seen."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class ServedModel:
         weights: Hash of its weights; stories go on with the same ones only.
         decoder: ``full``, or ``tiny`` to see frames sooner.
         find_meter: Finds what its takes are measured with; None measures none.
+        endpoint: Adapts prompts to it; None leaves that to rules.
     """
 
     pipeline: ShotStreamPipeline
@@ -34,6 +41,12 @@ class ServedModel:
     weights: str
     decoder: str = "full"
     find_meter: FindMeter | None = None
+    endpoint: ChatEndpoint | None = None
+
+    @property
+    def adapter(self) -> PromptAdapter:
+        """Who brings prompts into the form that it was trained with."""
+        return PromptAdapter(self.pipeline.form, self.endpoint)
 
     def open(self, setting: str, seed: int, rewind_chunks: int = 0) -> StorySession:
         """Open a session; `rewind_chunks` as for `StorySession`."""
@@ -48,12 +61,18 @@ class ServedModel:
         """What its stories are marked with."""
         height, width = self.pipeline.picture_size(None, None)
         decoder = "" if self.decoder == "full" else f" {self.decoder}"
-        uses = self.pipeline.active_adapters
-        loras = "".join(f" {use.name} {use.sha256[:12]} x{use.scale:g}" for use in uses)
+        scales = {use.name: use.scale for use in self.pipeline.active_adapters}
+        every = self.pipeline.adapters.choose(self.loras)
+        loras = "".join(f" {use.name} {use.sha256[:12]} x{scales.get(use.name, 0):g}" for use in every)
         rule = self.pipeline.config["memory_rule"]
         memory = "" if rule == SPREAD else f" {MEMORY_MARK}{rule}"
         name = f"{self.name}{memory} {self.weights[:12]}{loras}{decoder}"
         return MadeWith(name, height, width, float(self.pipeline.timing.fps))
+
+    @property
+    def loras(self) -> list[str]:
+        """Names of the LoRAs that shots can be made with."""
+        return self.pipeline.adapters.names
 
     @property
     def chunk_seconds(self) -> float:
@@ -96,7 +115,7 @@ class ServedModel:
         somebody else may be drawn. A model that was trained before the world grew knows a part of it.
         """
         settings = (sample_story(seed).setting for seed in range(_SETTINGS_TRIED))
-        settings = [told for told in settings if self._knows(told)][:_SETTINGS]
+        settings = [told for told in settings if self._knows(told) and _shows_ears(told)][:_SETTINGS]
         if not settings:
             return _ANY_PROMPTS, ()
         if hero := self.hero(setting):
@@ -110,10 +129,14 @@ class ServedModel:
         return set(self.words or ()).issuperset(vocabulary.split_words(told))
 
 
+def _shows_ears(setting: str) -> bool:
+    return _HIDES_EARS.isdisjoint(vocabulary.split_words(setting))
+
+
 def _prompts_about(hero: str) -> list[str]:
     """A prompt for every action, in all framings one after the other."""
     framings = [wordings[0] for wordings in vocabulary.FRAMINGS.values()]
     return [
         f"{framings[number % len(framings)].capitalize()}. {hero.capitalize()} {wordings[0][0]}."
-        for number, wordings in enumerate(vocabulary.ACTIONS.values())
+        for number, wordings in enumerate(vocabulary.ACTIONS[action] for action in _ACTIONS_OFFERED)
     ]

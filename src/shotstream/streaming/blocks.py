@@ -43,6 +43,7 @@ _CONFIGS = [
         "caption_template", "{setting}shot{index}:{prompt}", "What the text encoder reads for a shot."
     ),
     ConfigSpec("memory_rule", SPREAD, "The rule by which frames are remembered."),
+    ConfigSpec("prompt_form", None, "The form of its prompts; None for plain text."),
 ]
 _TEXT = [ComponentSpec("text_encoder", PreTrainedModel), ComponentSpec("tokenizer", PreTrainedTokenizerBase)]
 _TRANSFORMER = ComponentSpec("transformer", CausalWanTransformer3DModel)

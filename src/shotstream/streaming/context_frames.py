@@ -217,6 +217,10 @@ class ContextFrames:
             lambda number, frame: picture(frame) if number == shot else self._nearest(number, frame),
         )
 
+    def place_in_film(self, shot: int) -> int:
+        """How many shots of the film come before this one, without those that are left out."""
+        return shot - sum(number < shot for number in self.left_out)
+
     def leave_out(self, shot: int) -> None:
         """Let later shots be made as if this one were not there, but for its pins; `remember` ends it.
 

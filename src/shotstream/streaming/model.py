@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,6 +20,7 @@ from shotstream.models.autoencoder_wan import as_video_autoencoder
 from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
+from shotstream.prompts.prompt_form import PromptForm, read_prompt_form
 from shotstream.streaming.adapters import Adapters, AdapterUse
 from shotstream.streaming.memory_rules import SPREAD
 from shotstream.streaming.rollout import ShotRollout, never
@@ -31,6 +32,13 @@ MOST_PICTURE_BYTES = 4 * 2**30
 
 class PromptWarning(UserWarning):
     """A prompt has words that the model does not know, or is too long to be read; it is told all the same."""
+
+
+_OTHER_LAYERS = (
+    "the transformer's layers were changed (by adapters of PEFT or quantisation, say) after its blocks were "
+    "compiled, so blocks run uncompiled, more slowly. Prepare the pipeline again; LoRAs of load_lora_weights "
+    "need no such layers"
+)
 
 
 class StoryModel(CaptionedPipeline):
@@ -51,6 +59,7 @@ class StoryModel(CaptionedPipeline):
         caption_template: What the text encoder reads for a shot: ``{setting}``, ``{index}`` (from 0) and
             ``{prompt}`` are filled in.
         memory_rule: The rule by which its stories remember frames, a name of `MEMORY_RULES`.
+        prompt_form: The form of its prompts, see `PromptForm`; None if it reads plain text.
     """
 
     model_cpu_offload_seq = "text_encoder->transformer->vae"
@@ -69,6 +78,7 @@ class StoryModel(CaptionedPipeline):
         width: int = 832,
         caption_template: str = "{setting}shot{index}:{prompt}",
         memory_rule: str = SPREAD,
+        prompt_form: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         align_weights({"transformer": transformer, "vae": vae, "text_encoder": text_encoder})
@@ -81,11 +91,20 @@ class StoryModel(CaptionedPipeline):
             live_decoder=live_decoder,
         )
         self.register_to_config(fps=fps, height=height, width=width, caption_template=caption_template)
-        self.register_to_config(memory_rule=memory_rule)
+        self.register_to_config(memory_rule=memory_rule, prompt_form=prompt_form and dict(prompt_form))
+        self.form: PromptForm | None = None
+        """The form of its prompts; None if it reads plain text."""
+        if prompt_form is not None:
+            try:
+                self.form = read_prompt_form(prompt_form)
+            except ValueError as error:
+                raise ModelError(str(error)) from error
         self.cache_dtype: torch.dtype | None = None
         """Number format of keys and values in new sessions; None for the transformer's."""
         self.compiled_for: tuple[int, int, torch.dtype | None] | None = None
         """What `speed.prepare` compiled blocks for: picture height and width, format of keys and values."""
+        self.compiled_layers: list[type[nn.Module]] = []
+        """Kinds of the layers that it compiled; see `layer_kinds`."""
         self.active_adapters: tuple[AdapterUse, ...] = ()
         """LoRAs of shots that name none; see `ShotStreamPipeline.set_adapters`."""
         self.still_worker = ThreadPoolExecutor(1, thread_name_prefix="shotstream-stills")
@@ -184,12 +203,19 @@ class StoryModel(CaptionedPipeline):
         if self.compiled_for not in (None, wanted) and wanted not in self._warned_of:
             self._warned_of.add(wanted)
             warnings.warn(self._not_compiled(height, width), RuntimeWarning, stacklevel=2)
+        if self.compiled_for and self.compiled_layers != self.layer_kinds():
+            self.compiled_layers = self.layer_kinds()
+            warnings.warn(_OTHER_LAYERS, RuntimeWarning, stacklevel=2)
         return self.transformer.new_cache(
             batch=1,
             tokens_per_frame=self.tokens_per_frame(height, width),
             dtype=self.cache_dtype,
             device=self._execution_device,
         )
+
+    def layer_kinds(self) -> list[type[nn.Module]]:
+        """Kinds of all layers of the transformer's blocks: compiled code is of these alone."""
+        return [type(layer) for layer in self.transformer.blocks.modules()]
 
     def _not_compiled(self, height: int, width: int) -> str:
         """Say what is compiled, and that this is not."""

@@ -82,6 +82,8 @@ class ShotStreamPipeline(StoryModel):
             ValueError: If a text encoder cannot live there.
         """
         place = check_text_place(text)
+        if "torch_dtype" in settings:  # its name in older diffusers
+            settings["dtype"] = settings.pop("torch_dtype")
         settings = {"use_safetensors": True, "dtype": torch.float32, **settings}
         if settings.keys() & {"text_encoder", "tokenizer"}:
             cache = "off"  # it would be keyed by the folder's

@@ -85,13 +85,26 @@ class StorySession:
         """The shots so far, each as the take that stands for it: the newest, or one that was chosen."""
         self.takes: dict[tuple[int, int], TakeRecord] = {}
         """Every take that was made, by (shot, take)."""
-        rule = find_rule(memory_rule or pipeline.config["memory_rule"], setting)
+        self._memory_rule = memory_rule or pipeline.config["memory_rule"]
+        rule = find_rule(self._memory_rule, setting)
         budget = pipeline.transformer.config["context_frames"]
         self.context = ContextFrames(budget, history_shots, select, rule)
         self.rewind_chunks = rewind_chunks
         self._generator = ShotGenerator(pipeline, height, width, decoder, rewind_chunks, noise_source)
         self._take: Take | None = None
         report_unknown_words(pipeline, "the setting", setting)
+
+    def change_setting(self, setting: str) -> None:
+        """Say anew who and where, while nothing is told yet.
+
+        Raises:
+            ValueError: If a shot was begun: the setting goes with every shot.
+        """
+        if self.takes or self._take is not None:
+            raise ValueError("the setting goes with every shot, and a shot has begun; begin another story")
+        self.setting = setting
+        self.context.rule = find_rule(self._memory_rule, setting)
+        report_unknown_words(self.pipeline, "the setting", setting)
 
     # ---- telling ----
 
@@ -131,7 +144,7 @@ class StorySession:
         Raises:
             ValueError: If the prompt is empty, the length impossible or a LoRA not loaded.
         """
-        check_prompt(self.pipeline, self.setting, prompt, len(self.script))
+        check_prompt(self.pipeline, self.setting, prompt, self.context.place_in_film(len(self.script)))
         adapters = self._choose_adapters(lora, self.pipeline.active_adapters)
         length = self.length_chunks(seconds, chunks)
         self._close_take()
@@ -173,7 +186,8 @@ class StorySession:
         Raises:
             ValueError: If the prompt is empty or the length impossible.
         """
-        check_prompt(self.pipeline, self.setting, prompt, len(self.script) if shot is None else shot)
+        number = self.context.place_in_film(len(self.script) if shot is None else shot)
+        check_prompt(self.pipeline, self.setting, prompt, number)
         return self.length_chunks(seconds, chunks)
 
     def next_chunk(
@@ -268,7 +282,8 @@ class StorySession:
         After a shot's last chunk that means what `extend` adds.
         """
         take = self._running_take()
-        check_prompt(self.pipeline, self.setting, prompt, take.record.shot)
+        place = self.context.place_in_film(take.record.shot)
+        check_prompt(self.pipeline, self.setting, prompt, place)
         take.record.direct(prompt)
 
     def rewind(self, chunks: int) -> None:
@@ -348,7 +363,7 @@ class StorySession:
                 a LoRA is not loaded.
         """
         if prompt is not None:
-            check_prompt(self.pipeline, self.setting, prompt, shot)
+            check_prompt(self.pipeline, self.setting, prompt, self.context.place_in_film(shot))
         self.context.check_kept(shot, len(self.script))
         former = self.script[shot]
         adapters = self._choose_adapters(lora, former.adapters)

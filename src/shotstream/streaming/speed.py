@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from shotstream.machine.attention_choice import (
+    CANDIDATES,
     fastest_attention,
     use_attention,
     use_float8_attention,
 )
 from shotstream.machine.attention_error import float8_attention_error_apart
 from shotstream.machine.device import Choice, choose_attention
-from shotstream.machine.measured_choices import MeasuredChoices
+from shotstream.machine.measured_choices import MeasuredChoices, keep_compiled_code
 from shotstream.models.autoencoder_wan import WanVideoAutoencoder
 from shotstream.models.block import CausalWanBlock
 from shotstream.models.captions import Captions
@@ -106,10 +107,10 @@ def prepare(
     """Make a pipeline fast for pictures of one size, and run it once so that no user waits for that.
 
     What does not work here is left out, with the reason: 8-bit layers, 8-bit attention, the attention back
-    end, GELU in a product, compiling. What was found faster by timing is kept on disk (`MeasuredChoices`):
-    the next process computes the same bits. 8-bit attention reads 8-bit keys and values: choosing it sets
-    the pipeline's `cache_dtype`. After compiling, nothing is compiled any more in this process: what comes in
-    other shapes runs as it is.
+    end, GELU in a product, compiling. What was found faster by timing is kept on disk (`MeasuredChoices`,
+    `keep_compiled_code`): the next process computes the same bits. 8-bit attention reads 8-bit keys and
+    values: choosing it sets the pipeline's `cache_dtype`. After compiling, nothing is compiled any more in
+    this process: what comes in other shapes runs as it is.
 
     Args:
         pipeline: Where it is to run, in its number format.
@@ -134,6 +135,7 @@ def prepare(
         chosen |= {"projections": _join_projections(transformer), "GELU": _choose_gelu(pipeline)}
         _use_gelu(transformer, chosen["GELU"].value)
     if speed.compile:
+        keep_compiled_code()
         torch._dynamo.config.recompile_limit = max(MOST_GRAPHS, torch._dynamo.config.recompile_limit)
         chosen |= _compile(pipeline, size, chosen)
         chosen["decoder"] = _compile_decoder(pipeline, size)
@@ -148,6 +150,7 @@ def prepare(
     if compiled:
         torch.compiler.set_stance("eager_on_recompile")
         pipeline.compiled_for = (*size, pipeline.cache_dtype)
+        pipeline.compiled_layers = pipeline.layer_kinds()
     return list(chosen.items())
 
 
@@ -244,8 +247,13 @@ def _choose_attention(
     seen = config["context_frames"] * frame + config["window_chunks"] * chunk
     heads, head_size = config["num_attention_heads"], config["attention_head_dim"]
     shape = (chunk, seen, heads, head_size)
-    facts = {"shape": shape, "dtype": str(transformer.dtype), "asked": choose_attention().value}
     device = pipeline._execution_device
+    facts = {
+        "shape": shape,
+        "dtype": str(transformer.dtype),
+        "asked": choose_attention().value,
+        "candidates": CANDIDATES.get(device.type),
+    }
     return measured.choose("attention", facts, lambda: fastest_attention(*shape, transformer.dtype, device))
 
 
@@ -409,7 +417,8 @@ def _try_float8_attention(
     try:
         error = _float8_attention_error(pipeline, size)
         if not error <= LARGEST_FLOAT8_ATTENTION_ERROR:  # no number, too
-            return Choice(AS_THEY_ARE, f"in 8 bits it is something else here: {error:.3f} from it")
+            wrong = Choice(AS_THEY_ARE, f"in 8 bits it is something else here: {error:.3f} from it")
+            return measured.keep("attention to the cache", facts, wrong)
         before = 0.0 if known else _Rehearsal(pipeline, size).seconds()
         use_float8_attention(transformer)
         pipeline.cache_dtype = FORMAT

@@ -17,6 +17,7 @@ _GROWING = (
     "still",
     "decoder_state",
     "decoding",
+    "decoding_at_once",
     "live_decoding",
 )
 """Sizes that grow with the pictures."""
@@ -29,7 +30,10 @@ class VramPlan:
     text: str = "resident"
     decoder: str = "full"
     kv_cache: str = "auto"
+    mode: str = "auto"
+    """``auto`` compiles on a GPU, which then decodes a chunk's latent frames at once; ``plain`` does not."""
     offload: bool = False
+    """By diffusers, in Python, where nothing is compiled unless asked for."""
     rewind_chunks: int = 0
     """See `StorySession`: none in `shotstream generate`, in the studio as far as `--lookahead` reaches.
 
@@ -40,7 +44,8 @@ class VramPlan:
     def options(self) -> str:
         """Write it for `shotstream generate`, but for what Python alone can ask for."""
         options = {"text": self.text, "decoder": self.decoder, "kv-cache": self.kv_cache}
-        usual = {"decoder": "full", "kv-cache": "auto"}
+        options |= {"mode": self.mode}
+        usual = {"decoder": "full", "kv-cache": "auto", "mode": "auto"}
         return " ".join(f"--{name} {value}" for name, value in options.items() if usual.get(name) != value)
 
     def __str__(self) -> str:
@@ -55,6 +60,8 @@ VRAM_PLANS = (
     VramPlan("release"),
     VramPlan("release", decoder="tiny"),
     VramPlan("release", kv_cache="float8"),
+    VramPlan("release", mode="plain"),
+    VramPlan("release", kv_cache="float8", mode="plain"),
     VramPlan("release", offload=True),
     VramPlan("release", kv_cache="float8", offload=True),
 )
@@ -84,7 +91,9 @@ class VramSizes:
     decoder_state: int
     """What the full decoder carries from chunk to chunk."""
     decoding: int
-    """A chunk through the full decoder, beside its state."""
+    """A chunk through the full decoder, one latent frame after the other, beside its state."""
+    decoding_at_once: int
+    """The same with all of its latent frames in one call, as it is done where the decoder is compiled."""
     live_decoding: int
     """A chunk through the tiny decoder, its state included."""
 
@@ -93,12 +102,14 @@ class VramSizes:
 
         Work that overlaps is added up: decoding a chunk and encoding a still go on beside a pass, each in
         memory of its own. With offload nothing overlaps, and only the transformer leaves while others work.
+        Compiled work is counted as if it were not: it makes fewer tensors.
         """
         text = {"resident": self.text_encoder, "int8": self.text_encoder_int8}.get(plan.text, 0)
         passes = max(self._passes(plan), self.encoding if text else 0)
         if plan.offload:
             return self._kept(plan) + max(text, self.transformer + passes, self.decoding, self.still)
-        return self._kept(plan) + text + self.transformer + passes + self.still + self.decoding
+        decoding = self.decoding if plan.mode == "plain" else self.decoding_at_once
+        return self._kept(plan) + text + self.transformer + passes + self.still + decoding
 
     def host_bytes(self, plan: VramPlan) -> int:
         """Most bytes that a plan takes of the machine's memory beside a GPU."""

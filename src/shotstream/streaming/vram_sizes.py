@@ -19,6 +19,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig, PreTrainedModel, UMT5Config, UMT5EncoderModel
@@ -26,11 +27,14 @@ from transformers import AutoConfig, PreTrainedModel, UMT5Config, UMT5EncoderMod
 import shotstream
 from shotstream.loading.folders import ModelError, check_configs, load_errors, locate_model
 from shotstream.loading.networks import cast_weights
+from shotstream.machine.attention_choice import use_attention
 from shotstream.machine.tensor_memory import peak_bytes, storage_bytes
+from shotstream.models.autoencoder import StreamingDecoder
 from shotstream.models.autoencoder_taew import TinyWanDecoder
-from shotstream.models.autoencoder_wan import as_video_autoencoder
+from shotstream.models.autoencoder_wan import WanStreamingDecoder, as_video_autoencoder
 from shotstream.models.captions import Captions
 from shotstream.models.transformer import CausalWanTransformer3DModel
+from shotstream.models.wan_decoder import WanDecoder
 from shotstream.streaming.timing import check_picture_size
 from shotstream.streaming.vram_plan import VramSizes
 
@@ -53,7 +57,7 @@ class Networks:
     transformer: CausalWanTransformer3DModel
     vae: nn.Module
     text_encoder: PreTrainedModel
-    live_decoder: nn.Module | None
+    live_decoder: TinyWanDecoder | None
     height: int
     width: int
 
@@ -134,8 +138,11 @@ def measure_networks(networks: Networks) -> VramSizes:
     pictures = torch.zeros(1, 1, 3, networks.height, networks.width, dtype=transformer.dtype)
     cache, passes = _measure_passes(networks, captions, transformer.dtype)
     cache_float8, passes_float8 = _measure_passes(networks, captions, torch.float8_e4m3fn)
-    decoding, state = _measure_decoder(networks, autoencoder)
-    live_decoding, live_state = _measure_decoder(networks, live) if live else (0, 0)
+    decoding, state = _measure_decoder(networks, autoencoder.open_decoder())
+    at_once = decoding
+    if isinstance(vae, AutoencoderKLWan):
+        at_once, _ = _measure_decoder(networks, WanStreamingDecoder(vae, WanDecoder(vae), at_once=True))
+    live_decoding, live_state = _measure_decoder(networks, live.open_decoder()) if live else (0, 0)
     seen = transformer.config["context_frames"] + 1
     return VramSizes(
         transformer=_weights(transformer),
@@ -152,6 +159,7 @@ def measure_networks(networks: Networks) -> VramSizes:
         still=peak_bytes(lambda: autoencoder.encode_stills(pictures)),
         decoder_state=state,
         decoding=decoding,
+        decoding_at_once=at_once,
         live_decoding=live_decoding + live_state,
     )
 
@@ -212,6 +220,7 @@ def _measure_passes(networks: Networks, captions: Captions, dtype: torch.dtype) 
     config: Any = {name: value for name, value in whole.config.items() if not name.startswith("_")}
     block = CausalWanTransformer3DModel(**{**config, "num_layers": 1})
     cast_weights(block, whole.dtype, block._keep_in_fp32_modules)
+    use_attention(block, "native")  # on a CPU bfloat16 goes another way, whose tables a GPU does not make
     settings: Any = {"batch": 1, "tokens_per_frame": tokens, "dtype": dtype, "device": context.device}
     cache = block.new_cache(**settings)
     inputs = {"timestep": torch.zeros(1), "captions": Captions(captions.layers[:1]), "shot_index": 1}
@@ -232,10 +241,9 @@ def _latents(networks: Networks) -> Iterator[Tensor]:
         yield torch.zeros(1, frames, config["in_channels"], *size, dtype=networks.transformer.dtype)
 
 
-def _measure_decoder(networks: Networks, network: Any) -> tuple[int, int]:
+def _measure_decoder(networks: Networks, decoder: StreamingDecoder) -> tuple[int, int]:
     """Most bytes that a chunk takes beside what is carried from chunk to chunk, and that."""
     *_, chunk = _latents(networks)
-    decoder = network.open_decoder()
 
     def decode_two() -> None:
         for _ in range(2):

@@ -15,8 +15,16 @@ from shotstream.data.shards import Shards
 from shotstream.media.files import write_text
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.streaming.chunk import to_pixels
+from shotstream.training.judge_pictures import (
+    FRESH_SEEDS,
+    LEAST_NOISE,
+    MOST_NOISE,
+    Remaker,
+    draw_fresh,
+    truth_of_remade,
+)
 from shotstream.training.progress_pictures import picture_grid
-from shotstream.training.settings import JudgeSettings
+from shotstream.training.settings import JudgeSettings, WorldData
 from shotstream.training.spoiling import spoil
 from shotstream.training.stage import Role
 from shotstream.world.judge import Judge, can_answer, judge_loss, true_answers
@@ -34,8 +42,22 @@ class JudgeStage:
         drawn: Shards,
         held_out: Shards,
         autoencoder: VideoAutoencoder,
+        world: WorldData | None = None,
+        remaker: Remaker | None = None,
     ):
+        """Set up the stage.
+
+        Args:
+            settings: Of the stage.
+            judge: Who learns.
+            drawn: Stories to learn from; not looked at where `settings.fresh` is set.
+            held_out: Stories to measure it on.
+            autoencoder: Gives some shots back.
+            world: Sizes of what is drawn anew, where `settings.fresh` is set.
+            remaker: Remakes some of them, where `settings.remade_fraction` is not 0.
+        """
         self.settings, self.loop = settings, settings.loop
+        self._world, self._remaker = world, remaker
         self._judge, self._drawn, self._held_out = judge, drawn, held_out
         self._autoencoder, self._device = autoencoder, judge.device
         self.roles = {self.name: Role(judge, settings.optimiser)}
@@ -49,21 +71,21 @@ class JudgeStage:
     ) -> tuple[Tensor, dict[str, float]]:
         """Mean cross entropy of all questions about a batch of shots.
 
-        Its first ones are autoencoded, some are spoilt, and now and then all are single frames, in which
-        nobody can tell an action.
+        Its first ones are autoencoded, the next ones remade, and some spoilt. Now and then all are single
+        frames or short shots, in which nobody can tell an action.
         """
         settings, batch = self.settings, self.loop.batch
         chosen, rows = [self._draw(generator) for _ in range(batch)], batch_slice.rows(batch)
         most = settings.shift_pixels
         shifts = batch_slice.of(torch.randint(-most, most + 1, (batch, 2), generator=generator))
-        frames, truth = self._look(self._drawn, chosen[rows])
-        again = round(settings.autoencoded_fraction * batch) - rows.start
-        if again > 0:
-            frames = torch.cat([autoencode(self._autoencoder, frames[:again]), frames[again:]])
+        probability = settings.short_probability
+        short = probability > 0 and float(torch.rand((), generator=generator)) < probability
+        frames, truth = self._pictures(chosen[rows], rows.start, short, generator)
         frames = self._judge.prepare(shift(frames, shifts))
         single, moment = torch.rand(2, generator=generator).tolist()
-        if single < settings.still_probability:
+        if still := single < settings.still_probability:
             frames = frames[:, int(moment * frames.shape[1]), None]
+        if still or short:
             truth = [{name: true for name, true in answers.items() if name != "action"} for answers in truth]
         spoils = batch_slice.of(torch.rand(batch, generator=generator) < settings.spoilt_probability)
         chosen_rows = spoils.nonzero()[:, 0].tolist()
@@ -74,7 +96,44 @@ class JudgeStage:
                 truth[row] = answer
         return judge_loss(self._judge.read(frames), truth, self._judge.questions), {}
 
+    def _pictures(
+        self, chosen: list[tuple[int, int]], first_row: int, short: bool, generator: torch.Generator
+    ) -> tuple[Tensor, list[dict[str, str]]]:
+        """Frames of chosen (story, shot) and what is true of them; the first of a batch are given back by the
+        autoencoder, the next ones remade."""
+        settings, batch = self.settings, self.loop.batch
+        captions: list[tuple[str, str]] = []
+        if settings.fresh:
+            assert self._world is not None
+            length = settings.short_frames if short else self._world.shot_frames
+            shots = [draw_fresh(self._world, story, shot, length) for story, shot in chosen]
+            frames = to_pixels(torch.stack([shot.frames for shot in shots]).to(self._device))
+            truth = [true_answers(one.attributes, shot) for one, (_, shot) in zip(shots, chosen, strict=True)]
+            captions = [(one.setting, one.prompt) for one in shots]
+        else:
+            frames, truth = self._look(self._drawn, chosen)
+            frames = frames[:, : settings.short_frames] if short else frames
+        again = round(settings.autoencoded_fraction * batch)
+        ends = [again, again + round(settings.remade_fraction * batch)]
+        one, two = (min(max(0, end - first_row), len(chosen)) for end in ends)
+        if one > 0:
+            frames = torch.cat([autoencode(self._autoencoder, frames[:one]), frames[one:]])
+        if settings.remade_fraction:
+            sigmas = torch.empty(batch).uniform_(LEAST_NOISE, MOST_NOISE, generator=generator)
+            sigmas = sigmas[first_row + one : first_row + two]
+            if one < two:
+                assert self._remaker is not None
+                remade = self._remaker(frames[one:two], captions[one:two], sigmas, generator)
+                frames = torch.cat([frames[:one], remade.to(frames), frames[two:]])
+                truth[one:two] = map(truth_of_remade, truth[one:two], sigmas.tolist())
+        return frames, truth
+
     def _draw(self, generator: torch.Generator) -> tuple[int, int]:
+        if self.settings.fresh:
+            assert self._world is not None
+            seeds, shots = FRESH_SEEDS, self._world.shots
+            seed = int(torch.randint(seeds.start, seeds.stop, (), generator=generator))
+            return seed, int(torch.randint(shots, (), generator=generator))
         story = int(torch.randint(len(self._drawn), (), generator=generator))
         shots = len(self._drawn.records[story]["prompts"])
         return story, int(torch.randint(shots, (), generator=generator))

@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from shotstream.machine.device import choose_training_dtype
+from shotstream.machine.device import choose_dtype
 from shotstream.machine.stopping import stop_signals
 from shotstream.media.files import whole_folder
 from shotstream.media.pictures import write_png
@@ -178,7 +178,7 @@ def _precision(stage: Stage, world: ProcessGroup) -> torch.dtype:
     name = stage.loop.precision
     if name == "auto" and device.type == "cpu" and world.size > 1:
         return torch.float32
-    return choose_training_dtype(device, name).value
+    return choose_dtype(device, name).value
 
 
 @contextlib.contextmanager

@@ -94,7 +94,7 @@ class Loop(Section):
     """A loss above it stops the run: all losses here are of order 1, and one that grows (a critic that loses
     sight of its student) does not come back."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
-    """Number format of the passes; weights stay in float32. auto: bfloat16 where it is faster."""
+    """Number format of the passes; weights stay in float32. auto: bfloat16 where the device has it."""
     seconds: PositiveFloat | None = None
     """Most seconds of the run, which then ends by the clock, its learning rate as well; a run that is gone on
     with has them anew. None: only steps count."""
@@ -302,6 +302,25 @@ class JudgeSettings(StageSettings):
     """How often a batch is of single frames."""
     spoilt_probability: float = Field(default=0.3, ge=0, le=1)
     """How often a shot is spoilt: melted, blurred, mixed with another, cut off."""
+    fresh: bool = False
+    """Whether shots are drawn anew in every step, instead of taken from the stories on disk: the judge then
+    sees no story twice, and learns no combination by heart."""
+    remade_fraction: float = Field(default=0, ge=0, le=1)
+    """Fraction of a batch that the base's student remakes from noise; needs `fresh` and a `base`."""
+    short_probability: float = Field(default=0, ge=0, le=1)
+    """How often a batch is of short shots, which cost less; in them nobody is asked for an action."""
+    short_frames: PositiveInt = 9
+    """Frames of a short shot, 1 + 4k."""
+    start: Path | None = None
+    """Folder of a judge with these sizes to go on from; None: from nothing."""
+
+    @model_validator(mode="after")
+    def _remade_from_fresh(self) -> JudgeSettings:
+        if self.remade_fraction and not self.fresh:
+            raise ValueError("remade_fraction needs captions, which only fresh shots have; set fresh: true.")
+        if self.autoencoded_fraction + self.remade_fraction > 1:
+            raise ValueError("autoencoded_fraction and remade_fraction together are more than the batch.")
+        return self
 
 
 class Recipe(Section):

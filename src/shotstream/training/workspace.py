@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -33,6 +33,7 @@ from shotstream.training.denoiser import Denoiser
 from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup
 from shotstream.training.fresh_networks import check_base, make_captions, make_schedule, make_transformer
 from shotstream.training.judge import JudgeStage
+from shotstream.training.judge_pictures import Remaker
 from shotstream.training.loop import train
 from shotstream.training.run import RunFolder
 from shotstream.training.self_forcing import SelfForcingStage, own_history, true_history
@@ -41,6 +42,7 @@ from shotstream.training.stage import Stage
 from shotstream.training.teacher import TeacherStage
 from shotstream.world.judge import Judge
 from shotstream.world.sampler import Split
+from shotstream.world.world_form import world_form
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 SPLITS: tuple[Split, Split] = ("train", "held-out")
@@ -184,8 +186,20 @@ class Workspace:
         judge = Judge(
             settings.height, settings.width, settings.frame_step, settings.widths, settings.features
         )
-        drawn, held_out = (self.drawn(split) for split in SPLITS)
-        return JudgeStage(settings, self._placed(judge), drawn, held_out, self.autoencoder)
+        if settings.start is not None:
+            with load_errors(settings.start):
+                judge.load_state_dict(Judge.from_pretrained(settings.start).state_dict())
+        remaker = None
+        if settings.remade_fraction:
+            if self._base is None:
+                raise ValueError("judge.remade_fraction needs a model that remakes shots: give base=mini.")
+            remaker = Remaker(self._base, self.autoencoder)
+        held_out = self.drawn("held-out")
+        drawn = held_out if settings.fresh else self.drawn("train")
+        world = self.recipe.world
+        return JudgeStage(
+            settings, self._placed(judge).train(), drawn, held_out, self.autoencoder, world, remaker
+        )
 
     def drawn(self, split: Split) -> Shards:
         """Drawn frames of a split, from which the autoencoder learns."""
@@ -361,6 +375,16 @@ class Workspace:
         made = [name for name in STUDENT_STAGES if self.finished(name)]
         return self.denoiser(made[-1] if made else STUDENT_STAGES[0])
 
+    def _prompt_form(self, text: CaptionEncoder) -> dict[str, Any] | None:
+        """The form of the student's prompts: its base's, or the drawn world's if it knows its words."""
+        if self._base is not None:
+            return self._base.config["prompt_form"]
+        known = text.known_words()
+        form = None if known is None else world_form(known)
+        if form is None or not form.figure_slot.values:
+            return None
+        return form.model_dump(mode="json", exclude_defaults=True)
+
     def save_pipeline(self) -> Path:
         """Put the finished parts together in float16 as a model folder, and return it."""
         world, student = self.recipe.world, self.student
@@ -374,6 +398,7 @@ class Workspace:
             height=world.height,
             width=world.width,
             caption_template=self.recipe.caption_template,
+            prompt_form=self._prompt_form(student.text),
         )
         pipeline.to("cpu", torch.float16)
         with whole_folder(self.folder / "model") as folder:

@@ -8,7 +8,7 @@ import { useTheme } from "./useTheme";
 
 const storyInAddress = () => /^#\/([a-z0-9]{12})$/.exec(location.hash)?.[1];
 
-const ANY_WORD: Vocabulary = { words: null, prompts: [], settings: [], names: [], hero: null };
+const ANY_WORD: Vocabulary = { words: null, prompts: [], settings: [], names: [], hero: null, adapter: null };
 
 export function App() {
   const [story, setStory] = useState(storyInAddress);

@@ -2,12 +2,15 @@
 
 import { useEffect, useRef, useState } from "react";
 import type { ShotCard } from "../protocol";
+import { numberOf } from "../story/numbers";
+import type { PromptMark } from "../story/prompts";
 import { cardAddress } from "../story/server";
 import { isTrimmed, shownFrames } from "../story/timeline";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
 import { Compare } from "./Compare";
 import { Continuity } from "./Continuity";
+import { Marks, OwnWords } from "./Marks";
 import { Menu } from "./Menu";
 import { CardButton } from "./Planned";
 import { PromptEditor } from "./PromptEditor";
@@ -18,17 +21,20 @@ interface Props {
   shot: ShotCard;
   open: OpenStory;
   known?: string[] | null;
+  /** What of its words does not fit. */
+  marks?: PromptMark[];
 }
 
 const STATE_WORDS = {
   queued: "Queued",
+  skipped: "Skipped",
   live: "Live",
   done: "",
   stale: "Out of date",
-  deleted: "Deleted",
+  deleted: "", // it is not on the storyboard
 } as const;
 
-export function Card({ shot, open, known }: Props) {
+export function Card({ shot, open, known, marks }: Props) {
   const { onScreen, story, order } = open;
   const [editing, setEditing] = useState<"words" | "trim">();
   const article = useRef<HTMLElement>(null);
@@ -38,16 +44,18 @@ export function Card({ shot, open, known }: Props) {
     article.current?.focus();
   };
   const isShown = onScreen?.shot === number;
+  const place = numberOf(open.state.shots, number);
   const word = STATE_WORDS[shot.state];
   return (
     <li className="card panel" data-state={shot.state} aria-current={isShown || undefined}>
-      <article aria-label={`Shot ${number + 1}`} ref={article} tabIndex={-1}>
+      <article aria-label={`Shot ${place}`} ref={article} tabIndex={-1}>
         {editing !== "trim" && (
           <div className="card-picture">
             <Still src={cardAddress(story, shot)} />
-            <span className="slate">{number + 1}</span>
+            <span className="slate">{place}</span>
             {word && <span className="card-state">{word}</span>}
-            <Continuity shot={shot} />
+            <Continuity shot={shot} place={place} />
+            {shot.state !== "deleted" && <Marks place={place} marks={marks} />}
           </div>
         )}
         {editing === "trim" ? (
@@ -71,7 +79,7 @@ export function Card({ shot, open, known }: Props) {
                 {lengthOf(shot, open.state.stage?.fps)}
                 {shot.takes > 1 && ` · seed ${shot.seed}`}
               </span>
-              {shot.takes > 1 && shot.state !== "deleted" && <Takes shot={shot} open={open} />}
+              {shot.takes > 1 && <Takes shot={shot} open={open} />}
               <span className="gap" />
               <Actions shot={shot} open={open} onEdit={setEditing} />
             </div>
@@ -97,6 +105,7 @@ const newSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
 function Takes({ shot, open }: TakesProps) {
   const { number, take, takes, state } = shot;
   const { order, playFrom } = open;
+  const place = numberOf(open.state.shots, number);
   const [comparing, setComparing] = useState(false);
   const wanted = useRef<number>(undefined);
   useEffect(() => {
@@ -114,13 +123,13 @@ function Takes({ shot, open }: TakesProps) {
       {!isMaking && shot.made.length > 1 && (
         <CardButton
           icon="compare"
-          name={`Compare takes of shot ${number + 1}`}
+          name={`Compare takes of shot ${place}`}
           onClick={() => setComparing(true)}
         />
       )}
       <select
         className="card-takes"
-        aria-label={`Take of shot ${number + 1}`}
+        aria-label={`Take of shot ${place}`}
         value={take}
         disabled={isMaking}
         onChange={(event) => choose(Number(event.target.value))}
@@ -135,6 +144,7 @@ function Takes({ shot, open }: TakesProps) {
         <Compare
           story={open.story}
           shot={shot}
+          place={place}
           onClose={() => setComparing(false)}
           onChoose={(other) => other !== take && choose(other)}
         />
@@ -153,6 +163,7 @@ function Words({ shot }: { shot: ShotCard }) {
   return (
     <div className="card-words">
       <p title={shot.prompt}>{shot.prompt}</p>
+      <OwnWords written={shot.written} />
       {later.map(([chunk, text]) => (
         <p key={chunk} className="dim">
           then: {text}
@@ -168,21 +179,10 @@ interface ActionProps {
   onEdit(what: "words" | "trim"): void;
 }
 
-function Actions({ shot, open: { order, playFrom }, onEdit }: ActionProps) {
+function Actions({ shot, open: { state, order, playFrom }, onEdit }: ActionProps) {
   const { number, frames } = shot;
-  const name = `shot ${number + 1}`;
+  const name = `shot ${numberOf(state.shots, number)}`;
   const retake = () => order({ type: "retake", shot: number, seed: newSeed() });
-  if (shot.state === "deleted") {
-    return (
-      <button
-        type="button"
-        onClick={() => order({ type: "choose", shot: number, take: shot.take })}
-        aria-label={`Bring back ${name}`}
-      >
-        <Icon name="undo" /> Bring back
-      </button>
-    );
-  }
   return (
     <>
       <CardButton

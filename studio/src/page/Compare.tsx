@@ -3,11 +3,14 @@
 import { useEffect, useRef } from "react";
 import type { ShotCard } from "../protocol";
 import { takeAddress } from "../story/server";
+import { TakeContinuity, bestOf } from "./Continuity";
 import { Icon } from "./Icon";
 
 interface Props {
   story: string;
   shot: ShotCard;
+  /** The number of the shot that people see. */
+  place: number;
   onChoose(take: number): void;
   onClose(): void;
 }
@@ -20,10 +23,11 @@ export const COMPARE_KEYS = [
   { key: `1 – ${MOST_TAKES}`, says: "Choose a take (where takes are compared)" },
 ] as const;
 
-export function Compare({ story, shot, onChoose, onClose }: Props) {
+export function Compare({ story, shot, place: number, onChoose, onClose }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
   const takes = shot.made.slice(-MOST_TAKES);
+  const best = bestOf(shot);
   const choose = (place: number) => {
     const entry = takes[place];
     if (!entry) return;
@@ -43,7 +47,7 @@ export function Compare({ story, shot, onChoose, onClose }: Props) {
       aria-labelledby="compare"
     >
       <header className="row">
-        <h2 id="compare">Takes of shot {shot.number + 1}</h2>
+        <h2 id="compare">Takes of shot {number}</h2>
         <span className="gap" />
         <button
           type="button"
@@ -64,7 +68,13 @@ export function Compare({ story, shot, onChoose, onClose }: Props) {
                 <kbd>{place + 1}</kbd> take {take + 1}
                 {take === shot.take && " · chosen"}
                 <small className="dim"> seed {seed}</small>
+                {take === best && (
+                  <b className="best">
+                    <Icon name="best" /> best
+                  </b>
+                )}
               </span>
+              <TakeContinuity shot={shot} take={take} />
             </button>
           </li>
         ))}

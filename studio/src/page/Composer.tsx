@@ -1,15 +1,21 @@
 /** Where the next shot is written. */
 
-import { type FormEvent, type RefObject, useEffect, useState } from "react";
+import { type ClipboardEvent, type FormEvent, type RefObject, useEffect, useRef, useState } from "react";
+import type { PlannedShot } from "../protocol";
 import { exampleOf, ideasFor, withIdea } from "../story/ideas";
-import { plannedOf, waitingShots } from "../story/script";
+import { kindOf, plannedOf, waitingShots } from "../story/script";
+import { filmLength } from "../story/numbers";
 import type { Vocabulary } from "../story/server";
+import { type PromptMark, changedBy } from "../story/prompts";
 import { isRunning } from "../story/state";
 import { nameless } from "../story/words";
 import type { Draft } from "../story/useDraft";
+import type { Prompts } from "../story/usePrompts";
 import type { OpenStory } from "../story/useStory";
+import { AdaptSwitch, Adapted } from "./Adapted";
 import { Icon } from "./Icon";
-import { ScriptSwitch } from "./ScriptSwitch";
+import { ScriptSwitch, takeScript } from "./ScriptSwitch";
+import { Length } from "./ShotDetails";
 import { type Enter, WordField } from "./WordField";
 
 interface Props {
@@ -17,14 +23,13 @@ interface Props {
   draft: Draft;
   vocabulary: Vocabulary;
   field: RefObject<HTMLTextAreaElement | null>;
+  prompts: Prompts;
 }
-
-const LENGTHS_SECONDS = [2, 3, 5, 8, 12, 20, 30, 60];
 
 /** Of a whole script; what is sent at once has room for as much. */
 const MOST_CHARACTERS = 50_000;
 
-export function Composer({ open, draft, vocabulary, field }: Props) {
+export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
   const { state, order } = open;
   const { text, setText, shots, isScript } = draft;
   const [seconds, setSeconds] = useState<number>();
@@ -35,32 +40,47 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
   }, [refused?.number, refused?.typed, setText]);
 
   const running = isRunning(state);
-  const label = running ? "And then?" : `Shot ${state.shots.length + 1}: what happens?`;
+  const label = running ? "And then?" : `Shot ${filmLength(state.shots) + 1}: what happens?`;
   const ideas = ideasFor(vocabulary.prompts, state.shots.length);
   const limits = state.stage?.limits;
-  const hint = nobodyIn(isScript ? shots : [text], state.shots.length, vocabulary);
+  const prompt = text.trim();
+  const written = shots.map((shot) => shot.prompt);
+  const coming = shots.filter(({ skipped }) => !skipped).length;
+  const { asking, whenAdapted } = useWaiting(text, prompts);
+  const hint = prompts.can
+    ? nobodyTold(isScript ? written : [prompt], filmLength(state.shots), prompts)
+    : nobodyIn(isScript ? written : [text], filmLength(state.shots), vocabulary);
   const shootAll = () => {
     if (shots.length === 0) return field.current?.focus({ preventScroll: true });
     const waiting = waitingShots(state.shots);
-    const written = shots.map((prompt) => ({ prompt, ...(seconds && { seconds }) }));
+    const told = shots.map((shot) => ({
+      ...shot,
+      ...prompts.order(shot.prompt),
+      ...(!hasLength(shot) && seconds && { seconds }),
+    }));
     const from_shot = state.shots.length - waiting.length;
-    order({ type: "replan", from_shot, shots: [...waiting.map(plannedOf), ...written] });
+    order({ type: "replan", from_shot, shots: [...waiting.map(plannedOf), ...told] });
     setText("");
     draft.setOpened(false);
   };
   const give = (how: Enter) => {
-    if (isScript) return shootAll();
+    if (isScript) return whenAdapted(written, shootAll);
     const prompt = text.trim();
     if (!prompt) return field.current?.focus({ preventScroll: true });
-    if (how === "control" && running) order({ type: "redirect", prompt });
+    whenAdapted([prompt], () => shoot(prompts.order(prompt), how));
+  };
+  const shoot = (what: { prompt: string; written?: string }, how: Enter) => {
+    if (how === "control" && running) order({ type: "redirect", ...what });
     else {
       const after = running && how === "shift alt";
+      const { skipped: _, ...planned } = shots.length === 1 ? shots[0]! : { prompt };
       const more = {
+        ...planned,
         ...(seconds && { seconds }),
         ...(seed !== undefined && { seed }),
         ...(after && { after }),
       };
-      order({ type: "shoot", prompt, ...more });
+      order({ type: "shoot", ...more, ...what });
       setSeconds(undefined);
     }
     setText("");
@@ -68,6 +88,13 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
   const choose = (idea: string) => {
     setText(withIdea(text, idea));
     field.current?.focus({ preventScroll: true });
+  };
+  const pasted = (event: ClipboardEvent) => {
+    const pasted = event.clipboardData.getData("text/plain");
+    const kind = kindOf(pasted);
+    if (!kind || !(event.target instanceof HTMLTextAreaElement)) return;
+    event.preventDefault();
+    void takeScript(new File([pasted], `pasted.${kind}`), open, draft);
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -78,6 +105,7 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
       className="panel composer"
       data-script={isScript || undefined}
       onSubmit={submit}
+      onPaste={pasted}
       aria-label="The next shot"
     >
       <WordField
@@ -87,6 +115,7 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
         onChange={setText}
         onEnter={give}
         known={vocabulary.words}
+        marks={marksOf(isScript ? written : [prompt], prompts)}
         most={MOST_CHARACTERS}
         placeholder={isScript ? ideas.slice(0, 3).join("\n") : exampleOf(ideas)}
         field={field}
@@ -99,14 +128,16 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
           </>
         }
       />
+      {!isScript && <Adapted text={prompt} prompts={prompts} asking={asking} />}
       <div className="row end">
+        <AdaptSwitch prompts={prompts} />
         <ScriptSwitch open={open} draft={draft} field={field} />
         <Length seconds={seconds} most={limits?.shot_seconds ?? 60} onChange={setSeconds} />
         {!isScript && <Seed seed={seed} onChange={setSeed} />}
         <span className="gap" />
         {isScript ? (
           <button type="submit" className="primary" title="Ctrl+Enter" disabled={shots.length === 0}>
-            <Icon name="shoot" /> {shots.length > 1 ? `Shoot all ${shots.length}` : "Shoot all"}
+            <Icon name="shoot" /> {shots.length > 1 ? `Shoot all ${coming}` : "Shoot all"}
           </button>
         ) : (
           <Ways running={running} give={give} />
@@ -116,13 +147,69 @@ export function Composer({ open, draft, vocabulary, field }: Props) {
   );
 }
 
+/**
+ * Lets an order wait until it is known what the model gets: where that is not what was written, it is shown, and
+ * the next Enter orders it. Who presses Enter while it is asked for orders their own words.
+ */
+function useWaiting(text: string, prompts: Prompts) {
+  const [asking, setAsking] = useState(false);
+  const newest = useRef(text);
+  newest.current = text;
+  const whenAdapted = (texts: string[], give: () => void) => {
+    const unknown = prompts.unknown(texts);
+    if (unknown.length === 0 || asking) return give();
+    setAsking(true);
+    void prompts
+      .ask(unknown)
+      .then(
+        (reads) => ![...reads.values()].some(changedBy),
+        () => true,
+      )
+      .then((same) => {
+        setAsking(false);
+        if (same && newest.current === text) give();
+      });
+  };
+  return { asking, whenAdapted };
+}
+
+/** What does not fit of the words that will be told as they are written; nothing before all were looked at. */
+function marksOf(texts: string[], prompts: Prompts): PromptMark[] | undefined {
+  const reads = texts.filter(Boolean).map(prompts.find);
+  if (reads.length === 0 || reads.includes(undefined)) return undefined;
+  return reads.flatMap((read) => (prompts.changed(read!.written) ? [] : read!.marks));
+}
+
+/** Which shots will be told without saying whom they are about. */
+function nobodyTold(texts: string[], first: number, prompts: Prompts): string | undefined {
+  const nobody = texts.flatMap((text, place) => {
+    const read = prompts.find(text);
+    const marks = read?.adapted && prompts.isOn && !prompts.keepsOwn(text) ? read.adapted.marks : read?.marks;
+    const mark = /\w\W+\w/.test(text) && marks?.find(({ code }) => code === "nobody");
+    return mark ? [{ shot: first + place + 1, mark }] : [];
+  });
+  return sayNobody(
+    nobody.map(({ shot }) => shot),
+    nobody[0]?.mark.near[0],
+  );
+}
+
+const hasLength = ({ seconds, chunks }: PlannedShot) => Boolean(seconds ?? chunks);
+
 /** Which shots do not say whom they are about; nothing if all do, or hardly anything is written yet. */
 function nobodyIn(prompts: string[], first: number, { names, hero }: Vocabulary): string | undefined {
   const written = prompts.some((prompt) => /\w\W+\w/.test(prompt)); // more than a word that is being typed
   const places = written ? nameless(prompts, names) : [];
-  if (places.length === 0) return undefined;
-  const shots = new Intl.ListFormat("en").format(places.map((place) => String(first + place + 1)));
-  const whose = places.length > 1 ? `Shots ${shots} name` : `Shot ${shots} names`;
+  return sayNobody(
+    places.map((place) => first + place + 1),
+    hero,
+  );
+}
+
+function sayNobody(shots: number[], hero: string | null | undefined): string | undefined {
+  if (shots.length === 0) return undefined;
+  const all = new Intl.ListFormat("en").format(shots.map(String));
+  const whose = shots.length > 1 ? `Shots ${all} name` : `Shot ${all} names`;
   return `${whose} nobody. Say “${hero ?? "who it is"}”, or somebody else may be drawn.`;
 }
 
@@ -155,25 +242,6 @@ function Ways({ running, give }: { running: boolean; give(how: Enter): void }) {
         <Icon name="cut" /> Cut to this
       </button>
     </>
-  );
-}
-
-function Length(props: { seconds?: number; most: number; onChange(seconds?: number): void }) {
-  return (
-    <label className="inline">
-      Length
-      <select
-        value={props.seconds ?? ""}
-        onChange={(event) => props.onChange(Number(event.target.value) || undefined)}
-      >
-        <option value="">as learnt</option>
-        {LENGTHS_SECONDS.filter((length) => length <= props.most).map((length) => (
-          <option key={length} value={length}>
-            {length} s
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }
 

@@ -17,13 +17,43 @@ export const levelOf = ({ score }: Measured) => (score >= KEPT ? "kept" : score 
 
 const WORDS = { kept: "Goes on well", partly: "Goes on with changes", lost: "Much is lost" } as const;
 
-export function Continuity({ shot }: { shot: ShotCard }) {
-  const measured = measuredOf(shot, shot.take);
-  if (!measured || shot.state === "deleted") return null;
+const percentOf = ({ score }: Measured) => `${Math.floor(score * 100)} %`;
+
+const reasonsOf = ({ reasons, not_measured }: Measured) => [...reasons, ...(not_measured ?? [])];
+
+/** The take that goes on best with the story, the earliest of several; nothing where fewer than two are measured. */
+export function bestOf({ continuity }: ShotCard): number | undefined {
+  if (continuity.length < 2) return undefined;
+  const most = Math.max(...continuity.map(({ score }) => score));
+  return Math.min(...continuity.filter(({ score }) => score === most).map(({ take }) => take));
+}
+
+/** How well one take goes on with the story, with its reasons in words. */
+export function TakeContinuity({ shot, take }: { shot: ShotCard; take: number }) {
+  const measured = measuredOf(shot, take);
+  if (!measured) return <small className="dim">Not measured</small>;
   const level = levelOf(measured);
-  const percent = `${Math.floor(measured.score * 100)} %`;
-  const reasons = [...measured.reasons, ...(measured.not_measured ?? [])];
-  const said = [`${WORDS[level]} (continuity ${percent})`, ...reasons];
+  return (
+    <span className="take-continuity">
+      <span className="continuity" data-level={level}>
+        <Icon name={level === "kept" ? "kept" : "lost"} /> {percentOf(measured)}
+      </span>
+      <small>{WORDS[level]}</small>
+      {reasonsOf(measured).map((reason) => (
+        <small key={reason} className="dim">
+          {reason}
+        </small>
+      ))}
+    </span>
+  );
+}
+
+export function Continuity({ shot, place }: { shot: ShotCard; place: number }) {
+  const measured = measuredOf(shot, shot.take);
+  if (!measured) return null;
+  const level = levelOf(measured);
+  const percent = percentOf(measured);
+  const said = [`${WORDS[level]} (continuity ${percent})`, ...reasonsOf(measured)];
   return (
     <span
       className="continuity"
@@ -31,7 +61,7 @@ export function Continuity({ shot }: { shot: ShotCard }) {
       role="img"
       tabIndex={0}
       title={said.join("\n")}
-      aria-label={`Shot ${shot.number + 1}. ${said.join(". ").replaceAll("..", ".")}`}
+      aria-label={`Shot ${place}. ${said.join(". ").replaceAll("..", ".")}`}
     >
       <Icon name={level === "kept" ? "kept" : "lost"} />
       {level !== "kept" && percent}

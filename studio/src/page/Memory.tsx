@@ -2,6 +2,7 @@
 
 import { useState } from "react";
 import type { MemoryFrame, Memory as MemoryState } from "../protocol";
+import { numberOf } from "../story/numbers";
 import { memoryAddress } from "../story/server";
 import { PICTURE_TYPES, uploadPicture } from "../story/upload";
 import type { OpenStory } from "../story/useStory";
@@ -78,13 +79,14 @@ function useReference({ state, order }: OpenStory) {
 function Remembered({ frame: remembered, open }: { frame: MemoryFrame; open: OpenStory }) {
   const { shot, frame, source, why } = remembered;
   const { order, story } = open;
-  const where = source === "reference" ? "A picture of yours" : `Shot ${shot + 1}, frame ${frame + 1}`;
+  const number = numberOf(open.state.shots, shot);
+  const where = source === "reference" ? "A picture of yours" : `Shot ${number}, frame ${frame + 1}`;
   const reason = why ? `: ${why}` : "";
   return (
     <li className="remembered" data-source={source} title={`${where}, ${SOURCES[source]}${reason}`}>
       <Still src={memoryAddress(story, remembered)} alt={`${where}, ${SOURCES[source]}${reason}`} />
       <span className="remembered-where">
-        {source === "reference" ? "yours" : `${shot + 1} · ${frame + 1}`}
+        {source === "reference" ? "yours" : `${number} · ${frame + 1}`}
       </span>
       {source === "rule" ? (
         <button

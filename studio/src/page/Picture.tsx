@@ -1,6 +1,7 @@
 /** The picture: what is made now, or what was asked for. */
 
 import { useEffect, useRef } from "react";
+import { numberOf } from "../story/numbers";
 import { filmAddress, stillAddress } from "../story/server";
 import { type StoryState, promptAt, promptOf } from "../story/state";
 import { frameAt, positionAt } from "../story/timeline";
@@ -11,7 +12,9 @@ import { pictureNote, screenKind } from "../video/screen";
 export function Picture({ open }: { open: OpenStory }) {
   const { state, onScreen, end, film, setElement } = open;
   const [width, height] = sizeOf(state);
-  const saying = onScreen ? `Shot ${onScreen.shot + 1}: ${promptOn(open)}` : "No picture yet";
+  const saying = onScreen
+    ? `Shot ${numberOf(state.shots, onScreen.shot)}: ${promptOn(open)}`
+    : "No picture yet";
   return (
     <figure className="picture">
       <div className="screen-room">
@@ -73,7 +76,7 @@ function Caption({ open }: { open: OpenStory }) {
   return (
     <figcaption>
       <span className="slate">
-        {onScreen.shot + 1}
+        {numberOf(state.shots, onScreen.shot)}
         {shot && shot.takes > 1 && <small> take {onScreen.take + 1}</small>}
       </span>
       <span className="caption">{promptOn(open)}</span>

@@ -1,6 +1,6 @@
 /** The words of a shot, changed in place. */
 
-import { useEffect, useRef, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import { WordField } from "./WordField";
 
 interface EditorProps {
@@ -9,11 +9,16 @@ interface EditorProps {
   most?: number;
   onDone(text: string): void;
   onCancel(): void;
+  /** What else can be changed. */
+  children?: ReactNode;
 }
 
-export function PromptEditor({ prompt, known, most = 2000, onDone, onCancel }: EditorProps) {
+export function PromptEditor({ prompt, known, most = 2000, onDone, onCancel, children }: EditorProps) {
   const [text, setText] = useState(prompt);
   const field = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => {
+    field.current?.closest(".card")?.scrollIntoView?.({ block: "nearest" }); // it may return a promise, no clean-up
+  }, []);
   useEffect(() => field.current?.select(), []); // what is typed now must not be taken for single keys
   const done = () => text.trim() && onDone(text.trim());
   return (
@@ -28,6 +33,7 @@ export function PromptEditor({ prompt, known, most = 2000, onDone, onCancel }: E
         placeholder=""
         field={field}
       />
+      {children}
       <div className="row">
         <button type="button" className="primary" onClick={done}>
           Keep

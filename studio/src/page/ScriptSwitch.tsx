@@ -1,6 +1,7 @@
 /** From one shot to a whole script and back, and scripts from files. */
 
 import { type RefObject } from "react";
+import type { PlannedShot } from "../protocol";
 import { STORY_FILES, readStoryFile } from "../story/server";
 import type { Draft } from "../story/useDraft";
 import type { OpenStory } from "../story/useStory";
@@ -47,15 +48,22 @@ export function ScriptSwitch({ open, draft, field }: Props) {
   );
 }
 
+/** What a shot of a file says, without what it leaves open. */
+const given = (shot: PlannedShot) =>
+  Object.fromEntries(Object.entries(shot).filter(([, value]) => value !== null)) as unknown as PlannedShot;
+
 /** Puts the shots of a file behind what is written. */
 export async function takeScript(
   file: File,
-  { happen, state, wrong }: OpenStory,
+  { happen, order, state, wrong }: OpenStory,
   draft: Draft,
 ): Promise<void> {
   try {
-    const { setting, shots } = await readStoryFile(file);
-    draft.setShots([...draft.shots, ...shots.map(({ prompt }) => prompt)]);
+    const { setting, cast, shots } = await readStoryFile(file);
+    draft.setShots([...draft.shots, ...shots.map(given)]);
+    const known = new Set(state.cast.map(({ name }) => name.toLowerCase()));
+    const others = cast.filter(({ name }) => !known.has(name.toLowerCase()));
+    if (others.length > 0) order({ type: "cast", cast: [...state.cast, ...others] });
     if (setting && setting !== state.setting) {
       const text = `The script is set elsewhere (“${setting}”). This story keeps its own setting.`;
       happen({ kind: "note", tone: "plain", text });

@@ -5,10 +5,12 @@ import { type Vocabulary, readVocabulary } from "../story/server";
 import { type StoryState, canGoOn, isHalted, isRunning } from "../story/state";
 import { useDraft } from "../story/useDraft";
 import { frameAt, madeShots } from "../story/timeline";
+import { usePrompts } from "../story/usePrompts";
 import { useStory } from "../story/useStory";
 import { useTitle } from "../story/useTitle";
 import { pictureNote } from "../video/screen";
 import { Branches } from "./Branches";
+import { CastSheet } from "./CastSheet";
 import { Composer } from "./Composer";
 import { Controls } from "./Controls";
 import { Figures } from "./Figures";
@@ -40,7 +42,13 @@ export function StoryPage({
   const open = useStory(story);
   const { state, order, onScreen } = open;
   const draft = useDraft(story);
-  const vocabulary = useVocabulary(state.setting, ofAnyStory);
+  const vocabulary = useVocabulary(heroesOf(state), ofAnyStory);
+  const prompts = usePrompts(
+    state,
+    vocabulary.adapter,
+    draft.isScript ? draft.shots.map(({ prompt }) => prompt) : [draft.text.trim()],
+    state.shots.map(({ prompt }) => prompt),
+  );
   const { title, rename } = useTitle(story, state.link === "open", open.wrong);
   const name = title || state.setting;
   const [width, height] = sizeOf(state);
@@ -111,9 +119,17 @@ export function StoryPage({
           <Controls open={open} />
           {note && <p className="dim picture-note">{note}</p>}
         </div>
-        <Composer key={story} open={open} draft={draft} vocabulary={vocabulary} field={field} />
-        <Storyboard open={open} draft={draft} vocabulary={vocabulary} />
-        <aside className="beside" aria-label="Memory, branches and figures">
+        <Composer
+          key={story}
+          open={open}
+          draft={draft}
+          vocabulary={vocabulary}
+          field={field}
+          prompts={prompts}
+        />
+        <Storyboard open={open} draft={draft} vocabulary={vocabulary} prompts={prompts} />
+        <aside className="beside" aria-label="Cast, memory, branches and figures">
+          <CastSheet open={open} />
           <Memory open={open} />
           <Branches open={open} />
           <Figures state={state} />
@@ -133,6 +149,10 @@ function useVocabulary(setting: string, ofAnyStory: Vocabulary): Vocabulary {
   }, [setting]);
   return known ?? ofAnyStory;
 }
+
+/** Whom a story is about: its setting names them, or else its cast sheet. */
+const heroesOf = ({ setting, cast }: StoryState) =>
+  [setting, ...cast.map(({ description }) => description)].filter(Boolean).join(" ");
 
 function headingWithout(state: StoryState): string {
   if (state.stage) return "A story without a setting";

@@ -1,11 +1,13 @@
 /** The shots as cards. */
 
-import { useEffect, useRef } from "react";
-import type { Vocabulary } from "../story/server";
-import { type StoryState, firstStale } from "../story/state";
+import { useEffect, useRef, useState } from "react";
+import { filmLength, numberOf } from "../story/numbers";
+import { type Vocabulary, readModel } from "../story/server";
+import { type StoryState, firstStale, inFilm } from "../story/state";
 import { progressOf } from "../story/progress";
 import { plannedOf, waitingShots } from "../story/script";
 import type { Draft } from "../story/useDraft";
+import type { Prompts } from "../story/usePrompts";
 import type { OpenStory } from "../story/useStory";
 import { AutoRetake } from "./AutoRetake";
 import { Card } from "./Card";
@@ -18,18 +20,29 @@ interface Props {
   open: OpenStory;
   vocabulary: Vocabulary;
   draft: Draft;
+  prompts: Prompts;
 }
 
-export function Storyboard({ open, vocabulary, draft }: Props) {
+export function Storyboard({ open, vocabulary, draft, prompts }: Props) {
   const { state, order } = open;
   const waiting = waitingShots(state.shots);
   const begun = state.shots.filter((shot) => !waiting.includes(shot));
   const planned = draft.isScript ? draft.shots : [];
-  const limit = state.stage?.limits.prompt_characters;
+  const limits = state.stage?.limits;
+  const planning = {
+    known: vocabulary.words,
+    most: limits?.prompt_characters,
+    possible: {
+      loras: useLoras(),
+      mostSeconds: limits?.shot_seconds ?? 60,
+      mostBytes: limits?.upload_bytes ?? Infinity,
+    },
+    storySeed: state.seed,
+  };
   const stale = firstStale(state);
   const staleCount = state.shots.filter((shot) => shot.state === "stale").length;
   const list = useRef<HTMLOListElement>(null);
-  const count = state.shots.length + planned.length;
+  const count = inFilm(state.shots).length + planned.length;
   const former = useRef(count);
   useEffect(() => {
     if (count > former.current) list.current?.scrollTo({ top: list.current.scrollHeight });
@@ -45,7 +58,7 @@ export function Storyboard({ open, vocabulary, draft }: Props) {
           <p className="stale-note">
             {staleCount === 1 ? "One shot is" : `${staleCount} shots are`} out of date.
             <button type="button" onClick={() => order({ type: "reshoot", from_shot: stale.number })}>
-              <Icon name="retake" /> Reshoot from {stale.number + 1}
+              <Icon name="retake" /> Reshoot from {numberOf(state.shots, stale.number)}
             </button>
           </p>
         )}
@@ -62,29 +75,54 @@ export function Storyboard({ open, vocabulary, draft }: Props) {
         </p>
       ) : (
         <ol className="cards" ref={list} tabIndex={-1}>
-          {begun.map((shot) => (
-            <Card key={shot.number} shot={shot} open={open} known={vocabulary.words} />
+          {inFilm(begun).map((shot) => (
+            <Card
+              key={shot.number}
+              shot={shot}
+              open={open}
+              known={vocabulary.words}
+              marks={prompts.marks(shot.prompt)}
+            />
           ))}
           <PlannedCards
-            first={begun.length}
+            first={filmLength(begun) + 1}
             shots={waiting.map(plannedOf)}
             state="queued"
-            known={vocabulary.words}
-            most={limit}
+            marksOf={({ prompt }) => prompts.marks(prompt)}
+            {...planning}
             onChange={(shots) => order({ type: "replan", from_shot: begun.length, shots })}
           />
           <PlannedCards
-            first={state.shots.length}
-            shots={planned.map((prompt) => ({ prompt }))}
+            first={filmLength(state.shots) + 1}
+            shots={planned}
             state="planned"
-            known={vocabulary.words}
-            most={limit}
-            onChange={(shots) => draft.setShots(shots.map(({ prompt }) => prompt))}
+            marksOf={({ prompt }) => plannedMarks(prompts, prompt)}
+            adaptedOf={({ prompt }) => prompts.changed(prompt)}
+            {...planning}
+            onChange={draft.setShots}
           />
         </ol>
       )}
     </section>
   );
+}
+
+/** What does not fit of what the model would get of a planned shot. */
+function plannedMarks(prompts: Prompts, prompt: string) {
+  const read = prompts.find(prompt);
+  return (prompts.changed(prompt) ? read?.adapted?.marks : read?.marks) ?? [];
+}
+
+/** The LoRAs that shots can be made with. */
+function useLoras(): string[] {
+  const [loras, setLoras] = useState<string[]>([]);
+  useEffect(() => {
+    readModel().then(
+      (model) => setLoras(model.loras),
+      () => undefined, // the link says what is wrong
+    );
+  }, []);
+  return loras;
 }
 
 /** How many shots of all are made, and how long the rest takes. */

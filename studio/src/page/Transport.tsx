@@ -1,5 +1,6 @@
 /** Watching what is made: play, scrub, step, loop, full screen. Nothing here touches what is being made. */
 
+import { numberOf } from "../story/numbers";
 import { isRunning } from "../story/state";
 import { clock, frameAt, framesOf, madeShots, shownFrames, shownOf, withPoint } from "../story/timeline";
 import type { OpenStory } from "../story/useStory";
@@ -80,7 +81,7 @@ function Scrub({ open: { state, onScreen, seek } }: { open: OpenStory }) {
   const at = onScreen ? frameAt(shots, onScreen) : 0;
   const fps = state.stage?.fps ?? 1;
   const said = onScreen
-    ? `Shot ${onScreen.shot + 1}, ${clock(at / fps)} of ${clock(all / fps)}`
+    ? `Shot ${numberOf(state.shots, onScreen.shot)}, ${clock(at / fps)} of ${clock(all / fps)}`
     : "Nothing is made yet";
   return (
     <div className="scrub">
@@ -94,7 +95,7 @@ function Scrub({ open: { state, onScreen, seek } }: { open: OpenStory }) {
             data-in={shownOf(shot).first > 0 || undefined}
             data-out={shownOf(shot).last < shot.frames - 1 || undefined}
           >
-            {shot.number + 1}
+            {numberOf(state.shots, shot.number)}
           </span>
         ))}
       </div>

@@ -2,6 +2,7 @@
 
 import { type CSSProperties, useEffect, useRef, useState } from "react";
 import type { ShotCard } from "../protocol";
+import { numberOf } from "../story/numbers";
 import { stillAddress } from "../story/server";
 import { pointsOf, shownOf } from "../story/timeline";
 import type { OpenStory } from "../story/useStory";
@@ -22,6 +23,7 @@ interface Props {
 export function TrimEditor({ shot, open: { story, state, order }, onDone }: Props) {
   const { number, take, frames } = shot;
   const fps = state.stage?.fps ?? 1;
+  const place = numberOf(state.shots, number);
   const [points, setPoints] = useState(() => shownOf(shot));
   const first = useRef<HTMLInputElement>(null);
   useEffect(() => first.current?.focus(), []);
@@ -40,7 +42,7 @@ export function TrimEditor({ shot, open: { story, state, order }, onDone }: Prop
     <input
       type="range"
       ref={name === "In" ? first : undefined}
-      aria-label={`${name} point of shot ${number + 1}`}
+      aria-label={`${name} point of shot ${place}`}
       aria-valuetext={`frame ${value + 1} of ${frames}, ${(value / fps).toFixed(1)} seconds`}
       data-point={name}
       min={0}
@@ -62,7 +64,7 @@ export function TrimEditor({ shot, open: { story, state, order }, onDone }: Prop
       <div className="trim-pictures">
         <div>
           <Still src={still(from)} />
-          <b className="slate">{number + 1}</b>
+          <b className="slate">{place}</b>
           <span>In {(from / fps).toFixed(2)} s</span>
         </div>
         <div>

@@ -1,6 +1,7 @@
 /** A text field that underlines words the model does not know and offers others. */
 
 import { type KeyboardEvent, type ReactNode, type RefObject, useId, useRef } from "react";
+import type { PromptMark } from "../story/prompts";
 import { stretches, suggestions } from "../story/words";
 import { KnownWords } from "./KnownWords";
 
@@ -13,6 +14,8 @@ interface Props {
   onChange(text: string): void;
   onEnter(how: Enter): void;
   known?: string[] | null;
+  /** What the server says of words, if it was asked: then those alone count, with near ones by meaning. */
+  marks?: PromptMark[];
   most: number;
   placeholder: string;
   field?: RefObject<HTMLTextAreaElement | null>;
@@ -27,7 +30,7 @@ export function WordField(props: Props) {
   const own = useRef<HTMLTextAreaElement>(null);
   const field = props.field ?? own;
   const known = props.known ? new Set(props.known) : undefined;
-  const parts = stretches(props.value, known);
+  const parts = stretches(props.value, known, props.marks);
   const unknown = [...new Set(parts.filter((part) => part.unknown).map((part) => part.text))];
   const pressed = (event: KeyboardEvent) => {
     if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
@@ -60,7 +63,7 @@ export function WordField(props: Props) {
         />
       </div>
       <div id={`${id}-words`} aria-live="polite" className="word-help">
-        {known && <Unknown words={unknown} known={known} value={props.value} onChange={props.onChange} />}
+        {known && <Unknown {...props} words={unknown} known={known} />}
       </div>
       {known && (
         <KnownWords words={known} wanted={unknown.length > 0} field={field} onChange={props.onChange} />
@@ -69,14 +72,18 @@ export function WordField(props: Props) {
   );
 }
 
-interface UnknownProps extends Pick<Props, "value" | "onChange"> {
+interface UnknownProps extends Pick<Props, "value" | "onChange" | "marks"> {
   words: string[];
   known: Set<string>;
 }
 
+const MOST_MEANT = 3;
+
 /** What becomes of words that the model does not know: each with near ones, the others together. */
-function Unknown({ words, known, value, onChange }: UnknownProps) {
-  const all = words.map((word) => ({ word, near: suggestions(word, known) }));
+function Unknown({ words, known, value, marks, onChange }: UnknownProps) {
+  const meant = (word: string) =>
+    marks?.find((mark) => mark.code === "unknown" && mark.words === word)?.near.slice(0, MOST_MEANT);
+  const all = words.map((word) => ({ word, near: meant(word) ?? suggestions(word, known) }));
   const alone = all.filter(({ near }) => near.length === 0).map(({ word }) => `“${word}”`);
   const replace = (word: string, better: string) =>
     onChange(value.replace(new RegExp(`\\b${word}\\b`, "g"), better));

@@ -59,26 +59,62 @@ function sentence(heading: string): string {
   return said.charAt(0).toUpperCase() + said.slice(1) + (/[.!?]$/.test(said) ? "" : ".");
 }
 
+/**
+ * The ending of the files that a text is one of; nothing where it is plain text or Markdown, which stand for
+ * themselves.
+ */
+export function kindOf(text: string): "json" | "yaml" | "csv" | "fountain" | "fdx" | undefined {
+  const start = text.trimStart();
+  if (start.startsWith("{") && /"(?:shots|global_caption|shot1)"\s*:/.test(start)) return "json";
+  if (/^(?:<\?xml[^>]*>\s*)?<FinalDraft\b/.test(start)) return "fdx";
+  if (/^(?:shots|global_caption)\s*:/m.test(start) && /^[a-z_0-9]+\s*:/.test(start)) return "yaml";
+  if (COLUMNS.test(start)) return "csv";
+  return /^(?:INT|EXT|EST|INT\.?\/EXT|I\/E)[. ]+\S/m.test(start) ? "fountain" : undefined;
+}
+
+/** Names of columns, a prompt among them, and a line after them. */
+const COLUMNS = /^(?=[^\n]*\bprompt\b)"?[a-z_]+"?(?:[,;\t]"?[a-z_]+"?)+\s*\n\s*\S/i;
+
 /** The text that `readScript` reads as these shots. */
 export const writeScript = (shots: string[]) => shots.join("\n\n");
 
 /** Whether a text has more shots than one. */
 export const isScript = (text: string) => readScript(text).shots.length > 1;
 
+/** The shots of a text, with what is known of those with the same words, or else in the same places. */
+export function withDetails(prompts: string[], known: PlannedShot[]): PlannedShot[] {
+  const left = new Set(known);
+  const found = prompts.map((prompt) => {
+    const same = [...left].find((shot) => shot.prompt === prompt);
+    if (same) left.delete(same);
+    return same;
+  });
+  return prompts.map((prompt, place) => {
+    const there = known[place];
+    const changed = prompts.length === known.length && there && left.has(there) ? there : undefined;
+    return { ...(found[place] ?? changed), prompt };
+  });
+}
+
 /** What a card of a shot that waits was ordered as. */
 export const plannedOf = (shot: ShotCard): PlannedShot => ({
   prompt: shot.prompt,
   seconds: shot.length_seconds,
   seed: shot.seed,
+  ...(shot.written && { written: shot.written }),
+  ...(shot.lora && { lora: shot.lora }),
+  ...(shot.references.length > 0 && { references: shot.references }),
+  ...(shot.state === "skipped" && { skipped: true }),
   ...(shot.in_frame > 0 && { in_frame: shot.in_frame }),
   ...(typeof shot.out_frame === "number" && { out_frame: shot.out_frame }),
 });
 
-/** The new shots that wait for their turn; one that has begun and has no picture yet is none of them. */
+/** The new shots that wait, skipped ones too; one that has begun and has no picture yet is none of them. */
 export function waitingShots(shots: ShotCard[]): ShotCard[] {
-  const unmade = shots.filter(({ state, chunks }) => state === "queued" && chunks === 0);
+  const isUnmade = ({ state, chunks }: ShotCard) => state === "queued" && chunks === 0;
   const isOther = ({ state, chunks }: ShotCard) => state === "live" || (state === "queued" && chunks > 0);
-  return shots.some(isOther) ? unmade : unmade.slice(1);
+  const begun = shots.some(isOther) ? undefined : shots.find(isUnmade);
+  return shots.filter((shot) => shot.state === "skipped" || (isUnmade(shot) && shot !== begun));
 }
 
 /** A list with one of its items at another place. */

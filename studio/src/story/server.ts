@@ -1,6 +1,6 @@
 /** The server's HTTP side. Every address is beside the page, whatever path a proxy gives it. */
 
-import type { Limits, MemoryFrame, PlannedShot, ShotCard, State } from "../protocol";
+import type { Limits, MemoryFrame, PlannedShot, SheetCharacter, ShotCard, State } from "../protocol";
 import type { Position } from "../video/packet";
 import { shownOf } from "./timeline";
 
@@ -42,6 +42,8 @@ export interface Model {
   chunk_seconds: number;
   limits: Limits;
   version: string;
+  /** Names of the LoRAs that shots can be made with. */
+  loras: string[];
 }
 
 /** What the model can be told: its words (null if it knows any), and things worth trying. */
@@ -53,6 +55,8 @@ export interface Vocabulary {
   names: string[];
   /** Who the setting is about, such as “the robot”. */
   hero: string | null;
+  /** Who brings prompts into the model's form; null where it reads plain text. */
+  adapter: "rules" | "endpoint" | null;
 }
 
 export const NO_TOKEN = "The studio does not let this page in: its token is missing or old.";
@@ -145,6 +149,7 @@ const FILE_TYPES: Record<string, string> = {
   md: "text/markdown",
   fountain: "text/x-fountain",
   fdx: "text/x-fdx",
+  csv: "text/csv",
 };
 
 /** Story files and scripts, as an `input` names them. */
@@ -164,7 +169,14 @@ export async function importStory(file: File): Promise<string> {
 }
 
 /** What a story file or script tells. */
-export async function readStoryFile(file: File): Promise<{ setting: string; shots: PlannedShot[] }> {
+export interface ScriptRead {
+  setting: string;
+  cast: SheetCharacter[];
+  shots: PlannedShot[];
+}
+
+/** Reads a story file or script; nothing is told. */
+export async function readStoryFile(file: File): Promise<ScriptRead> {
   return ask("api/scripts", await fileBody(file));
 }
 
@@ -251,9 +263,12 @@ export const cardAddress = (story: string, shot: ShotCard) =>
 export const takeAddress = (story: string, shot: number, take: number) =>
   `api/stories/${story}/clips/${shot}/${take}.mp4`;
 
+/** Where a picture is that was sent. */
+export const uploadAddress = (upload: string) => `api/uploads/${upload}.png`;
+
 /** Where the picture of a remembered frame is. */
 export const memoryAddress = (story: string, frame: MemoryFrame) =>
-  frame.upload ? `api/uploads/${frame.upload}.png` : stillAddress(story, frame);
+  frame.upload ? uploadAddress(frame.upload) : stillAddress(story, frame);
 
 /** Where the whole film of these shots is; another address for every other film. */
 export const filmAddress = (story: string, shots: ShotCard[]) =>
@@ -277,6 +292,10 @@ export const EXPORTS = [
   ["timeline.xml", "Timeline XML", "for Final Cut Pro 7, Premiere, Resolve"],
   ["subtitles.srt", "Subtitles", "the prompts, in time (SRT)"],
   ["script.fdx", "Script", "for Final Draft (FDX)"],
+  ["script.fountain", "Script in Fountain", "for screenwriting programs"],
+  ["script.md", "Script in Markdown", "title, setting, a paragraph a shot"],
+  ["script.txt", "Plain text", "a paragraph a shot"],
+  ["shots.csv", "Table of shots", "for spreadsheets (CSV)"],
   ["story.yaml", "Story file", "to tell it again (YAML)"],
   ["story.zip", "Story file with pictures", "to tell it again elsewhere"],
   ["story.json", "Everything", "takes and seeds too (JSON)"],

@@ -8,6 +8,7 @@ import type {
   Memory,
   PlacedSound,
   Receipt,
+  SheetCharacter,
   Refused,
   Event as ServerEvent,
   ShotCard,
@@ -17,6 +18,7 @@ import type {
   Welcome,
 } from "../protocol";
 import type { LinkState } from "./link";
+import { numberOf } from "./numbers";
 import { writeScript } from "./script";
 
 /** What the server told about itself and the story when the socket opened. */
@@ -56,6 +58,8 @@ export interface StoryState {
   memory?: Memory;
   /** What is heard with the film. */
   sounds: PlacedSound[];
+  /** Who is called by name in the story. */
+  cast: Character[];
   /** When shots are taken anew by themselves; never without. */
   autoRetake?: AutoRetakeRule;
   figures?: Figures;
@@ -73,6 +77,9 @@ export interface StoryState {
   undoable: ("story" | "queue")[];
 }
 
+/** One of the cast. */
+export type Character = Required<SheetCharacter>;
+
 export type Happening =
   | { kind: "link"; link: LinkState; reason?: string }
   | { kind: "sent"; command: Command }
@@ -87,6 +94,7 @@ export const nothingYet: StoryState = {
   telling: "idle",
   shots: [],
   sounds: [],
+  cast: [],
   underWay: [],
   unanswered: [],
   notices: [],
@@ -132,6 +140,10 @@ function afterEvent(state: StoryState, event: ServerEvent): StoryState {
       return { ...state, memory: event };
     case "sounds":
       return { ...state, sounds: event.sounds };
+    case "cast":
+      return { ...state, cast: event.cast };
+    case "setting":
+      return { ...state, setting: event.setting };
     case "retakes":
       return { ...state, autoRetake: event.rule ?? undefined };
     case "figures":
@@ -185,7 +197,7 @@ function restated(state: StoryState, { state: telling, reason }: StateChanged): 
 }
 
 function refused(state: StoryState, { id, message }: Refused): StoryState {
-  const typed = promptOf(commandOf(state, id));
+  const typed = promptOf(commandOf(state, id), state.shots);
   return noted(answered(withoutOrder(state, id), id), { tone: "wrong", text: message, typed });
 }
 
@@ -212,6 +224,7 @@ function welcomed(state: StoryState, event: Welcome): StoryState {
     shots: [...snapshot.shots].sort((one, other) => one.number - other.number),
     memory: snapshot.memory,
     sounds: snapshot.sounds,
+    cast: snapshot.cast,
     autoRetake: snapshot.auto_retake ?? undefined,
   };
 }
@@ -234,7 +247,7 @@ function received(state: StoryState, receipt: Receipt, command: Command | undefi
     return noteOf({ ...withoutUndo(state), undoable: state.undoable.slice(0, -1) }, receipt);
   }
   if (command && !UNDO_SURVIVES.has(command.type)) state = withoutUndo(state);
-  return noteOf(state, receipt, command && whereOf(receipt, command.type));
+  return noteOf(state, receipt, command && whereOf(receipt, command.type, state.shots));
 }
 
 function noteOf(state: StoryState, { note }: Receipt, where?: string): StoryState {
@@ -243,7 +256,7 @@ function noteOf(state: StoryState, { note }: Receipt, where?: string): StoryStat
 }
 
 /** What a deleted shot can still be brought back after; an undo is done. */
-const UNDO_SURVIVES = new Set<Command["type"]>(["pause", "resume", "branch", "autoretake"]);
+const UNDO_SURVIVES = new Set<Command["type"]>(["pause", "resume", "branch", "autoretake", "setting"]);
 
 function withoutUndo(state: StoryState): StoryState {
   return { ...state, undoable: [], notices: state.notices.filter(({ undo }) => !undo) };
@@ -251,20 +264,22 @@ function withoutUndo(state: StoryState): StoryState {
 
 /** What a command has changed that an undo takes back, in a sentence. */
 const CHANGED: Partial<Record<Command["type"], (command: Command, state: StoryState) => string>> = {
-  delete: (command, { telling }) =>
-    `Shot ${shotOf(command)} ${telling === "idle" ? "is deleted" : "no longer waits"}.`,
-  trim: (command) =>
+  delete: (command, state) =>
+    `Shot ${shotOf(command, state)} ${state.telling === "idle" ? "is deleted" : "no longer waits"}.`,
+  trim: (command, state) =>
     command.type === "trim" && !command.in_frame && typeof command.out_frame !== "number"
-      ? `Shot ${shotOf(command)} is whole again.`
-      : `Shot ${shotOf(command)} is trimmed.`,
+      ? `Shot ${shotOf(command, state)} is whole again.`
+      : `Shot ${shotOf(command, state)} is trimmed.`,
   sound: (command, { sounds }) =>
     command.type === "sound" && sounds.some(({ sound }) => sound === command.sound)
       ? "The sound has changed."
       : "The sound is heard with the film.",
+  cast: () => "The cast sheet has changed.",
   silence: () => "The sound is off the film.",
 };
 
-const shotOf = (command: Command) => ("shot" in command ? command.shot + 1 : "");
+const shotOf = (command: Command, { shots }: StoryState) =>
+  "shot" in command ? numberOf(shots, command.shot) : "";
 
 const SAID: Partial<Record<Command["type"], string>> = {
   shoot: "Your words play",
@@ -282,12 +297,10 @@ const SAID: Partial<Record<Command["type"], string>> = {
 export const inFilm = (shots: ShotCard[]) => shots.filter(({ state }) => state !== "deleted");
 
 /** From where on a command applies, counted as people count. */
-function whereOf({ applies_from: from }: Receipt, type: Command["type"]): string {
+function whereOf({ applies_from: from }: Receipt, type: Command["type"], shots: ShotCard[]): string {
   if (!from) return "";
-  const where =
-    from.frame === 0
-      ? `the start of shot ${from.shot + 1}`
-      : `shot ${from.shot + 1}, frame ${from.frame + 1}`;
+  const shot = numberOf(shots, from.shot);
+  const where = from.frame === 0 ? `the start of shot ${shot}` : `shot ${shot}, frame ${from.frame + 1}`;
   return `${SAID[type] ?? "Applies"} from ${where}.`;
 }
 
@@ -299,11 +312,12 @@ function commandOf(state: StoryState, id: string): Command | undefined {
   return state.unanswered.find((command) => command.id === id);
 }
 
-export function promptOf(command: Command | undefined): string | undefined {
+export function promptOf(command: Command | undefined, waiting: ShotCard[] = []): string | undefined {
   if (command?.type === "replan") {
-    const written = command.shots.filter(({ seed }) => seed === undefined); // others wait already
-    return writeScript(written.map(({ prompt }) => prompt)) || undefined;
+    const orders = command.shots.filter(({ prompt }) => !waiting.some((shot) => shot.prompt === prompt));
+    return writeScript(orders.map(({ prompt, written }) => written ?? prompt)) || undefined;
   }
+  if (command && "written" in command && command.written) return command.written;
   return command && "prompt" in command ? (command.prompt ?? undefined) : undefined;
 }
 

@@ -1,5 +1,7 @@
 /** Words that the model does not know, and what it knows instead. */
 
+import type { PromptMark } from "./prompts";
+
 /** A stretch of text; `unknown` if it is a word outside the vocabulary. */
 export interface Stretch {
   text: string;
@@ -7,12 +9,18 @@ export interface Stretch {
 }
 
 /** The text in stretches, in order; together they are the text. */
-export function stretches(text: string, known: ReadonlySet<string> | undefined): Stretch[] {
+export function stretches(
+  text: string,
+  known: ReadonlySet<string> | undefined,
+  marks?: readonly PromptMark[],
+): Stretch[] {
   if (!known) return text ? [{ text, unknown: false }] : [];
+  const marked = marks && new Set(marks.filter(({ code }) => code === "unknown").map(({ words }) => words));
+  const isUnknown = (word: string) => (marked ? marked.has(word) : !known.has(word.toLowerCase()));
   return text
     .split(/([a-zA-Z]+)/)
     .filter(Boolean)
-    .map((part) => ({ text: part, unknown: /^[a-zA-Z]/.test(part) && !known.has(part.toLowerCase()) }));
+    .map((part) => ({ text: part, unknown: /^[a-zA-Z]/.test(part) && isUnknown(part) }));
 }
 
 /** The known words that are written most alike, best first; none if nothing is near. */

@@ -1,8 +1,6 @@
 """Captions of an endpoint: a real server, that fails in the ways servers do."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from shotstream.data.films.inputs import read_inputs
 from shotstream.data.films.prepare import prepare
 from shotstream.data.films.settings import EndpointSettings, FilmSettings
 from shotstream.data.shards import Shards
+from tests.chat_server import ChatServer, told
 
 from .drawn_films import write_film
 
@@ -23,47 +22,9 @@ GOOD = {"setting": "A cat on a beach.", "shots": ["It waves.", "It sits."]}
 SHOTS = [[np.zeros((8, 16, 3), np.uint8)] * 3] * 2
 
 
-class Server:
-    """Answers requests with what it was given, one after the other; the last for good."""
-
-    def __init__(self):
-        self.answers, self.requests = [], []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                server.requests.append((self.path, self.headers.get("authorization"), body))
-                answers = server.answers
-                status, text, headers = answers.pop(0) if len(answers) > 1 else answers[0]
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-            def log_message(self, *_):
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self):
-        self._http.shutdown()
-        self._http.server_close()
-
-
-def told(content, status=200, **headers):
-    usage = {"prompt_tokens": 1000, "completion_tokens": 100}
-    text = content if isinstance(content, str) else json.dumps(content)
-    body = {"choices": [{"message": {"content": text}}], "usage": usage}
-    return status, json.dumps(body), headers
-
-
 @pytest.fixture
 def server():
-    server = Server()
+    server = ChatServer()
     yield server
     server.close()
 

@@ -121,9 +121,10 @@ def test_a_retake_an_edit_and_a_deletion(page) -> None:
     expect(page.locator("figcaption")).to_contain_text(re.compile("^2 take 3"))
     page.get_by_role("button", name="More for shot 1").click()
     page.get_by_role("button", name="Delete").click()
-    wait_for(page, 1, "deleted")
-    wait_for(page, 2, "stale")
-    page.get_by_role("button", name="Bring back shot 1").click()
+    expect(card(page, 2)).to_have_count(0)
+    wait_for(page, 1, "stale")
+    page.get_by_role("button", name="Undo").first.click()
+    expect(card(page, 2)).to_be_visible()
     wait_for(page, 1)
     for number in (2, 1):
         page.get_by_role("button", name=f"More for shot {number}").click()

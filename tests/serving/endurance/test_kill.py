@@ -26,6 +26,7 @@ import pytest
 import torch
 from benchmarks.studio_process import StudioProcess, free_port
 
+from shotstream.machine.device import choose_dtype
 from shotstream.serving.protocol.events import Receipt
 from shotstream.serving.storage.backup import back_up
 from shotstream.serving.storage.integrity import check_library, open_to_read
@@ -208,7 +209,8 @@ def test_the_studio_is_killed_and_goes_on_bit_for_bit(tmp_path):
     asyncio.run(trial.finish())
     began = time.monotonic()
     with Store(tmp_path / "library") as store:
-        pipeline = ShotStreamPipeline.from_pretrained("mini")
+        dtype = choose_dtype(torch.device("cpu")).value  # as the studio does
+        pipeline = ShotStreamPipeline.from_pretrained("mini", dtype=dtype)
         compared = [compare(store, store.load(director.story), pipeline) for director in trial.directors]
     print(
         f"{sum(compared)} chunks made once more without a break are the same, bit for bit: "

@@ -124,7 +124,7 @@ def test_another_address_needs_a_token(host: str, model, tmp_path, monkeypatch) 
         listening.append((server.config, sockets[0].getsockname()[0]))
 
     monkeypatch.setattr(uvicorn.Server, "run", listen)
-    monkeypatch.setattr("shotstream.cli.studio._served", lambda *options: model)
+    monkeypatch.setattr("shotstream.cli.studio._served", lambda *options, **loras: model)
     arguments = ["studio", "--library", str(tmp_path), "--port", "0"]
     printed = CliRunner().invoke(app, [*arguments, *(["--host", host] if host != "127.0.0.1" else [])]).output
     [(config, address)] = listening

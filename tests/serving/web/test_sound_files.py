@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import secrets
+import zipfile
 
 import httpx
 import numpy as np
 import pytest
+import yaml
 
 from shotstream.serving.protocol.events import Limits
 from shotstream.serving.storage.backup import back_up
@@ -110,3 +113,33 @@ def test_a_branch_has_the_sounds_and_a_copy_and_a_check_know_them(
         found.path.write_bytes(b"another")
         assert [fault.kind for fault in check_library(copy)] == ["damaged sound"]
     direct(client, heard_story, "silence", sound=sound)
+
+
+def test_story_files_and_timelines_take_the_sound_along(client: httpx.Client, heard_story: str) -> None:
+    data = tone(seconds=0.3)
+    sound = send(client, heard_story, data).json()["sound"]
+    direct(client, heard_story, "sound", sound=sound, offset_seconds=0.5, gain_db=-6.0)
+    name = f"sound-{sound[:12]}.wav"
+    address = f"/api/stories/{heard_story}"
+    with zipfile.ZipFile(io.BytesIO(client.get(f"{address}/story.zip").content)) as archive:
+        assert archive.read(name) == data
+        script = archive.read("story.yaml").decode()
+    assert yaml.safe_load(script)["sounds"] == [{"sound": name, "offset_seconds": 0.5, "gain_db": -6.0}]
+    with zipfile.ZipFile(io.BytesIO(client.get(f"{address}/clips.zip").content)) as archive:
+        assert archive.read(name) == data
+        assert name in archive.read("timeline.otio").decode()
+        assert name in archive.read("timeline.xml").decode()
+    again = client.post("/api/stories/import", content=script, headers={"Content-Type": "text/yaml"})
+    assert "sounds are files on another machine" in again.json()["notes"][0]
+    direct(client, heard_story, "silence", sound=sound)
+
+
+def test_the_script_is_taken_home_and_read_again(client: httpx.Client, heard_story: str) -> None:
+    address = f"/api/stories/{heard_story}"
+    (prompt,) = [card["prompt"] for card in client.get(address).json()["snapshot"]["shots"]]
+    forms = {"script.fountain": "x-fountain", "script.md": "markdown", "script.txt": "plain"}
+    for name, kind in (forms | {"script.fdx": "x-fdx", "shots.csv": "csv", "story.yaml": "yaml"}).items():
+        taken = client.get(f"{address}/{name}").raise_for_status()
+        assert taken.headers["content-disposition"].endswith(f'.{name.partition(".")[2]}"')
+        read = client.post("/api/scripts", content=taken.content, headers={"content-type": f"text/{kind}"})
+        assert [shot["prompt"] for shot in read.raise_for_status().json()["shots"]] == [prompt], name

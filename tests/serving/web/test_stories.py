@@ -165,6 +165,21 @@ def test_a_script_begins_a_story_or_is_read_alone(client: httpx.Client) -> None:
     assert [card["prompt"] for card in begun["snapshot"]["shots"]] == ["The fox runs.", "The fox sleeps."]
 
 
+def test_a_table_is_read_and_its_mistakes_are_named(client: httpx.Client) -> None:
+    def read(text: str, kind: str = "text/csv") -> httpx.Response:
+        return client.post("/api/scripts", content=text, headers={"content-type": kind})
+
+    for kind in ("text/csv", "text/plain"):
+        shots = read("prompt,chunks,seed\nruns,2,7\nsleeps,,\n", kind).raise_for_status().json()["shots"]
+        assert [(shot["prompt"], shot["chunks"], shot["seed"]) for shot in shots] == [
+            ("runs", 2, 7),
+            ("sleeps", None, None),
+        ]
+    wrong = read("prompt,seed\nruns,many\n")
+    assert (wrong.status_code, "line 2, column seed: 'many'" in wrong.json()["detail"]) == (422, True)
+    assert "the LoRA 'oil' is not loaded" in read("prompt,lora\nruns,oil\n").json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"# Only a title", "no shot"), (b"caf\xe9", "0xe9 is not UTF-8"), (b"", "no shot")],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from base64 import b64encode
@@ -17,6 +16,13 @@ from shotstream.data.films.artefacts import stage_key
 from shotstream.data.films.captioning import CaptionError, NoCaptionError, WrittenCaptions
 from shotstream.data.films.settings import EndpointSettings
 from shotstream.media.pictures import pillow
+from shotstream.prompts.chat_endpoint import (
+    ChatEndpoint,
+    EndpointError,
+    EndpointRefusal,
+    UnreadableAnswerError,
+    Whom,
+)
 
 KEY_VARIABLES = ("SHOTSTREAM_CAPTION_KEY", "OPENAI_API_KEY")
 """Environment variables that the key is taken from."""
@@ -27,7 +33,6 @@ QUESTION = (
     'happens in shot 1, its framing and camera movement, in at most 40 words", ...]}} with exactly {shots} '
     "shots. Call the same person or thing the same in all of them. Do not mention stills, shots or the film."
 )
-_LONGEST_WAIT_SECONDS = 60.0
 
 
 class EndpointCaptioner:
@@ -39,17 +44,31 @@ class EndpointCaptioner:
     """
 
     def __init__(self, settings: EndpointSettings, sleep: Callable[[float], None] = time.sleep):
-        self.settings, self._sleep = settings, sleep
+        self.settings = settings
         self.identity = stage_key(settings.model, QUESTION, settings.picture_width)
-        self.requests = self.answers = self.input_tokens = self.output_tokens = 0
-        self._last_request = -float("inf")
-        self._client = _client(settings.timeout_seconds)
+        self.answers = 0
+        whom = Whom(
+            settings.url,
+            settings.model,
+            KEY_VARIABLES,
+            settings.tries,
+            settings.timeout_seconds,
+            settings.requests_per_minute,
+            package="data",
+        )
+        self._endpoint = ChatEndpoint(whom, sleep)
+
+    @property
+    def requests(self) -> int:
+        """How often it was asked."""
+        return self._endpoint.requests
 
     @property
     def cost(self) -> float:
         """What was asked for in this run has cost, by the prices of the settings."""
         settings = self.settings
-        tokens = self.input_tokens * settings.input_price + self.output_tokens * settings.output_price
+        endpoint = self._endpoint
+        tokens = endpoint.input_tokens * settings.input_price + endpoint.output_tokens * settings.output_price
         return tokens / 1e6
 
     @property
@@ -60,7 +79,7 @@ class EndpointCaptioner:
     @property
     def bill(self) -> str:
         """What was asked for, in words."""
-        tokens = f"{self.input_tokens} tokens in, {self.output_tokens} out"
+        tokens = f"{self._endpoint.input_tokens} tokens in, {self._endpoint.output_tokens} out"
         return f"captions: {self.requests} requests, {tokens}, cost {self.cost:.2f}"
 
     def opened_on(self, device: str) -> None:
@@ -77,53 +96,22 @@ class EndpointCaptioner:
         content: list[dict[str, Any]] = [{"type": "text", "text": question}]
         for picture in (picture for shot in shots for picture in shot):
             content.append({"type": "image_url", "image_url": {"url": self._data_url(picture)}})
-        body = {"model": self.settings.model, "messages": [{"role": "user", "content": content}]}
-        problem, error = "", CaptionError
-        for attempt in range(self.settings.tries):
-            self._check_limits()
-            problem, wait, answer = self._ask(body)
-            if answer is not None:
-                captions = read_answer(answer, len(shots))
-                if captions is not None:
-                    self.answers += 1
-                    return captions
-                problem = f"it answered {answer[:200]!r}, which is not the JSON that was asked for"
-            error = CaptionError if answer is None else NoCaptionError
-            if attempt + 1 < self.settings.tries:
-                self._sleep(min(_LONGEST_WAIT_SECONDS, wait or 2.0**attempt))
-        raise error(
-            f"The endpoint {self.settings.url} captioned no story in {self.settings.tries} tries: {problem}. "
-            "What it captioned before is kept; the same command goes on."
-        )
-
-    def _ask(self, body: dict[str, Any]) -> tuple[str, float, str | None]:
-        """Ask once: what went wrong, how long to wait for the next try, and the answer."""
-        import httpx
-
-        self._pace()
-        self.requests += 1
-        headers = {"Authorization": f"Bearer {key}"} if (key := _key()) else {}
-        address = self.settings.url.rstrip("/") + "/chat/completions"
+        messages = [{"role": "user", "content": content}]
         try:
-            response = self._client.post(address, json=body, headers=headers)
-        except httpx.HTTPError as error:
-            return f"{type(error).__name__}: {error}", 0.0, None
-        if response.status_code == 429 or response.status_code >= 500:
-            return f"status {response.status_code}", _seconds(response.headers.get("retry-after")), None
-        if response.status_code >= 400:
-            raise CaptionError(
-                f"The endpoint {self.settings.url} refuses the request (status {response.status_code}: "
-                f"{response.text[:200]}); check its address, the model's name and the key "
-                f"({' or '.join(KEY_VARIABLES)})."
+            captions = self._endpoint.ask(
+                messages, lambda text: read_answer(text, len(shots)), self._check_limits
             )
-        try:
-            told = response.json()
-            usage = told.get("usage") or {}
-            self.input_tokens += int(usage.get("prompt_tokens") or 0)
-            self.output_tokens += int(usage.get("completion_tokens") or 0)
-            return "", 0.0, str(told["choices"][0]["message"]["content"])
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-            return f"it sent {response.text[:200]!r}", 0.0, None
+        except EndpointRefusal as refusal:
+            raise CaptionError(str(refusal)) from refusal
+        except EndpointError as error:
+            kind = NoCaptionError if isinstance(error, UnreadableAnswerError) else CaptionError
+            sentence = (
+                f"The endpoint {self.settings.url} captioned no story in {self.settings.tries} tries: "
+                f"{error}. What it captioned before is kept; the same command goes on."
+            )
+            raise kind(sentence) from error
+        self.answers += 1
+        return captions
 
     def _check_limits(self) -> None:
         settings = self.settings
@@ -137,13 +125,6 @@ class EndpointCaptioner:
             f"The limit {limit} of captions is reached after {self.requests} requests for {self.cost:.2f}; "
             "what was captioned is kept, and the same command with a higher limit goes on."
         )
-
-    def _pace(self) -> None:
-        if self.settings.requests_per_minute is not None:
-            due = self._last_request + 60 / self.settings.requests_per_minute
-            if (left := due - time.monotonic()) > 0:
-                self._sleep(left)
-        self._last_request = time.monotonic()
 
     def _data_url(self, picture: np.ndarray) -> str:
         image = pillow().fromarray(np.ascontiguousarray(picture))
@@ -163,22 +144,3 @@ def read_answer(text: str, shots: int) -> WrittenCaptions | None:
     except (KeyError, TypeError, ValueError):
         return None
     return WrittenCaptions(setting, tuple(told)) if setting and len(told) == shots and all(told) else None
-
-
-def _client(timeout_seconds: float) -> Any:
-    try:
-        import httpx
-    except ImportError as error:
-        raise ImportError('Asking an endpoint needs httpx: pip install "shotstream[data]"') from error
-    return httpx.Client(timeout=timeout_seconds)
-
-
-def _key() -> str | None:
-    return next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
-
-
-def _seconds(text: str | None) -> float:
-    try:
-        return float(text or 0)
-    except ValueError:
-        return 0.0

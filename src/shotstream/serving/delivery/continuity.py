@@ -88,6 +88,7 @@ class ContinuityThread:
         earlier = [
             (_Place(stored.story, record.shot, record.take), prompts_of(record))
             for record in session.script[: stored.shot]
+            if record.shot not in session.context.left_out
         ]
         prompt = prompts_of(session.script[stored.shot])
         self._worker.submit(self._measure, place, list(running.chunks), earlier, session.setting, prompt)

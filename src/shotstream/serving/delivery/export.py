@@ -18,9 +18,12 @@ from shotstream.media.files import atomic_path, write_errors
 from shotstream.media.films import remux
 from shotstream.media.final_draft import write_final_draft
 from shotstream.media.live import decode_chunk, encode_chunk
+from shotstream.media.script_writing import write_fountain, write_markdown, write_text_script
+from shotstream.media.shot_table import write_table
 from shotstream.media.sounds import PlacedFile, mix_sounds
 from shotstream.media.timeline import (
     TimelineShot,
+    TimelineSound,
     edit_decision_list,
     final_cut_xml,
     subtitles,
@@ -28,10 +31,12 @@ from shotstream.media.timeline import (
 )
 from shotstream.serving.delivery.clips import access_units, read_clip
 from shotstream.serving.journal_takes import made_takes
+from shotstream.serving.protocol.commands import SheetCharacter
 from shotstream.serving.protocol.events import PlacedSound, ShotCard
+from shotstream.serving.storage.sound_table import StoredSound
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoredStory, StoreError
-from shotstream.story import Story
+from shotstream.story import CastCharacter, Story, StorySound
 from shotstream.streaming.exported import NOTHING_SHOT
 
 _NAME_CHARACTERS = 60
@@ -63,6 +68,8 @@ class FilmShot:
 
     card: ShotCard
     chunks: Sequence[StoredChunk]
+    number: int
+    """Its place in the film, from 1."""
 
     @property
     def timeline(self) -> TimelineShot:
@@ -77,7 +84,7 @@ class FilmShot:
             frames=sum(chunk.frames for chunk in self.chunks),
             seed=self.card.seed,
             take=self.card.take,
-            clip=f"{self.card.number + 1:03d}.mp4",
+            clip=f"{self.number:03d}.mp4",
             in_frame=self.card.in_frame,
             out_frame=self.card.out_frame,
         )
@@ -96,6 +103,8 @@ class StoryFilm:
     stored: StoredStory
     sounds: Sequence[PlacedSound] = ()
     """What is heard with it."""
+    cast: Sequence[SheetCharacter] = ()
+    """Who is called by name in it."""
 
     @classmethod
     def of(cls, store: Store, story: str) -> StoryFilm:
@@ -107,12 +116,14 @@ class StoryFilm:
         """
         stored, snapshot = store.load(story), store.snapshot(story)
         cards = [card for card in snapshot.shots if card.state != "deleted"]
-        shots = [FilmShot(card, store.take_chunks(story, card.number, card.take)) for card in cards]
-        shots = [shot for shot in shots if shot.chunks]
+        taken = [(card, store.take_chunks(story, card.number, card.take)) for card in cards]
+        made = ((card, chunks) for card, chunks in taken if chunks)
+        shots = [FilmShot(card, chunks, number) for number, (card, chunks) in enumerate(made, 1)]
         if not shots:
             raise StoreError(NOTHING_SHOT)
         fps = stored.made_with.fps
-        return cls(stored.title, stored.setting, stored.seed, fps, shots, store, stored, snapshot.sounds)
+        heard, cast = snapshot.sounds, snapshot.cast
+        return cls(stored.title, stored.setting, stored.seed, fps, shots, store, stored, heard, cast)
 
     @property
     def name(self) -> str:
@@ -122,7 +133,7 @@ class StoryFilm:
     @property
     def timeline(self) -> str:
         """As OpenTimelineIO; it names the clips that `write_clips` writes."""
-        return timeline(self.name, self.fps, [shot.timeline for shot in self.shots])
+        return timeline(self.name, self.fps, [shot.timeline for shot in self.shots], self._heard)
 
     @property
     def edl(self) -> str:
@@ -135,7 +146,15 @@ class StoryFilm:
     @property
     def xml(self) -> str:
         """As XML of Final Cut Pro 7, likewise."""
-        return final_cut_xml(self.name, self.fps, [shot.timeline for shot in self.shots])
+        return final_cut_xml(self.name, self.fps, [shot.timeline for shot in self.shots], self._heard)
+
+    @property
+    def _heard(self) -> list[TimelineSound]:
+        placed = ((sound, self._sound_file(sound)) for sound in self.sounds)
+        return [
+            TimelineSound(_sound_name(file), file.seconds, sound.offset_seconds, sound.gain_db)
+            for sound, file in placed
+        ]
 
     @property
     def subtitles(self) -> str:
@@ -143,10 +162,34 @@ class StoryFilm:
         return subtitles(self.fps, [shot.timeline for shot in self.shots])
 
     @property
+    def prompts(self) -> list[str]:
+        """What every shot was asked for first."""
+        return [shot.timeline.prompts[0][1] for shot in self.shots]
+
+    @property
+    def text(self) -> str:
+        """As a script in plain text."""
+        return write_text_script(self.prompts)
+
+    @property
+    def markdown(self) -> str:
+        """As a script in Markdown."""
+        return write_markdown(self.title, self.setting, self.prompts)
+
+    @property
+    def fountain(self) -> str:
+        """As a script in Fountain."""
+        return write_fountain(self.title, self.setting, self.prompts)
+
+    @property
+    def table(self) -> str:
+        """Its shots as CSV."""
+        return write_table(self.story.shots)
+
+    @property
     def final_draft(self) -> str:
         """As a script of Final Draft: the setting, and what every shot was asked for first."""
-        prompts = [shot.timeline.prompts[0][1] for shot in self.shots]
-        return write_final_draft(self.title, self.setting, prompts)
+        return write_final_draft(self.title, self.setting, self.prompts)
 
     @property
     def story(self) -> Story:
@@ -163,9 +206,25 @@ class StoryFilm:
             return made.story(
                 title=self.title or None,
                 setting=self.setting,
+                cast=[
+                    CastCharacter(
+                        name=one.name,
+                        description=one.description,
+                        pictures=[_picture_name(upload) for upload in one.pictures],
+                    )
+                    for one in self.cast
+                ],
                 seed=self.seed,
                 height=size.height,
                 width=size.width,
+                sounds=[
+                    StorySound(
+                        sound=_sound_name(self._sound_file(sound)),
+                        offset_seconds=sound.offset_seconds,
+                        gain_db=sound.gain_db,
+                    )
+                    for sound in self.sounds
+                ],
             )
         except ValueError as error:
             raise StoreError(str(error)) from error
@@ -182,6 +241,7 @@ class StoryFilm:
         facts |= {"seed": self.seed, "fps": self.fps}
         shots = [shot.card.model_dump(mode="json") | {"frames": shot.timeline.frames} for shot in self.shots]
         facts["sounds"] = [sound.model_dump(mode="json") for sound in self.sounds]
+        facts["cast"] = [one.model_dump(mode="json") for one in self.cast]
         return json.dumps(facts | {"shots": shots}, indent=2, ensure_ascii=False) + "\n"
 
     def write(self, path: Path) -> None:
@@ -200,19 +260,26 @@ class StoryFilm:
 
     def _sound(self) -> Iterator[np.ndarray] | None:
         """What is heard with the film; None if nothing is."""
-        placed = []
-        for sound in self.sounds:
-            found = self.store.find_sound(self.stored.id, sound.sound)
-            if found is None or not found.path.is_file():
-                raise StoreError(
-                    f"the sound {sound.sound} is missing; send it again, or take it off the film"
-                )
-            placed.append(PlacedFile(found.path, sound.offset_seconds, sound.gain_db))
+        placed = [
+            PlacedFile(self._sound_file(sound).path, sound.offset_seconds, sound.gain_db)
+            for sound in self.sounds
+        ]
         seconds = sum(len(shot.timeline.shown) for shot in self.shots) / self.fps
         return mix_sounds(placed, seconds) if placed else None
 
+    def _sound_file(self, sound: PlacedSound) -> StoredSound:
+        found = self.store.find_sound(self.stored.id, sound.sound)
+        if found is None or not found.path.is_file():
+            raise StoreError(f"the sound {sound.sound} is missing; send it again, or take it off the film")
+        return found
+
+    def _add_sounds(self, archive: zipfile.ZipFile) -> None:
+        for sound in self.sounds:
+            file = self._sound_file(sound)
+            archive.writestr(_entry(_sound_name(file)), file.path.read_bytes())
+
     def write_story(self, path: Path) -> None:
-        """Write a zip with the story file and the pictures that it names.
+        """Write a zip with the story file, and the pictures and sounds that it names.
 
         Raises:
             MediaError: If it cannot be written.
@@ -227,9 +294,10 @@ class StoryFilm:
                 if not file.is_file():
                     raise StoreError(f"the picture {file} is missing; put it back from a copy of the library")
                 archive.writestr(_entry(name), file.read_bytes())
+            self._add_sounds(archive)
 
     def write_clips(self, path: Path) -> None:
-        """Write a zip with a film per shot, untrimmed, the timelines that name them, and the subtitles.
+        """Write a zip with a film per shot, untrimmed, the sounds, timelines that name them, and subtitles.
 
         Raises:
             MediaError: If it cannot be written.
@@ -241,6 +309,7 @@ class StoryFilm:
                 write_take(shot.chunks, self.fps, clip)
                 archive.writestr(_entry(shot.timeline.clip), clip.read_bytes())
                 clip.unlink()
+            self._add_sounds(archive)
             archive.writestr(_entry("timeline.otio"), self.timeline)
             archive.writestr(_entry("timeline.xml"), self.xml)
             with suppress(StoreError):  # the other timelines have room for more shots
@@ -282,6 +351,10 @@ def _shown_units(chunk: StoredChunk, shown: range, fps: float) -> list[bytes]:
         return []
     units = _units(chunk)[:last]
     return units if first <= 0 else encode_chunk(decode_chunk(units)[first:], fps)
+
+
+def _sound_name(sound: StoredSound) -> str:
+    return f"sound-{sound.sound[:12]}{sound.path.suffix}"
 
 
 def _picture_name(upload: str) -> str:

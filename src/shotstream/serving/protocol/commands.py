@@ -9,9 +9,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shotstream.story import BOTH_LENGTHS, Prompt, check_points
+from shotstream.prompts.reading import CastMember
+from shotstream.story import BOTH_LENGTHS, LoraChoice, Prompt, check_points
+from shotstream.story import Setting as StorySetting
 
-UNDO_SURVIVES = ("delete", "trim", "sound", "silence", "undo", "pause", "resume", "branch", "autoretake")
+UNDO_SURVIVES = (
+    "delete", "trim", "sound", "silence", "cast", "setting", "undo", "pause", "resume", "branch",
+    "autoretake",
+)  # fmt: skip
 """Commands after which what was done before can still be undone; any other leaves it as it is."""
 
 StoryId = Annotated[str, Field(pattern=r"^[a-z0-9]{12}$")]
@@ -22,6 +27,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**53)]
 """A browser counts exactly no further."""
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 SoundName = Annotated[str, Field(pattern=r"^[a-f0-9]{32}$")]
+UploadName = Annotated[str, Field(pattern=r"^[a-z0-9]{1,64}$")]
 Chunks = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -86,11 +92,28 @@ class _Length(Message):
         return self
 
 
-class PlannedShot(_Length):
-    """A shot that is still to be made."""
+class _Told(Message):
+    written: Prompt | None = None
+    """The person's own words, if the prompt was adapted from them; they are kept and not told."""
+
+
+class UploadedPicture(Message):
+    """A picture that was uploaded before, and what it shows."""
+
+    upload: UploadName
+    prompt: Prompt | None = None
+    """What is in it; without it, the prompt of the shot that it serves."""
+
+
+class _ShotFields(_Told, _Length):
+    """What a shot that is still to be made is to be."""
 
     prompt: Prompt
     seed: Seed | None = None
+    lora: Annotated[list[LoraChoice], Field(max_length=16)] | None = None
+    """LoRAs that it is made with, ``NAME`` or ``NAME:SCALE``; those of the model if None, ``[]`` for none."""
+    references: Annotated[list[UploadedPicture], Field(max_length=16)] | None = None
+    """When it begins, it and every later shot is made from these pictures too."""
     in_frame: Count | None = None
     """The first frame that the film will show of it; 0 if None."""
     out_frame: Count | None = None
@@ -102,7 +125,14 @@ class PlannedShot(_Length):
         return self
 
 
-class Shoot(Directive, PlannedShot):
+class PlannedShot(_ShotFields):
+    """A shot of a plan."""
+
+    skipped: bool = False
+    """It is passed over, and waits until a plan says otherwise."""
+
+
+class Shoot(Directive, _ShotFields):
     """Begin the next shot; a running one ends: a cut."""
 
     type: Literal["shoot"] = "shoot"
@@ -113,7 +143,7 @@ class Shoot(Directive, PlannedShot):
 
 
 class Replan(Directive):
-    """Let these new shots wait instead of all others; the first begins at once if no shot runs."""
+    """Let these new shots wait instead of all others; if no shot runs, the first not skipped begins."""
 
     type: Literal["replan"] = "replan"
     from_shot: Count
@@ -129,12 +159,12 @@ class Cut(Directive):
 
 
 class Stop(Directive):
-    """End the running shot with what it has, and all that waits behind it."""
+    """End the running shot with what it has, and all that waits behind it; skipped shots stay."""
 
     type: Literal["stop"] = "stop"
 
 
-class Redirect(Directive):
+class Redirect(Directive, _Told):
     """Give the running shot another prompt from its next chunk on."""
 
     type: Literal["redirect"] = "redirect"
@@ -218,11 +248,11 @@ class Reference(Directive):
     """Make every later shot from a picture that was uploaded before."""
 
     type: Literal["reference"] = "reference"
-    upload: Annotated[str, Field(pattern=r"^[a-z0-9]{1,64}$")]
+    upload: UploadName
     prompt: Prompt | None = None
 
 
-class Edit(Directive):
+class Edit(Directive, _Told):
     """Change the text of a shot alone; it and the shots after it become stale."""
 
     type: Literal["edit"] = "edit"
@@ -278,8 +308,36 @@ class Silence(Directive):
     sound: SoundName
 
 
+class SheetCharacter(CastMember, Message):
+    """One of a story's cast: what they are called, how they look, pictures of them."""
+
+    pictures: list[Annotated[str, Field(pattern=r"^[a-z0-9]{1,64}$")]] = Field(default=[], max_length=24)
+    """Pictures that were uploaded before; `reference` makes shots from them."""
+
+
+class Cast(Directive):
+    """Have this cast sheet; it changes no shot."""
+
+    type: Literal["cast"] = "cast"
+    cast: Annotated[list[SheetCharacter], Field(max_length=32)]
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [character.name.lower() for character in self.cast]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"has {twice!r} twice; give everybody a name of their own")
+        return self
+
+
+class Setting(Directive):
+    """Say anew who and where; only while no shot has begun."""
+
+    type: Literal["setting"] = "setting"
+    setting: StorySetting
+
+
 class Undo(Directive):
-    """Take back the last deletion, trim or change of the sound; while a shot runs, of what waits, too."""
+    """Take back the last deletion, trim or change of sound or cast; while a shot runs, of what waits, too."""
 
     type: Literal["undo"] = "undo"
 
@@ -298,7 +356,8 @@ class Resume(Directive):
 
 Command = Annotated[
     Shoot | Replan | Cut | Redirect | Hold | Extend | Retake | Choose | Branch | Pin | Unpin | Reference
-    | Edit | Reshoot | Delete | Trim | Sound | Silence | Undo | Pause | Resume | Stop | AutoRetake,
+    | Edit | Reshoot | Delete | Trim | Sound | Silence | Cast | Setting | Undo | Pause | Resume | Stop
+    | AutoRetake,
     Field(discriminator="type"),
 ]  # fmt: skip
 """What is answered by a receipt or a refusal."""

@@ -6,7 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shotstream.serving.protocol.commands import CommandId, FramePlace, Message, StoryId
+from shotstream.serving.protocol.commands import (
+    CommandId,
+    FramePlace,
+    Message,
+    SheetCharacter,
+    StoryId,
+    UploadedPicture,
+)
 from shotstream.serving.protocol.states import State
 
 RefusalCode = Literal["invalid", "busy", "too_long", "not_now", "not_found", "limit"]
@@ -67,7 +74,7 @@ class ShotCard(Message):
     seed: int
     take: int
     takes: int
-    state: Literal["queued", "live", "done", "stale", "deleted"]
+    state: Literal["queued", "skipped", "live", "done", "stale", "deleted"]
     chunks: int
     frames: int
     made: list[tuple[int, int]] = Field(default=[])
@@ -76,8 +83,14 @@ class ShotCard(Message):
     """The first frame of its take that the film shows."""
     out_frame: int | None = Field(default=None)
     """The last one; that of the take if None."""
+    written: str | None = Field(default=None)
+    """The person's own words, if the prompt was adapted from them."""
     continuity: list[TakeContinuity] = Field(default=[])
     """Of its takes that were measured; that is done when a take is over."""
+    lora: list[str] | None = Field(default=None)
+    """LoRAs of its take, ``NAME:SCALE``, if others than those of the model; while it waits, as asked for."""
+    references: list[UploadedPicture] = Field(default=[])
+    """While it waits: pictures that it and later shots will be made from, too."""
 
 
 class MemoryFrame(Message):
@@ -132,6 +145,8 @@ class Snapshot(Message):
     parent: Parent | None = None
     sounds: list[PlacedSound] = Field(default=[])
     """What is heard with the film."""
+    cast: list[SheetCharacter] = Field(default=[])
+    """Who is called by name in it."""
     auto_retake: AutoRetakeRule | None = None
     """When shots are taken anew by themselves; never if there is none."""
 
@@ -210,6 +225,20 @@ class SoundsChanged(Message):
     sounds: list[PlacedSound]
 
 
+class CastChanged(Message):
+    """The cast sheet is another one."""
+
+    type: Literal["cast"] = "cast"
+    cast: list[SheetCharacter]
+
+
+class SettingChanged(Message):
+    """The setting is another one; no shot has begun."""
+
+    type: Literal["setting"] = "setting"
+    setting: str
+
+
 class AutoRetakeChanged(Message):
     """Shots are taken anew by themselves from now on, or no longer."""
 
@@ -267,11 +296,14 @@ class ErrorMessage(Message):
     message: str
 
 
-Change = ShotChanged | Deleted | StateChanged | MemoryChanged | SoundsChanged | AutoRetakeChanged
+Change = (
+    ShotChanged | Deleted | StateChanged | MemoryChanged | SoundsChanged | CastChanged | SettingChanged
+    | AutoRetakeChanged
+)  # fmt: skip
 """What makes another snapshot of one."""
 
 Event = Annotated[
     Welcome | Receipt | Refused | StateChanged | ShotChanged | Deleted | MemoryChanged | SoundsChanged
-    | AutoRetakeChanged | Figures | Shown | Turned | Dropped | ErrorMessage,
+    | CastChanged | SettingChanged | AutoRetakeChanged | Figures | Shown | Turned | Dropped | ErrorMessage,
     Field(discriminator="type"),
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from sqlalchemy import Connection, Table, insert, select, update
 
 from shotstream.media.files import make_folder, write_bytes, write_errors
+from shotstream.serving.protocol.events import CastChanged
 from shotstream.serving.storage import rows
 from shotstream.serving.storage.chunk_files import pack, read_note
 from shotstream.serving.storage.reader import sha256
@@ -64,6 +65,8 @@ def duplicate_story(connection: Connection, library: Path, story: str, title: st
             if copied := [entry._asdict() | {"story": copy} for entry in found]:
                 connection.execute(insert(table), copied)
         _put_sums(connection, copy, folder / "chunks")
+        if cast := rows.cast_sheet(connection, story):
+            rows.note_changes(connection, copy, [CastChanged(cast=cast)])
         rows.note_event(connection, copy, {"type": "duplicate", "of": story})
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

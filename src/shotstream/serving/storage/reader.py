@@ -81,6 +81,7 @@ class StoryReader:
                 memory=rows.memory(row),
                 parent=events.Parent(story=origin.story, shot=origin.shot) if origin else None,
                 sounds=rows.placed_sounds(row),
+                cast=rows.cast_sheet(connection, story),
                 auto_retake=rows.auto_retake(row),
             )
 

@@ -14,15 +14,18 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection, Row, Table, Text, cast, delete, insert, or_, select, update
 
+from shotstream.serving.protocol.commands import SheetCharacter
 from shotstream.serving.protocol.events import (
     AutoRetakeChanged,
     AutoRetakeRule,
+    CastChanged,
     Change,
     Deleted,
     Memory,
     MemoryChanged,
     PlacedSound,
     Receipt,
+    SettingChanged,
     ShotCard,
     ShotChanged,
     SoundsChanged,
@@ -54,6 +57,7 @@ from shotstream.serving.storage.stored import (
     StoryFiles,
     StorySummary,
 )
+from shotstream.streaming.adapters import AdapterUse
 from shotstream.streaming.chunk import Chunk
 
 log = logging.getLogger(__name__)
@@ -117,7 +121,7 @@ def chunk_facts(chunk: Chunk) -> dict[str, Any]:
     """What the journal has of a chunk beside its file."""
     facts = {"shot": chunk.shot, "take": chunk.take, "chunk": chunk.index, "prompt": chunk.prompt}
     facts |= {"first_frame": chunk.first_frame, "frames": len(chunk.frames), "last": chunk.last}
-    return facts | {"seed": chunk.seed}
+    return facts | {"seed": chunk.seed} | ({"adapters": chunk.adapters} if chunk.adapters else {})
 
 
 def add_chunk(
@@ -126,7 +130,8 @@ def add_chunk(
     """Add a chunk at `position`, and its take if it is new; see `chunk_facts`."""
     row = dict(facts)
     take = {"story": story, "shot": row["shot"], "take": row["take"]}
-    _put(connection, takes, take, {"seed": row.pop("seed")})
+    of_take = {"seed": row.pop("seed"), "adapters": row.pop("adapters", None)}
+    _put(connection, takes, take, of_take)
     connection.execute(insert(chunks).values(**row, story=story, position=position, file=file, sha256=sha256))
 
 
@@ -204,6 +209,11 @@ def note_changes(connection: Connection, story: str, changes: Sequence[Change]) 
         elif isinstance(change, SoundsChanged):
             placed = [sound.model_dump(mode="json") for sound in change.sounds]
             connection.execute(update(stories).where(stories.c.id == story).values(sounds=placed))
+        elif isinstance(change, CastChanged):
+            change_story(connection, story, {}, change.model_dump(mode="json"))
+        elif isinstance(change, SettingChanged):
+            values = {"setting": change.setting}
+            change_story(connection, story, values, {"type": "setting", **values})
         elif isinstance(change, AutoRetakeChanged):
             rule = change.rule and change.rule.model_dump(mode="json")
             connection.execute(update(stories).where(stories.c.id == story).values(auto_retake=rule))
@@ -319,12 +329,12 @@ def load_story(connection: Connection, story: str, folder: Path) -> StoredStory:
     """
     row = story_row(connection, story)
     check_row(row)
-    seeds = {(take.shot, take.take): take.seed for take in _rows(connection, takes, story)}
+    made = {(take.shot, take.take): take for take in _rows(connection, takes, story)}
     told: dict[int, StoredCommand | StoredChunk] = {}
     for entry in _rows(connection, commands, story):
         told[entry.position] = _command(story, entry)
     for entry in _rows(connection, chunks, story):
-        told[entry.position] = _chunk(entry, seeds[entry.shot, entry.take], folder)
+        told[entry.position] = _chunk(entry, made[entry.shot, entry.take], folder)
     if sorted(told) != list(range(row.entries)):
         raise StoreError(
             f"the journal of story {story!r} has {len(told)} of its {row.entries} entries; put library.db "
@@ -358,13 +368,13 @@ def take_chunks(
 ) -> list[StoredChunk]:
     """Read the chunks of one take, as it stood after `entries`, in order; their latents are in `folder`."""
     of_take = [takes.c.story == story, takes.c.shot == shot, takes.c.take == take]
-    seed = connection.scalar(select(takes.c.seed).where(*of_take))
-    if seed is None:
+    made = connection.execute(select(takes).where(*of_take)).first()
+    if made is None:
         return []
     found = select(chunks).where(chunks.c.story == story, chunks.c.shot == shot, chunks.c.take == take)
     kept = or_(chunks.c.put_aside.is_(None), chunks.c.put_aside >= entries)
     found = found.where(kept, chunks.c.position < entries).order_by(chunks.c.position)
-    return [_chunk(row, seed, folder) for row in connection.execute(found)]
+    return [_chunk(row, made, folder) for row in connection.execute(found)]
 
 
 def cards(connection: Connection, story: str) -> list[ShotCard]:
@@ -394,6 +404,16 @@ def placed_sounds(row: Row) -> list[PlacedSound]:
     except (TypeError, ValidationError):
         log.error("what is heard with story %s is damaged in its row and left out", row.id)
         return []
+
+
+def cast_sheet(connection: Connection, story: str) -> list[SheetCharacter]:
+    """A story's cast sheet, as it was noted last among its events; nobody if that is damaged."""
+    newest = select(events.c.body).where(events.c.story == story).order_by(events.c.number.desc())
+    for body in connection.scalars(newest):
+        if isinstance(body, dict) and body.get("type") == "cast":
+            with suppress(ValidationError):
+                return CastChanged.model_validate(body).cast
+    return []
 
 
 def list_events(connection: Connection, story: str) -> list[dict[str, Any]]:
@@ -434,8 +454,9 @@ def list_files(connection: Connection) -> dict[str, StoryFiles]:
 def uploads_used(connection: Connection, uploads: Sequence[str], *, but_by: str = "") -> set[str]:
     """Which of these pictures a command of any story names, leaving one story out."""
     bodies = select(cast(commands.c.body, Text)).where(commands.c.story != but_by)
-    texts = list(connection.scalars(bodies.where(cast(commands.c.body, Text).contains('"reference"'))))
-    return {upload for upload in uploads if any(f'"upload": "{upload}"' in text for text in texts)}
+    body = cast(commands.c.body, Text)
+    texts = list(connection.scalars(bodies.where(or_(body.contains('"reference"'), body.contains('"cast"')))))
+    return {upload for upload in uploads if any(f'"{upload}"' in text for text in texts)}
 
 
 def _rows(connection: Connection, table: Table, story: str) -> Sequence[Row]:
@@ -457,11 +478,12 @@ def _summary(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names} | {"made_with": made_with, "parent": parent(row)}
 
 
-def _chunk(row: Row, seed: int, folder: Path) -> StoredChunk:
+def _chunk(row: Row, take: Row, folder: Path) -> StoredChunk:
     kept = row._asdict()
     del kept["story"], kept["position"]
     path = folder / kept.pop("file")
-    return StoredChunk(**kept, seed=seed, path=path)
+    adapters = tuple(AdapterUse(*use) for use in take.adapters or ())
+    return StoredChunk(**kept, seed=take.seed, adapters=adapters, path=path)
 
 
 def card(body: dict[str, Any] | None) -> ShotCard:

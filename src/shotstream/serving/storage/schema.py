@@ -110,6 +110,7 @@ takes = Table(
     Column("shot", Integer, primary_key=True, autoincrement=False),
     Column("take", Integer, primary_key=True, autoincrement=False),
     Column("seed", BigInteger, nullable=False),
+    Column("adapters", TolerantJson),  # name, hash and scale of its LoRAs; of older libraries unknown
 )
 
 chunks = Table(

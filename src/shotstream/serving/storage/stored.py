@@ -17,6 +17,7 @@ from torch import Tensor
 
 from shotstream.serving.protocol.commands import Command
 from shotstream.serving.protocol.events import Change, Receipt
+from shotstream.streaming.adapters import AdapterUse
 
 _LETTERS = string.ascii_lowercase + string.digits
 _MODEL = re.compile(
@@ -129,6 +130,8 @@ class StoredChunk:
     """SHA-256 of its clip; None as long as none is known to be kept."""
     put_aside: int | None = None
     """Position of the command that put it aside; None if it is part of its story."""
+    adapters: tuple[AdapterUse, ...] = ()
+    """LoRAs that its take was made with; none where an older ShotStream has kept it."""
 
     @property
     def name(self) -> str:

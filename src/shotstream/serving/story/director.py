@@ -5,7 +5,7 @@ It depends on no clock, viewer or limit, so the same commands and chunks give th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -32,31 +32,28 @@ from shotstream.serving.protocol.commands import (
     Resume,
     Retake,
     Shoot,
-    Silence,
-    Sound,
     Stop,
-    Trim,
     Undo,
     Unpin,
+    UploadedPicture,
 )
 from shotstream.serving.protocol.events import TakeContinuity
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State, StateMachine
 from shotstream.serving.storage.stored import StoredChunk
 from shotstream.serving.story.contests import Contests
+from shotstream.serving.story.film_desk import FilmDesk
 from shotstream.serving.story.film_edit import FilmEdit
 from shotstream.serving.story.live_shot import LiveShot
 from shotstream.serving.story.prompt_warnings import prompt_warnings
-from shotstream.serving.story.undo import BeforeDeletion, UndoHistory
+from shotstream.serving.story.takes_made import FindTake, TakesMade, no_take
+from shotstream.serving.story.undo import BeforeDeletion
 from shotstream.serving.story.waiting import WaitingQueue, planned_shots
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
 from shotstream.streaming.session import StorySession
-from shotstream.streaming.take import TakeRecord
 
 FindPicture = Callable[[str], np.ndarray]
-FindTake = Callable[[int, int], Callable[[int], np.ndarray]]
-"""(shot, take) -> what gives a frame of it by its number, uint8 ``[H, W, 3]``."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ class CommandResult:
     """How many of the newest chunks it took back."""
 
 
-class Director:
+class Director(FilmDesk):
     """A session, its state, and what a director has in mind for its shots.
 
     Args:
@@ -91,20 +88,16 @@ class Director:
         self.stale: set[int] = set()
         """Shots that were made before an edit of themselves, or before an earlier one became another."""
         self.waiting = WaitingQueue()
-        self.edit = FilmEdit()
+        super().__init__()
         self.contests = Contests()
         self.scores: dict[tuple[int, int], TakeContinuity] = {}
         """Continuity of takes, by (shot, take), as far as it was measured; nothing here depends on it."""
         self.uploads: dict[tuple[int, int], str] = {}
         """References by their numbers: which picture each one is."""
-        self.find_take: FindTake = _no_take
+        self.find_take: FindTake = no_take
         """Gives the frames of former takes; whoever keeps them sets it."""
         self._find_picture = find_picture
-        self._undoable: UndoHistory[BeforeDeletion] = UndoHistory()
-        self._takes: dict[int, dict[int, TakeRecord]] = {}
-        """The takes of every shot by number, those of deleted shots too, as their chunks are kept."""
-        self._shared: frozenset[tuple[int, int]] = frozenset()
-        """Which of them are of the story that it branched off."""
+        self.takes = TakesMade()
         self._shown_chunks: int | None = None
         """Chunks of the running shot that somebody has seen, while a command is followed; None for all."""
         self._put_aside = 0
@@ -118,11 +111,9 @@ class Director:
         """
         branch = Director(self.session.branch(shot, seed=seed), self._find_picture)
         branch.uploads, branch.edit = dict(self.uploads), self.edit.branch(shot)
+        branch.written = dict(self.written)
         branch.scores = {place: score for place, score in self.scores.items() if place[0] <= shot}
-        branch._takes = {number: deepcopy(self._takes[number]) for number in range(shot + 1)}
-        branch._shared = frozenset(
-            (number, take) for number, takes in branch._takes.items() for take in takes
-        )
+        branch.takes = self.takes.branch(shot)
         return branch
 
     @property
@@ -130,7 +121,7 @@ class Director:
         """The remembered frames that are of its own takes."""
         memory = self.session.context
         frames = [frame for frame in (*memory.frames, *memory.pins) if not frame.is_reference]
-        return [frame for frame in frames if (frame.shot, frame.take) not in self._shared]
+        return [frame for frame in frames if not self.takes.is_shared(frame.shot, frame.take)]
 
     # ---- following ----
 
@@ -153,7 +144,7 @@ class Director:
             raise Refusal("not_now", f"{command.type} is not possible now: {self._situation()}")
         with prompt_warnings() as told:
             try:
-                effect = getattr(self, f"_{command.type}")(command)
+                effect: CommandResult = getattr(self, f"_{command.type}")(command) or CommandResult()
             except Refusal:
                 raise
             except ValueError as error:
@@ -161,6 +152,7 @@ class Director:
         self.machine.fire(event)
         if command.type == "cut":
             self._begin_next()
+        self.note_written(command)
         if self._undoable.after(command):
             self.waiting.forget_former()
         if self.live:
@@ -172,7 +164,9 @@ class Director:
         """The row of the transition table."""
         if isinstance(command, Shoot) and command.after:
             return "shoot after"
-        if isinstance(command, Delete) and self._waiting_shot(command.shot):
+        if isinstance(command, Replan) and self.waiting.is_idle_plan(command):
+            return "replan skipped"
+        if isinstance(command, Delete) and self.waiting.shot_at(command.shot - self.begun_shots):
             return "delete waiting"
         if isinstance(command, Undo) and self.machine.running:
             return "undo plan"
@@ -187,23 +181,25 @@ class Director:
     def _shoot(self, command: Shoot) -> CommandResult:
         if command.after and self.machine.running:
             shot = self.planned_shots
-            self.session.check_shot(command.prompt, command.seconds, command.chunks, shot=shot)
+            self._check_new(command, shot)
             self.waiting.append(command)
-            return CommandResult((shot, self.take_number(command, shot), 0))
+            return CommandResult((shot, self.takes.number_of(command, shot), 0))
         return self._begin(command)
 
     def _replan(self, command: Replan) -> CommandResult:
         if command.from_shot != self.begun_shots:
-            sentence = f"what waits begins with shot {self.begun_shots + 1} by now; plan it again"
+            sentence = f"what waits begins with {self._name(self.begun_shots)} by now; plan it again"
             raise Refusal("not_now", sentence)
         shots = planned_shots(command)
         for number, shot in enumerate(shots, self.begun_shots):
-            self.session.check_shot(shot.prompt, shot.seconds, shot.chunks, shot=number)
-        if not shots and not self.machine.running:
+            self._check_new(shot, number)
+        if not (shots or self.machine.running or self.waiting.new_shots):
             raise Refusal("invalid", "there is no shot to begin; plan one at least")
         self.waiting.replace(shots)
         self._undoable.planned()
-        return CommandResult() if self.machine.running else self._begin(self.waiting.pop())
+        if self.machine.running or not self.waiting:
+            return CommandResult()
+        return self._begin(self.waiting.pop())
 
     def _retake(self, command: Retake) -> CommandResult:
         self._check_shot(command.shot)
@@ -223,11 +219,9 @@ class Director:
         live = self.live if self.live and self.live.record.shot == shot else None
         if live and self.machine.running:
             raise Refusal("not_now", "the shot is running; cut it first")
-        if command.take not in self._takes[shot]:
-            known = ", ".join(str(take + 1) for take in sorted(self._takes[shot]))
-            raise Refusal("not_found", f"shot {shot + 1} has no take {command.take + 1}; it has {known}")
+        record = self.takes.find(shot, command.take, self._name(shot))
         self._check_kept(shot)
-        self.session.choose(self._takes[shot][command.take], self.find_take(shot, command.take))
+        self.session.choose(record, self.find_take(shot, command.take))
         self.waiting.drop_retakes(shot)
         self.contests.end(shot)
         if live:
@@ -239,7 +233,7 @@ class Director:
         stale = self.stale - self.session.context.left_out
         shots = sorted(shot for shot in stale if shot >= command.from_shot)
         if not shots:
-            raise Refusal("not_now", f"no shot from {command.from_shot + 1} on is stale")
+            raise Refusal("not_now", f"no shot from {self.number(command.from_shot)} on is stale")
         self._check_kept(shots[0])
         first, *others = [Retake(id=command.id, shot=shot) for shot in shots]
         effect = self._begin(first)
@@ -290,16 +284,15 @@ class Director:
 
     def _unpin(self, command: Unpin) -> CommandResult:
         if (command.shot, command.frame) not in [pin.key for pin in self.session.context.pins]:
-            raise Refusal("not_found", f"frame {command.frame} of shot {command.shot + 1} is not pinned")
+            raise Refusal("not_found", f"frame {command.frame} of {self._name(command.shot)} is not pinned")
         self.session.unpin(command.shot, command.frame)
         return self._from_next_shot()
 
     def _reference(self, command: Reference) -> CommandResult:
-        try:
-            picture = self._find_picture(command.upload)
-        except LookupError as error:
-            raise Refusal("not_found", f"{error.args[0]}; send it first") from error
+        picture = self._picture(command.upload)
         self.uploads[self.session.reference(picture, command.prompt).key] = command.upload
+        if self.live:
+            self.live.take_reference(command.upload, command.prompt)
         return self._from_next_shot()
 
     def _edit(self, command: Edit) -> CommandResult:
@@ -311,7 +304,7 @@ class Director:
         return CommandResult()
 
     def _delete(self, command: Delete) -> CommandResult:
-        if waiting := self._waiting_shot(command.shot):
+        if waiting := self.waiting.shot_at(command.shot - self.begun_shots):
             self.waiting.remove(waiting)
             self._undoable.planned()
             return CommandResult()
@@ -319,7 +312,7 @@ class Director:
         shot, script = command.shot, self.session.script
         self._check_kept(shot)
         if shot in self.session.context.left_out:
-            raise Refusal("not_now", f"shot {shot + 1} is deleted already; choose a take to bring it back")
+            raise Refusal("not_now", f"{self._name(shot)} is deleted already; choose a take to bring it back")
         self._end_shot()
         before = BeforeDeletion(self.session.snapshot(), dict(self.edits), set(self.stale))
         kept = before.session
@@ -334,7 +327,7 @@ class Director:
 
     def _undo(self, command: Undo) -> CommandResult:
         try:
-            done = self._undoable.pop(running=self.machine.running)
+            done = self._undoable.pop(running=self.machine.running or self.waiting.may_undo_idly)
         except LookupError as error:
             raise Refusal("not_now", str(error)) from error
         if done is None:
@@ -347,38 +340,10 @@ class Director:
             self.edits, self.stale = before.edits, before.stale
         return CommandResult()
 
-    def _trim(self, command: Trim) -> CommandResult:
-        shot, out_frame = command.shot, command.out_frame
-        self._check_shot(shot)
-        if self.machine.running and self.live and self.live.record.shot == shot:
-            raise Refusal("not_now", "the shot is running; trim it after its end")
-        if shot in self.session.context.left_out:
-            raise Refusal("not_now", f"shot {shot + 1} is deleted; bring it back first, then trim it")
-        record = self.session.script[shot]
-        last = self.timing.frames(record.chunks) - 1
-        if (given := max(command.in_frame, out_frame or 0)) > last:
-            raise Refusal("invalid", f"shot {shot + 1} has no frame {given}; its last frame is {last}")
-        end = None if out_frame == last else out_frame
-        return self._edit_film(self.edit.trim(shot, record.take, command.in_frame, end))
-
-    def _sound(self, command: Sound) -> CommandResult:
-        return self._edit_film(self.edit.place(command.sound, command.offset_seconds, command.gain_db))
-
-    def _silence(self, command: Silence) -> CommandResult:
-        if command.sound not in self.edit.sounds:
-            raise Refusal("not_found", "this sound is not heard with the film")
-        return self._edit_film(self.edit.silence(command.sound))
-
-    def _edit_film(self, edit: FilmEdit) -> CommandResult:
-        self._undoable.edited(self.edit)
-        self.edit = edit
+    def _pause(self, command: Pause | Resume) -> CommandResult:
         return CommandResult()
 
-    def _pause(self, command: Pause) -> CommandResult:
-        return CommandResult()
-
-    def _resume(self, command: Resume) -> CommandResult:
-        return CommandResult()
+    _resume = _pause
 
     # ---- making ----
 
@@ -441,9 +406,10 @@ class Director:
 
     def _made(self, shot: int, take: int, chunk: int, last: bool) -> None:
         record = self._running().record = self.session.script[shot]
-        self._takes.setdefault(shot, {})[take] = record
+        self.takes.note(record)
         if chunk == 0:
             self._renew(shot)
+            self._running().references = []
         if last:
             self.contests.whole.add((shot, take))
         self.machine.fire("shot ended" if last else "chunk made")
@@ -467,34 +433,54 @@ class Director:
         """Cut to a new shot or to another take of a former one."""
         if isinstance(command, Shoot):
             shot = len(self.session.script)
-            take = self.take_number(command, shot)
-            if take in self._takes.get(shot, ()):
+            take = self.takes.number_of(command, shot)
+            if self.takes.has(shot, take):
                 raise Refusal("invalid", f"the shot has take {take + 1} already; shoot it without a number")
             with prompt_warnings():
-                self.session.check_shot(command.prompt, command.seconds, command.chunks, shot=shot)
+                self._check_new(command, shot)
             self._take_back()
             self.session.cut(
-                command.prompt, command.seconds, chunks=command.chunks, seed=command.seed, take=take
+                command.prompt,
+                command.seconds,
+                chunks=command.chunks,
+                seed=command.seed,
+                take=take,
+                lora=command.lora,
             )
             if command.in_frame or command.out_frame is not None:
                 self.edit = self.edit.trim(shot, take, command.in_frame or 0, command.out_frame)
         else:
             prompt = self.edits.get(command.shot) if command.prompt is None else command.prompt
-            take = self.next_take(command.shot)
+            take = self.takes.next_take(command.shot)
             self.session.context.check_kept(command.shot, len(self.session.script))
             if prompt is not None:
                 with prompt_warnings():
                     self.session.check_shot(prompt, shot=command.shot)
             self._take_back()
             self.session.retake(command.shot, seed=command.seed, prompt=prompt, take=take)
-        return self._opened()
+        return self._opened((command.references or ()) if isinstance(command, Shoot) else ())
 
-    def _opened(self) -> CommandResult:
-        """Note the take that the session has just opened."""
+    def _opened(self, references: Sequence[UploadedPicture]) -> CommandResult:
+        """Note the take that the session has just opened, and the pictures that it wants."""
         take = self.session.running
         assert take is not None
         self.live = LiveShot(deepcopy(take.record), take.length_chunks, take.length_chunks)
+        self.live.references = list(references)
         return self._from_chunk(0)
+
+    def _check_new(self, order: Shoot, shot: int) -> None:
+        """See that a shot that is to get this number can be made."""
+        self.session.check_shot(order.prompt, order.seconds, order.chunks, shot=shot)
+        if order.lora is not None:
+            self.session.pipeline.adapters.choose(order.lora)
+        for upload in {reference.upload for reference in order.references or ()}:
+            self._picture(upload)
+
+    def _picture(self, upload: str) -> np.ndarray:
+        try:
+            return self._find_picture(upload)
+        except LookupError as error:
+            raise Refusal("not_found", f"{error.args[0]}; send it first") from error
 
     def _end_shot(self) -> None:
         """Let the running shot end with the chunks that were seen; without any it leaves no trace."""
@@ -549,25 +535,8 @@ class Director:
 
     @property
     def planned_shots(self) -> int:
-        """How many shots the story will have, with those that wait."""
-        return self.begun_shots + len(self.waiting.new_shots)
-
-    def next_take(self, shot: int) -> int:
-        """Number of the next take of a shot, after a deletion too: no two share a number."""
-        return max(self._takes.get(shot, ()), default=-1) + 1
-
-    def made_takes(self, shot: int) -> list[tuple[int, int]]:
-        """(take, seed) of every take of a shot that was made, in order."""
-        return [(number, record.seed) for number, record in sorted(self._takes.get(shot, {}).items())]
-
-    def take_number(self, command: Shoot, shot: int) -> int:
-        """Number of the take that a new shot begins with."""
-        return self.next_take(shot) if command.take is None else command.take
-
-    def _waiting_shot(self, shot: int) -> Shoot | None:
-        """The new shot that waits to get this number."""
-        waiting, place = self.waiting.new_shots, shot - self.begun_shots
-        return waiting[place] if 0 <= place < len(waiting) else None
+        """How many shots the story will have, with those that wait and are not skipped."""
+        return self.begun_shots + len(self.waiting.coming_shots)
 
     def _running(self) -> LiveShot:
         if self.live is None:
@@ -583,17 +552,10 @@ class Director:
         if live and not live.made:
             return self._from_chunk(0)
         shot = len(self.session.script)
-        return CommandResult((shot, self.next_take(shot), 0))
-
-    def _check_shot(self, shot: int) -> None:
-        count = len(self.session.script)
-        if shot >= count:
-            raise Refusal("not_found", f"there is no shot {shot + 1}; the story has {count}")
+        return CommandResult((shot, self.takes.next_take(shot), 0))
 
     def _check_kept(self, shot: int) -> None:
         if shot < self.session.context.oldest_retake:
-            raise Refusal("not_found", f"shot {shot + 1} is too far back: what it was made from is not kept")
-
-
-def _no_take(shot: int, take: int) -> Callable[[int], np.ndarray]:
-    raise Refusal("not_found", f"take {take + 1} of shot {shot + 1} is not kept")
+            raise Refusal(
+                "not_found", f"{self._name(shot)} is too far back: what it was made from is not kept"
+            )

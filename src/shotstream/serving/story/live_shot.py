@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from shotstream.serving.protocol.commands import UploadedPicture
 from shotstream.streaming.take import TakeRecord
 
 
@@ -18,8 +19,16 @@ class LiveShot:
     """The length without what holding has added."""
     settled_chunks: int = 0
     """Chunks that were made before the newest command: they stay."""
+    references: list[UploadedPicture] = field(default_factory=list)
+    """Pictures that are still to be referred to before its first chunk, as its plan says."""
 
     @property
     def made(self) -> int:
         """Chunks made so far."""
         return self.record.chunks
+
+    def take_reference(self, upload: str, prompt: str | None) -> None:
+        """Take in that a picture is referred to by now."""
+        wanted = UploadedPicture(upload=upload, prompt=prompt)
+        if wanted in self.references:
+            self.references.remove(wanted)

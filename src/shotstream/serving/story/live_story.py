@@ -17,15 +17,10 @@ from typing import Protocol
 from shotstream.serving.protocol.commands import (
     Branch,
     Command,
-    Extend,
     FramePlace,
-    Hold,
     Playhead,
-    Replan,
-    Reshoot,
-    Retake,
+    Reference,
     Shoot,
-    Sound,
 )
 from shotstream.serving.protocol.events import (
     Change,
@@ -53,11 +48,11 @@ from shotstream.serving.storage.stored import (
     new_id,
 )
 from shotstream.serving.story import storyboard
+from shotstream.serving.story.command_limits import CommandLimits
 from shotstream.serving.story.director import CommandResult, Director
 from shotstream.serving.story.playback import PendingCommand, PlaybackTracker
 from shotstream.serving.story.replay import OpenSession, replay
 from shotstream.serving.story.score_desk import ScoreDesk
-from shotstream.serving.story.waiting import planned_shots
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
 from shotstream.streaming.rollout import ChunkStopped
@@ -168,7 +163,8 @@ class LiveStory:
         self.director = director
         self.limits = limits
         self._store, self._open_session, self._clock = store, open_session, clock
-        self._show, self._keep, self._adopt, self._quotas = show, keep, adopt, quotas
+        self._show, self._keep, self._adopt = show, keep, adopt
+        self._limits = CommandLimits(stored.id, store, limits, quotas)
         self._put_aside = put_aside
         self._unsettled: list[StoredChunk] = []
         """Chunks that were made since the last command."""
@@ -345,6 +341,8 @@ class LiveStory:
         Returns:
             Whether it was its turn; not if the chunk was stopped for a command.
         """
+        if self._refer_to_pictures():
+            return False
         try:
             self.director.prepare_chunk(self._most_chunks)
         except Exception as error:
@@ -376,6 +374,25 @@ class LiveStory:
         self._show(self.story, stored, chunk, again=False)
         self._publish_changes(now, changes)
         return True
+
+    def _refer_to_pictures(self) -> bool:
+        """Before a shot's first chunk: refer to the pictures of its plan, as if a person had just done it.
+
+        Returns:
+            Whether there was any.
+        """
+        live = self.director.live
+        wanted = list(live.references) if live else []
+        for picture in wanted:
+            assert live is not None
+            live.references.remove(picture)
+            command = Reference(id=f"plan-{new_id()}", upload=picture.upload, prompt=picture.prompt)
+            self._answer(_Offered(command, self._publish_refusal, self._clock()))
+        return bool(wanted)
+
+    def _publish_refusal(self, answer: Receipt | Refused) -> None:
+        if isinstance(answer, Refused):
+            self._publish(answer)
 
     def _is_superseded(self) -> bool:
         """Whether a command waits after which the chunk in the making is no part of the story."""
@@ -421,7 +438,7 @@ class LiveStory:
 
     def _follow(self, command: Command, came_at_seconds: float) -> Receipt:
         """Follow a command and write it down."""
-        self._check_limits(command)
+        self._limits.check(command, self.director)
         try:
             effect = self.director.apply(command, self._shown_chunks)
             (now, changes), branch = self._changes(), _new_branch(command, effect)
@@ -489,48 +506,6 @@ class LiveStory:
             self._opened_at = came_at_seconds
         if command.type == "pause":
             self._playback.expect_nothing()  # what it takes to reach the screen would be a person's time
-
-    def _check_limits(self, command: Command) -> None:
-        """Refuse what is too much; a story that is told again is not asked."""
-        most, director = self.limits, self.director
-        if self._quotas and isinstance(command, Branch):
-            self._quotas.check_branch(self.story)
-        if self._quotas and isinstance(command, Shoot | Replan | Retake | Reshoot | Extend | Hold):
-            self._quotas.check_disk()
-        if isinstance(command, Sound) and not self._store.find_sound(self.story, command.sound):
-            raise Refusal("not_found", f"there is no sound {command.sound} in this story; send it first")
-        if isinstance(command, Replan):
-            shots = director.begun_shots + len(command.shots)
-            if shots > most.shots:
-                sentence = f"the story would have {shots} shots; {most.shots} are the most there can be"
-                raise Refusal("limit", sentence)
-            for shot in planned_shots(command):
-                self._check_shot(shot)
-            return
-        if isinstance(command, Shoot) and director.planned_shots >= most.shots:
-            raise Refusal("limit", f"the story has {most.shots} shots, the most there can be; begin another")
-        self._check_shot(command)
-
-    def _check_shot(self, command: Command) -> None:
-        """Refuse a prompt that is too long, and a shot that would be."""
-        most, prompt = self.limits, getattr(command, "prompt", None)
-        if prompt and len(prompt) > most.prompt_characters:
-            sentence = f"the prompt has {len(prompt)} characters; at most {most.prompt_characters} are taken"
-            raise Refusal("too_long", sentence)
-        if self._chunks_asked_for(command) > self._most_chunks:
-            raise Refusal("limit", f"a shot lasts {most.shot_seconds:g} seconds at most; cut to the next")
-
-    def _chunks_asked_for(self, command: Command) -> int:
-        """Length of the shot that a command is about, if it says anything about that."""
-        live = self.director.live
-        if isinstance(command, Hold):
-            return live.made + 1 if live else 0
-        if not isinstance(command, Shoot | Extend):
-            return 0
-        former = live.length_chunks if isinstance(command, Extend) and live else 0
-        if command.seconds is not None:
-            return former + self.director.timing.chunks(command.seconds, after=former)
-        return former + (command.chunks or 0)
 
     def _keep_remembered(self) -> None:
         """Have frames kept that are remembered since the last time."""

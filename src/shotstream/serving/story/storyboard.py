@@ -7,6 +7,7 @@ from typing import Literal
 from shotstream.serving.protocol.commands import Shoot
 from shotstream.serving.protocol.events import (
     AutoRetakeChanged,
+    CastChanged,
     Change,
     Deleted,
     Memory,
@@ -14,6 +15,7 @@ from shotstream.serving.protocol.events import (
     MemoryFrame,
     Parent,
     PlacedSound,
+    SettingChanged,
     ShotCard,
     ShotChanged,
     Snapshot,
@@ -21,6 +23,7 @@ from shotstream.serving.protocol.events import (
     StateChanged,
 )
 from shotstream.serving.story.director import Director
+from shotstream.serving.story.waiting import is_skipped
 from shotstream.streaming.context_frames import ContextFrame
 from shotstream.streaming.take import TakeRecord
 
@@ -39,14 +42,19 @@ def snapshot(story: Director, parent: Parent | None = None) -> Snapshot:
             PlacedSound(sound=sound, offset_seconds=offset, gain_db=gain)
             for sound, (offset, gain) in sorted(story.edit.sounds.items())
         ],
+        cast=list(story.edit.cast),
         auto_retake=story.contests.rule,
     )
 
 
 def beginning(now: Snapshot) -> list[Change]:
     """What must be told to those who know nothing of an idle story."""
-    board = [*(ShotChanged(**dict(card)) for card in now.shots), MemoryChanged(**dict(now.memory))]
-    return [*board, SoundsChanged(sounds=now.sounds)] if now.sounds else board
+    board: list[Change] = [
+        *(ShotChanged(**dict(card)) for card in now.shots),
+        MemoryChanged(**dict(now.memory)),
+    ]
+    board += [SoundsChanged(sounds=now.sounds)] if now.sounds else []
+    return [*board, CastChanged(cast=now.cast)] if now.cast else board
 
 
 def changes(before: Snapshot, now: Snapshot) -> list[Change]:
@@ -61,6 +69,10 @@ def changes(before: Snapshot, now: Snapshot) -> list[Change]:
         changed.append(MemoryChanged(**dict(now.memory)))
     if now.sounds != before.sounds:
         changed.append(SoundsChanged(sounds=now.sounds))
+    if now.cast != before.cast:
+        changed.append(CastChanged(cast=now.cast))
+    if now.setting != before.setting:
+        changed.append(SettingChanged(setting=now.setting))
     if now.auto_retake != before.auto_retake:
         changed.append(AutoRetakeChanged(rule=now.auto_retake))
     return changed
@@ -86,19 +98,28 @@ def _card(story: Director, record: TakeRecord) -> ShotCard:
         length_seconds=story.timing.seconds(max(length, 1)),
         seed=record.seed,
         take=record.take,
-        takes=max(story.next_take(shot), record.take + 1),
+        takes=max(story.takes.next_take(shot), record.take + 1),
         state=_state(story, shot),
         chunks=record.chunks,
         frames=story.timing.frames(record.chunks) if record.chunks else 0,
-        made=story.made_takes(shot),
+        made=story.takes.made(shot),
         in_frame=in_frame,
         out_frame=out_frame,
-        continuity=[known for take, _ in story.made_takes(shot) if (known := story.scores.get((shot, take)))],
+        written=story.written.get(story.edits.get(shot, record.prompt)),
+        lora=_lora(story, record),
+        continuity=[known for take, _ in story.takes.made(shot) if (known := story.scores.get((shot, take)))],
     )
 
 
+def _lora(story: Director, record: TakeRecord) -> list[str] | None:
+    """The LoRAs of a take, if others than those of the model."""
+    if record.adapters == story.session.pipeline.active_adapters:
+        return None
+    return [f"{use.name}:{use.scale:g}" for use in record.adapters]
+
+
 def _waiting_card(story: Director, number: int, shot: Shoot) -> ShotCard:
-    take = story.take_number(shot, number)
+    take = story.takes.number_of(shot, number)
     return ShotCard(
         number=number,
         prompt=shot.prompt,
@@ -107,11 +128,14 @@ def _waiting_card(story: Director, number: int, shot: Shoot) -> ShotCard:
         seed=story.session.seed if shot.seed is None else shot.seed,
         take=take,
         takes=take + 1,
-        state="queued",
+        state="skipped" if is_skipped(shot) else "queued",
         chunks=0,
         frames=0,
         in_frame=shot.in_frame or 0,
         out_frame=shot.out_frame,
+        written=story.written.get(shot.prompt),
+        lora=shot.lora,
+        references=shot.references or [],
     )
 
 
@@ -133,7 +157,7 @@ def _memory(story: Director) -> Memory:
     running = live if live and story.machine.running else None
     shot = running.record.shot if running else len(session.script)
     prompt = running.record.prompt if running else None
-    if prompt is None and (waiting := story.waiting.new_shots):
+    if prompt is None and (waiting := story.waiting.coming_shots):
         prompt = waiting[0].prompt
     remembered, why = session.context.choose(shot, prompt), session.context.why(shot, prompt)
     chosen = {frame.key for frame in remembered}

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from shotstream.serving.protocol.commands import Replan, Retake, Shoot
+from shotstream.serving.protocol.commands import PlannedShot, Replan, Retake, Shoot
 from shotstream.serving.protocol.refusal import Refusal
+
+
+class PlannedShoot(Shoot, PlannedShot):
+    """A shot of a plan, as the queue has it."""
+
 
 _Waiting = list[Shoot | Retake]
 
 
 class WaitingQueue:
-    """New shots, and stale ones to be taken anew, in the order of their turns."""
+    """New shots, and stale ones to be taken anew, in the order of their turns.
+
+    Skipped shots wait there, too, in their places. Their turn never comes.
+    """
 
     def __init__(self) -> None:
         self._commands: _Waiting = []
@@ -22,12 +30,33 @@ class WaitingQueue:
         return iter(self._commands)
 
     def __bool__(self) -> bool:
-        return bool(self._commands)
+        """Whether anything waits whose turn will come."""
+        return any(not is_skipped(command) for command in self)
 
     @property
     def new_shots(self) -> list[Shoot]:
-        """The new shots alone."""
+        """The new shots alone, those that are skipped too."""
         return [command for command in self if isinstance(command, Shoot)]
+
+    @property
+    def coming_shots(self) -> list[Shoot]:
+        """The new shots without those that are skipped."""
+        return [shot for shot in self.new_shots if not is_skipped(shot)]
+
+    @property
+    def may_undo_idly(self) -> bool:
+        """Whether the newest change can be undone without a shot that would begin by it."""
+        return bool(self._former) and all(map(is_skipped, self._former[-1]))
+
+    def shot_at(self, place: int) -> Shoot | None:
+        """The new shot at a place among those that wait, from 0; None if there is none."""
+        waiting = self.new_shots
+        return waiting[place] if 0 <= place < len(waiting) else None
+
+    def is_idle_plan(self, plan: Replan) -> bool:
+        """Whether no shot would begin by a plan, though it changes something."""
+        changes = bool(plan.shots or self.new_shots)
+        return changes and all(shot.skipped for shot in plan.shots)
 
     def append(self, shot: Shoot) -> None:
         """Let a new shot wait behind all others."""
@@ -35,16 +64,17 @@ class WaitingQueue:
 
     def pop(self) -> Shoot | Retake:
         """Take out what has waited longest."""
-        begun = self._commands.pop(0)
+        place = next(place for place, command in enumerate(self) if not is_skipped(command))
+        begun = self._commands.pop(place)
         for former in self._former:
-            same = (place for place, command in enumerate(former) if _same(command, begun))
-            if (place := next(same, None)) is not None:
-                del former[place]
+            same = [place for place, command in enumerate(former) if _same(command, begun)]
+            if same:
+                del former[min(same, key=lambda place: (is_skipped(former[place]), place))]
         return begun
 
     def clear(self) -> None:
-        """Let nothing wait."""
-        self._commands = []
+        """Let nothing wait but what is skipped."""
+        self._commands = [command for command in self if is_skipped(command)]
 
     def drop_retakes(self, shot: int) -> None:
         """Take out the retakes of one shot: it is another one by now."""
@@ -60,7 +90,8 @@ class WaitingQueue:
     def remove(self, shot: Shoot) -> None:
         """Take out a new shot; it can be undone."""
         self._note()
-        self._commands.remove(shot)
+        place = next(place for place, command in enumerate(self) if command is shot)
+        del self._commands[place]
 
     def replace(self, shots: Iterable[Shoot]) -> None:
         """Let these new shots wait instead of the others, behind the retakes; it can be undone."""
@@ -85,6 +116,11 @@ class WaitingQueue:
         self._former.append(list(self._commands))
 
 
+def is_skipped(command: Shoot | Retake) -> bool:
+    """Whether the turn of what waits never comes, as long as no plan says otherwise."""
+    return isinstance(command, PlannedShoot) and command.skipped
+
+
 def _same(one: Shoot | Retake, other: Shoot | Retake) -> bool:
     """Whether two commands are about the same shot; one that was moved may have more fields written out."""
     if isinstance(one, Shoot) and isinstance(other, Shoot):
@@ -94,4 +130,4 @@ def _same(one: Shoot | Retake, other: Shoot | Retake) -> bool:
 
 def planned_shots(command: Replan) -> list[Shoot]:
     """The new shots that a command plans."""
-    return [Shoot(id=command.id, after=True, **dict(shot)) for shot in command.shots]
+    return [PlannedShoot(id=command.id, after=True, **dict(shot)) for shot in command.shots]

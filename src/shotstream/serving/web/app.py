@@ -19,6 +19,7 @@ from shotstream.serving.web import (
     event_stream,
     exports,
     health,
+    prompts,
     sockets,
     sound_files,
     stories,
@@ -67,7 +68,18 @@ def create_app(studio: Studio, access: Access | None = None) -> FastAPI:
     )
     app.state.studio, app.state.unwatched = studio, videos.UnwatchedStories(studio)
     app.state.access = access
-    parts = (health, story_files, stories, exports, sound_files, videos, event_stream, watching, sockets)
+    parts = (
+        health,
+        prompts,
+        story_files,
+        stories,
+        exports,
+        sound_files,
+        videos,
+        event_stream,
+        watching,
+        sockets,
+    )
     for part in parts:
         app.include_router(part.router)
     add_problems(app)

@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shotstream.serving.protocol.commands import Message, PlannedShot, Seed, SoundName, StoryId
+from shotstream.prompts.adapter import By
+from shotstream.prompts.checking import PromptMarkCode
+from shotstream.prompts.reading import CastMember
+from shotstream.serving.protocol.commands import (
+    Message,
+    PlannedShot,
+    Seed,
+    SheetCharacter,
+    SoundName,
+    StoryId,
+)
 from shotstream.serving.protocol.events import (
     FramePlace,
     Limits,
@@ -69,6 +79,7 @@ class ScriptRead(Message):
 
     title: str
     setting: str
+    cast: list[SheetCharacter]
     shots: list[PlannedShot]
 
 
@@ -116,6 +127,8 @@ class ModelFacts(Message):
     chunk_seconds: float
     limits: Limits
     version: str
+    loras: list[str] = Field(default=[])
+    """Names of the LoRAs that shots can be made with."""
 
 
 class Vocabulary(Message):
@@ -128,8 +141,63 @@ class Vocabulary(Message):
     settings: list[str]
     names: list[str]
     """Words for who a story can be about; none where the model reads any word."""
+    adapter: By | None
+    """Who brings prompts into the model's form; null where it reads plain text and nobody else does."""
     hero: str | None
     """Who the setting is about, such as "the robot"; a prompt that names nobody may show somebody else."""
+
+
+class PromptsWritten(Message):
+    """What a person wrote, to be looked at."""
+
+    setting: Setting = ""
+    cast: list[CastMember] = Field(default=[], max_length=32)
+    prompts: list[Annotated[str, Field(max_length=2_000)]] = Field(default=[], max_length=200)
+    adapt: bool = True
+    """Whether they are brought into the model's form, too."""
+
+
+class PromptMarkRead(Message):
+    """One thing that does not fit the story or the model."""
+
+    code: PromptMarkCode
+    words: str
+    """What is said, as it stands there; empty for a shot that names nobody."""
+    sentence: str
+    near: list[str]
+    """What to say instead, the nearest first."""
+
+
+class PromptAdapted(Message):
+    """A text in the model's form."""
+
+    prompt: str
+    notes: list[str]
+    """What was left out or put in, in sentences."""
+    marks: list[PromptMarkRead]
+    """What of it does not fit."""
+
+
+class PromptRead(Message):
+    """What a person wrote, and what the model gets."""
+
+    written: str
+    marks: list[PromptMarkRead]
+    """What of it does not fit."""
+    adapted: PromptAdapted | None = None
+    """Null if it has the model's form already, or nobody asked."""
+
+
+class PromptsRead(Message):
+    """Prompts that were looked at."""
+
+    setting: PromptRead
+    prompts: list[PromptRead]
+    """As many as were sent, in order."""
+    by: By
+    """Who adapted the prompts; settings are always adapted by rules."""
+    problem: str | None = None
+    """Why the endpoint did not, in a sentence."""
 
 
 class Still(FramePlace):

@@ -149,6 +149,30 @@ async def final_draft(studio: TheStudio, story: StoryPath) -> Response:
     return await _send_text(studio, story, "final_draft", "fdx", "application/xml")
 
 
+@router.get("/stories/{story}/script.fountain", response_class=Response, responses=gives("text/x-fountain"))
+async def fountain(studio: TheStudio, story: StoryPath) -> Response:
+    """The same in Fountain."""
+    return await _send_text(studio, story, "fountain", "fountain", "text/x-fountain")
+
+
+@router.get("/stories/{story}/script.md", response_class=Response, responses=gives("text/markdown"))
+async def markdown(studio: TheStudio, story: StoryPath) -> Response:
+    """The same in Markdown."""
+    return await _send_text(studio, story, "markdown", "md", "text/markdown")
+
+
+@router.get("/stories/{story}/script.txt", response_class=Response, responses=gives("text/plain"))
+async def plain_text(studio: TheStudio, story: StoryPath) -> Response:
+    """The prompts alone, a paragraph for each shot."""
+    return await _send_text(studio, story, "text", "txt", "text/plain")
+
+
+@router.get("/stories/{story}/shots.csv", response_class=Response, responses=gives("text/csv"))
+async def table(studio: TheStudio, story: StoryPath) -> Response:
+    """The shots as a table: prompt, chunks, seed, take, points."""
+    return await _send_text(studio, story, "table", "csv", "text/csv")
+
+
 @router.get("/stories/{story}/story.yaml", response_class=Response, responses=gives("text/yaml"))
 async def story_file(studio: TheStudio, story: StoryPath) -> Response:
     """A story file that tells the same film again; `story.zip` has the pictures that it names, too."""

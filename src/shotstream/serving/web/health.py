@@ -46,6 +46,7 @@ async def model(studio: TheStudio) -> ModelFacts:
         chunk_seconds=studio.model.chunk_seconds,
         limits=studio.limits,
         version=__version__,
+        loras=studio.model.loras,
     )
 
 
@@ -60,4 +61,5 @@ async def vocabulary(studio: TheStudio, setting: str = "") -> Vocabulary:
         settings=list(settings),
         names=list(model.names),
         hero=model.hero(setting),
+        adapter=model.adapter.by,
     )

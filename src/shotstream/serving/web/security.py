@@ -51,6 +51,8 @@ _WATCHED = re.compile(
 )
 """What a link to watch opens: the story as it stands, its events, its pictures; nothing of other stories."""
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+_CHANGES_NOTHING = {"/api/prompts"}
+"""Asked with a body, while a person writes."""
 _ELSEWHERE = {"cross-site", "same-site"}
 """What browsers say in Sec-Fetch-Site of a request that another page makes."""
 
@@ -139,6 +141,7 @@ class Guard:
     def _check_rates(self, scope: Scope) -> None:
         client = scope["client"][0].removeprefix("::ffff:") if scope.get("client") else ""
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
+        changes = changes and scope["path"] not in _CHANGES_NOTHING
         if not self._requests.take(client) or (changes and not self._writes.take(client)):
             raise _Refused(429, "that was too often; wait a moment and try again")
 

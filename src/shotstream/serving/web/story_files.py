@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse, Response
@@ -16,9 +16,18 @@ from pydantic import ValidationError
 from shotstream.media.documents import Document, decode_text
 from shotstream.media.faults import say_fault
 from shotstream.media.scripts import read_script
+from shotstream.media.shot_table import looks_like_table, read_table
 from shotstream.media.story_values import looks_like_story
 from shotstream.serving.delivery.viewers import Viewer
-from shotstream.serving.protocol.commands import Command, PlannedShot, Playhead, Shoot, Stop
+from shotstream.serving.protocol.commands import (
+    Cast,
+    Command,
+    PlannedShot,
+    Playhead,
+    SheetCharacter,
+    Shoot,
+    Stop,
+)
 from shotstream.serving.protocol.events import Refused
 from shotstream.serving.protocol.messages import VideoHeader
 from shotstream.serving.protocol.refusal import Refusal
@@ -28,7 +37,7 @@ from shotstream.serving.studio import Studio
 from shotstream.serving.web.answers import PROBLEMS, TheStudio, gives, read_body
 from shotstream.serving.web.bodies import Began, ScriptRead
 from shotstream.serving.web.exports import send_film
-from shotstream.story import MOST_TITLE_CHARACTERS, Shot, Story, StoryError
+from shotstream.story import MOST_TITLE_CHARACTERS, CastCharacter, Shot, Story, StoryError
 
 MOST_FILE_BYTES = 2**20
 MOST_FINAL_DRAFT_BYTES = 4 * 2**20
@@ -40,7 +49,14 @@ _READING = Lock()
 
 router = APIRouter(prefix="/api", tags=["stories"], responses=PROBLEMS)
 
-_SCRIPTS = {"plain": "txt", "markdown": "md", "x-fountain": "fountain", "x-fdx": "fdx", "xml": "fdx"}
+_SCRIPTS = {
+    "plain": "txt",
+    "markdown": "md",
+    "x-fountain": "fountain",
+    "x-fdx": "fdx",
+    "xml": "fdx",
+    "csv": "csv",
+}
 """Subtype of ``text/`` -> kind of script."""
 
 _UNTYPED = ("", "application/octet-stream", "application/x-www-form-urlencoded")
@@ -49,7 +65,7 @@ _UNTYPED = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 FILE_BODY = {
     "requestBody": {
         "required": True,
-        "description": "A story file (YAML, JSON), or a script: text, Markdown, Fountain, Final Draft.",
+        "description": "A story file (YAML, JSON), or a script: text, Markdown, Fountain, Final Draft, CSV.",
         "content": {
             "application/json": {"schema": {"type": "object"}},
             **{
@@ -67,14 +83,15 @@ async def _story_file(studio: TheStudio, request: Request) -> tuple[Story, list[
     script = _SCRIPTS.get(kind.removeprefix("text/"))
     data = await read_body(request, MOST_FINAL_DRAFT_BYTES if script == "fdx" else MOST_FILE_BYTES)
     if script:
-        return await studio.aside(_read_script, data, script)
+        return await studio.aside(_read_script, data, script, studio.model.loras)
     if not ("json" in kind or "yaml" in kind or kind in _UNTYPED):
         raise HTTPException(
             422,
             f"{kind} is no story; send YAML (text/yaml), JSON (application/json) or a script (text/plain, "
-            "text/markdown, text/x-fountain)",
+            "text/markdown, text/x-fountain, text/csv)",
         )
-    return await studio.aside(_read, data, f"story.{'json' if 'json' in kind else 'yaml'}")
+    name = f"story.{'json' if 'json' in kind else 'yaml'}"
+    return await studio.aside(_read, data, name, studio.model.loras)
 
 
 StoryFile = Annotated[tuple[Story, list[str]], Depends(_story_file)]
@@ -85,6 +102,8 @@ StoryFile = Annotated[tuple[Story, list[str]], Depends(_story_file)]
 async def import_story(studio: TheStudio, file: StoryFile) -> Began:
     """Begin a story from a story file, all its shots queued."""
     script, notes = file
+    if script.sounds:
+        notes = [*notes, "The story's sounds are files on another machine: bring them to it once more."]
     return Began(story=await begin_script(studio, script), notes=notes)
 
 
@@ -95,20 +114,10 @@ async def read_a_script(studio: TheStudio, file: StoryFile) -> ScriptRead:
     if reason := _not_told_here(script, studio.model.made_with):
         raise HTTPException(422, f"{reason}; {_TELL}")
     try:
-        shots = [
-            PlannedShot(
-                prompt=shot.prompt,
-                seconds=shot.seconds,
-                chunks=shot.chunks,
-                seed=shot.seed,
-                in_frame=shot.in_frame,
-                out_frame=shot.out_frame,
-            )
-            for shot in script.shots
-        ]
+        shots = [PlannedShot(**_fields_of(script, shot)) for shot in script.shots]
     except ValidationError as error:
         raise _untold(error) from error
-    return ScriptRead(title=script.title or "", setting=script.setting, shots=shots)
+    return ScriptRead(title=script.title or "", setting=script.setting, cast=_sheet(script), shots=shots)
 
 
 @router.post("/films", openapi_extra=FILE_BODY, response_class=Response, responses=gives("video/mp4"))
@@ -149,11 +158,16 @@ async def begin_script(studio: Studio, script: Story, before: Sequence[Command] 
     if reason := _not_told_here(script, studio.model.made_with):
         raise HTTPException(422, f"{reason}; {_TELL}")
     try:
-        shots = [_command(number, shot) for number, shot in enumerate(script.shots)]
+        orders = [_fields_of(script, shot) for shot in script.shots]
+        shots = [
+            Shoot(id=f"file-{number}", take=shot.take or None, after=True, **order)
+            for number, (shot, order) in enumerate(zip(script.shots, orders, strict=True))
+        ]
     except ValidationError as error:
         raise _untold(error) from error
     story = await studio.begin(script.setting, script.seed, script.title or "")
-    for command in (*before, *shots):
+    cast = [Cast(id="file-cast", cast=_sheet(script))] if script.cast else []
+    for command in (*cast, *before, *shots):
         answer = await studio.direct(story, command)
         if isinstance(answer, Refused):
             await studio.move_to_trash(story)
@@ -161,18 +175,15 @@ async def begin_script(studio: Studio, script: Story, before: Sequence[Command] 
     return story
 
 
-def _command(number: int, shot: Shot) -> Shoot:
-    return Shoot(
-        id=f"file-{number}",
-        prompt=shot.prompt,
-        seconds=shot.seconds,
-        chunks=shot.chunks,
-        seed=shot.seed,
-        take=shot.take or None,
-        in_frame=shot.in_frame,
-        out_frame=shot.out_frame,
-        after=True,
-    )
+def _sheet(script: Story) -> list[SheetCharacter]:
+    """The cast of a story file; its pictures are on another machine."""
+    return [SheetCharacter(name=one.name, description=one.description) for one in script.cast]
+
+
+def _fields_of(script: Story, shot: Shot) -> dict[str, Any]:
+    """What a shot of a story file asks for, as fields of a planned shot."""
+    names = ("prompt", "seconds", "chunks", "seed", "in_frame", "out_frame")
+    return {name: getattr(shot, name) for name in names} | {"lora": script.lora_of(shot)}
 
 
 def _not_told_here(script: Story, model: MadeWith) -> str | None:
@@ -219,36 +230,43 @@ async def watch(studio: Studio, story: str, viewer: Viewer) -> None:
         studio.playhead(story, Playhead(shot=header.shot, take=header.take, frame=header.frame))
 
 
-def _read(data: bytes, name: str) -> tuple[Story, list[str]]:
+def _read(data: bytes, name: str, loras: Sequence[str]) -> tuple[Story, list[str]]:
     with _READING, TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(data)
         try:
-            story, notes = Story.read_with_notes(path)
+            story, notes = Story.read_with_notes(path, loras)
         except StoryError as error:
             raise HTTPException(422, str(error).replace(str(path), name)) from error
-    if any(story.lora_of(shot) is not None for shot in story.shots):
-        raise HTTPException(
-            422,
-            f"{name}: a studio has the same LoRAs in all shots; remove 'lora', or use shotstream generate",
-        )
-    return story, [note.replace(str(path), name) for note in notes]
+    notes = [note.replace(str(path), name) for note in notes]
+    if any(one.pictures for one in story.cast):
+        notes.append(f"{name}: pictures of the cast are on another machine; add them on the page.")
+    return story, notes
 
 
-def _read_script(data: bytes, kind: str) -> tuple[Story, list[str]]:
+def _read_script(data: bytes, kind: str, loras: Sequence[str]) -> tuple[Story, list[str]]:
     with _READING:
         document = Document(Path(f"script.{kind}"))
         text = decode_text(data, document)
         if document.mistakes:
             raise HTTPException(422, document.report())
     if kind == "txt" and looks_like_story(text):  # YAML that an editor has saved as .txt
-        return _read(data, "story.yaml")
+        return _read(data, "story.yaml", loras)
     with _READING:
         try:
+            if kind == "csv" or (kind == "txt" and looks_like_table(text)):
+                story = Story(setting="", shots=read_table(text))
+                if mistakes := list(story.lora_mistakes(loras)):
+                    raise HTTPException(422, "\n".join(sentence for _, sentence in mistakes))
+                return story, []
             script = read_script(text, kind)
             story = Story(
                 title=script.title[:MOST_TITLE_CHARACTERS] or None,
                 setting=script.setting,
+                cast=[
+                    CastCharacter(name=told, description=looks)
+                    for told, looks in list(script.cast.items())[:32]
+                ],
                 shots=[Shot(prompt=prompt) for prompt in script.shots],
             )
             return story, []

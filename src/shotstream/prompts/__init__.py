@@ -1,0 +1,1 @@
+"""What is written for a model: the form of its prompts, adapting to it, and what does not fit a story."""

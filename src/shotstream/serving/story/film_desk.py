@@ -1,0 +1,76 @@
+"""Commands after which no picture of the story is another: what the film shows, sounds, cast, setting."""
+
+from __future__ import annotations
+
+from shotstream.serving.protocol.commands import Cast, Command, Replan, Setting, Silence, Sound, Trim
+from shotstream.serving.protocol.refusal import Refusal
+from shotstream.serving.protocol.states import StateMachine
+from shotstream.serving.story.film_edit import FilmEdit, out_frame_of
+from shotstream.serving.story.live_shot import LiveShot
+from shotstream.serving.story.undo import BeforeDeletion, UndoHistory
+from shotstream.streaming.session import StorySession
+from shotstream.streaming.timing import ShotTiming
+
+
+class FilmDesk:
+    """The part of a director that follows them; what it finds declared here, the director has."""
+
+    session: StorySession
+    timing: ShotTiming
+    machine: StateMachine
+    live: LiveShot | None
+
+    def __init__(self) -> None:
+        self.edit = FilmEdit()
+        self.written: dict[str, str] = {}
+        """What a prompt was adapted from: the person's own words."""
+        self._undoable: UndoHistory[BeforeDeletion] = UndoHistory()
+
+    def note_written(self, command: Command) -> None:
+        """Keep the person's own words for what a command tells."""
+        for told in command.shots if isinstance(command, Replan) else (command,):
+            own = getattr(told, "written", None)
+            if own is not None:
+                self.written[getattr(told, "prompt")] = own  # noqa: B009
+
+    def _trim(self, command: Trim) -> None:
+        shot, out_frame = command.shot, command.out_frame
+        self._check_shot(shot)
+        if self.machine.running and self.live and self.live.record.shot == shot:
+            raise Refusal("not_now", "the shot is running; trim it after its end")
+        if shot in self.session.context.left_out:
+            raise Refusal("not_now", f"{self._name(shot)} is deleted; bring it back first, then trim it")
+        record = self.session.script[shot]
+        last = self.timing.frames(record.chunks) - 1
+        end = out_frame_of(command.in_frame, out_frame, last, self._name(shot))
+        self._edit_film(self.edit.trim(shot, record.take, command.in_frame, end))
+
+    def _sound(self, command: Sound) -> None:
+        self._edit_film(self.edit.place(command.sound, command.offset_seconds, command.gain_db))
+
+    def _silence(self, command: Silence) -> None:
+        if command.sound not in self.edit.sounds:
+            raise Refusal("not_found", "this sound is not heard with the film")
+        self._edit_film(self.edit.silence(command.sound))
+
+    def _cast(self, command: Cast) -> None:
+        self._edit_film(self.edit.with_cast(command.cast))
+
+    def _setting(self, command: Setting) -> None:
+        self.session.change_setting(command.setting)
+
+    def _edit_film(self, edit: FilmEdit) -> None:
+        self._undoable.edited(self.edit)
+        self.edit = edit
+
+    def number(self, shot: int) -> int:
+        """The number of a shot that people see: its place in the film, from 1."""
+        return self.session.context.place_in_film(shot) + 1
+
+    def _name(self, shot: int) -> str:
+        return f"shot {self.number(shot)}"
+
+    def _check_shot(self, shot: int) -> None:
+        if shot >= len(self.session.script):
+            count = self.number(len(self.session.script)) - 1
+            raise Refusal("not_found", f"there is no {self._name(shot)}; the story has {count}")
