@@ -45,8 +45,7 @@ def test_stories_are_marked_with_the_memory_rule(pipeline, monkeypatch):
     assert words.identity != served.made_with.identity
 
 
-def test_a_library_that_is_a_file_is_refused_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(studio, "_serve", None)
+def test_a_library_that_is_a_file_is_refused_at_once(tmp_path):
     (tmp_path / "library").write_text("")
     result = CliRunner().invoke(
         app, ["studio", "--library", str(tmp_path / "library")], env={"COLUMNS": "200"}

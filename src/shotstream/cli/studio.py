@@ -133,8 +133,6 @@ def studio(
     )
     locate_model(model)
     loras = name_loras(lora or [])
-    if library.exists() and not library.is_dir():
-        raise ValueError(f"--library {library} is a file; name a folder, which need not exist yet.")
     from shotstream.serving.protocol.events import Limits
     from shotstream.serving.quotas import Quotas
 
@@ -178,6 +176,8 @@ def _serve(
     open_app: Callable[[Store], AbstractContextManager[Any]],
 ) -> None:
     """Serve the app of a library until a signal ends it."""
+    if library.exists() and not library.is_dir():
+        raise ValueError(f"--library {library} is a file; name a folder, which need not exist yet.")
     import uvicorn
 
     from shotstream.serving.storage.store import Store
