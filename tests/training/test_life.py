@@ -90,6 +90,9 @@ def test_a_teacher_can_start_from_a_finished_model(finished, tmp_path):
     }
     assert changed
     assert all(".attn1." in name for name in changed)
+    later = Workspace(workspace.recipe, tmp_path, torch.device("meta")).denoiser("teacher")
+    for network in (later.transformer, later.text.text_encoder):  # where a stage goes on in a new process
+        assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
     wider = tiny_recipe(base=str(base), world={**recipe.world.model_dump(), "context_frames": 4})
     with pytest.raises(ValueError, match="context_frames=3, but the recipe tiny makes it 4"):
         Workspace(wider, tmp_path / "wider", torch.device("cpu")).stage("teacher")

@@ -345,7 +345,10 @@ class Workspace:
         """The frozen caption encoder with the vocabulary it was trained with: trained here, or the base's."""
         length, base = self.recipe.teacher.network.text_length, self._base
         if base is not None:
-            return CaptionEncoder(base.tokenizer, base.text_encoder.requires_grad_(False), length)
+            encoder = base.text_encoder.requires_grad_(False)
+            if not self._captions_embedded:
+                self._placed(encoder)
+            return CaptionEncoder(base.tokenizer, encoder, length)
         folder = self._exported("captions")
         with load_errors(folder):
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
@@ -361,8 +364,6 @@ class Workspace:
             transformer = deepcopy(base.transformer).train()
             check_base(recipe, transformer, self.autoencoder)
         self._placed(transformer)
-        if not self._captions_embedded:
-            self._placed(text.text_encoder)
         return Denoiser(transformer, text, make_schedule(recipe), recipe.negative_prompt)
 
     @cached_property
