@@ -131,6 +131,7 @@ def run(python: list[str], *words: str, where: Path) -> subprocess.CompletedProc
 @pytest.fixture
 def story(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "src/shotstream/stories/first_story.yaml", tmp_path)
+    tmp_path.joinpath("film.mp4").touch()
     return tmp_path
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from shotstream import ShotStreamPipeline
+from shotstream.machine.device import choose_dtype
 from tests.integrations.comfy_engine import Comfy, Engine, InterruptProcessingException, to_graph
 
 pytestmark = [
@@ -81,10 +83,11 @@ def steps_made(comfy: Comfy) -> int:
     return made
 
 
-def test_a_film_is_what_a_session_tells(model, comfy, engine, pipeline) -> None:
+def test_a_film_is_what_a_session_tells(model, comfy, engine) -> None:
     outputs = engine.run(graph_of(model, three(), "c"))["direct"]
     images, video, latents, fps, file, film = outputs
-    session = pipeline.open("a red fox in the snow", 4)
+    dtype = choose_dtype(torch.device("cpu")).value
+    session = ShotStreamPipeline.from_pretrained(model, dtype=dtype).open("a red fox in the snow", 4)
     frames = [chunk.frames for chunk in session.shoot("runs", 0.6)]
     chunks = session.shoot("a cat", 1.2)
     frames.append(next(chunks).frames)

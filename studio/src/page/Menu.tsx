@@ -22,15 +22,19 @@ export function Menu({ icon, words, label, children }: Props) {
   useEffect(() => {
     if (!open) return;
     const outside = ({ target }: Event) => !box.current?.contains(target as Element) && setOpen(false);
-    const away = ({ target }: Event) =>
-      !(target instanceof Element && box.current?.contains(target)) && setOpen(false);
+    const follow = ({ target }: Event) => {
+      if (target instanceof Element && box.current?.contains(target)) return;
+      const button = box.current!.querySelector("button")!.getBoundingClientRect();
+      if (button.bottom < 0 || button.top > innerHeight) setOpen(false);
+      else setPlace(placeBeside(button));
+    };
     for (const kind of ["pointerdown", "focusin"]) addEventListener(kind, outside);
-    addEventListener("scroll", away, true); // the list stays where it is, the button would leave it
-    addEventListener("resize", away);
+    addEventListener("scroll", follow, true);
+    addEventListener("resize", follow);
     return () => {
       for (const kind of ["pointerdown", "focusin"]) removeEventListener(kind, outside);
-      removeEventListener("scroll", away, true);
-      removeEventListener("resize", away);
+      removeEventListener("scroll", follow, true);
+      removeEventListener("resize", follow);
     };
   }, [open]);
   const close = () => {

@@ -37,6 +37,9 @@ def test_no_state_has_serious_findings(open_page, width: int, scheme: str) -> No
     assert findings(page) == []
     tell(page, SHOTS[0])
     shoot(page, "A zebra walks along.", seconds=8)
+    expect(page.get_by_text("The model gets:")).to_be_visible()
+    assert findings(page) == []
+    page.keyboard.press("Enter")  # that is what shall be told
     wait_for(page, 2, "live")
     assert findings(page) == []
     page.get_by_role("button", name="Stop").click()

@@ -113,7 +113,7 @@ def test_a_sound_is_seen_heard_in_time_and_exported(page: Page, tmp_path: Path) 
     inked = (
         "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"
     )
-    assert lane.locator("canvas").evaluate(inked)
+    page.wait_for_function(inked, arg=lane.locator("canvas").element_handle())
     lane.press("ArrowRight")
     expect(lane).to_have_attribute("aria-valuetext", "0.1 seconds")
     go(page, 0)

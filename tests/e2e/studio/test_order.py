@@ -22,7 +22,6 @@ def test_a_deleted_shot_goes_the_numbers_close_up_and_takes_show_their_scores(
     tell(page, *SHOTS, seconds=2)
     more = page.get_by_role("button", name="More for shot 2")
     more.scroll_into_view_if_needed()
-    page.wait_for_timeout(300)  # a menu goes when the page is scrolled
     more.click()
     page.get_by_role("button", name="Delete").click()
     expect(page.locator(".card")).to_have_count(2)

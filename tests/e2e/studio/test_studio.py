@@ -68,8 +68,8 @@ def test_a_running_shot_is_cut_redirected_held_and_paused(page) -> None:
     wait_for(page, 1)
     assert length_seconds(page, 1) < 20
     shoot(page, SHOTS[1], seconds=2)
+    expect(card(page, 2)).to_be_visible()
     page.get_by_role("button", name="Hold").click()
-    wait_for(page, 2, "live")
     expect(card(page, 2)).to_contain_text(re.compile(r"[4-9]\.\d s"))  # it goes on by itself
     shoot(page, SHOTS[2])
     wait_for(page, 3)
