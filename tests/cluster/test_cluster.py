@@ -214,7 +214,8 @@ def test_many_viewers_cost_the_engine_nothing(studio):
 
 def test_stories_go_on_when_their_replica_is_killed(studio):
     (one, story), (other, other_story) = begin(studio), begin(studio)
-    assert studio.owner(story) != studio.owner(other_story)
+    while studio.owner(story) == studio.owner(other_story):  # an earlier story may have a place
+        other, other_story = begin(studio)
     lost = studio.owner(story)
     kept, began = studio.chunks(story), time.monotonic()
     studio.kill(lost)
