@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shotstream.prompts.adapting import adapt_prompt, adapt_setting, story_hero
+from shotstream.prompts.adapting import adapt_prompt, adapt_setting
 from shotstream.prompts.prompt_form import PromptForm, read_prompt_form, split_words
 from shotstream.prompts.reading import CastMember
 from shotstream.world import vocabulary
@@ -82,12 +82,6 @@ def test_a_model_of_plain_text_gets_descriptions_instead_of_names() -> None:
     assert adapt_prompt(None, "", [ROSIE], written).prompt == told
     assert adapt_prompt(None, "", [CastMember(name="Rosie")], written).prompt == written
     assert adapt_setting(None, "A bridge", [ROSIE]).prompt == "A bridge. A little red fox with a bow."
-
-
-def test_the_hero_may_be_of_the_cast_sheet(form: PromptForm) -> None:
-    assert story_hero(form, ROBOT) == "the blue robot"
-    assert story_hero(form, "By the sea.", [ROSIE]) == "the red fox"
-    assert story_hero(form, "By the sea.") is None
 
 
 def test_a_form_knows_what_its_model_knows() -> None:

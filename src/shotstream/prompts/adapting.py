@@ -55,12 +55,12 @@ def adapt_prompt(
     if not seen and known:
         several = any(token.word in PLURAL_PRONOUNS for token in read.tokens)
         seen = known[: form.most_figures] if several else known[:1]
-        names = " and ".join(_mention(form, figure) for figure in seen)
+        names = " and ".join(mention_of(form, figure) for figure in seen)
         if not any(token.word in ("he", "she", "it", "they") for token in read.tokens):
             notes.append(f"It named nobody whom the model knows: {names} was put in.")
     if not seen:
         return AdaptedPrompt(prompt, ("It names nobody, and nor does the setting: it stays as it is.",))
-    said = {"figures": " and ".join(_mention(form, figure) for figure in seen[: form.most_figures])}
+    said = {"figures": " and ".join(mention_of(form, figure) for figure in seen[: form.most_figures])}
     for slot in form.slots:
         if slot.role == "shot":
             value = read.first(slot.name) or form.defaults.get(slot.name)
@@ -104,17 +104,6 @@ def adapt_setting(form: PromptForm | None, setting: str, cast: Sequence[CastMemb
     return AdaptedPrompt(form.fill(form.setting, said), tuple(notes))
 
 
-def story_hero(form: PromptForm, setting: str, cast: Sequence[CastMember] = ()) -> str | None:
-    """Whom a story is about first, as its prompts say it; None if nobody is named whom the model knows."""
-    figures = story_figures(form, setting, cast)
-    return _mention(form, figures[0]) if figures else None
-
-
-def mention_of(form: PromptForm, figure: Figure) -> str:
-    """How a prompt says somebody."""
-    return _mention(form, figure)
-
-
 def _has_form(form: PromptForm, read: Reading) -> bool:
     """Whether a prompt is in the model's own words and says who does what."""
     happens = any(one.slot.kind == "what" and one.likeness == "words" for one in read.found)
@@ -143,7 +132,8 @@ def _is_in(figure: Figure, read: Reading) -> bool:
     )
 
 
-def _mention(form: PromptForm, figure: Figure) -> str:
+def mention_of(form: PromptForm, figure: Figure) -> str:
+    """How a prompt says somebody."""
     return form.fill(form.mention, _looks(form, figure)).lower()
 
 

@@ -15,7 +15,7 @@ import type { OpenStory } from "../story/useStory";
 import { AdaptSwitch, Adapted } from "./Adapted";
 import { Icon } from "./Icon";
 import { ScriptSwitch, takeScript } from "./ScriptSwitch";
-import { Length } from "./ShotDetails";
+import { Length, SeedInput } from "./ShotDetails";
 import { type Enter, WordField } from "./WordField";
 
 interface Props {
@@ -255,23 +255,7 @@ function Seed({ seed, onChange }: { seed?: number; onChange(seed?: number): void
       </button>
     );
   }
-  return (
-    <label className="inline">
-      Seed
-      <input
-        type="number"
-        min={0}
-        max={Number.MAX_SAFE_INTEGER}
-        step={1}
-        value={seed ?? ""}
-        placeholder="the story’s"
-        autoFocus
-        onChange={({ target }) =>
-          onChange(target.validity.valid && target.value ? Number(target.value) : undefined)
-        }
-      />
-    </label>
-  );
+  return <SeedInput seed={seed} autoFocus onChange={onChange} />;
 }
 
 function Chips({ prompts, onChoose }: { prompts: string[]; onChoose(text: string): void }) {

@@ -31,21 +31,10 @@ export function ShotDetails({ shot, possible, onChange }: Props) {
         most={possible.mostSeconds}
         onChange={(seconds) => onChange(without({ ...shot, seconds }, "chunks"))}
       />
-      <label className="inline">
-        Seed
-        <input
-          type="number"
-          min={0}
-          max={Number.MAX_SAFE_INTEGER}
-          step={1}
-          value={shot.seed ?? ""}
-          placeholder="the story’s"
-          onChange={({ target }) => {
-            const seed = target.validity.valid && target.value ? Number(target.value) : undefined;
-            onChange(seed === undefined ? without(shot, "seed") : { ...shot, seed });
-          }}
-        />
-      </label>
+      <SeedInput
+        seed={shot.seed ?? undefined}
+        onChange={(seed) => onChange(seed === undefined ? without(shot, "seed") : { ...shot, seed })}
+      />
       {possible.loras.length > 0 && (
         <Loras
           names={possible.loras}
@@ -219,4 +208,26 @@ export function detailsOf({ seconds, seed, lora, references }: PlannedShot, stor
   ]
     .filter(Boolean)
     .join(" · ");
+}
+
+/** A seed of a shot's own; none if the field is empty. */
+export function SeedInput(props: { seed?: number; autoFocus?: boolean; onChange(seed?: number): void }) {
+  const { seed, autoFocus, onChange } = props;
+  return (
+    <label className="inline">
+      Seed
+      <input
+        type="number"
+        min={0}
+        max={Number.MAX_SAFE_INTEGER}
+        step={1}
+        value={seed ?? ""}
+        placeholder="the story’s"
+        autoFocus={autoFocus}
+        onChange={({ target }) =>
+          onChange(target.validity.valid && target.value ? Number(target.value) : undefined)
+        }
+      />
+    </label>
+  );
 }
