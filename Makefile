@@ -39,7 +39,7 @@ TORCH_2_11 := torch==2.11.0 diffusers==0.42.1 transformers==5.17.0 huggingface_h
 
 test-torch-2.11:  ## networks, samplers and streaming on an older torch, to be run by hand: an environment of 5 GB
 	$(PYTHON) -m venv .venv-torch-2.11
-	.venv-torch-2.11/bin/pip install --quiet $(TORCH_2_11) accelerate pydantic PyYAML typer rich pytest hypothesis pillow
+	.venv-torch-2.11/bin/pip install --quiet $(TORCH_2_11) accelerate pydantic PyYAML typer rich pytest pytest-rerunfailures hypothesis pillow
 	PYTHONPATH=src .venv-torch-2.11/bin/python -m pytest -m "unit or law or system" tests/models tests/diffusion tests/streaming
 
 kill-test: $(READY)  ## the studio is ended 50 times while a story is told, by KILL, TERM and HUP, and copied: nothing is lost

@@ -95,6 +95,31 @@ def test_who_waits_is_served_in_order_and_told_for_how_long(leases):
     assert said.startswith("all 1 places are taken and 2 wait before you; a place is free in about 120 sec")
 
 
+def test_a_place_goes_to_who_asked_first_however_long_the_look_takes(leases, monkeypatch):
+    add(leases, "one", 1)
+    placement, free, looks = Placement(leases, patience_seconds=0.3), Placement._free, []
+
+    async def slow_at_first(self):
+        looks.append(len(looks))
+        await asyncio.sleep(0.2 if len(looks) == 1 else 0)
+        return await free(self)
+
+    monkeypatch.setattr(Placement, "_free", slow_at_first)
+    served = []
+
+    async def want(number):
+        await placement.new_place()
+        served.append(number)
+        leases.assign(str(number) * 12, "one")
+
+    async def both():
+        return await asyncio.gather(want(0), want(1), return_exceptions=True)
+
+    assert isinstance(asyncio.run(both())[1], Refusal)
+    assert served == [0]
+    assert len(looks) < 6, "a second or two a second, not as fast as it can"
+
+
 def test_who_waited_in_vain_is_refused_with_what_is_known(leases):
     add(leases, "one", 1)
     leases.assign("a" * 12, "one")

@@ -33,5 +33,4 @@ def test_slow_silent_flooding_and_vanishing_viewers_harm_nobody(tmp_path):
     assert figures["health_seconds"]["max"] < 5
     assert figures["turn_seconds"]["max"] < 10, "the engine was blocked"
     assert figures["viewers_left_at_the_end"] == 0
-    assert kinds["flooding"]["connections"] > 1, "a flood is cut off"
     assert kinds["vanishing"]["connections"] > 1

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.storage.leases import Leases, ReplicaEntry
@@ -19,6 +20,16 @@ PROMISE_SECONDS = 1.0
 """For so long a place that was given counts as taken, besides the story's lease."""
 
 
+@dataclass(eq=False)
+class _Turn:
+    """One who wants a place."""
+
+    has_come: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the one before has gone."""
+    waits: bool = False
+    """Whether there was none at once."""
+
+
 class Placement:
     """Finds the replica of a story, on an event loop. It keeps no story: any number of these may run.
 
@@ -29,14 +40,14 @@ class Placement:
 
     def __init__(self, leases: Leases, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._leases, self._patience = leases, patience_seconds
-        self._waiting: deque[asyncio.Event] = deque()
+        self._waiting: deque[_Turn] = deque()
         self._promised: deque[tuple[float, str]] = deque()
         """Places that were given a moment ago, whose stories may have no lease yet."""
 
     @property
     def waiting(self) -> int:
-        """How many wait for a place."""
-        return len(self._waiting)
+        """How many wait for a place: those who found none at once."""
+        return sum(turn.waits for turn in self._waiting)
 
     async def any_replica(self) -> ReplicaEntry:
         """A replica for what belongs to no story: the one with most room.
@@ -69,24 +80,25 @@ class Placement:
         Raises:
             Refusal: If there is none in time; it says how many wait, and for how long about.
         """
-        if not self._waiting and (found := await self._free()):
-            return found
         if len(self._waiting) >= MOST_WAITING:
             raise Refusal("busy", await self.forecast(MOST_WAITING))
-        turn, clock = asyncio.Event(), asyncio.get_running_loop().time
+        turn, clock = _Turn(), asyncio.get_running_loop().time
         until = clock() + self._patience
-        self._waiting.append(turn)
+        self._waiting.append(turn)  # before anything is awaited, or the quicker look would be served first
         try:
-            while clock() < until:
+            while True:
                 if self._waiting[0] is turn and (found := await self._free()):
                     return found
+                if clock() >= until:
+                    raise Refusal("busy", await self.forecast(self._waiting.index(turn)))
+                turn.waits = True
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(turn.wait(), LOOK_SECONDS)
-            raise Refusal("busy", await self.forecast(self._waiting.index(turn)))
+                    await asyncio.wait_for(turn.has_come.wait(), LOOK_SECONDS)
+                turn.has_come.clear()
         finally:
             self._waiting.remove(turn)
             if self._waiting:
-                self._waiting[0].set()
+                self._waiting[0].has_come.set()
 
     async def forecast(self, before: int) -> str:
         """Say how long it takes until a place is free for who has so many before them."""
