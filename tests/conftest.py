@@ -24,8 +24,8 @@ TIERS = {"unit", "law", "system", "gpu"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Demand exactly one tier of every test; skip long tests unless they are asked for.
 
-    A system test has real processes and a real clock, and a busy machine can take both from it. One that fails
-    is run once more, and the report lists it as RERUN: look at it, for it may be right.
+    A system test has real processes and a real clock, and a busy machine can take both from it. One that
+    fails is run once more, and the report lists it as RERUN: look at it, for it may be right.
     """
     long = pytest.mark.skip(reason="takes minutes; set SHOTSTREAM_LONG=1")
     for item in items:
