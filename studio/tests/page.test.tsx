@@ -10,6 +10,7 @@ import { Storyboard } from "../src/page/Storyboard";
 import { useKeys } from "../src/page/useKeys";
 import type { ShotCard } from "../src/protocol";
 import type { Order } from "../src/story/link";
+import { OrderRow } from "../src/story/orderRow";
 import { type StoryState, nothingYet } from "../src/story/state";
 import { useDraft } from "../src/story/useDraft";
 import { usePrompts } from "../src/story/usePrompts";
@@ -65,10 +66,14 @@ const vocabulary = {
 let root: Root;
 let orders: Order[];
 const show = (element: React.ReactNode) => act(() => root.render(element));
+const ordering = () => {
+  const row = new OrderRow((order) => void orders.push(order));
+  return { order: (order: Order) => row.give(order), reserve: () => row.reserve(), held: 0 };
+};
 const open = (state: Partial<StoryState> = {}): OpenStory => ({
   state: { ...nothingYet, link: "open", stage, ...state },
   happen: () => undefined,
-  order: (order) => void orders.push(order),
+  ...ordering(),
   story: stage.story,
   readiness: "ready",
   wrong: () => undefined,

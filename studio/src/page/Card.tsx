@@ -2,9 +2,10 @@
 
 import { useEffect, useRef, useState } from "react";
 import type { ShotCard } from "../protocol";
+import { newSeed } from "../story/link";
 import { numberOf } from "../story/numbers";
 import type { PromptMark } from "../story/prompts";
-import { cardAddress } from "../story/server";
+import { type Vocabulary, cardAddress } from "../story/server";
 import { isTrimmed, shownFrames } from "../story/timeline";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
@@ -13,14 +14,14 @@ import { Continuity } from "./Continuity";
 import { Marks, OwnWords } from "./Marks";
 import { Menu } from "./Menu";
 import { CardButton } from "./Planned";
-import { PromptEditor } from "./PromptEditor";
+import { Rewording } from "./Rewording";
 import { Still } from "./Still";
 import { TrimEditor } from "./TrimEditor";
 
 interface Props {
   shot: ShotCard;
   open: OpenStory;
-  known?: string[] | null;
+  vocabulary?: Vocabulary;
   /** What of its words does not fit. */
   marks?: PromptMark[];
 }
@@ -34,8 +35,8 @@ const STATE_WORDS = {
   deleted: "", // it is not on the storyboard
 } as const;
 
-export function Card({ shot, open, known, marks }: Props) {
-  const { onScreen, story, order } = open;
+export function Card({ shot, open, vocabulary, marks }: Props) {
+  const { onScreen, story } = open;
   const [editing, setEditing] = useState<"words" | "trim">();
   const article = useRef<HTMLElement>(null);
   const { number } = shot;
@@ -61,16 +62,7 @@ export function Card({ shot, open, known, marks }: Props) {
         {editing === "trim" ? (
           <TrimEditor shot={shot} open={open} onDone={closeEditor} />
         ) : editing ? (
-          <PromptEditor
-            prompt={shot.prompt}
-            known={known}
-            most={open.state.stage?.limits.prompt_characters}
-            onCancel={closeEditor}
-            onDone={(prompt) => {
-              closeEditor();
-              if (prompt !== shot.prompt) order({ type: "edit", shot: number, prompt });
-            }}
-          />
+          <Rewording shot={shot} open={open} vocabulary={vocabulary} onDone={closeEditor} />
         ) : (
           <div className="card-body">
             <Words shot={shot} />
@@ -97,9 +89,6 @@ function lengthOf(shot: ShotCard, fps = 1): string {
 }
 /** So many takes are made where the best is to stand. */
 const BEST_OF = 3;
-
-/** Another one than any before: takes of one seed are more alike. */
-const newSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
 
 /** Which take stands for a shot; another one plays as soon as it does. */
 function Takes({ shot, open }: TakesProps) {

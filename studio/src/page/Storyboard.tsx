@@ -80,7 +80,7 @@ export function Storyboard({ open, vocabulary, draft, prompts }: Props) {
               key={shot.number}
               shot={shot}
               open={open}
-              known={vocabulary.words}
+              vocabulary={vocabulary}
               marks={prompts.marks(shot.prompt)}
             />
           ))}
