@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Composer } from "../src/page/Composer";
 import { Marks } from "../src/page/Marks";
 import { Rewording } from "../src/page/Rewording";
+import { Start } from "../src/page/Start";
 import type { ShotCard } from "../src/protocol";
 import type { Order } from "../src/story/link";
 import { OrderRow } from "../src/story/orderRow";
@@ -171,6 +172,40 @@ it("tells a shot in new words at once, with the person's own beside them, or kee
   await settle();
   click("Keep");
   expect(orders).toHaveLength(2);
+});
+
+it("shows a setting in the model's words before a story begins with it, one click from one's own", async () => {
+  const settled = { prompt: "A red fox is in a forest.", notes: [], marks: [] };
+  const begun: string[] = [];
+  vi.stubGlobal("fetch", async (path: string, init?: { body?: string }) => {
+    const { setting = "" } = JSON.parse(init?.body ?? "{}") as { setting?: string };
+    if (path === "api/stories" && init) {
+      begun.push(setting);
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    const adapted = setting === "a fox, in the wood" ? settled : null;
+    const answer = { setting: { written: setting, marks: [], adapted }, prompts: [], story: "abcdefghijkl" };
+    return new Response(JSON.stringify(path === "api/prompts" || init ? answer : []));
+  });
+  const theme = { name: "light", next: () => undefined } as const;
+  act(() => root.render(<Start vocabulary={vocabulary} theme={theme} />));
+  type("a fox, in the wood");
+  await enter();
+  await settle();
+  expect(begun).toEqual([]);
+  expect(said()).toContain("The model gets: A red fox is in a forest.");
+  await enter();
+  await settle();
+  expect(begun).toEqual(["A red fox is in a forest."]);
+  click("Use my own words");
+  await enter();
+  await settle();
+  expect(begun[1]).toBe("a fox, in the wood");
+  type("A red fox is in a forest.");
+  await enter();
+  await enter();
+  await settle();
+  expect(begun.slice(2)).toEqual(["A red fox is in a forest."]);
 });
 
 /** An adapter that takes so long for every answer. */

@@ -70,6 +70,22 @@ describe("answers", () => {
     expect(state.notices[0]).toMatchObject({ tone: "wrong", text: "Too many.", typed: "The cat jumps." });
   });
 
+  it("a new sound is told from one that is moved, though what changed comes before its receipt", () => {
+    const rain = { sound: "rain", offset_seconds: 0, gain_db: 0 };
+    const add = (id: string): Command => ({ type: "sound", id, ...rain });
+    const sounds: ServerEvent = { type: "sounds", sounds: [rain] };
+    const receipt = (id: string): ServerEvent => ({ type: "receipt", id, applies_from: null });
+    const texts = ({ notices }: StoryState) => notices.map(({ text }) => text);
+    const added = said(sent(nothingYet, add("a")), sounds, receipt("a"));
+    expect(texts(added)).toEqual(["The sound is heard with the film."]);
+    expect(texts(said(sent(nothingYet, add("a")), receipt("a"), sounds))).toEqual(texts(added));
+    const moved = said(sent(added, add("b")), sounds, receipt("b"));
+    expect(texts(moved)).toEqual(["The sound has changed."]);
+    const both = said(sent(sent(nothingYet, add("a")), add("b")), sounds, receipt("a"), receipt("b"));
+    expect(texts(both)).toEqual(["The sound has changed."]);
+    expect(both.changing).toEqual({});
+  });
+
   it("another's answer leaves an order waiting", () => {
     const state = said(sent(nothingYet, shoot), { type: "receipt", id: "b", applies_from: null });
     expect(state.unanswered).toEqual([shoot]);

@@ -6,7 +6,6 @@ import { exampleOf, ideasFor, withIdea } from "../story/ideas";
 import { kindOf, plannedOf, waitingShots } from "../story/script";
 import { filmLength } from "../story/numbers";
 import type { Vocabulary } from "../story/server";
-import type { PromptMark } from "../story/prompts";
 import { isRunning } from "../story/state";
 import { nameless } from "../story/words";
 import type { Draft } from "../story/useDraft";
@@ -116,7 +115,7 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
         onChange={setText}
         onEnter={give}
         known={vocabulary.words}
-        marks={marksOf(isScript ? written : [prompt], prompts)}
+        marks={prompts.marksAsWritten(isScript ? written : [prompt])}
         most={MOST_CHARACTERS}
         placeholder={isScript ? ideas.slice(0, 3).join("\n") : exampleOf(ideas)}
         field={field}
@@ -148,13 +147,6 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
       </div>
     </form>
   );
-}
-
-/** What does not fit of the words that will be told as they are written; nothing before all were looked at. */
-function marksOf(texts: string[], prompts: Prompts): PromptMark[] | undefined {
-  const reads = texts.filter(Boolean).map(prompts.find);
-  if (reads.length === 0 || reads.includes(undefined)) return undefined;
-  return reads.flatMap((read) => (prompts.changed(read!.written) ? [] : read!.marks));
 }
 
 /** Which shots will be told without saying whom they are about. */

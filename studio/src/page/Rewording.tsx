@@ -38,7 +38,7 @@ export function Rewording({ shot, open, vocabulary, onDone }: Props) {
       prompt={text}
       known={vocabulary?.words}
       most={state.stage?.limits.prompt_characters}
-      marks={prompts.changed(text.trim()) ? [] : prompts.find(text.trim())?.marks}
+      marks={prompts.marksAsWritten([text.trim()])}
       onText={setText}
       onCancel={onDone}
       onDone={(words, how) => give(words, how === "control")}

@@ -1,8 +1,13 @@
 /** The first page: begin a story, or go on with one. */
 
-import { type FormEvent, useEffect, useState } from "react";
+import { type FormEvent, useEffect, useMemo, useRef, useState } from "react";
+import { OrderRow } from "../story/orderRow";
+import { readSettings } from "../story/prompts";
 import { isUnready, useReadiness } from "../story/readiness";
 import { NotThere, STORY_FILES, type Vocabulary, beginStory, importStory } from "../story/server";
+import { usePrompts } from "../story/usePrompts";
+import { useWhenAdapted } from "../story/useWhenAdapted";
+import { AdaptSwitch, Adapted } from "./Adapted";
 import { FileDrop } from "./FileDrop";
 import { Header } from "./Header";
 import { Help } from "./Help";
@@ -15,6 +20,7 @@ import { useKeys } from "./useKeys";
 import type { Theme } from "./useTheme";
 
 const MOST_SETTING_CHARACTERS = 2000;
+const NO_CAST = { setting: "", cast: [] };
 
 export function Start({ vocabulary, theme }: { vocabulary: Vocabulary; theme: Theme }) {
   const [helping, setHelping] = useState(false);
@@ -56,10 +62,25 @@ interface BeginProps {
 
 function Begin({ vocabulary, wrong, setWrong }: BeginProps) {
   const [setting, setSetting] = useState("");
-  const open = (story: Promise<string>) => story.then((id) => (location.hash = `#/${id}`), setWrong);
+  const isOpening = useRef(false);
+  const open = (story: () => Promise<string>) => {
+    if (isOpening.current) return; // a second Enter is for the same story
+    isOpening.current = true;
+    const opened = story().then((id) => void (location.hash = `#/${id}`), setWrong);
+    void opened.finally(() => (isOpening.current = false));
+  };
+  const text = setting.trim();
+  const rules = vocabulary.adapter && "rules"; // an endpoint is asked for prompts alone
+  const prompts = usePrompts(NO_CAST, rules, [text], [], readSettings);
+  const nothingWaits = useMemo(() => new OrderRow(() => undefined), []);
+  const { asking, whenAdapted } = useWhenAdapted(
+    { order: (what) => nothingWaits.give(what), reserve: () => nothingWaits.reserve() },
+    setting,
+    prompts,
+  );
   const begin = () => {
-    if (!setting.trim()) return setWrong(new Error("Say first who is in the story, and where."));
-    void open(beginStory(setting.trim()));
+    if (!text) return setWrong(new Error("Say first who is in the story, and where."));
+    whenAdapted([text], () => open(() => beginStory(prompts.changed(text) ?? text)));
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -73,16 +94,19 @@ function Begin({ vocabulary, wrong, setWrong }: BeginProps) {
         onChange={setSetting}
         onEnter={begin}
         known={vocabulary.words}
+        marks={prompts.marksAsWritten([text])}
         most={MOST_SETTING_CHARACTERS}
         placeholder={vocabulary.settings[0] ?? "A lighthouse keeper and her dog, on a stormy island."}
       />
+      <Adapted text={text} prompts={prompts} asking={asking} />
       <Examples texts={vocabulary.settings} onChoose={setSetting} />
       <div className="row end">
+        <AdaptSwitch prompts={prompts} />
         <FileDrop
           icon="import"
           words="Open a story or script"
           accept={STORY_FILES}
-          onFile={(file) => void open(importStory(file))}
+          onFile={(file) => open(() => importStory(file))}
         />
         <Wrong error={wrong} />
         <span className="gap" />

@@ -15,7 +15,11 @@ export type Give = OpenStory["order"];
  *
  * @param text what is written; if it changes meanwhile, nothing is ordered.
  */
-export function useWhenAdapted({ order, reserve }: OpenStory, text: string, prompts: Prompts) {
+export function useWhenAdapted(
+  { order, reserve }: Pick<OpenStory, "order" | "reserve">,
+  text: string,
+  prompts: Prompts,
+) {
   const [asking, setAsking] = useState(false);
   const newest = useRef(text);
   newest.current = text;
@@ -25,7 +29,8 @@ export function useWhenAdapted({ order, reserve }: OpenStory, text: string, prom
     const unknown = prompts.unknown(texts);
     if (place.current?.isOpen()) {
       give(place.current.order);
-      return setAsking(place.current.isOpen());
+      place.current.leave();
+      return setAsking(false);
     }
     if (unknown.length === 0) return give(order);
     const mine = (place.current = reserve());
