@@ -15,6 +15,7 @@ import { Marks, OwnWords } from "./Marks";
 import { Menu } from "./Menu";
 import { CardButton } from "./Planned";
 import { Rewording } from "./Rewording";
+import { namesOf } from "./ShotDetails";
 import { Still } from "./Still";
 import { TrimEditor } from "./TrimEditor";
 
@@ -70,6 +71,7 @@ export function Card({ shot, open, vocabulary, marks }: Props) {
               <span className="card-facts dim" title={`Seed ${shot.seed}`}>
                 {lengthOf(shot, open.state.stage?.fps)}
                 {shot.takes > 1 && ` · seed ${shot.seed}`}
+                {shot.lora && ` · ${namesOf(shot.lora)}`}
               </span>
               {shot.takes > 1 && <Takes shot={shot} open={open} />}
               <span className="gap" />
