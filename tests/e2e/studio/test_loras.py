@@ -1,4 +1,4 @@
-"""A planned shot is given a LoRA and told with it; one that the studio does not have is refused in a sentence."""
+"""A planned shot is given a LoRA and told with it; one that the studio does not have is refused."""
 
 from __future__ import annotations
 
