@@ -186,8 +186,8 @@ class StorySession:
         Raises:
             ValueError: If the prompt is empty or the length impossible.
         """
-        number = self.context.place_in_film(len(self.script) if shot is None else shot)
-        check_prompt(self.pipeline, self.setting, prompt, number)
+        place = self.context.place_in_film(len(self.script) if shot is None else shot)
+        check_prompt(self.pipeline, self.setting, prompt, place)
         return self.length_chunks(seconds, chunks)
 
     def next_chunk(
@@ -242,7 +242,8 @@ class StorySession:
         if chunk.last and not take.pending:
             self._foresee_next()
         elif self._generator.encodes_ahead:
-            self._foresee_end(take)
+            frames = self.pipeline.timing.frames(take.length_chunks)
+            self._generator.stills.request(take.foresee(self.context, frames))
         seconds = time.perf_counter() - started
         chunk.seconds.update(denoise=seconds - chunk.seconds["decode"], total=seconds)
         return chunk
@@ -579,11 +580,6 @@ class StorySession:
         remembered = take.foresee(self.context, self.pipeline.timing.frames(chunks))
         places = self.context.places(len(self.script), remembered)
         return self._generator.foresee(take, self.setting, remembered, places)
-
-    def _foresee_end(self, take: Take) -> None:
-        """Begin to encode what `Take.foresee` foresees."""
-        frames = self.pipeline.timing.frames(take.length_chunks)
-        self._generator.stills.request(take.foresee(self.context, frames))
 
     def _running_take(self) -> Take:
         if self._take is None:
