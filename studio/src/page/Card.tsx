@@ -17,6 +17,7 @@ import { CardButton } from "./Planned";
 import { Rewording } from "./Rewording";
 import { namesOf } from "./ShotDetails";
 import { Still } from "./Still";
+import type { Moving } from "./cardDrag";
 import { TrimEditor } from "./TrimEditor";
 
 interface Props {
@@ -25,6 +26,8 @@ interface Props {
   vocabulary?: Vocabulary;
   /** What of its words does not fit. */
   marks?: PromptMark[];
+  /** How it is moved, where it can be. */
+  moving?: Moving;
 }
 
 const STATE_WORDS = {
@@ -36,7 +39,7 @@ const STATE_WORDS = {
   deleted: "", // it is not on the storyboard
 } as const;
 
-export function Card({ shot, open, vocabulary, marks }: Props) {
+export function Card({ shot, open, vocabulary, marks, moving }: Props) {
   const { onScreen, story } = open;
   const [editing, setEditing] = useState<"words" | "trim">();
   const article = useRef<HTMLElement>(null);
@@ -49,8 +52,26 @@ export function Card({ shot, open, vocabulary, marks }: Props) {
   const place = numberOf(open.state.shots, number);
   const word = STATE_WORDS[shot.state];
   return (
-    <li className="card panel" data-state={shot.state} aria-current={isShown || undefined}>
-      <article aria-label={`Shot ${place}`} ref={article} tabIndex={-1}>
+    <li
+      className="card panel"
+      data-state={shot.state}
+      data-over={moving?.isOver || undefined}
+      aria-current={isShown || undefined}
+      draggable={moving && !editing}
+      onDragStart={moving?.onDragStart}
+      onDragOver={moving?.onDragOver}
+      onDragEnd={moving?.onDragEnd}
+      onDrop={moving?.onDrop}
+    >
+      <article
+        aria-label={`Shot ${place}`}
+        ref={(element) => {
+          article.current = element;
+          moving?.element(element);
+        }}
+        tabIndex={moving ? 0 : -1}
+        onKeyDown={moving?.onKeyDown}
+      >
         {editing !== "trim" && (
           <div className="card-picture">
             <Still src={cardAddress(story, shot)} />
@@ -75,7 +96,7 @@ export function Card({ shot, open, vocabulary, marks }: Props) {
               </span>
               {shot.takes > 1 && <Takes shot={shot} open={open} />}
               <span className="gap" />
-              <Actions shot={shot} open={open} onEdit={setEditing} />
+              <Actions shot={shot} open={open} onEdit={setEditing} by={moving?.by} />
             </div>
           </div>
         )}
@@ -168,9 +189,11 @@ interface ActionProps {
   shot: ShotCard;
   open: OpenStory;
   onEdit(what: "words" | "trim"): void;
+  by?: Moving["by"];
 }
 
-function Actions({ shot, open: { state, order, playFrom }, onEdit }: ActionProps) {
+function Actions({ shot, open: { state, order, playFrom }, onEdit, by }: ActionProps) {
+  const [earlier, later] = [by?.(-1), by?.(1)];
   const { number, frames } = shot;
   const name = `shot ${numberOf(state.shots, number)}`;
   const retake = () => order({ type: "retake", shot: number, seed: newSeed() });
@@ -198,6 +221,8 @@ function Actions({ shot, open: { state, order, playFrom }, onEdit }: ActionProps
                 )}
               {choice("edit", "Change the words", () => onEdit("words"))}
               {frames > 0 && shot.state !== "live" && choice("trim", "Trim", () => onEdit("trim"))}
+              {earlier && choice("up", "Earlier in the film", earlier)}
+              {later && choice("down", "Later in the film", later)}
               {choice("branch", "Branch off here", () => order({ type: "branch", shot: number }))}
               {choice("pin", "Remember its first frame", () =>
                 order({ type: "pin", shot: number, frame: 0 }),

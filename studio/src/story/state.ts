@@ -18,7 +18,7 @@ import type {
   Welcome,
 } from "../protocol";
 import type { LinkState } from "./link";
-import { numberOf } from "./numbers";
+import { inOrder, numberOf, shotsBefore } from "./numbers";
 import { writeScript } from "./script";
 
 /** What the server told about itself and the story when the socket opened. */
@@ -54,6 +54,7 @@ export interface StoryState {
   parent?: Snapshot["parent"];
   telling: State;
   reason?: string;
+  /** In the order of the film. */
   shots: ShotCard[];
   memory?: Memory;
   /** What is heard with the film. */
@@ -229,7 +230,7 @@ function welcomed(state: StoryState, event: Welcome): StoryState {
     telling: snapshot.state,
     reason: snapshot.reason ?? undefined,
     underWay: state.underWay.filter(({ id }) => state.unanswered.some((command) => command.id === id)),
-    shots: [...snapshot.shots].sort((one, other) => one.number - other.number),
+    shots: inOrder(snapshot.shots),
     memory: snapshot.memory,
     sounds: snapshot.sounds,
     cast: snapshot.cast,
@@ -280,6 +281,13 @@ const CHANGED: Partial<Record<Command["type"], (command: Command, state: StorySt
     command.type === "trim" && !command.in_frame && typeof command.out_frame !== "number"
       ? `Shot ${shotOf(command, state)} is whole again.`
       : `Shot ${shotOf(command, state)} is trimmed.`,
+  move: (command, { shots }) => {
+    if (command.type !== "move") return "";
+    const others = inFilm(shots).filter(({ number }) => number !== command.shot);
+    const told = others.filter(({ frames }) => frames > 0);
+    const place = typeof command.before === "number" ? shotsBefore(others, command.before) : told;
+    return `Shot ${numberOf(shots, command.shot)} is shot ${place.length + 1} now.`;
+  },
   sound: (command, { sounds, unanswered }) => {
     const isHeard = [...sounds, ...unanswered.filter(({ type }) => type === "sound")].some(
       (one) => "sound" in one && "sound" in command && one.sound === command.sound,
@@ -359,7 +367,7 @@ const asks = ({ tone, story, undo }: Notice) => tone === "wrong" || story !== un
 
 function withShot(shots: ShotCard[], changed: ShotCard): ShotCard[] {
   const others = shots.filter((shot) => shot.number !== changed.number);
-  return [...others, changed].sort((one, other) => one.number - other.number);
+  return inOrder([...others, changed]);
 }
 
 /** Whether a shot is being made, or would be but for a pause: it has no picture before its first chunk. */
