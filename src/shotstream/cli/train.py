@@ -132,7 +132,7 @@ def _run(
         for name in stages:
             if name != "export":
                 workspace.check(name)
-                if world.writes:
+                if world.writes and not workspace.was_fetched(name):
                     typer.echo("\n".join(summarise(settings, name, folder, world.size)))
                 made = workspace.run(name)
                 if name in ("autoencoder", "decoder") and world.writes:

@@ -123,8 +123,10 @@ def _attributes(record: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _name(record: dict[str, Any], number: int) -> str:
-    first = record["shots"][0]
-    return f"{Path(first['file']).stem}-{number:04d}"
+    """A film's name, or that of a folder with a file for every shot; and the story's number."""
+    files = {shot["file"] for shot in record["shots"]}
+    file = Path(record["shots"][0]["file"])
+    return f"{file.stem if len(files) == 1 else file.parent.name}-{number:04d}"
 
 
 @lru_cache(maxsize=4096)

@@ -451,7 +451,10 @@ class Workspace:
             caption_template=self.recipe.caption_template,
             prompt_form=self._prompt_form(student.text),
         )
-        pipeline.to("cpu", torch.float16)
+        for part in (pipeline.transformer, pipeline.vae, pipeline.text_encoder):
+            nn.Module.to(
+                part, "cpu", torch.float16
+            )  # theirs warn that it could not run so, which it need not
         with whole_folder(self.folder / "model") as folder:
             pipeline.save_pretrained(folder)
         return self.folder / "model"
