@@ -65,7 +65,7 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
     return bytes(data)
 
 
-async def receive_file(request: Request, path: FilePath, most_bytes: int) -> None:
+async def keep_body(request: Request, path: FilePath, most_bytes: int) -> None:
     """Write what is sent into a file, so that many who send take no memory.
 
     Raises:

@@ -16,7 +16,7 @@ from shotstream.serving.protocol.commands import SoundName
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.storage.sound_table import StoredSound
 from shotstream.serving.studio import Studio
-from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, gives, receive_file
+from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, gives, keep_body
 from shotstream.serving.web.bodies import SoundRead
 from shotstream.story import Title
 
@@ -59,7 +59,7 @@ async def add_sound(
     await asyncio.to_thread(_check_room, studio, story)
     with TemporaryDirectory(dir=studio.exports) as folder:
         path = FilePath(folder) / "sound"
-        await receive_file(request, path, studio.limits.sound_bytes)
+        await keep_body(request, path, studio.limits.sound_bytes)
         return _said(await studio.aside(_keep, studio, story, path, name))
 
 

@@ -79,14 +79,14 @@ FILE_BODY: dict[str, dict[str, Any]] = {
 }
 
 
-def kind_of(request: Request) -> str:
+def content_form(request: Request) -> str:
     """The media type of what is sent; empty if nothing is said of it."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def read_file(studio: TheStudio, request: Request) -> tuple[Story, list[str]]:
     """Read the body as a story file."""
-    kind = kind_of(request)
+    kind = content_form(request)
     script = _SCRIPTS.get(kind.removeprefix("text/"))
     data = await read_body(request, MOST_FINAL_DRAFT_BYTES if script == "fdx" else MOST_FILE_BYTES)
     if script:

@@ -16,7 +16,7 @@ from shotstream.serving.protocol.commands import Sound
 from shotstream.serving.protocol.events import Limits, Refused
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.studio import Studio
-from shotstream.serving.web.answers import PROBLEMS, TheStudio, receive_file
+from shotstream.serving.web.answers import PROBLEMS, TheStudio, keep_body
 from shotstream.serving.web.bodies import Began
 from shotstream.serving.web.exports import keep_picture
 from shotstream.serving.web.story_files import (
@@ -24,7 +24,7 @@ from shotstream.serving.web.story_files import (
     MOST_FILE_BYTES,
     begin_script,
     check_script,
-    kind_of,
+    content_form,
     read_file,
     read_story,
 )
@@ -58,7 +58,7 @@ class _BroughtSound:
 @router.post("/stories/import", status_code=201, openapi_extra=_BODY)
 async def import_story(studio: TheStudio, request: Request) -> Began:
     """Begin a story from a story file, a script, or a zip as `story.zip` is, all its shots queued."""
-    if kind_of(request) in _ZIP_KINDS:
+    if content_form(request) in _ZIP_KINDS:
         return await import_zip(studio, request)
     script, notes = await read_file(studio, request)
     if script.sounds:
@@ -78,7 +78,7 @@ async def import_zip(studio: Studio, request: Request) -> Began:
     await asyncio.to_thread(studio.quotas.check_story)
     with TemporaryDirectory(dir=studio.exports) as folder:
         path = Path(folder) / "story.zip"
-        await receive_file(request, path, most_zip_bytes(studio.limits))
+        await keep_body(request, path, most_zip_bytes(studio.limits))
         try:
             with await studio.aside(StoryZip, path) as archive:
                 return await _begin(studio, archive, Path(folder))
