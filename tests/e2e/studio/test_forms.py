@@ -54,5 +54,5 @@ def test_a_pasted_table_is_planned_told_and_taken_home(
     assert SHOTS[1] in table
     fountain = save(page, "Script in Fountain", tmp_path).read_text()
     assert f"!{SHOTS[0]}" in fountain
-    with zipfile.ZipFile(save(page, "Story file with pictures", tmp_path)) as story:
+    with zipfile.ZipFile(save(page, "Story with pictures and sounds", tmp_path)) as story:
         assert [name for name in story.namelist() if name.endswith(".wav")]
