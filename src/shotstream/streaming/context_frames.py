@@ -217,6 +217,13 @@ class ContextFrames:
             lambda number, frame: picture(frame) if number == shot else self._nearest(number, frame),
         )
 
+    def asked_of(self, shot: int, frames: int) -> set[int]:
+        """The frames of a shot that selection can ask for from now on if it has so many in all."""
+        planned = self.copy()
+        planned.left_out.discard(shot)
+        planned.shot_frames[shot : shot + 1] = [frames]
+        return {frame for number, frame in planned._may_be_asked_for() if number == shot}
+
     def place_in_film(self, shot: int) -> int:
         """How many shots of the film come before this one, without those that are left out."""
         return shot - sum(number < shot for number in self.left_out)
