@@ -17,7 +17,7 @@ class FullFramesError(RuntimeError):
     """Frames that were shown could not be made in full quality; the message says which, and what is left."""
 
 
-class LaterFrames(Future[np.ndarray]):
+class PendingFrames(Future[np.ndarray]):
     """Pictures uint8 ``[T, H, W, 3]`` that are made once somebody asks for them.
 
     Args:
@@ -57,7 +57,7 @@ class Chunk:
     """Time spent: ``denoise`` (with the context or clean pass due before it), ``decode`` and ``total``."""
     adapters: tuple[AdapterUse, ...] = ()
     """The LoRAs it was made with."""
-    full: LaterFrames | None = field(default=None, repr=False)
+    full: PendingFrames | None = field(default=None, repr=False)
     """Where a quicker decoder is shown live: the same frames by the full one, made where they are needed."""
 
     @property

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from shotstream.models.autoencoder import StreamingDecoder
-from shotstream.streaming.chunk import LaterFrames, to_pictures
+from shotstream.streaming.chunk import PendingFrames, to_pictures
 from shotstream.streaming.decoding import BackgroundTasks, SideStream
 
 
@@ -30,9 +30,9 @@ class BackgroundDecoder:
         self.stream = SideStream(device)
         self._device, self._dtype = device, dtype
         self._tasks = BackgroundTasks(worker)
-        self._promised: weakref.WeakSet[LaterFrames] = weakref.WeakSet()
+        self._promised: weakref.WeakSet[PendingFrames] = weakref.WeakSet()
 
-    def promise(self, frames: LaterFrames) -> None:
+    def promise(self, frames: PendingFrames) -> None:
         """Take note of frames that nobody has asked for yet: `close` cancels them too."""
         self._promised.add(frames)
 
@@ -70,7 +70,7 @@ class FullFrames:
         self._open_decoder = open_decoder
         self.latents: list[Tensor] = []
         """Of the take's chunks, ``[1, F, C, h, w]`` each, on the CPU."""
-        self._frames: list[weakref.ref[LaterFrames]] = []
+        self._frames: list[weakref.ref[PendingFrames]] = []
         self._requested = 0
         self._tasks: set[Future[None]] = set()
         self._kept = True
@@ -81,9 +81,9 @@ class FullFrames:
         self._decoded: tuple[Tensor, ...] = ()
         """What the decoder has read."""
 
-    def add(self, latents: Tensor) -> LaterFrames:
+    def add(self, latents: Tensor) -> PendingFrames:
         """Take in the next chunk's latents, on the CPU; return what will be its frames."""
-        frames = LaterFrames(partial(self.request, len(self.latents) + 1))
+        frames = PendingFrames(partial(self.request, len(self.latents) + 1))
         self.latents.append(latents)
         self._frames.append(weakref.ref(frames))
         self._background.promise(frames)
@@ -120,7 +120,7 @@ class FullFrames:
             if not self._tasks:
                 self._forget_decoder()
 
-    def _make(self, frames: LaterFrames, latents: Sequence[Tensor]) -> None:
+    def _make(self, frames: PendingFrames, latents: Sequence[Tensor]) -> None:
         """Make the frames of the last chunk of `latents`."""
         if not frames.set_running_or_notify_cancel():
             return
