@@ -29,6 +29,7 @@ STEPS = {
     "machine": 45,
     "parity": 60,
     "attention": 60,
+    "attention8": 90,
     "passes": 120,
     "float8": 120,
     "vae": 110,
