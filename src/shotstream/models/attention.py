@@ -86,6 +86,7 @@ class SelfAttention(Attention):
 
     def __init__(self, heads: int, head_dim: int, eps: float):
         super().__init__(heads, head_dim, eps)
+        self.eps = eps
         self.processor = SharedAttentionChoice()
         self.float8 = False
         """Whether attention to an 8-bit cache is computed in 8 bits."""
@@ -128,7 +129,7 @@ class SelfAttention(Attention):
             joined = joint.multiply(x)
             if slot is not None and slot.in_place and self._can_write_at_once(rotary):
                 weights = (self.norm_q.weight, self.norm_k.weight)
-                query = write_to_cache(joined, weights, rotary, slot, self.norm_q.eps)
+                query = write_to_cache(joined, weights, rotary, slot, self.eps)
                 out = self._attend_to_cache(query, slot.keys[:, : slot.end], slot.values[:, : slot.end])
                 return self.to_out[0](out.flatten(2).type_as(x)).view_as(x)
             query, key, value = joined.chunk(3, -1)

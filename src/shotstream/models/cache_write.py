@@ -134,13 +134,14 @@ def cache_write_error(
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, device=device, generator=generator)
 
-    qkv, norms = draw(2, tokens, 3 * width).to(dtype), (1 + 0.1 * draw(2, width)).to(dtype).unbind()
+    qkv, weights = draw(2, tokens, 3 * width).to(dtype), (1 + 0.1 * draw(2, width)).to(dtype)
     angles = draw(2, tokens, head_dim // 2)
     turns = torch.stack([angles.cos(), angles.sin()], -1).flatten(-2)
     results = []
     for write in (_write, write_in_steps):
-        caches = [torch.ones(2, 50, heads, head_dim, device=device).to(cached) for _ in range(2)]
-        results.append((write(qkv, *norms, turns, *caches, start, eps), *caches))
+        keys, values = (torch.ones(2, 50, heads, head_dim, device=device).to(cached) for _ in range(2))
+        query = write(qkv, weights[0], weights[1], turns, keys, values, start, eps)
+        results.append((query, keys, values))
     pairs = [(found.float(), expected.float()) for found, expected in zip(*results, strict=True)]
     return max(((found - expected).norm() / expected.norm()).item() for found, expected in pairs)
 

@@ -43,7 +43,7 @@ def launch(
     batch, tokens, width = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
     size = keys.shape[-1]
     query = torch.empty((batch, tokens, width), device=qkv.device, dtype=qkv.dtype)
-    write_kernel[(tokens, batch)](
+    write_kernel[(tokens, batch)](  # pyright: ignore[reportIndexIssue]
         qkv,
         norm_q,
         norm_k,
