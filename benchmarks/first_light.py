@@ -35,7 +35,7 @@ STEPS = {
     "vae": 110,
     "graphs": 60,
     "profile": 60,
-    "tests": 60,
+    "tests": 150,
 }
 """Most seconds of each step, in the order of what must be known first."""
 ANSWER = "@@ "

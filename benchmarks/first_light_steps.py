@@ -558,6 +558,7 @@ def profile(place: Place) -> None:
 
 
 GPU_TESTS = (
+    "tests/streaming/test_gpu_verdict.py",
     "tests/streaming/test_decoding.py",
     "tests/streaming/test_offload_gpu.py",
     "tests/loading/test_text_places.py",
@@ -576,6 +577,8 @@ def tests(place: Place) -> None:
     summary = next((line for line in reversed(done.stdout.splitlines()) if line.strip()), "")
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     answer(status=done.returncode, summary=summary, failed=failed)
+    if done.returncode:
+        sys.exit(1)
 
 
 def main() -> None:

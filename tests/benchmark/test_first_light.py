@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -84,6 +85,18 @@ def test_the_script_runs_a_step_and_leaves_out_what_no_longer_fits(tmp_path: Pat
     assert found["steps"]["machine"]["state"].startswith("left out")
     with pytest.raises(SystemExit):
         first_light.main(["--only", "unheard-of"])
+
+
+def test_the_last_step_runs_every_test_that_needs_a_gpu():
+    steps, root = (SCRIPTS / "first_light_steps.py").read_text(), SCRIPTS.parent
+    marked = {
+        path.relative_to(root).as_posix()
+        for path in (root / "tests").rglob("test_*.py")
+        if re.search(r"^(@|pytestmark = )pytest\.mark\.gpu", path.read_text(), re.MULTILINE)
+    }
+    listed = set(re.findall(r'"(tests/[a-z_/]+\.py)"', steps))
+    assert len(marked) >= 4
+    assert listed == marked
 
 
 @pytest.mark.parametrize(
