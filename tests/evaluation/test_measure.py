@@ -134,6 +134,7 @@ def test_features_that_cannot_be_had_are_refused_not_replaced(judge, monkeypatch
 
 def test_names_of_features():
     assert parse_features("dino, clip") == ["dino", "clip"]
+    assert parse_features("dino=a/folder,clip") == ["dino=a/folder", "clip"]
     assert parse_features("none") == []
     with pytest.raises(ValueError, match="has 'dinno', which is unknown"):
         parse_features("judge,dinno")

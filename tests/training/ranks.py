@@ -43,11 +43,17 @@ def train_in_two(rank: int, port: int, recipe: str, folder: Path):
         if rank == 0:
             shutil.move(folder / "intra-shot", folder / "intra-shot in one go")
         world.wait()
-        learner = workspace.stage("intra-shot")
+        copied = Workspace(workspace.recipe, folder, world.device, world, str(folder / "copies"))
+        learner = copied.stage("intra-shot")
         stop_at(3, learner)  # after the checkpoint of step 2
+        run = RunFolder(folder / "intra-shot", learner.settings, world, copied.copies("intra-shot"))
         try:
-            train(learner, RunFolder(folder / "intra-shot", learner.settings, world))
+            train(learner, run)
         except Stopped:
-            workspace.run("intra-shot")
+            world.wait()
+            if rank == 0:
+                shutil.rmtree(run.path)  # lost: what is left is the copy
+            world.wait()
+            copied.run("intra-shot")
         for stage in ("causal-init", "teacher", "judge"):
             workspace.run(stage)

@@ -50,8 +50,9 @@ def evaluate(
         Path | None,
         typer.Argument(
             metavar="[CLIPS]",
-            help="Judge these films: a video file, a folder of shots, or of such folders. The word ablations "
-            "compares a model with its teacher and with what is left when parts are taken away.",
+            help="Judge these films: a video file, a folder of shots, or of such folders; or the held-out "
+            "stories that data prepare made. The word ablations compares a model with its teacher and with "
+            "what is left when parts are taken away.",
         ),
     ] = None,
     model: Annotated[
@@ -59,7 +60,8 @@ def evaluate(
         typer.Option(help="A model folder, a name on the hub, or drawn (the truth) \\[default: mini]"),
     ] = None,
     suite: Annotated[
-        str | None, typer.Option(help="held-out, a story file, or a folder of them \\[default: held-out]")
+        str | None,
+        typer.Option(help="held-out, story file(s), or what data prepare made \\[default: held-out]"),
     ] = None,
     stories: Annotated[int | None, typer.Option(min=1, help="Held-out stories \\[default: 40]")] = None,
     shots: Annotated[int | None, typer.Option(min=1, help="Shots of a held-out story \\[default: 5]")] = None,
@@ -72,7 +74,8 @@ def evaluate(
     features: Annotated[
         str | None,
         typer.Option(
-            help="judge, dino, clip, laion, none \\[default: judge for the story world, else dino,clip,laion]"
+            help="judge, dino, clip, laion, none; dino=FOLDER for weights of one's own \\[default: judge for "
+            "the story world, else dino,clip,laion]"
         ),
     ] = None,
     retakes: Annotated[
@@ -98,9 +101,7 @@ def evaluate(
     from shotstream.evaluation import sources, suites
     from shotstream.evaluation.extractors import parse_features
     from shotstream.evaluation.measure import check_packages
-    from shotstream.evaluation.video_folder import find_films, knows_the_world
     from shotstream.machine.device import choose_device
-    from shotstream.shipped import find_file
 
     check_packages()
     wanted = parse_features(features) if features else None
@@ -123,15 +124,14 @@ def evaluate(
     warn_unused({"--tables": tables}, f"without {ABLATIONS}")
     if clips:
         warn_unused({"--model": model, "--suite": suite, **options}, "where films are given")
-        folders = find_films(clips)
-        world, open_source = any(map(knows_the_world, folders)), partial(films_in, clips, folders)
+        world, open_source = given_films(clips)
     elif suite in (None, suites.HELD_OUT):
         world, asked = True, sources.HeldOut(stories or 40, shots or 5, first_seed)
         told = partial(told_films, model, asked, retakes)
         open_source = partial(drawn_films, asked) if model == DRAWN else told
     else:
         warn_unused(options, "with stories from files")
-        tasks = suites.from_files(find_file(Path(suite), "stories"))
+        tasks = tasks_in(Path(suite))
         if model == DRAWN:
             raise ValueError(f"--model {DRAWN} draws held-out stories only; leave --suite out.")
         world, open_source = any(task.attributes for task in tasks), partial(told_tasks, model, suite, tasks)
@@ -141,11 +141,39 @@ def evaluate(
         raise typer.Exit(130)
 
 
+def given_films(clips: Path) -> tuple[bool, Callable[[str], Opened]]:
+    """Find films; tell whether it is known what the story world shows in any, and what opens them."""
+    from shotstream.evaluation.film_stories import FilmStories, holds_film_stories
+    from shotstream.evaluation.video_folder import find_films, knows_the_world
+
+    if holds_film_stories(clips):
+        return FilmStories(clips).knows_the_world, partial(filmed_stories, clips)
+    folders = find_films(clips)
+    return any(map(knows_the_world, folders)), partial(films_in, clips, folders)
+
+
+def tasks_in(suite: Path) -> list[Task]:
+    """Read stories to be told from files, or from what films were cut into."""
+    from shotstream.evaluation.film_stories import FilmStories, holds_film_stories
+    from shotstream.evaluation.suites import from_files
+    from shotstream.shipped import find_file
+
+    return FilmStories(suite).tasks if holds_film_stories(suite) else from_files(find_file(suite, "stories"))
+
+
 def films_in(clips: Path, folders: list[Path], device: str) -> Opened:
     """Take films from folders of clips, or files."""
     from shotstream.evaluation import sources
 
     return sources.from_clips(clips, folders), {"shotstream": __version__}
+
+
+def filmed_stories(folder: Path, device: str) -> Opened:
+    """Take the stories that films were cut into, as they were filmed."""
+    from shotstream.evaluation import sources
+    from shotstream.evaluation.film_stories import FilmStories
+
+    return sources.from_film_stories(folder, FilmStories(folder)), {"shotstream": __version__}
 
 
 def drawn_films(asked: HeldOut, device: str) -> Opened:

@@ -58,6 +58,14 @@ def train(
             "\\[default: 1, or all of the cluster]",
         ),
     ] = None,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Keep copies of checkpoints there: s3://BUCKET/FOLDER, any other address of fsspec, or a "
+            "folder. A run whose own folder is lost goes on from them.",
+        ),
+    ] = None,
     ray: RayAddress = None,
 ) -> None:
     """Train a stage of a recipe in runs/NAME; the same command goes on where it was stopped.
@@ -89,9 +97,9 @@ def train(
             _foretell(settings, chosen, devices or int(os.environ.get("WORLD_SIZE", "1")))
         return
     if ray:
-        _run_there(settings, chosen, runs / settings.name, device, ray, devices)
+        _run_there(settings, chosen, runs / settings.name, device, ray, devices, checkpoints)
     else:
-        _run(settings, chosen, runs / settings.name, device)
+        _run(settings, chosen, runs / settings.name, device, checkpoints)
 
 
 def _foretell(settings: Recipe, stages: tuple[str, ...], devices: int) -> None:
@@ -108,18 +116,23 @@ def _foretell(settings: Recipe, stages: tuple[str, ...], devices: int) -> None:
             typer.echo(f"The recipe {settings.name} has no stage {name}.")
 
 
-def _run(settings: Recipe, stages: tuple[str, ...], folder: Path, device: str) -> None:
+def _run(
+    settings: Recipe, stages: tuple[str, ...], folder: Path, device: str, checkpoints: str | None
+) -> None:
     from shotstream.machine.device import choose_device
     from shotstream.training.distributed import join
     from shotstream.training.summary import summarise
     from shotstream.training.workspace import Workspace
 
     with join(choose_device(device).value) as world:
-        workspace = Workspace(settings, folder, world.device, world)
+        workspace = Workspace(settings, folder, world.device, world, checkpoints)
+        if world.writes:
+            _fetch(workspace)
+        world.wait()
         for name in stages:
             if name != "export":
                 workspace.check(name)
-                if world.writes:
+                if world.writes and not workspace.was_fetched(name):
                     typer.echo("\n".join(summarise(settings, name, folder, world.size)))
                 made = workspace.run(name)
                 if name in ("autoencoder", "decoder") and world.writes:
@@ -132,25 +145,39 @@ def _run(settings: Recipe, stages: tuple[str, ...], folder: Path, device: str) -
                 typer.echo(f"{'model' if name == 'export' else name}: {made}")
 
 
+def _fetch(workspace: Workspace) -> None:
+    if names := workspace.fetch():
+        typer.echo(f"Finished elsewhere, and fetched: {', '.join(names)}.")
+
+
 def _run_there(
-    settings: Recipe, stages: tuple[str, ...], folder: Path, device: str, address: str, devices: int | None
+    settings: Recipe,
+    stages: tuple[str, ...],
+    folder: Path,
+    device: str,
+    address: str,
+    devices: int | None,
+    checkpoints: str | None,
 ) -> None:
     """Run the stages on a cluster, one after the other; what the first process says is told here."""
     from shotstream.machine.cluster import join_cluster
     from shotstream.machine.device import choose_device
     from shotstream.training.workspace import SMALL_STAGES, Workspace
 
-    workspace = Workspace(settings, folder, choose_device("cpu").value)
+    workspace = Workspace(settings, folder, choose_device("cpu").value, checkpoints=checkpoints)
+    _fetch(workspace)
     with join_cluster(address, device) as cluster:
         for name in stages:
             if name != "export":
                 workspace.check(name)
+            if workspace.was_fetched(name):
+                continue
             if name == "causal-init":
                 workspace.record_on(cluster)
             count = 1 if name in (*SMALL_STAGES, "export") else devices or cluster.size
             typer.echo(f"{name}: {count} on {cluster.device}")
             with _watching(folder / name / "metrics.jsonl"):
-                entry = partial(_run, settings, (name,), folder, cluster.device)
+                entry = partial(_run, settings, (name,), folder, cluster.device, checkpoints)
                 cluster.train(entry, count, folder / "ray")
             typer.echo(f"{name}: {folder / ('model' if name == 'export' else f'{name}/export')}")
 

@@ -56,18 +56,20 @@ class Extractors:
 
 
 def parse_features(text: str) -> list[str]:
-    """Read a list such as "dino,clip"; "none" is an empty one.
+    """Read a list such as "dino,clip" or "dino=FOLDER"; "none" is an empty one.
 
     Raises:
         ValueError: If a name is unknown.
     """
     names = [] if text.strip() == "none" else [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in ROLES]
+    unknown = [name for name in names if name.partition("=")[0] not in ROLES]
     if unknown:
         raise ValueError(
             f"--features has {unknown[0]!r}, which is unknown; give none, or some of {', '.join(ROLES)} "
             "with commas between."
         )
+    if any(name.startswith("judge=") for name in names):
+        raise ValueError("--features has a folder for judge; give that as --judge FOLDER.")
     return names
 
 
@@ -82,7 +84,7 @@ def choose_extractors(
     A later one takes the roles of an earlier one; if it cannot be had, they stay empty: nothing stands in.
 
     Args:
-        names: Of `ROLES`, see `parse_features`.
+        names: Of `ROLES`; ``NAME=MODEL`` for other weights than usual, a folder or a name on the hub.
         judge: Needed for "judge".
         device: Where the others run.
         aesthetic_head: Needed for "laion", see `AestheticScores`.
@@ -95,12 +97,13 @@ def choose_extractors(
     """
     by_role: dict[str, FeatureExtractor] = {}
     refused: dict[str, str] = {}
-    for name in names:
+    for asked in names:
+        name, _, model = asked.partition("=")
         if name == "judge":
             assert judge is not None
             extractor: FeatureExtractor | None = JudgeFeatures(judge)
         else:
-            extractor, reason = _published(name, device, aesthetic_head)
+            extractor, reason = _published(name, model, device, aesthetic_head)
             if extractor is None:
                 refused[name] = reason
                 by_role = {role: kept for role, kept in by_role.items() if role not in ROLES[name]}
@@ -110,7 +113,7 @@ def choose_extractors(
 
 
 def _published(
-    name: str, device: torch.device | str, aesthetic_head: Path | None
+    name: str, model: str, device: torch.device | str, aesthetic_head: Path | None
 ) -> tuple[FeatureExtractor | None, str]:
     """A published model, or why it cannot be had."""
     from shotstream.evaluation.features import (
@@ -120,12 +123,13 @@ def _published(
         MissingExtractorError,
     )
 
+    options: dict[str, Any] = {"device": device} | ({"model": model} if model else {})
     if name == "laion":
         if aesthetic_head is None:
             return None, "needs LAION's linear head: --aesthetic-head sa_0_4_vit_l_14_linear.pth"
-        extractor: FeatureExtractor = AestheticScores(aesthetic_head, device=device)
+        extractor: FeatureExtractor = AestheticScores(aesthetic_head, **options)
     else:
-        extractor = DinoFeatures(device=device) if name == "dino" else ClipFeatures(device=device)
+        extractor = DinoFeatures(**options) if name == "dino" else ClipFeatures(**options)
     try:
         extractor(np.zeros((1, 32, 32, 3), np.uint8))
     except MissingExtractorError as error:

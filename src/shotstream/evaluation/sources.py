@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shotstream.evaluation import judged_film, suites
+from shotstream.evaluation.film_stories import FilmStories
 from shotstream.evaluation.judged_film import Film, StreamStory, in_order
 from shotstream.evaluation.retakes import tell_again
 from shotstream.evaluation.video_folder import content_key, read_film
@@ -58,6 +59,15 @@ def from_clips(folder: Path, films: Sequence[Path]) -> Source:
         key = hashlib.sha256(f"{name} {content_key(place)}".encode()).hexdigest()
         assignments.append(Assignment(name, key, partial(read_film, place)))
     return Source(assignments, {"clips": str(folder)})
+
+
+def from_film_stories(folder: Path, stories: FilmStories) -> Source:
+    """Take stories that films were cut into, as they were filmed."""
+    films = [
+        Assignment(name, key, partial(stories.read, number))
+        for number, (name, key) in enumerate(stories.films)
+    ]
+    return Source(films, {"clips": str(folder)})
 
 
 def from_drawing(asked: HeldOut) -> Source:

@@ -12,7 +12,11 @@ import numpy as np
 
 from shotstream.media.files import atomic_path, write_errors
 
-_X264 = {"crf": "16", "preset": "veryfast"}
+_X264 = {
+    "crf": "16",
+    "preset": "veryfast",
+    "mbtree": "0",
+}  # with mbtree and AVX2 the same frames gave other bytes
 _THREADS = 4  # always as many, so that bytes do not depend on the number of cores
 _BT709 = 1
 _LIMITED_RANGE = 1

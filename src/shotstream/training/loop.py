@@ -155,7 +155,7 @@ def train(stage: Stage, run: RunFolder) -> None:
                 newest = {}
             stopping = world.any(bool(requests))
             if done % loop.checkpoint_every == 0 or done == loop.steps or stopping or passed_over:
-                run.save(done, learners)
+                run.save(done, learners, bar.console.print)
             if stopping:
                 bar.console.print(
                     f"Stopped at step {done}, which is saved; the same command goes on from there."
@@ -168,6 +168,7 @@ def train(stage: Stage, run: RunFolder) -> None:
     if world.writes:
         with whole_folder(run.path / "export") as folder:
             stage.export(folder)
+    run.copy_export(done)
     world.wait()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from pydantic import BaseModel
 
 from shotstream.data.shards import whole_lines
 from shotstream.loading.file_kinds import CheckpointError, check_weight_file
+from shotstream.machine.remote_folder import RemoteError
 from shotstream.media.files import atomic_path, make_folder, write_errors, write_text
+from shotstream.training.checkpoint_copies import CheckpointCopies
 from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup, unwritten
 from shotstream.training.learner import Learner
 
@@ -31,10 +34,17 @@ class RunFolder:
         path: The folder; made if it is missing.
         settings: The stage's settings. They are written down when the run goes on, not before.
         world: The processes that train together.
+        copies: Where its checkpoints are kept as well; a run that has lost its folder goes on from there.
     """
 
-    def __init__(self, path: Path, settings: BaseModel, world: ProcessGroup = SINGLE_PROCESS):
-        self.path, self.world, self._board = path, world, None
+    def __init__(
+        self,
+        path: Path,
+        settings: BaseModel,
+        world: ProcessGroup = SINGLE_PROCESS,
+        copies: CheckpointCopies | None = None,
+    ):
+        self.path, self.world, self.copies, self._board = path, world, copies, None
         self._settings = settings.model_dump(mode="json")
         self._defaults = flatten(type(settings)().model_dump(mode="json"))
         if world.writes:
@@ -89,15 +99,41 @@ class RunFolder:
             for name, value in figures.items():
                 self._board.add_scalar(name, value, step)
 
-    def save(self, step: int, learners: Mapping[str, Learner]) -> None:
-        """Replace the checkpoint.
+    def save(self, step: int, learners: Mapping[str, Learner], say: Callable[[str], None] = print) -> None:
+        """Replace the checkpoint, and copy it.
+
+        Args:
+            step: How many steps are done.
+            learners: What learns, by role.
+            say: Is told if it could not be copied: the next one will be, and training goes on.
 
         Raises:
             MediaError: If it cannot be written; the one before it stays.
         """
         if self.world.size > 1:
             self._save_shards(step, learners)
-            return
+        else:
+            self._save_file(step, learners)
+        if self.copies and self.world.writes:
+            try:
+                self.copies.save(step, self._checkpoint(step))
+            except RemoteError as error:
+                say(f"The checkpoint of step {step} is whole in {self.path}, but not copied: {error}")
+        self.world.wait()
+
+    def copy_export(self, step: int) -> None:
+        """Copy what the finished stage has exported.
+
+        Raises:
+            RemoteError: If it cannot be copied.
+        """
+        if self.copies and self.world.writes:
+            self.copies.save_export(step, self._checkpoint(step))
+
+    def _checkpoint(self, step: int) -> Path:
+        return self._file if self.world.size == 1 else self.path / f"checkpoint-{step:06d}"
+
+    def _save_file(self, step: int, learners: Mapping[str, Learner]) -> None:
         state = {"step": step, "learners": {name: learner.state_dict() for name, learner in learners.items()}}
         with atomic_path(self._file) as part:  # the one before goes aside only when the new one is whole
             try:
@@ -115,10 +151,9 @@ class RunFolder:
         self.world.wait()
         self.world.save(part, {name: learner.tensors() for name, learner in learners.items()})
         if self.world.writes:
-            part.replace(self.path / f"checkpoint-{step:06d}")
+            part.replace(self._checkpoint(step))
             for folder in former[:-1]:
                 shutil.rmtree(folder, ignore_errors=True)
-        self.world.wait()
 
     def resume(self, learners: Mapping[str, Learner], say: Callable[[str], None] = print) -> int:
         """Bring learners to the last checkpoint that can be read.
@@ -134,9 +169,13 @@ class RunFolder:
             Step of the checkpoint, 0 at the start of a run.
 
         Raises:
+            RemoteError: If its copies cannot be read.
             ValueError: If the run was begun by one process and is now to go on with several, or the reverse;
                 or if no checkpoint of it fits the settings, or can be read. The settings stay as they were.
         """
+        if self.copies and self.world.writes:
+            self.copies.fetch_newer(self._known_step(), say)
+        self.world.wait()
         folders, several = self._folders(), self.world.size > 1
         if self._file.is_dir():
             raise ValueError(f"{self._file} is a folder, where the run has its checkpoint; move it away.")
@@ -190,6 +229,15 @@ class RunFolder:
         for name, learner in learners.items():
             learner.load_state_dict(state["learners"][name])
         return state["step"]
+
+    def _known_step(self) -> int:
+        """Step of the newest checkpoint of the folder that can be read; 0 if there is none."""
+        known = [_step_of(folder) for folder in self._folders()]
+        for path in (self._file, self._before):
+            with suppress(Exception):  # torch, zip and pickle each raise their own
+                state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+                known += [state["step"]] if _is_checkpoint(state) else []
+        return max(known, default=0)
 
     def _fits_not(self, path: Path, learners: Mapping[str, Learner]) -> bool:
         """Whether a checkpoint can be read, and is of other networks or optimisers than these."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+import yaml
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
@@ -20,6 +21,7 @@ from shotstream.data.shards import Shards
 from shotstream.loading.folders import load_errors
 from shotstream.loading.text_source import load_text_encoder
 from shotstream.machine.cluster import Cluster
+from shotstream.machine.remote_folder import RemoteFolder
 from shotstream.media.files import whole_folder
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
@@ -29,6 +31,7 @@ from shotstream.streaming.pipeline import ShotStreamPipeline
 from shotstream.training.autoencoder import AutoencoderStage, new_autoencoder
 from shotstream.training.captions import CaptionsStage
 from shotstream.training.causal_init import CausalInitStage, PairRecorder, record_pairs
+from shotstream.training.checkpoint_copies import CheckpointCopies
 from shotstream.training.denoiser import Denoiser
 from shotstream.training.distributed import SINGLE_PROCESS, ProcessGroup
 from shotstream.training.fresh_networks import check_base, make_captions, make_schedule, make_transformer
@@ -71,12 +74,28 @@ class MissingStageError(ValueError):
 
 
 class Workspace:
-    """A recipe and its run folder; `run` trains a stage, `save_pipeline` puts the parts together."""
+    """A recipe and its run folder; `run` trains a stage, `save_pipeline` puts the parts together.
+
+    Args:
+        recipe: The recipe.
+        folder: Its run folder.
+        device: What trains.
+        world: The processes that train together.
+        checkpoints: Address where checkpoints and what finished stages export are kept as well, in a folder
+            of the recipe's name.
+    """
 
     def __init__(
-        self, recipe: Recipe, folder: Path, device: torch.device, world: ProcessGroup = SINGLE_PROCESS
+        self,
+        recipe: Recipe,
+        folder: Path,
+        device: torch.device,
+        world: ProcessGroup = SINGLE_PROCESS,
+        checkpoints: str | None = None,
     ):
         self.recipe, self.folder, self.device, self.world = recipe, folder, device, world
+        self._checkpoints = checkpoints
+        self._fetched: dict[str, str] = {}
         self._opened: dict[Split, NextShots] = {}
 
     def run(self, name: str) -> Path:
@@ -84,12 +103,43 @@ class Workspace:
         self.check(name)
         if name in SMALL_STAGES and self.world.size > 1:
             if self.world.writes:
-                Workspace(self.recipe, self.folder, self.device).run(name)
+                Workspace(self.recipe, self.folder, self.device, checkpoints=self._checkpoints).run(name)
             self.world.wait()
-        else:
+        elif not self.world.any(self.was_fetched(name)):
             stage = self.stage(name)
-            train(stage, RunFolder(self.folder / name, stage.settings, self.world))
+            train(stage, RunFolder(self.folder / name, stage.settings, self.world, self.copies(name)))
         return self.folder / name / "export"
+
+    def fetch(self) -> list[str]:
+        """Bring what finished stages have exported, as far as copies are kept and it is missing here.
+
+        Returns:
+            Names of the stages.
+
+        Raises:
+            RemoteError: If copies cannot be read or written.
+        """
+        if self._checkpoints is None:
+            return []
+        RemoteFolder(self._checkpoints).check()
+        for name in stages_of(self.recipe):
+            if (copies := self.copies(name)) and (settings := copies.fetch_export()) is not None:
+                self._fetched[name] = settings
+        return list(self._fetched)
+
+    def copies(self, stage: str) -> CheckpointCopies | None:
+        """Where checkpoints of a stage are kept as well; None if nowhere."""
+        address = self._checkpoints
+        if address is None:
+            return None
+        return CheckpointCopies(f"{address.rstrip('/')}/{self.recipe.name}", self.folder / stage)
+
+    def was_fetched(self, stage: str) -> bool:
+        """Whether a stage was finished elsewhere with the settings that it has here, and is here now."""
+        if stage not in self._fetched:
+            return False
+        settings = getattr(self.recipe, stage.replace("-", "_")).model_dump(mode="json")
+        return yaml.safe_load(self._fetched[stage]) == settings
 
     def stage(self, name: str) -> Stage:
         """Build a stage as it begins, with what earlier stages have made; the same every time."""
@@ -401,7 +451,10 @@ class Workspace:
             caption_template=self.recipe.caption_template,
             prompt_form=self._prompt_form(student.text),
         )
-        pipeline.to("cpu", torch.float16)
+        for part in (pipeline.transformer, pipeline.vae, pipeline.text_encoder):
+            nn.Module.to(
+                part, "cpu", torch.float16
+            )  # theirs warn that it could not run so, which it need not
         with whole_folder(self.folder / "model") as folder:
             pipeline.save_pretrained(folder)
         return self.folder / "model"

@@ -76,6 +76,7 @@ def test_what_is_kept_and_why_the_rest_is_not(films, prepared, cuts):
     _, written = films
     true, found, _ = cuts
     folder, summary = prepared
+    print(f"\n{summary.shots} shots, {summary.kept_shots} kept, not kept: {summary.rejected}")
     expected = Counter(duplicate=4)
     for film in written:
         expected.update(film.rejected)

@@ -107,7 +107,13 @@ def record_of(story: FilmStory, made: ClipFormat, key: str) -> dict[str, Any]:
         "latent_frames": [made.latent_frames(count) for count in frames],
         "positions": remembered_positions(frames, made.context_frames),
         "shots": [
-            {"file": shot.file, "sha256": shot.digest, "start": shot.start, "end": shot.end}
+            {
+                "file": shot.file,
+                "sha256": shot.digest,
+                "start": shot.start,
+                "end": shot.end,
+                "bars": list(shot.bars),
+            }
             for shot in story.shots
         ],
         "licence": story.licence,
