@@ -239,7 +239,8 @@ class StorySession:
         chunk = self._generator.show(take, x0)
         take.add(chunk)
         self._note(take.record)
-        take.request_remembered(self.context, self.pipeline.timing, self.rewind_chunks)
+        if take.full:
+            take.request_remembered(self.context, self.pipeline.timing, self.rewind_chunks)
         if chunk.last and not take.pending:
             self._foresee_next()
         elif self._generator.encodes_ahead:

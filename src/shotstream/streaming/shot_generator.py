@@ -101,10 +101,16 @@ class ShotGenerator:
         self._shown = self._live or pipeline.vae
         self._beside = SideStream(self.device, HIGHEST_PRIORITY)
         self._passes = SideStream(self.device, HIGH_PRIORITY)
-        self._background = BackgroundDecoder(self.device, dtype, pipeline.full_frame_worker)
+        worker = pipeline.full_frame_worker
+        self._background = BackgroundDecoder(self.device, dtype, worker) if self._live else None
+        """Makes full frames, where others are shown."""
         self._in_turns = hasattr(pipeline.vae, "_hf_hook")
         """Offloaded networks take turns on the device, so nothing may go on beside something else."""
         self.commits_early = self.encodes_ahead = self.device.type in WITH_STREAMS and not self._in_turns
+        self._before_full_frames: Callable[[], AbstractContextManager] = (
+            self._passes.instead if self._live and self.commits_early else nullcontext
+        )
+        """Passes in its block go before full frames, if there are such beside them."""
         self._spare_cache: DualCache | None = None
         """Holds the context of a shot to come, if that was asked for; see `foresee`."""
         self._foreseen: _Context | None = None
@@ -125,7 +131,7 @@ class ShotGenerator:
             raise ValueError(
                 "this session is closed; open another, which can go on from a branch or snapshot of this one"
             )
-        full = FullFrames(self._background, self._autoencoder.open_decoder) if self._live else None
+        full = FullFrames(self._background, self._autoencoder.open_decoder) if self._background else None
         states: deque[list[Tensor]] = deque(maxlen=self.rewind_chunks + 1)
         decoder = (self._live or self._autoencoder).open_decoder()
         return Take(record, length_chunks, decoder, full, states=states)
@@ -133,7 +139,8 @@ class ShotGenerator:
     def close(self) -> None:
         """Stop what goes on in the background, and return at once; no take can be opened after."""
         self._closed = True
-        self._background.close()
+        if self._background:
+            self._background.close()
         self.stills.close()
 
     @torch.no_grad()
@@ -150,16 +157,13 @@ class ShotGenerator:
             if take.full:
                 take.full.settle()
         with self._before_full_frames():
-            self._prepare(take, setting, remembered)
-
-    def _prepare(self, take: Take, setting: str, remembered: list[ContextFrame]) -> None:
-        self._use_adapters(take.record)
-        if take.rollout is None:
-            take.rollout = self._begin(take.record, setting, remembered)
-            return
-        if any(first == take.record.chunks for first, _ in take.record.prompts):
-            take.rollout.redirect(self._caption_of(take.record, setting, take.record.chunks))
-        take.rollout.commit()
+            self._use_adapters(take.record)
+            if take.rollout is None:
+                take.rollout = self._begin(take.record, setting, remembered)
+                return
+            if any(first == take.record.chunks for first, _ in take.record.prompts):
+                take.rollout.redirect(self._caption_of(take.record, setting, take.record.chunks))
+            take.rollout.commit()
 
     @torch.no_grad()
     def denoise(self, take: Take, known: Tensor | None = None) -> Tensor:
@@ -285,10 +289,6 @@ class ShotGenerator:
         self._fill(rollout, context, texts)
         self._foreseen = context
         return True
-
-    def _before_full_frames(self) -> AbstractContextManager:
-        """Passes in the block go before full frames, if there are such beside them."""
-        return self._passes.instead() if self._live and self.commits_early else nullcontext()
 
     def _restore_decoder(self, take: Take, state: list[Tensor]) -> None:
         with self._beside.after(StreamEvent(self.device), *state):
