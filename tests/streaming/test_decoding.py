@@ -15,6 +15,7 @@ from shotstream import Chunk, ShotStreamPipeline, Story, StorySession, TinyWanDe
 from shotstream.loading.folders import ModelError
 from shotstream.streaming.chunk import FullFramesError
 from shotstream.streaming.full_frames import BackgroundDecoder, FullFrames
+from shotstream.streaming.noise import noise
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,27 @@ def test_an_early_clean_pass_changes_nothing(live, decoder: str) -> None:
     assert not late._generator.commits_early, "on a CPU it would only delay the frames"
     early._generator.commits_early = True
     assert same(telling(late), telling(early))
+
+
+@pytest.mark.law
+def test_noise_that_is_drawn_ahead_is_drawn_once_and_the_same(live) -> None:
+    """Also after a cut, for which it was drawn in vain."""
+    keys: list[list[tuple]] = [[], []]
+    films = []
+    for ahead, drawn in enumerate(keys):
+        session = live.open("a fox")
+        session._generator.commits_early = bool(ahead)
+        session._generator.noise_source = lambda key, *of, drawn=drawn, **how: (
+            drawn.append(tuple(key)) or noise(key, *of, **how)
+        )
+        session.cut("runs", chunks=4)
+        made = [session.next_chunk() for _ in range(3)]
+        films.append([*made, *session.shoot("sleeps", chunks=3)])
+    assert same(*films)
+    in_vain = [key for key in keys[1] if key not in keys[0]]
+    assert {key[1:4] for key in in_vain} == {(0, 0, 3)}
+    assert sorted(set(keys[1]) - set(in_vain)) == sorted(keys[0])
+    assert len(keys[1]) == len(set(keys[1])) == len(keys[0]) + len(in_vain)
 
 
 @pytest.mark.law

@@ -53,8 +53,9 @@ class ShotGenerator:
     Where a device works on several streams at once, a chunk is decoded on one of its own, beside the clean
     pass over it on the main one. On a CPU that would only delay the frames, so there the pass is made when
     another chunk is asked for (`commits_early`). For the same reason, what the next shot will be made from is
-    encoded there only when this one is over (`encodes_ahead`). Where the tiny decoder is shown, its frames go
-    before passes, and passes before full frames. The frames are the same.
+    encoded there only when this one is over (`encodes_ahead`), and a chunk's noise drawn when it is made.
+    Where the tiny decoder is shown, its frames go before passes, and passes before full frames. The frames
+    are the same.
 
     Args:
         pipeline: The networks.
@@ -115,6 +116,10 @@ class ShotGenerator:
         """Holds the context of a shot to come, if that was asked for; see `foresee`."""
         self._foreseen: _Context | None = None
         """What the spare cache was filled from."""
+        self._noise_ahead: dict[tuple[int, ...], Tensor] = {}
+        """Noise of the next chunk by its key, where it is drawn before it is asked for."""
+        self._steps = 0
+        """Denoising steps that a chunk has taken."""
         self._closed = False
         self._captions: dict[str, Captions] = {}
         """Those that the running shot was opened with, and since; most of them serve the next shot too."""
@@ -196,6 +201,7 @@ class ShotGenerator:
             if self.commits_early and take.record.chunks + 1 < take.length_chunks:
                 with suppress(RuntimeError):  # it stays due: the next chunk tries again, and says why not
                     take.rollout.commit()
+                self._draw_ahead(take.record)
         with self._beside.inside():
             latents, pictures = x0.cpu(), to_pictures(pixels)
             decoding = denoised.seconds_until(StreamEvent(self.device))
@@ -371,7 +377,17 @@ class ShotGenerator:
 
     def _noise(self, record: TakeRecord, step: int) -> Tensor:
         key = (record.seed, record.shot, record.take, record.chunks, step)
-        return self.noise_source(key, self.chunk_shape, device=self.device)
+        self._steps = max(self._steps, step + 1)
+        drawn = self._noise_ahead.pop(key, None)
+        return self.noise_source(key, self.chunk_shape, device=self.device) if drawn is None else drawn
+
+    def _draw_ahead(self, record: TakeRecord) -> None:
+        """Draw the noise of the chunk after the one that is shown, while the device works on this one."""
+        following = (record.seed, record.shot, record.take, record.chunks + 1)
+        keys = [(*following, step) for step in range(self._steps)]
+        self._noise_ahead = {
+            key: self.noise_source(key, self.chunk_shape, device=self.device) for key in keys
+        }
 
 
 def _live_network(pipeline: StoryModel, decoder: str) -> TinyWanDecoder | None:
