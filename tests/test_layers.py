@@ -15,7 +15,7 @@ pytestmark = pytest.mark.law
 
 SOURCE = Path(shotstream.__file__).parent
 LAYERS = [
-    {"shipped"},
+    {"shipped", "telling_order"},
     {"story", "story_words", "diffusion", "models", "media", "prompts", "world", "weights"},
     {"machine"},
     {"loading"},

@@ -35,6 +35,7 @@ from shotstream.media.story_mistakes import (
 from shotstream.media.story_values import read_as_meant
 from shotstream.prompts.reading import CastMember
 from shotstream.shipped import find_file
+from shotstream.telling_order import TakeKey, telling_order
 
 
 def _text(value: Any) -> Any:
@@ -155,6 +156,14 @@ class StoryFrame(_Part):
     """Its take; the one that is in the film if None."""
 
 
+class ShotPlace(_Part):
+    """Where a shot stood in a story, while that was not its number."""
+
+    shot: Number
+    place: Number
+    """How many shots stood before it."""
+
+
 class ReferencePicture(_Part):
     """A picture that shots are made from. A bare text is the path of one."""
 
@@ -229,6 +238,8 @@ class Shot(_Part):
     """Frames that this shot alone is made from, instead of those that the rule chooses."""
     number: Number | None = None
     """Its number; None for the one after the shot before. Numbers between are of `Story.outtakes`."""
+    places: list[ShotPlace] = []
+    """Where it, and shots that it remembers, stood when it was made; its number is the place of any other."""
 
     @model_validator(mode="before")
     @classmethod
@@ -291,6 +302,27 @@ class Story(_Part):
             following = numbers[-1] + 1 if numbers else 0
             numbers.append(following if shot.number is None else shot.number)
         return numbers
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether shots stand elsewhere than they were told; every take says then what it remembers."""
+        takes, numbers = [*self.shots, *self.outtakes], self.numbers
+        moved = numbers != sorted(numbers) or any(take.places for take in takes)
+        return moved and all(take.remembers is not None for take in takes)
+
+    @property
+    def made_from(self) -> dict[TakeKey, set[TakeKey]]:
+        """For every take, by (number, take), those that it remembers frames of."""
+        film = list(zip(self.numbers, self.shots, strict=True))
+        in_film = {number: shot.take for number, shot in film}
+        takes = [*film, *((shot.number or 0, shot) for shot in self.outtakes)]
+        return {
+            (number, shot.take): {
+                (frame.shot, in_film.get(frame.shot, -1) if frame.take is None else frame.take)
+                for frame in shot.remembers or ()
+            }
+            for number, shot in takes
+        }
 
     @property
     def picture_names(self) -> set[str]:
@@ -359,7 +391,7 @@ class Story(_Part):
             sentence = f"a story is a mapping with 'setting' and 'shots', not {shortened(document.data)}."
             document.complain((), sentence)
         if story is not None:
-            story = story._with_files(lambda file: str(document.path.parent / file))
+            story = story.with_files(lambda file: str(document.path.parent / file))
             found = [] if loras is None else list(story.lora_mistakes(loras))
             for location, sentence in [*found, *(one for check in checks for one in check(story))]:
                 document.complain(location, f"{sentence}.")
@@ -398,7 +430,7 @@ class Story(_Part):
         """
         path = Path(path)
         folder = path.parent.resolve()
-        story = self._with_files(lambda file: _relative(Path(file), folder))
+        story = self.with_files(lambda file: _relative(Path(file), folder))
         write_text(path, story.json_text() if path.suffix == ".json" else story.yaml_text())
 
     def yaml_text(self) -> str:
@@ -414,7 +446,7 @@ class Story(_Part):
         said = self.model_dump(exclude_defaults=True) | {"seed": self.seed}
         return {name: said[name] for name in _DATA if name in said}
 
-    def _with_files(self, path: Callable[[str], str]) -> Self:
+    def with_files(self, path: Callable[[str], str]) -> Self:
         """The story with other paths of its pictures and sounds."""
 
         def moved(references: list[ReferencePicture] | None) -> list[ReferencePicture] | None:
@@ -457,6 +489,9 @@ def _misplaced(story: Story) -> Iterator[tuple[Location, str]]:
             yield place, f"shot {shot.number} has take {shot.take} already; give another number or take"
         else:
             takes.add((shot.number, shot.take))
+    if story.is_moved:
+        yield from _out_of_order(story)
+        return
     known, last = {number for number, _ in takes}, -1
     for index, number in enumerate(numbers):
         missing = set(range(last + 1, number)) - known
@@ -481,6 +516,32 @@ def _misplaced(story: Story) -> Iterator[tuple[Location, str]]:
                         yield (part, index, key, place), sentence
 
 
+def _out_of_order(story: Story) -> Iterator[tuple[Location, str]]:
+    """What keeps a story whose shots were moved from being told."""
+    numbers, made_from = story.numbers, story.made_from
+    for index, number in enumerate(numbers):
+        if number in numbers[:index]:
+            yield ("shots", index, "number"), f"number {number} stands twice in the film; give another one"
+    missing = set(range(max(number for number, _ in made_from) + 1)) - {number for number, _ in made_from}
+    if missing:
+        sentence = f"no shot and no outtake has number {min(missing)}; numbers rise by one from 0"
+        yield ("shots", 0, "number"), sentence
+        return
+    for part, shots in (("shots", story.shots), ("outtakes", story.outtakes)):
+        for index, shot in enumerate(shots):
+            if shot.pins:
+                sentence = "where shots were moved, `remembers` alone says what a shot is made from"
+                yield (part, index, "pins"), f"{sentence}; leave the pins out"
+    if unknown := {take for asked in made_from.values() for take in asked} - set(made_from):
+        number, take = min(unknown)
+        yield ("shots", 0, "remembers"), f"no shot has number {number}, take {take}; both count from 0"
+        return
+    try:
+        telling_order(made_from)
+    except ValueError as error:
+        yield ("shots", 0, "remembers"), str(error)
+
+
 _DATA = (
     "title", "setting", "cast", "seed", "height", "width", "lora", "references", "sounds", "shots",
     "outtakes",
@@ -495,6 +556,7 @@ _KEYS: dict[str, list[str]] = {
     "sounds": list(StorySound.model_fields),
     "shots": list(Shot.model_fields),
     "outtakes": list(Shot.model_fields),
+    "places": list(ShotPlace.model_fields),
 }
 """The keys of every part of a story file; "" is the file itself."""
 _ALL_KEYS = {"global_caption", *(f"shot{number}" for number in range(100))}.union(*_KEYS.values())

@@ -26,6 +26,7 @@ export type Command =
   | Edit
   | Reshoot
   | Delete
+  | Move
   | Trim
   | Sound
   | Silence
@@ -280,6 +281,10 @@ export interface Retake {
    */
   takes?: number | null;
   type: "retake";
+  /**
+   * The person's own words, if the prompt was adapted from them; they are kept and not told.
+   */
+  written?: string | null;
 }
 /**
  * Let a former take of a shot stand for it again; the shots after it become stale.
@@ -380,6 +385,21 @@ export interface Delete {
   type: "delete";
 }
 /**
+ * Let a told shot stand before another one in the film; from the earlier place on all is stale.
+ */
+export interface Move {
+  /**
+   * The told shot before which it stands then; at the end of those told if None.
+   */
+  before?: number | null;
+  /**
+   * Chosen by the browser. The same id again is answered by the same receipt and does nothing.
+   */
+  id: string;
+  shot: number;
+  type: "move";
+}
+/**
  * Let the film show some frames of a shot's take alone; all are kept, later shots stay as they are.
  */
 export interface Trim {
@@ -467,7 +487,7 @@ export interface Setting {
   type: "setting";
 }
 /**
- * Take back the last deletion, trim or change of sound or cast; while a shot runs, of what waits, too.
+ * Take back the last deletion, move, trim, or change of sounds, of the cast, or of what waits.
  */
 export interface Undo {
   /**
@@ -692,6 +712,10 @@ export interface ShotCard {
    */
   out_frame?: number | null;
   /**
+   * Its place in the story, from 0, deleted shots counted; its number if None: no shot was moved.
+   */
+  place?: number | null;
+  /**
    * What the shot is to show; an edited one is not told before the shot is taken anew.
    */
   prompt: string;
@@ -819,6 +843,10 @@ export interface ShotChanged {
    * The last one; that of the take if None.
    */
   out_frame?: number | null;
+  /**
+   * Its place in the story, from 0, deleted shots counted; its number if None: no shot was moved.
+   */
+  place?: number | null;
   /**
    * What the shot is to show; an edited one is not told before the shot is taken anew.
    */

@@ -15,7 +15,7 @@ from shotstream.media.live import decode_chunk, encode_chunk
 from shotstream.media.sounds import SoundFacts
 from shotstream.serving.delivery.clips import encode_clip, pack_clip
 from shotstream.serving.delivery.export import StoryFilm
-from shotstream.serving.protocol.events import ShotCard, StateChanged
+from shotstream.serving.protocol.events import ShotCard, StateChanged, in_film
 from shotstream.serving.protocol.states import State
 from shotstream.serving.story.live_story import LiveStory
 from shotstream.serving.story.waiting import is_skipped
@@ -41,6 +41,7 @@ desk = st.one_of(
     commands("extend", chunks=lengths),
     *(commands(kind) for kind in ("cut", "stop", "hold", "undo", "undo")),
     *[commands("delete", shot=st.integers(0, 5))] * 2,
+    *[commands("move", shot=shots, before=st.one_of(st.none(), shots))] * 3,
     commands("sound", offset_seconds=st.sampled_from([-0.5, 0.0, 1.0]), gain_db=st.sampled_from([0.0, -6.0])),
     commands("silence"),
 )
@@ -83,9 +84,8 @@ def _replan(live: LiveStory, keys: list[int]) -> dict:
 def shown_film(studio: Studio, live: LiveStory) -> list[np.ndarray]:
     """The frames that the viewer was shown of the takes on the storyboard, as browsers decode them."""
     film: list[np.ndarray] = []
-    for card in live.snapshot.shots:
-        if card.state != "deleted":
-            film += _shown(studio, live, card)
+    for card in in_film(live.snapshot.shots):
+        film += _shown(studio, live, card)
     return film
 
 
@@ -136,6 +136,7 @@ def test_the_storyboard_and_the_film_are_what_was_seen(pipeline, tmp_path_factor
             f"{sum(card.in_frame > 0 or card.out_frame is not None for card in live.snapshot.shots)} trimmed"
         )
         event(f"{len(live.snapshot.sounds)} sounds")
+        event(f"{sum(card.place is not None for card in live.snapshot.shots)} moved")
         event(f"{sum(card.state == 'skipped' for card in live.snapshot.shots)} skipped")
         if film:
             keep_clips(studio, live)

@@ -64,6 +64,7 @@ any_command = st.one_of(
     commands("reference", upload=st.sampled_from([FOX, "nothing"])),
     commands("edit", shot=shots, prompt=prompts),
     commands("reshoot", from_shot=shots),
+    *[commands("move", shot=shots, before=st.one_of(st.none(), shots))] * 2,
     commands("delete", shot=shots),
     *[trims] * 2,
     *[commands("replan", from_shot=st.integers(2, 5), shots=st.lists(planned, max_size=3))] * 2,

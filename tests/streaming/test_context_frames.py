@@ -145,7 +145,7 @@ def test_a_branch_and_its_origin_do_not_disturb_one_another() -> None:
     memory = ContextFrames(6)
     for shot in range(4):
         remember(memory, shot, 33)
-    branch = memory.branch(2)
+    branch = memory.first(2)
     assert [frame.key for frame in branch.choose(2)] == [frame.key for frame in memory.choose(2)]
     branch.remember(1, 0, [""] * 33, film(50, 33).__getitem__)
     branch.pin(branch.find(0, 0))

@@ -54,8 +54,9 @@ class Director:
     @property
     def film(self) -> np.ndarray:
         """The takes that stand, one after another."""
-        left_out = self.session.context.left_out
-        places = [(record.shot, record.take) for record in self.session.script if record.shot not in left_out]
+        session = self.session
+        kept = [session.script[shot] for shot in session.order if shot not in session.context.left_out]
+        places = [(record.shot, record.take) for record in kept]
         return np.stack([frame for place in places for frame in self.made[place]])
 
 
@@ -155,7 +156,9 @@ def direct_at_random(director: Director, dice: random.Random) -> None:
     """Do one thing that is possible."""
     session = director.session
     shots = len(session.script)
-    kind = dice.choice(["shoot", "shoot", "retake", "choose", "pin", "unpin", "reference", "leave out"])
+    kind = dice.choice(
+        ["shoot", "shoot", "retake", "choose", "pin", "unpin", "reference", "leave out", "move"]
+    )
     shot = dice.randrange(shots) if shots else 0
     redirect = dice.choice([None, None, *PROMPTS])
     if kind == "shoot" or not shots:
@@ -177,6 +180,9 @@ def direct_at_random(director: Director, dice: random.Random) -> None:
     elif kind == "reference" and len(session.context.pins) < 6:
         level = dice.choice([0, 90, 255])
         session.reference(np.full((24, 40, 3), level, np.uint8), dice.choice([None, "a cat"]))
+    elif kind == "move":
+        session.end_shot()
+        session.move(shot, dice.randrange(shots))
     elif kind == "leave out" and shots - len(session.context.left_out) > 1:
         session.leave_out(shot)
 

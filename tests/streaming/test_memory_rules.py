@@ -103,7 +103,7 @@ def test_pins_come_first_and_deleted_shots_are_passed_over():
     assert (0, 0) in chosen
     assert len(chosen) <= 6
     assert all(shot != 1 for shot, _ in chosen)
-    assert all(frame.shot < 2 for frame in context.branch(2).choose(2, CAT))
+    assert all(frame.shot < 2 for frame in context.first(2).choose(2, CAT))
 
 
 def test_a_long_story_keeps_few_frames_and_still_finds_who_was_long_away():

@@ -117,7 +117,9 @@ def test_a_frame_is_encoded_once_it_is_made(live, decoder: str) -> None:
     session.cut("sleeps")
     for made in ([(0, 10), (1, 0)], [(0, 10), (1, 0), (1, 10)]):
         session.next_chunk().full_frames()
-        session._foresee_end(session._take)  # a tiny decoder is ready only now
+        take = session.running  # a tiny decoder is ready only now
+        foreseen = take.foresee(session.context, session.pipeline.timing.frames(take.length_chunks))
+        session._generator.stills.request(foreseen)
         stills.wait()
         assert calls[6:] == made
     finish(session)

@@ -131,7 +131,7 @@ class AsyncStudioStory:
 
     @property
     def shots(self) -> list[ShotCard]:
-        """Its shots, in order."""
+        """Its shots by number; `place` of each says where it stands in the film."""
         return [self.feed.cards[number] for number in sorted(self.feed.cards)]
 
     async def send(self, command: Command) -> None:

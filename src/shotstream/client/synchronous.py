@@ -110,7 +110,7 @@ class StudioStory:
 
     @property
     def shots(self) -> list[ShotCard]:
-        """Its shots, in order."""
+        """Its shots by number; `place` of each says where it stands in the film."""
         return [self.feed.cards[number] for number in sorted(self.feed.cards)]
 
     def direct(self, kind: str, **fields: Any) -> Receipt:

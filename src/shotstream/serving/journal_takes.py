@@ -12,6 +12,7 @@ from shotstream.serving.protocol.commands import (
     Choose,
     Command,
     Delete,
+    Move,
     Pin,
     Reference,
     Replan,
@@ -25,7 +26,7 @@ from shotstream.serving.protocol.commands import (
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoredCommand, StoredStory, StoreError
 from shotstream.serving.story.film_edit import FilmEdit
-from shotstream.serving.story.undo import UndoHistory
+from shotstream.serving.story.undo import BeforeMove, UndoHistory
 from shotstream.streaming.context_frames import ContextFrame, ContextFrames
 from shotstream.streaming.exported import NOTHING_SHOT, MadeTakes
 from shotstream.streaming.memory_rules import find_rule, rule_of_mark
@@ -54,6 +55,7 @@ def made_takes(store: Store, stored: StoredStory, picture: Callable[[str], str])
     return MadeTakes(
         script=journal.script,
         takes=journal.takes,
+        order=sorted(range(len(journal.script)), key=journal.context.place),
         left_out=journal.context.left_out,
         budget=budget,
         frames=frames.__getitem__,
@@ -129,6 +131,10 @@ class _Journal:
                 done = self.undoable.pop(running=True)  # no deletion lies under a change of the queue
                 if isinstance(done, tuple):
                     self.context, self.script = done[0]
+                elif isinstance(done, BeforeMove):
+                    self.context.move(done.shot, done.place)
+            case Move():
+                self._move(command.shot, command.before)
             case Trim() | Sound() | Silence() | Cast():
                 self.undoable.edited(FilmEdit())
             case Replan():
@@ -138,19 +144,17 @@ class _Journal:
             case Unpin():
                 self.context.unpin((command.shot, command.frame))
             case Reference():
-                number = min([0, *(pin.frame for pin in self.context.pins)]) - 1
-                frame = ContextFrame(_NO_PICTURE, 0, 0, number, command.prompt)
-                self.uploads[frame] = command.upload
-                self.context.pin(frame)
+                self.uploads[self.context.add_reference(_NO_PICTURE, command.prompt)] = command.upload
         self.undoable.after(command)
 
     def branch(self, shot: int) -> _Journal:
         """Begin another story that shares this one up to and including a shot."""
         self._remember()
-        takes = {place: record for place, record in self.takes.items() if place[0] <= shot}
+        shots = self.context.shared_with(shot)
+        takes = {place: record for place, record in self.takes.items() if place[0] < shots}
         return _Journal(
-            self.context.branch(shot + 1),
-            self.script[: shot + 1],
+            self.context.branch(shot),
+            self.script[:shots],
             takes,
             dict(self.frames),
             {place: list(frames) for place, frames in self.chunk_frames.items()},
@@ -172,9 +176,14 @@ class _Journal:
         self.running = None
         self.undoable.deleted((self.context.copy(), list(self.script)))
         if shot == len(self.script) - 1:
-            self.context, self.script = self.context.branch(shot), self.script[:shot]
+            self.context, self.script = self.context.first(shot), self.script[:shot]
         else:
             self.context.leave_out(shot)
+
+    def _move(self, shot: int, before: int | None) -> None:
+        self.undoable.moved(BeforeMove(shot, self.context.place(shot)))
+        others = [number for number in self.context.order if number != shot]
+        self.context.move(shot, others.index(before) if before in others else len(others))
 
     def _pin(self, shot: int, frame: int) -> None:
         running = self.running

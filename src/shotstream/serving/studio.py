@@ -27,6 +27,7 @@ from shotstream.serving.protocol.events import (
     Refused,
     Shown,
     Snapshot,
+    in_film,
 )
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State
@@ -408,8 +409,8 @@ class Studio:
         places = [(chunk.shot, chunk.take, chunk.chunk) for chunk in made]
         if after and (after.shot, after.take, after.chunk) in places:
             return made[places.index((after.shot, after.take, after.chunk)) + 1 :]
-        cards = self.store.snapshot(story).shots
-        takes = [(card.number, card.take) for card in cards if card.frames and card.state != "deleted"]
+        cards = in_film(self.store.snapshot(story).shots)
+        takes = [(card.number, card.take) for card in cards if card.frames]
         newest = places[-1][:2] if places and places[-1][:2] in takes else takes[-1] if takes else None
         return self.store.take_chunks(story, *newest) if newest else []
 

@@ -178,7 +178,7 @@ class BestTakes:
         record = deepcopy(self.session.script[shot])
         look = self.meter.look(frames_of(chunks), _starts(chunks))
         self._looks[shot, record.take] = look
-        earlier = self.session.script[:shot]
+        earlier = self.session.earlier(shot)
         prompts = [prompts_of(one) for one in (*earlier, record)]
         before = [self._seen(one) for one in earlier]
         score = self.meter.compare(look, before, self.session.setting, prompts)

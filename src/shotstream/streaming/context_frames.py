@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -104,6 +104,16 @@ class MadeFrom:
     """Those of all frames that were pinned then, references left out."""
     references: tuple[ContextFrame, ...]
     """The user's pictures that were pinned then, in the order of their numbers (-1, -2, ...)."""
+    places: tuple[tuple[int, int], ...] = ()
+    """(shot, place) of those among it and what it remembers whose place then was not their number."""
+
+    def place(self, shot: int) -> int:
+        """The place of one of these shots in the story, from 0: its index in captions and rotary shift."""
+        return dict(self.places).get(shot, shot)
+
+    def index(self, frame: ContextFrame) -> int:
+        """The index of one of these frames in captions and rotary shift; references have 0."""
+        return 0 if frame.is_reference else self.place(frame.shot)
 
 
 class ContextFrames:
@@ -135,16 +145,20 @@ class ContextFrames:
         self.select = select
         self.shot_frames: list[int] = []
         """Number of frames of every shot so far."""
+        self.order: list[int] = []
+        """The shots so far as the film has them; see `move`."""
         self.left_out: set[int] = set()
         """Shots that the rule passes over; see `leave_out`."""
         self.oldest_retake = 0
-        """The first shot whose context is still at hand."""
+        """The first place whose context is still at hand."""
         self.frames: list[ContextFrame] = []
         """What selection can still ask for, in story order."""
         self.pins: list[ContextFrame] = []
         """What every later shot is made from, in story order; references come first."""
         self.given: dict[int, list[ContextFrame]] = {}
         """Frames that a shot is made from instead of pins and rule, by its number; see `choose`."""
+        self.given_places: dict[int, int] = {}
+        """Places that shots are said to have instead of those that they have, by number; see `places`."""
 
     def remember(
         self,
@@ -165,6 +179,8 @@ class ContextFrames:
         """
         assert shot <= len(self.shot_frames)
         self.left_out.discard(shot)
+        if shot == len(self.shot_frames):
+            self.order.append(shot)
         self.shot_frames[shot : shot + 1] = [len(prompts)]
         self.prompts[shot : shot + 1] = [" ".join(dict.fromkeys(prompts))]
         asked = self._may_be_asked_for()
@@ -193,11 +209,19 @@ class ContextFrames:
     def made_from(self, shot: int, prompt: str | None = None) -> MadeFrom:
         """What a take of `shot` that is opened now is made from; see `choose`."""
         pins = sorted(self.pins, key=lambda pin: (-pin.frame if pin.is_reference else 0, pin.key))
+        chosen = self.choose(shot, prompt)
         return MadeFrom(
-            tuple(frame.take_key for frame in self.choose(shot, prompt)),
+            tuple(frame.take_key for frame in chosen),
             tuple(pin.take_key for pin in pins if not pin.is_reference),
             tuple(pin for pin in pins if pin.is_reference),
+            self.places(shot, chosen),
         )
+
+    def places(self, shot: int, remembered: Sequence[ContextFrame]) -> tuple[tuple[int, int], ...]:
+        """Places of `shot` and of what it remembers, where they are not their numbers; see `MadeFrom`."""
+        shots = {shot, *(frame.shot for frame in remembered if not frame.is_reference)}
+        places = ((number, self.given_places.get(number, self.place(number))) for number in sorted(shots))
+        return tuple((number, place) for number, place in places if number != place)
 
     def foresee(
         self, shot: int, frames: int, picture: Callable[[int], ContextFrame | None]
@@ -211,6 +235,8 @@ class ContextFrames:
         """
         planned = self.copy()
         planned.left_out.discard(shot)
+        if shot == len(planned.shot_frames):
+            planned.order.append(shot)
         planned.shot_frames[shot : shot + 1] = [frames]
         return planned._choose(
             len(planned.shot_frames),
@@ -219,7 +245,29 @@ class ContextFrames:
 
     def place_in_film(self, shot: int) -> int:
         """How many shots of the film come before this one, without those that are left out."""
-        return shot - sum(number < shot for number in self.left_out)
+        place = self.place(shot)
+        return place - sum(number in self.left_out for number in self.order[:place])
+
+    def place(self, shot: int) -> int:
+        """How many shots come before this one; its number, unless shots were moved."""
+        return self.order.index(shot) if shot < len(self.order) else shot
+
+    def earlier(self, shot: int) -> list[int]:
+        """The shots that `shot` may remember: those before it, without those that are left out."""
+        return [number for number in self.order[: self.place(shot)] if number not in self.left_out]
+
+    def move(self, shot: int, place: int) -> None:
+        """Let a shot have another place; the last one if that is beyond it.
+
+        What is made from now on remembers the shots in their new places.
+
+        Raises:
+            ValueError: If there is no such shot, or what shots there are made from is no longer kept.
+        """
+        self.check_kept(shot, len(self.order))
+        self.check_kept(self.order[min(place, len(self.order) - 1)], len(self.order))
+        self.order.remove(shot)
+        self.order.insert(place, shot)
 
     def leave_out(self, shot: int) -> None:
         """Let later shots be made as if this one were not there, but for its pins; `remember` ends it.
@@ -236,10 +284,10 @@ class ContextFrames:
         """
         if not 0 <= shot < shots:
             raise ValueError(f"there is no shot {shot}; the story has {shots}, numbered from 0")
-        if shot < self.oldest_retake:
+        if self.place(shot) < self.oldest_retake:
             raise ValueError(
-                f"shot {shot} is too far back: only shots from {self.oldest_retake} on are kept for "
-                f"retakes and branches (history_shots={self.history_shots})"
+                f"shot {shot} is too far back: only shots from {self.order[self.oldest_retake]} on are kept "
+                f"for retakes and branches (history_shots={self.history_shots})"
             )
 
     def pin(self, frame: ContextFrame) -> None:
@@ -252,6 +300,17 @@ class ContextFrames:
         if len(self.pins) == self.budget:
             raise ValueError(f"all {self.budget} remembered frames are pinned already; unpin one first")
         self.pins = sorted([*self.pins, frame], key=_story_order)
+
+    def add_reference(self, pixels: np.ndarray, prompt: str | None) -> ContextFrame:
+        """Pin a picture that the user brings, as if the story had opened with it.
+
+        Raises:
+            ValueError: If the whole budget is pinned already.
+        """
+        number = min([0, *(pin.frame for pin in self.pins)]) - 1
+        reference = ContextFrame(pixels, 0, 0, number, prompt)
+        self.pin(reference)
+        return reference
 
     def unpin(self, key: tuple[int, int]) -> None:
         """Leave the pinned frame `key` to the rule again; nothing happens if it is not pinned."""
@@ -276,24 +335,38 @@ class ContextFrames:
         """Return a copy that changes independently; the pictures are shared."""
         twin = copy(self)
         twin.shot_frames, twin.left_out = list(self.shot_frames), set(self.left_out)
-        twin.prompts = list(self.prompts)
+        twin.prompts, twin.order = list(self.prompts), list(self.order)
+        twin.given_places = dict(self.given_places)
         twin.frames, twin.pins, twin.given = list(self.frames), list(self.pins), dict(self.given)
         return twin
 
-    def branch(self, shots: int) -> ContextFrames:
-        """Return the frames of a story that ended after `shots` shots."""
-        branch = self.copy()
-        branch.shot_frames, branch.prompts = self.shot_frames[:shots], self.prompts[:shots]
-        branch.left_out = {shot for shot in self.left_out if shot < shots}
-        branch.frames = [frame for frame in self.frames if frame.shot < shots]
-        branch.pins = [pin for pin in self.pins if pin.is_reference or pin.shot < shots]
+    def shared_with(self, shot: int) -> int:
+        """How many numbers a story has that shares this one up to and including a shot."""
+        return max([shot, *self.order[: self.place(shot)]]) + 1
+
+    def branch(self, shot: int) -> ContextFrames:
+        """Return the frames of a story that ended after a shot: those that came after it are left out."""
+        shots, last = self.shared_with(shot), self.place(shot)
+        branch = self.first(shots)
+        branch.left_out |= {number for number in branch.order if self.place(number) > last}
         return branch
+
+    def first(self, shots: int) -> ContextFrames:
+        """Return the frames of a story that has the first `shots` numbers alone."""
+        first = self.copy()
+        first.shot_frames, first.prompts = self.shot_frames[:shots], self.prompts[:shots]
+        first.order = [shot for shot in self.order if shot < shots]
+        first.left_out = {shot for shot in self.left_out if shot < shots}
+        first.frames = [frame for frame in self.frames if frame.shot < shots]
+        first.pins = [pin for pin in self.pins if pin.is_reference or pin.shot < shots]
+        return first
 
     def _may_be_asked_for(self) -> set[tuple[int, int]]:
         """Every frame that selection can ask for from now on, by trying all futures that matter."""
         shots = len(self.shot_frames)
         self.oldest_retake = max(self.oldest_retake, shots - self.history_shots)
-        future = [*self.shot_frames, *[1] * self.budget]
+        frames = [self.shot_frames[shot] for shot in self.order] + [1] * self.budget
+        future = [*self.order, *range(shots, shots + self.budget)]
         by_words = {
             (shot, frame)
             for shot in self._within_reach(shots)
@@ -305,13 +378,14 @@ class ContextFrames:
             key
             for told in range(max(1, self.oldest_retake), shots + self.budget + 1)
             for budget in range(1, self.budget + 1)
-            for key in self._select(future[:told], budget)
+            for key in self._select(future[:told], frames, budget)
         }
 
     def _within_reach(self, shot: int) -> list[int]:
         """The shots before `shot` that a rule by words may remember."""
-        oldest = max(0, min(self.oldest_retake, shot) - REACH_SHOTS)
-        return [number for number in range(oldest, shot) if number not in self.left_out]
+        place = self.place(shot)
+        oldest = max(0, min(self.oldest_retake, place) - REACH_SHOTS)
+        return [number for number in self.order[oldest:place] if number not in self.left_out]
 
     def _by_words(
         self, rule: StoryRule, shot: int, prompt: str, budget: int
@@ -321,11 +395,19 @@ class ContextFrames:
         shares = rule(prompt, [self.prompts[number] for number in shots], budget)
         return list(zip(shots, shares, strict=True))
 
-    def _select(self, shot_frames: Sequence[int], budget: int) -> list[tuple[int, int]]:
-        """Ask the rule, as if the shots that are left out were not there."""
-        shots = [shot for shot in range(len(shot_frames)) if shot not in self.left_out]
-        chosen = self.select([shot_frames[shot] for shot in shots], budget)
-        return [(shots[place], frame) for place, frame in chosen]
+    def _select(self, shots: Sequence[int], frames: Sequence[int], budget: int) -> list[tuple[int, int]]:
+        """Ask the rule about shots in their order, as if those that are left out were not there.
+
+        Args:
+            shots: Their numbers.
+            frames: How many frames each has; further ones do not count.
+            budget: Number of frames to choose.
+        """
+        kept = [
+            (shot, count) for shot, count in zip(shots, frames, strict=False) if shot not in self.left_out
+        ]
+        chosen = self.select([count for _, count in kept], budget)
+        return [(kept[place][0], frame) for place, frame in chosen]
 
     def _choose(
         self,
@@ -334,10 +416,12 @@ class ContextFrames:
         prompt: str | None = None,
     ) -> list[ContextFrame]:
         """Choose for `shot` among the pins and what `frame_of` gives for (shot, frame)."""
-        pins = {pin.key: pin for pin in self.pins if pin.is_reference or pin.shot < shot}
+        place = self.place(shot)
+        pins = {pin.key: pin for pin in self.pins if pin.is_reference or self.place(pin.shot) < place}
         budget = self.budget - len(pins)
         if self.rule is None or prompt is None:
-            chosen = self._select(self.shot_frames[:shot], budget)
+            earlier = self.order[:place]
+            chosen = self._select(earlier, [self.shot_frames[number] for number in earlier], budget)
         else:
             chosen = [
                 (number, frame)
@@ -346,7 +430,17 @@ class ContextFrames:
             ]
         ruled = [frame for key in chosen if (frame := pins.get(key) or frame_of(*key))]
         others = [pin for key, pin in pins.items() if key not in chosen]
-        return sorted(ruled + others, key=_story_order)
+        return self.in_order(ruled + others)
+
+    def in_order(self, frames: Iterable[ContextFrame]) -> list[ContextFrame]:
+        """Frames in the order of the story, references first."""
+
+        def place(frame: ContextFrame) -> tuple[int, int]:
+            shot = frame.shot
+            stands = 0 if frame.is_reference else self.given_places.get(shot, self.place(shot))
+            return stands, frame.frame
+
+        return sorted(frames, key=place)
 
     def _nearest(self, shot: int, frame: int) -> ContextFrame | None:
         """The kept frame of `shot` nearest to `frame`: itself, unless halves round anew or a shot is out."""

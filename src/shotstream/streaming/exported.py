@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 
 from shotstream.media.faults import say_fault
 from shotstream.media.pictures import write_png
-from shotstream.story import ReferencePicture, Shot, Story, StoryFrame
+from shotstream.story import ReferencePicture, Shot, ShotPlace, Story, StoryFrame
 from shotstream.streaming.context_frames import ContextFrame, ContextFrames, FrameKey, MadeFrom
 from shotstream.streaming.session import StorySession
 from shotstream.streaming.take import TakeRecord
@@ -54,6 +55,7 @@ def write_story(session: StorySession, path: str | Path, title: str | None = Non
     made = MadeTakes(
         script=session.script,
         takes=session.takes,
+        order=session.order,
         left_out=session.context.left_out,
         budget=session.context.budget,
         frames=session.pipeline.timing.frames,
@@ -78,6 +80,8 @@ class MadeTakes:
     """For every number the take that stands for it."""
     takes: Mapping[tuple[int, int], TakeRecord]
     """All takes by (shot, take)."""
+    order: Sequence[int]
+    """The numbers as the film has them, those of deleted shots too."""
     left_out: Collection[int]
     """Numbers of deleted shots."""
     budget: int
@@ -99,10 +103,14 @@ class MadeTakes:
         Raises:
             ValueError: If nothing was told, or a story file has no place for it.
         """
-        film = [record for record in self.script if record.chunks and record.shot not in self.left_out]
+        kept = [self.script[shot] for shot in self.order if shot not in self.left_out]
+        film = [record for record in kept if record.chunks]
         if not film:
             raise ValueError(NOTHING_SHOT)
         told = self._told(film)
+        moved = list(self.order) != sorted(self.order)
+        if moved or any(_source(record).places for record in told.values()):
+            return self._moved(film, seed, facts)
         references = self._references(_source(film[0]))
         shots: list[Shot] = []
         outtakes: list[Shot] = []
@@ -110,7 +118,7 @@ class MadeTakes:
         before = _Held([], references)
         with_loras = any(record.adapters for record in told.values())
         following = 0
-        try:
+        with _as_story_file():
             for record in sorted(
                 told.values(), key=lambda record: (record.shot, record in film, record.take)
             ):
@@ -126,9 +134,49 @@ class MadeTakes:
                 shots.append(Shot(**fields, number=number))
                 before, following = held, record.shot + 1
             return Story(seed=seed, shots=shots, outtakes=outtakes, references=references, **facts)
-        except ValidationError as error:
-            fault = error.errors(include_url=False)[0]
-            raise ValueError(f"a story file cannot hold this story: {say_fault(fault)}") from error
+
+    def _moved(self, film: Sequence[TakeRecord], seed: int, facts: dict[str, Any]) -> Story:
+        """As `story`, once shots were moved: every take says what it remembers, and where that stood."""
+        in_film = {record.shot: record.take for record in film}
+        told = self._all_before(film)
+        with_loras = any(record.adapters for record in told)
+        references = self._references(_source(film[0]))
+
+        def shot(record: TakeRecord, before: list[ReferencePicture]) -> Shot:
+            source = _source(record)
+            held = _Held([], self._references(source))
+            remembers = [key for key in source.context if key.frame >= 0]
+            fields = self._fields(record, seed, in_film, remembers) | held.fields(_Held([], before), in_film)
+            fields["places"] = [ShotPlace(shot=number, place=place) for number, place in source.places]
+            if with_loras:
+                fields["lora"] = [f"{use.name}:{use.scale!r}" for use in record.adapters]
+            return Shot(**fields, number=record.shot)
+
+        before = [references, *(self._references(_source(record)) for record in film)]
+        with _as_story_file():
+            outtakes = [
+                shot(record, references) for record in told if in_film.get(record.shot) != record.take
+            ]
+            shots = [shot(record, held) for record, held in zip(film, before, strict=False)]
+            return Story(seed=seed, shots=shots, outtakes=outtakes, references=references, **facts)
+
+    def _all_before(self, film: Sequence[TakeRecord]) -> list[TakeRecord]:
+        """The takes of the film, those that they were made from, and the oldest of every shot below these.
+
+        A shot is told after those with lower numbers; with all of these there is an order to tell them in.
+        """
+        told: dict[tuple[int, int], TakeRecord] = {}
+        waiting = list(film)
+        while waiting:
+            record = waiting.pop()
+            if (record.shot, record.take) not in told:
+                told[record.shot, record.take] = record
+                below = (
+                    min(place for place in self.takes if place[0] == shot) for shot in range(record.shot + 1)
+                )
+                remembered = ((key.shot, key.take) for key in _source(record).context if key.frame >= 0)
+                waiting += [self.takes[place] for place in (*below, *remembered)]
+        return [told[place] for place in sorted(told)]
 
     def _told(self, film: Sequence[TakeRecord]) -> dict[tuple[int, int], TakeRecord]:
         """The takes of the film, those that they were made from, and one of every deleted shot between."""
@@ -217,6 +265,20 @@ class _Held:
         if self.references != before.references:
             said["references"] = self.references
         return said
+
+
+@contextmanager
+def _as_story_file() -> Iterator[None]:
+    """Say what a story file cannot hold.
+
+    Raises:
+        ValueError: If it cannot hold what is made inside.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise ValueError(f"a story file cannot hold this story: {say_fault(fault)}") from error
 
 
 def _story_frames(keys: Sequence[FrameKey], in_film: Mapping[int, int]) -> list[StoryFrame]:

@@ -1,6 +1,7 @@
 """A story file told by a session: its takes, redirects, pins, references and outtakes.
 
 Shots are told by their numbers, and of one number the outtakes first: a take is made from lower numbers only.
+Where shots were moved, takes are told after those that they were made from.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame, FrameKey, fit_picture
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.session import StorySession
+from shotstream.telling_order import TakeKey, telling_order
 
 KnownLatents = Callable[[int], Sequence[Tensor]]
 """Gives for a shot, by its number from 0, which are known and need not be made."""
@@ -40,6 +42,8 @@ class ScriptedTake(NamedTuple):
     """Instead of what the rule chooses."""
     lora: list[str] | None
     """Its LoRAs; None for those that the model is set to."""
+    is_moved: bool = False
+    """Whether shots of its story were moved: `remembers` and `references` alone say what it is made from."""
 
     @property
     def name(self) -> str:
@@ -54,6 +58,8 @@ def takes_of(story: Story, last: int | None = None) -> list[ScriptedTake]:
         story: The story.
         last: Place of the last shot that is told, from 0; all if None.
     """
+    if story.is_moved:
+        return _moved_takes(story, last)
     film = dict(zip(story.numbers[: None if last is None else last + 1], story.shots, strict=False))
     in_film = {number: shot.take for number, shot in film.items()}
     places = {number: place for place, number in enumerate(film)}
@@ -80,6 +86,42 @@ def takes_of(story: Story, last: int | None = None) -> list[ScriptedTake]:
             told.append(take(number, film[number], places[number]))
             pins, references = told[-1].pins, told[-1].references
     return told
+
+
+def _moved_takes(story: Story, last: int | None) -> list[ScriptedTake]:
+    """As `takes_of`, of a story whose shots were moved."""
+    takes: dict[TakeKey, ScriptedTake] = {}
+    in_film = {number: shot.take for number, shot in zip(story.numbers, story.shots, strict=True)}
+    references = story.references
+    for place, (number, shot) in enumerate(zip(story.numbers, story.shots, strict=True)):
+        references = references if shot.references is None else shot.references
+        takes[number, shot.take] = _moved_take(story, number, shot, place, references, in_film)
+    for shot in story.outtakes:
+        own, number = story.references if shot.references is None else shot.references, shot.number or 0
+        takes[number, shot.take] = _moved_take(story, number, shot, None, own, in_film)
+    told = [takes[key] for key in telling_order(story.made_from)]
+    if last is None:
+        return told
+    wanted = [number for number, take in enumerate(told) if take.place is not None and take.place <= last]
+    return [
+        take if number in wanted else take._replace(place=None)
+        for number, take in enumerate(told[: wanted[-1] + 1])
+    ]
+
+
+def _moved_take(
+    story: Story,
+    number: int,
+    shot: Shot,
+    place: int | None,
+    references: list[ReferencePicture],
+    in_film: Mapping[int, int],
+) -> ScriptedTake:
+    remembers = [
+        FrameKey(frame.shot, in_film[frame.shot] if frame.take is None else frame.take, frame.frame)
+        for frame in shot.remembers or ()
+    ]
+    return ScriptedTake(number, shot, place, [], references, remembers, story.lora_of(shot), is_moved=True)
 
 
 def check(model: StoryModel, takes: list[ScriptedTake], size: tuple[int, int]) -> None:
@@ -165,11 +207,22 @@ class ScriptedStory:
         Args:
             known: Gives the latents that were made before for a shot of the film, by its place from 0.
         """
+        early: dict[int, list[Chunk]] = {}
+        """Shots of the film that were told before the shots that come before them in it."""
+        following = 0
         for take, after in zip(self.takes, [*self.takes[1:], None], strict=True):
             made = () if take.place is None else known(take.place)
             for chunk in self._tell(take, made):
-                if take.place is not None:
+                if take.place == following:
                     yield replace(chunk, shot=take.place)
+                elif take.place is not None:
+                    early.setdefault(take.place, []).append(replace(chunk, shot=take.place))
+            following += take.place == following
+            while following in early:
+                yield from early.pop(following)
+                following += 1
+            if take.is_moved:
+                continue
             if take.place is None and (after is None or after.number != take.number):
                 self.session.end_shot()
                 self.session.leave_out(take.number)
@@ -224,7 +277,7 @@ class ScriptedStory:
     def _remember(self, take: ScriptedTake) -> None:
         """Let the session make the next take from what the file says."""
         context = self.session.context
-        context.pins, context.given = [], {}
+        context.pins, context.given, context.given_places = [], {}, {}
         for number, reference in enumerate(take.references, start=1):
             context.pin(self._reference(reference, number))
         for key in take.pins:
@@ -233,7 +286,8 @@ class ScriptedStory:
             given = [self._frames[key] for key in take.remembers]
             places = {frame.key for frame in given}
             given += [pin for pin in context.pins if pin.key not in places]
-            context.given = {take.number: sorted(given, key=lambda frame: frame.key)}
+            context.given_places = {place.shot: place.place for place in take.shot.places}
+            context.given = {take.number: context.in_order(given)}
 
     def _keep(self, take: ScriptedTake, chunks: Sequence[Chunk] = ()) -> None:
         """Keep the frames of the take that later ones are made from; `chunks` are those of a chosen one."""

@@ -186,8 +186,8 @@ class StorySession:
         Raises:
             ValueError: If the prompt is empty or the length impossible.
         """
-        number = self.context.place_in_film(len(self.script) if shot is None else shot)
-        check_prompt(self.pipeline, self.setting, prompt, number)
+        place = self.context.place_in_film(len(self.script) if shot is None else shot)
+        check_prompt(self.pipeline, self.setting, prompt, place)
         return self.length_chunks(seconds, chunks)
 
     def next_chunk(
@@ -242,7 +242,8 @@ class StorySession:
         if chunk.last and not take.pending:
             self._foresee_next()
         elif self._generator.encodes_ahead:
-            self._foresee_end(take)
+            frames = self.pipeline.timing.frames(take.length_chunks)
+            self._generator.stills.request(take.foresee(self.context, frames))
         seconds = time.perf_counter() - started
         chunk.seconds.update(denoise=seconds - chunk.seconds["decode"], total=seconds)
         return chunk
@@ -314,16 +315,7 @@ class StorySession:
     @property
     def rewindable_chunks(self) -> int:
         """How many chunks of the running shot can be taken back, see `rewind`."""
-        take = self._take
-        if take is None or take.recalled is not None:
-            return 0
-        record, timing = take.record, self.pipeline.timing
-        pinned = [
-            pin.frame + 1 for pin in self.context.pins if pin.take_key[:2] == (record.shot, record.take)
-        ]
-        frames = max([take.remembered_frames, *pinned])
-        free = sum(timing.first_frame(chunk) >= frames for chunk in range(record.chunks))
-        return max(0, min(free, record.chunks - max(1, record.prompts[-1][0])))
+        return self._take.rewindable_chunks(self.context, self.pipeline.timing) if self._take else 0
 
     def extend(self, seconds: float | None = None, *, chunks: int | None = None) -> None:
         """Make the running shot longer, also after its end, as if that had been asked for at once.
@@ -413,6 +405,21 @@ class StorySession:
             self._close_take()
         self.context.leave_out(shot)
 
+    @property
+    def order(self) -> list[int]:
+        """The shots of `script` as the film has them, by number; see `move`."""
+        return sorted(range(len(self.script)), key=self.context.place)
+
+    def earlier(self, shot: int) -> list[TakeRecord]:
+        """The shots of the film before this one."""
+        return [self.script[number] for number in self.context.earlier(shot)]
+
+    def move(self, shot: int, place: int) -> None:
+        """Let a shot have another place in the film; see `ContextFrames.move`. No picture changes."""
+        if self._take and self._take.complete:
+            self._remember_take()
+        self.context.move(shot, place)
+
     # ---- context frames ----
 
     def pin(self, shot: int, frame: int) -> ContextFrame:
@@ -451,10 +458,7 @@ class StorySession:
         Raises:
             ValueError: If the picture cannot be used, or all places are pinned.
         """
-        number = min([0, *(pin.frame for pin in self.context.pins)]) - 1
-        reference = ContextFrame(fit_picture(image, self.height, self.width), 0, 0, number, prompt)
-        self.context.pin(reference)
-        return reference
+        return self.context.add_reference(fit_picture(image, self.height, self.width), prompt)
 
     # ---- other tellings ----
 
@@ -468,9 +472,9 @@ class StorySession:
         Raises:
             ValueError: If there is no such shot, or its context is no longer kept.
         """
-        at = len(self.script) - 1 if at is None else at
+        at = self.order[-1] if at is None and self.script else at or 0
         self.context.check_kept(at, len(self.script))
-        if self._take and self._take.record.shot <= at:
+        if self._take and self._take.record.shot < self.context.shared_with(at):
             self._remember_take()
         branch = StorySession(
             self.pipeline,
@@ -482,9 +486,10 @@ class StorySession:
             rewind_chunks=self.rewind_chunks,
             noise_source=self._generator.noise_source,
         )
-        branch.context = self.context.branch(at + 1)
-        branch.script = deepcopy(self.script[: at + 1])
-        branch.takes = {place: deepcopy(take) for place, take in self.takes.items() if place[0] <= at}
+        branch.context = self.context.branch(at)
+        shots = self.context.shared_with(at)
+        branch.script = deepcopy(self.script[:shots])
+        branch.takes = {place: deepcopy(take) for place, take in self.takes.items() if place[0] < shots}
         return branch
 
     def snapshot(self) -> SessionSnapshot:
@@ -573,12 +578,8 @@ class StorySession:
         if take is None or take.recalled is not None or not 0 < chunks <= take.record.chunks:
             return True
         remembered = take.foresee(self.context, self.pipeline.timing.frames(chunks))
-        return self._generator.foresee(take, self.setting, remembered)
-
-    def _foresee_end(self, take: Take) -> None:
-        """Begin to encode what `Take.foresee` foresees."""
-        frames = self.pipeline.timing.frames(take.length_chunks)
-        self._generator.stills.request(take.foresee(self.context, frames))
+        places = self.context.places(len(self.script), remembered)
+        return self._generator.foresee(take, self.setting, remembered, places)
 
     def _running_take(self) -> Take:
         if self._take is None:

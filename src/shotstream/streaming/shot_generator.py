@@ -18,7 +18,7 @@ from shotstream.models.cache import DualCache
 from shotstream.models.captions import Captions
 from shotstream.streaming.adapters import AdapterUse
 from shotstream.streaming.chunk import Chunk, to_pictures
-from shotstream.streaming.context_frames import ContextFrame
+from shotstream.streaming.context_frames import ContextFrame, MadeFrom
 from shotstream.streaming.decoding import (
     HIGH_PRIORITY,
     WITH_STREAMS,
@@ -39,6 +39,8 @@ class _Context:
 
     frames: tuple[ContextFrame, ...]
     """The remembered frames."""
+    indices: tuple[int, ...]
+    """The shot index of each."""
     captions: tuple[str | None, ...]
     """The caption of each; None for that of the shot which they serve."""
     adapters: tuple[AdapterUse, ...]
@@ -250,8 +252,10 @@ class ShotGenerator:
         return take
 
     @torch.no_grad()
-    def foresee(self, take: Take, setting: str, remembered: list[ContextFrame]) -> bool:
-        """Do ahead what the shot after `take` will begin with, if it remembers these frames.
+    def foresee(
+        self, take: Take, setting: str, remembered: list[ContextFrame], places: tuple[tuple[int, int], ...]
+    ) -> bool:
+        """Do ahead what the shot after `take` begins with, if it remembers these frames in these `places`.
 
         Stills are encoded in the background. A call that finds them done makes the context pass, in a cache
         of its own. Only a CPU does: there the pass is a sixth of what somebody waits for who has cut, and
@@ -261,7 +265,7 @@ class ShotGenerator:
             Whether all of it is done.
         """
         self.stills.request(remembered)
-        context = self._context(take.record, setting, remembered)
+        context = self._context(MadeFrom((), (), (), places), take.record.adapters, setting, remembered)
         knows_captions = bool(remembered) and None not in context.captions
         if self.device.type != "cpu" or self._in_turns or not knows_captions or context == self._foreseen:
             return True
@@ -272,7 +276,7 @@ class ShotGenerator:
         self._spare_cache = self._spare_cache or self.pipeline.new_cache(self._height, self._width)
         texts = [caption for caption in context.captions if caption is not None]
         rollout = self.pipeline.new_rollout(self._spare_cache, self._encoded(texts[0]), 1)
-        self._fill(rollout, remembered, texts)
+        self._fill(rollout, context, texts)
         self._foreseen = context
         return True
 
@@ -293,7 +297,7 @@ class ShotGenerator:
 
     def _new_rollout(self, record: TakeRecord, setting: str, chunk: int) -> ShotRollout:
         captions = self._caption_of(record, setting, chunk)
-        shot_index, chunks = max(record.shot, 1), self.rewind_chunks
+        shot_index, chunks = max(record.place, 1), self.rewind_chunks
         return self.pipeline.new_rollout(self._cache, captions, shot_index, chunks, lambda: self.is_stopped())
 
     def _begin(self, record: TakeRecord, setting: str, remembered: list[ContextFrame]) -> ShotRollout:
@@ -312,8 +316,9 @@ class ShotGenerator:
             return rollout
         if config["pad_context"] and all(frame.is_reference for frame in remembered):
             remembered = [remembered[place % len(remembered)] for place in range(places)]  # as in training
-        context = self._context(record, setting, remembered)
-        own = self.pipeline.caption(setting, record.shot, record.prompt)
+        made_from = record.made_from or MadeFrom((), (), ())
+        context = self._context(made_from, record.adapters, setting, remembered)
+        own = self.pipeline.caption(setting, record.place, record.prompt)
         texts = [own if caption is None else caption for caption in context.captions]
         self._captions = {text: self._encoded(text) for text in {*texts, own}}
         if context == self._foreseen:
@@ -321,27 +326,34 @@ class ShotGenerator:
             self._cache, self._spare_cache, self._foreseen = self._spare_cache, self._cache, None
             return self._new_rollout(record, setting, 0)
         rollout = self._new_rollout(record, setting, 0)
-        self._fill(rollout, remembered, texts)
+        self._fill(rollout, context, texts)
         return rollout
 
-    def _context(self, record: TakeRecord, setting: str, remembered: Sequence[ContextFrame]) -> _Context:
+    def _context(
+        self,
+        made_from: MadeFrom,
+        adapters: tuple[AdapterUse, ...],
+        setting: str,
+        remembered: Sequence[ContextFrame],
+    ) -> _Context:
+        indices = tuple(made_from.index(frame) for frame in remembered)
         captions = tuple(
-            None if frame.prompt is None else self.pipeline.caption(setting, frame.shot, frame.prompt)
-            for frame in remembered
+            None if frame.prompt is None else self.pipeline.caption(setting, index, frame.prompt)
+            for frame, index in zip(remembered, indices, strict=True)
         )
-        return _Context(tuple(remembered), captions, record.adapters)
+        return _Context(tuple(remembered), indices, captions, adapters)
 
-    def _fill(self, rollout: ShotRollout, remembered: Sequence[ContextFrame], texts: Sequence[str]) -> None:
+    def _fill(self, rollout: ShotRollout, context: _Context, texts: Sequence[str]) -> None:
         """Make the global cache from the remembered frames and the caption of each."""
         distinct = list(dict.fromkeys(texts))
         captions = Captions.join([self._encoded(text) for text in distinct])
         caption_index = torch.tensor([distinct.index(text) for text in texts], device=self.device)
-        shot_index = torch.tensor([frame.shot for frame in remembered], device=self.device)
-        rollout.fill_context(self.stills.latents(remembered), captions, caption_index, shot_index)
+        shot_index = torch.tensor(context.indices, device=self.device)
+        rollout.fill_context(self.stills.latents(context.frames), captions, caption_index, shot_index)
 
     def _caption_of(self, record: TakeRecord, setting: str, chunk: int) -> Captions:
         """The caption that `chunk` is made under."""
-        return self._encoded(self.pipeline.caption(setting, record.shot, record.prompt_at(chunk)))
+        return self._encoded(self.pipeline.caption(setting, record.place, record.prompt_at(chunk)))
 
     def _encoded(self, text: str) -> Captions:
         """One caption as the transformer reads it, made by itself: its bits depend on no neighbour."""

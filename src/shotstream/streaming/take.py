@@ -38,6 +38,11 @@ class TakeRecord:
     """What it was made from; None before its first chunk."""
 
     @property
+    def place(self) -> int:
+        """The place that its shot had in the story when it was made: its index for the model."""
+        return self.made_from.place(self.shot) if self.made_from else self.shot
+
+    @property
     def prompt(self) -> str:
         """The prompt the shot was opened with."""
         return self.prompts[0][1]
@@ -112,6 +117,16 @@ class Take:
         self.record.chunks -= chunks
         del self.made[frames:], self.prompts[frames:]
         self.ahead = {number: frame for number, frame in self.ahead.items() if number < frames}
+
+    def rewindable_chunks(self, context: ContextFrames, timing: ShotTiming) -> int:
+        """How many chunks can be taken back: neither pinned, nor in a branch, nor before a direction."""
+        if self.recalled is not None:
+            return 0
+        record = self.record
+        pinned = [pin.frame + 1 for pin in context.pins if pin.take_key[:2] == (record.shot, record.take)]
+        frames = max([self.remembered_frames, *pinned])
+        free = sum(timing.first_frame(chunk) >= frames for chunk in range(record.chunks))
+        return max(0, min(free, record.chunks - max(1, record.prompts[-1][0])))
 
     def recall(self, prompts: list[str], picture: Callable[[int], np.ndarray]) -> None:
         """Take in the next chunk, as it was made before: the prompt of every frame, and what gives them."""

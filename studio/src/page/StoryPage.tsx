@@ -127,13 +127,15 @@ export function StoryPage({
           field={field}
           prompts={prompts}
         />
-        <Storyboard open={open} draft={draft} vocabulary={vocabulary} prompts={prompts} />
-        <aside className="beside" aria-label="Cast, memory, branches and figures">
-          <CastSheet open={open} />
-          <Memory open={open} />
-          <Branches open={open} />
-          <Figures state={state} />
-        </aside>
+        <div className="side">
+          <Storyboard open={open} draft={draft} vocabulary={vocabulary} prompts={prompts} />
+          <aside className="beside" aria-label="Cast, memory, branches and figures">
+            <CastSheet open={open} />
+            <Memory open={open} />
+            <Branches open={open} />
+            <Figures state={state} />
+          </aside>
+        </div>
       </main>
       <Notices open={open} />
       <Help open={helping} onClose={() => setHelping(false)} />

@@ -87,8 +87,7 @@ class ContinuityThread:
             return
         earlier = [
             (_Place(stored.story, record.shot, record.take), prompts_of(record))
-            for record in session.script[: stored.shot]
-            if record.shot not in session.context.left_out
+            for record in session.earlier(stored.shot)
         ]
         prompt = prompts_of(session.script[stored.shot])
         self._worker.submit(self._measure, place, list(running.chunks), earlier, session.setting, prompt)

@@ -32,7 +32,7 @@ from shotstream.media.timeline import (
 from shotstream.serving.delivery.clips import access_units, read_clip
 from shotstream.serving.journal_takes import made_takes
 from shotstream.serving.protocol.commands import SheetCharacter
-from shotstream.serving.protocol.events import PlacedSound, ShotCard
+from shotstream.serving.protocol.events import PlacedSound, ShotCard, in_film
 from shotstream.serving.storage.sound_table import StoredSound
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoredStory, StoreError
@@ -115,7 +115,7 @@ class StoryFilm:
             StoreError: If nothing of it was made yet.
         """
         stored, snapshot = store.load(story), store.snapshot(story)
-        cards = [card for card in snapshot.shots if card.state != "deleted"]
+        cards = in_film(snapshot.shots)
         taken = [(card, store.take_chunks(story, card.number, card.take)) for card in cards]
         made = ((card, chunks) for card, chunks in taken if chunks)
         shots = [FilmShot(card, chunks, number) for number, (card, chunks) in enumerate(made, 1)]

@@ -14,7 +14,7 @@ from shotstream.story import BOTH_LENGTHS, LoraChoice, Prompt, check_points
 from shotstream.story import Setting as StorySetting
 
 UNDO_SURVIVES = (
-    "delete", "trim", "sound", "silence", "cast", "setting", "undo", "pause", "resume", "branch",
+    "delete", "move", "trim", "sound", "silence", "cast", "setting", "undo", "pause", "resume", "branch",
     "autoretake",
 )  # fmt: skip
 """Commands after which what was done before can still be undone; any other leaves it as it is."""
@@ -189,7 +189,7 @@ class Extend(Directive, _Length):
         return self
 
 
-class Retake(Directive):
+class Retake(Directive, _Told):
     """Make one shot anew; without a prompt it is told what it was told before."""
 
     type: Literal["retake"] = "retake"
@@ -274,6 +274,15 @@ class Delete(Directive):
     shot: Count
 
 
+class Move(Directive):
+    """Let a told shot stand before another one in the film; from the earlier place on all is stale."""
+
+    type: Literal["move"] = "move"
+    shot: Count
+    before: Count | None = None
+    """The told shot before which it stands then; at the end of those told if None."""
+
+
 class Trim(Directive):
     """Let the film show some frames of a shot's take alone; all are kept, later shots stay as they are."""
 
@@ -337,7 +346,7 @@ class Setting(Directive):
 
 
 class Undo(Directive):
-    """Take back the last deletion, trim or change of sound or cast; while a shot runs, of what waits, too."""
+    """Take back the last deletion, move, trim, or change of sounds, of the cast, or of what waits."""
 
     type: Literal["undo"] = "undo"
 
@@ -356,7 +365,7 @@ class Resume(Directive):
 
 Command = Annotated[
     Shoot | Replan | Cut | Redirect | Hold | Extend | Retake | Choose | Branch | Pin | Unpin | Reference
-    | Edit | Reshoot | Delete | Trim | Sound | Silence | Cast | Setting | Undo | Pause | Resume | Stop
+    | Edit | Reshoot | Delete | Move | Trim | Sound | Silence | Cast | Setting | Undo | Pause | Resume | Stop
     | AutoRetake,
     Field(discriminator="type"),
 ]  # fmt: skip

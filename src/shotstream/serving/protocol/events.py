@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -91,6 +92,14 @@ class ShotCard(Message):
     """LoRAs of its take, ``NAME:SCALE``, if others than those of the model; while it waits, as asked for."""
     references: list[UploadedPicture] = Field(default=[])
     """While it waits: pictures that it and later shots will be made from, too."""
+    place: int | None = Field(default=None)
+    """Its place in the story, from 0, deleted shots counted; its number if None: no shot was moved."""
+
+
+def in_film(cards: Sequence[ShotCard]) -> list[ShotCard]:
+    """The cards of the film, in its order: deleted ones are left out."""
+    kept = [card for card in cards if card.state != "deleted"]
+    return sorted(kept, key=lambda card: card.number if card.place is None else card.place)
 
 
 class MemoryFrame(Message):

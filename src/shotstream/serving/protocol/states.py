@@ -31,6 +31,7 @@ _ALWAYS = (
     "unpin",
     "reference",
     "edit",
+    "move",
     "trim",
     "sound",
     "silence",

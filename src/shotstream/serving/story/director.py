@@ -47,7 +47,7 @@ from shotstream.serving.story.film_edit import FilmEdit
 from shotstream.serving.story.live_shot import LiveShot
 from shotstream.serving.story.prompt_warnings import prompt_warnings
 from shotstream.serving.story.takes_made import FindTake, TakesMade, no_take
-from shotstream.serving.story.undo import BeforeDeletion
+from shotstream.serving.story.undo import BeforeDeletion, BeforeMove
 from shotstream.serving.story.waiting import WaitingQueue, planned_shots
 from shotstream.streaming.chunk import Chunk
 from shotstream.streaming.context_frames import ContextFrame
@@ -110,10 +110,11 @@ class Director(FilmDesk):
             ValueError: If there is no such shot, or its memory is no longer kept.
         """
         branch = Director(self.session.branch(shot, seed=seed), self._find_picture)
-        branch.uploads, branch.edit = dict(self.uploads), self.edit.branch(shot)
+        last = len(branch.session.script) - 1
+        branch.uploads, branch.edit = dict(self.uploads), self.edit.branch(last)
         branch.written = dict(self.written)
-        branch.scores = {place: score for place, score in self.scores.items() if place[0] <= shot}
-        branch.takes = self.takes.branch(shot)
+        branch.scores = {place: score for place, score in self.scores.items() if place[0] <= last}
+        branch.takes = self.takes.branch(last)
         return branch
 
     @property
@@ -230,8 +231,9 @@ class Director(FilmDesk):
         return CommandResult()
 
     def _reshoot(self, command: Reshoot) -> CommandResult:
-        stale = self.stale - self.session.context.left_out
-        shots = sorted(shot for shot in stale if shot >= command.from_shot)
+        context = self.session.context
+        shots = self._from(context.place(command.from_shot)) & self.stale - context.left_out
+        shots = sorted(shots, key=context.place)
         if not shots:
             raise Refusal("not_now", f"no shot from {self.number(command.from_shot)} on is stale")
         self._check_kept(shots[0])
@@ -300,7 +302,7 @@ class Director(FilmDesk):
         if self.machine.running and self.live and self.live.record.shot == command.shot:
             raise Refusal("not_now", "the shot is running; redirect it, or edit it after its end")
         self.edits[command.shot] = command.prompt
-        self.stale |= set(range(command.shot, len(self.session.script)))
+        self.stale |= self._from(self.session.context.place(command.shot))
         return CommandResult()
 
     def _delete(self, command: Delete) -> CommandResult:
@@ -317,7 +319,7 @@ class Director(FilmDesk):
         before = BeforeDeletion(self.session.snapshot(), dict(self.edits), set(self.stale))
         kept = before.session
         if shot == len(script) - 1:
-            self.session.restore(replace(kept, script=kept.script[:shot], context=kept.context.branch(shot)))
+            self.session.restore(replace(kept, script=kept.script[:shot], context=kept.context.first(shot)))
         else:  # its number stays taken: later shots have theirs
             self.session.leave_out(shot)
         self._renew(shot)
@@ -334,6 +336,8 @@ class Director(FilmDesk):
             self.waiting.undo()
         elif isinstance(done, FilmEdit):
             self.edit = done
+        elif isinstance(done, BeforeMove):
+            self._move_back(done)
         else:
             (before,) = done
             self.session.restore(before.session)
@@ -419,8 +423,8 @@ class Director(FilmDesk):
     def _renew(self, shot: int) -> None:
         """A shot is another one now: it is up to date, and those after it are not."""
         self.edits.pop(shot, None)
+        self.stale |= self._from(self.session.context.place(shot))
         self.stale.discard(shot)
-        self.stale |= set(range(shot + 1, len(self.session.script)))
 
     def _begin_next(self) -> None:
         """Begin what has waited longest, if anything waits."""
@@ -553,9 +557,3 @@ class Director(FilmDesk):
             return self._from_chunk(0)
         shot = len(self.session.script)
         return CommandResult((shot, self.takes.next_take(shot), 0))
-
-    def _check_kept(self, shot: int) -> None:
-        if shot < self.session.context.oldest_retake:
-            raise Refusal(
-                "not_found", f"{self._name(shot)} is too far back: what it was made from is not kept"
-            )

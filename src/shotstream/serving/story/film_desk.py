@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from shotstream.serving.protocol.commands import Cast, Command, Replan, Setting, Silence, Sound, Trim
+from shotstream.serving.protocol.commands import Cast, Command, Move, Replan, Setting, Silence, Sound, Trim
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import StateMachine
 from shotstream.serving.story.film_edit import FilmEdit, out_frame_of
 from shotstream.serving.story.live_shot import LiveShot
-from shotstream.serving.story.undo import BeforeDeletion, UndoHistory
+from shotstream.serving.story.undo import BeforeDeletion, BeforeMove, UndoHistory
 from shotstream.streaming.session import StorySession
 from shotstream.streaming.timing import ShotTiming
 
@@ -19,6 +19,7 @@ class FilmDesk:
     timing: ShotTiming
     machine: StateMachine
     live: LiveShot | None
+    stale: set[int]
 
     def __init__(self) -> None:
         self.edit = FilmEdit()
@@ -44,6 +45,38 @@ class FilmDesk:
         last = self.timing.frames(record.chunks) - 1
         end = out_frame_of(command.in_frame, out_frame, last, self._name(shot))
         self._edit_film(self.edit.trim(shot, record.take, command.in_frame, end))
+
+    def _move(self, command: Move) -> None:
+        shot, before, context = command.shot, command.before, self.session.context
+        for number in [shot] if before is None else [shot, before]:
+            self._check_shot(number)
+            self._check_kept(number)
+        name, live = self._name(shot), self.live.record.shot if self.live and self.machine.running else None
+        if live == shot:
+            raise Refusal("not_now", f"{name} is running; move it after its end")
+        if shot in context.left_out:
+            raise Refusal("not_now", f"{name} is deleted; bring it back first, then move it")
+        others = [number for number in self.session.order if number != shot]
+        if live is not None and live >= len(context.order):  # a new shot: the last
+            if before is None:
+                raise Refusal("not_now", f"{self._name(live)} is running and is the last until its end")
+            others = [*(number for number in others if number != live), live]
+        if before == shot:
+            before = next((number for number in others if context.place(number) > context.place(shot)), None)
+        place, former = len(others) if before is None else others.index(before), context.place(shot)
+        if place == former:
+            raise Refusal("not_now", f"{name} stands there already")
+        before_move = BeforeMove(shot, former, frozenset(self.stale), len(self.session.takes))
+        self.session.move(shot, place)
+        self.stale |= self._from(min(former, place))
+        self._undoable.moved(before_move)
+
+    def _move_back(self, former: BeforeMove) -> None:
+        """Take a move back; what was made since remembers the shots as they stood then."""
+        place = self.session.context.place(former.shot)
+        self.session.move(former.shot, former.place)
+        made_since = len(self.session.takes) > former.takes
+        self.stale = set(former.stale) | (self._from(min(place, former.place)) if made_since else set())
 
     def _sound(self, command: Sound) -> None:
         self._edit_film(self.edit.place(command.sound, command.offset_seconds, command.gain_db))
@@ -74,3 +107,15 @@ class FilmDesk:
         if shot >= len(self.session.script):
             count = self.number(len(self.session.script)) - 1
             raise Refusal("not_found", f"there is no {self._name(shot)}; the story has {count}")
+
+    def _check_kept(self, shot: int) -> None:
+        context = self.session.context
+        if context.place(shot) < context.oldest_retake:
+            raise Refusal(
+                "not_found", f"{self._name(shot)} is too far back: what it was made from is not kept"
+            )
+
+    def _from(self, place: int) -> set[int]:
+        """The shots that stand at this place of the story, and after it."""
+        context = self.session.context
+        return {shot for shot in range(len(self.session.script)) if context.place(shot) >= place}

@@ -107,6 +107,7 @@ def _card(story: Director, record: TakeRecord) -> ShotCard:
         out_frame=out_frame,
         written=story.written.get(story.edits.get(shot, record.prompt)),
         lora=_lora(story, record),
+        place=place if (place := story.session.context.place(shot)) != shot else None,
         continuity=[known for take, _ in story.takes.made(shot) if (known := story.scores.get((shot, take)))],
     )
 

@@ -22,19 +22,36 @@ class BeforeDeletion:
     stale: set[int]
 
 
+@dataclass(frozen=True)
+class BeforeMove:
+    """What takes a move of a shot back."""
+
+    shot: int
+    place: int
+    """Where it stood."""
+    stale: frozenset[int] = frozenset()
+    """What was stale then."""
+    takes: int = 0
+    """How many takes the story had then."""
+
+
 class UndoHistory(Generic[Deletion]):
-    """Deleted shots, former edits of the film and changes of the queue, oldest first.
+    """Deleted and moved shots, former edits of the film and changes of the queue, oldest first.
 
     No deletion lies under a change of the queue: what makes a shot run forgets deletions.
     """
 
     def __init__(self) -> None:
-        self._entries: list[tuple[Deletion] | FilmEdit | None] = []
+        self._entries: list[tuple[Deletion] | FilmEdit | BeforeMove | None] = []
         """None is a change of the queue, which the queue itself takes back."""
 
     def deleted(self, deletion: Deletion) -> None:
         """Note that a shot was deleted."""
         self._entries.append((deletion,))
+
+    def moved(self, former: BeforeMove) -> None:
+        """Note that a shot was moved."""
+        self._entries.append(former)
 
     def edited(self, former: FilmEdit) -> None:
         """Note how the film was edited before."""
@@ -53,8 +70,8 @@ class UndoHistory(Generic[Deletion]):
             return True
         return False
 
-    def pop(self, *, running: bool) -> tuple[Deletion] | FilmEdit | None:
-        """Take out what was done last: a deletion, the former edit, or None for a change of the queue.
+    def pop(self, *, running: bool) -> tuple[Deletion] | FilmEdit | BeforeMove | None:
+        """Take out what was done last: a deletion, move or edit, or None for a change of the queue.
 
         Args:
             running: Whether a shot runs. If none does, nothing waits: changes of the queue are passed over.
@@ -68,6 +85,6 @@ class UndoHistory(Generic[Deletion]):
                 del self._entries[place:]
                 return entry
         raise LookupError(
-            "there is nothing to undo: nothing was deleted, edited or planned since the story last changed "
-            "otherwise"
+            "there is nothing to undo: nothing was deleted, moved, edited or planned since the story last "
+            "changed otherwise"
         )

@@ -254,6 +254,7 @@ def entry(listed: ListedStory) -> StoryEntry:
     """What the library lists of a story."""
     story, origin = listed.summary, listed.summary.parent
     shots = [card for card in listed.cards if card["state"] != "deleted"]
+    shots.sort(key=lambda card: card["number"] if card.get("place") is None else card["place"])
     made = [card for card in shots if card["frames"]]
     frames = sum(len(_shown(card)) for card in made)
     newest = made[-1] if made else None

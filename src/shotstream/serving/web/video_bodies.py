@@ -15,7 +15,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from shotstream.media.faults import say_no_json
 from shotstream.media.story_values import read_seconds
 from shotstream.serving.protocol.commands import Message, Seed, StoryId
-from shotstream.serving.protocol.events import ShotCard
+from shotstream.serving.protocol.events import ShotCard, in_film
 from shotstream.serving.protocol.states import State
 from shotstream.serving.storage.catalogue import ListedStory
 from shotstream.story import Prompt, Title
@@ -185,8 +185,7 @@ class VideoDeleted(Message):
 def video_of(listed: ListedStory) -> Video | None:
     """A story as a video; None if it has no shots, so that there is nothing to wait for."""
     story, made_with = listed.summary, listed.summary.made_with
-    cards = [ShotCard.model_validate_json(json.dumps(card)) for card in listed.cards]
-    cards = [card for card in cards if card.state != "deleted"]
+    cards = in_film([ShotCard.model_validate_json(json.dumps(card)) for card in listed.cards])
     if not cards:
         return None
     shots = [_shot(card, made_with.fps) for card in cards]

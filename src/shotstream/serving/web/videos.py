@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from shotstream.media.faults import say_faults
 from shotstream.serving.delivery.viewers import Viewer
 from shotstream.serving.protocol.commands import Reference
+from shotstream.serving.protocol.events import in_film
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State
 from shotstream.serving.storage.catalogue import page_end
@@ -183,9 +184,7 @@ async def content(
         raise Refusal("not_now", f"the video is {said.status} ({said.progress} %); ask when it is completed")
     if variant == "video":
         return await send_film(studio, video)
-    card = next(
-        card for card in (await studio.snapshot(video)).shots if card.frames and card.state != "deleted"
-    )
+    card = next(card for card in in_film((await studio.snapshot(video)).shots) if card.frames)
     return await still(studio, video, card.number, card.take, card.frames // 2)
 
 
