@@ -391,7 +391,7 @@ class Story(_Part):
             sentence = f"a story is a mapping with 'setting' and 'shots', not {shortened(document.data)}."
             document.complain((), sentence)
         if story is not None:
-            story = story._with_files(lambda file: str(document.path.parent / file))
+            story = story.with_files(lambda file: str(document.path.parent / file))
             found = [] if loras is None else list(story.lora_mistakes(loras))
             for location, sentence in [*found, *(one for check in checks for one in check(story))]:
                 document.complain(location, f"{sentence}.")
@@ -430,7 +430,7 @@ class Story(_Part):
         """
         path = Path(path)
         folder = path.parent.resolve()
-        story = self._with_files(lambda file: _relative(Path(file), folder))
+        story = self.with_files(lambda file: _relative(Path(file), folder))
         write_text(path, story.json_text() if path.suffix == ".json" else story.yaml_text())
 
     def yaml_text(self) -> str:
@@ -446,7 +446,7 @@ class Story(_Part):
         said = self.model_dump(exclude_defaults=True) | {"seed": self.seed}
         return {name: said[name] for name in _DATA if name in said}
 
-    def _with_files(self, path: Callable[[str], str]) -> Self:
+    def with_files(self, path: Callable[[str], str]) -> Self:
         """The story with other paths of its pictures and sounds."""
 
         def moved(references: list[ReferencePicture] | None) -> list[ReferencePicture] | None:

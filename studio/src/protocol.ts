@@ -281,6 +281,10 @@ export interface Retake {
    */
   takes?: number | null;
   type: "retake";
+  /**
+   * The person's own words, if the prompt was adapted from them; they are kept and not told.
+   */
+  written?: string | null;
 }
 /**
  * Let a former take of a shot stand for it again; the shots after it become stale.

@@ -10,6 +10,7 @@ import { Storyboard } from "../src/page/Storyboard";
 import { useKeys } from "../src/page/useKeys";
 import type { ShotCard } from "../src/protocol";
 import type { Order } from "../src/story/link";
+import { OrderRow } from "../src/story/orderRow";
 import { type StoryState, nothingYet } from "../src/story/state";
 import { useDraft } from "../src/story/useDraft";
 import { usePrompts } from "../src/story/usePrompts";
@@ -64,14 +65,19 @@ const vocabulary = {
 
 let root: Root;
 let orders: Order[];
+let said: string[];
 const show = (element: React.ReactNode) => act(() => root.render(element));
+const ordering = () => {
+  const row = new OrderRow((order) => void orders.push(order));
+  return { order: (order: Order) => row.give(order), reserve: () => row.reserve(), held: 0 };
+};
 const open = (state: Partial<StoryState> = {}): OpenStory => ({
   state: { ...nothingYet, link: "open", stage, ...state },
   happen: () => undefined,
-  order: (order) => void orders.push(order),
+  ...ordering(),
   story: stage.story,
   readiness: "ready",
-  wrong: () => undefined,
+  wrong: (text) => void said.push(text),
   retry: () => undefined,
   awaitTurn: () => undefined,
   release: () => undefined,
@@ -130,7 +136,7 @@ beforeEach(() => {
   vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", true);
   sessionStorage.clear();
   localStorage.clear();
-  orders = [];
+  [orders, said] = [[], []];
   const place = document.body.appendChild(document.createElement("div"));
   root = createRoot(place);
 });
@@ -487,4 +493,26 @@ it("makes the best of several takes, and takes shots anew by itself if asked to"
   act(() => button("Retakes by themselves: Below 75 %").click());
   act(() => button("Only when I ask").click());
   expect(orders.at(-1)).toEqual({ type: "autoretake", min_continuity: undefined, most_takes: 3 });
+});
+
+it("a told shot is moved by keys and from its menu, and never behind one that is not told", () => {
+  const shots = [0, 1, 2].map((number) => ({ ...shot, number }));
+  const queued = { ...shot, number: 4, state: "queued" as const, chunks: 0, frames: 0 };
+  const live = { ...shot, number: 3, state: "live" as const };
+  show(composer({ shots: [...shots, live, queued] }));
+  const card = (number: number) =>
+    document.querySelector<HTMLElement>(`article[aria-label="Shot ${number}"]`)!;
+  press("ArrowUp", { altKey: true }, card(3));
+  expect(orders).toEqual([{ type: "move", shot: 2, before: 1 }]);
+  press("ArrowDown", { altKey: true }, card(1));
+  expect(orders[1]).toEqual({ type: "move", shot: 0, before: 2 });
+  press("ArrowUp", { altKey: true }, card(1));
+  expect(orders).toHaveLength(2);
+  press("ArrowDown", { altKey: true }, card(4));
+  press("ArrowUp", { altKey: true }, card(5));
+  expect(orders).toHaveLength(2);
+  expect(said.map((text) => text.split(" that")[0])).toEqual(["A told shot stands before those", "A shot"]);
+  click("More for shot 1");
+  click("Later in the film");
+  expect(orders[2]).toEqual({ type: "move", shot: 0, before: 2 });
 });

@@ -1,10 +1,14 @@
 // @vitest-environment happy-dom
-import { act, createRef } from "react";
+import { act, createRef, useRef } from "react";
 import { type Root, createRoot } from "react-dom/client";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Composer } from "../src/page/Composer";
 import { Marks } from "../src/page/Marks";
+import { Rewording } from "../src/page/Rewording";
+import { Start } from "../src/page/Start";
+import type { ShotCard } from "../src/protocol";
 import type { Order } from "../src/story/link";
+import { OrderRow } from "../src/story/orderRow";
 import type { PromptRead } from "../src/story/prompts";
 import { nothingYet, promptOf, reduce } from "../src/story/state";
 import { useDraft } from "../src/story/useDraft";
@@ -29,6 +33,8 @@ const unknown = { code: "unknown" as const, words: "far", sentence: "Not known."
 
 let root: Root;
 let orders: Order[];
+let open: OpenStory;
+let give: (what: Order) => void;
 let asked: { prompts: string[] }[];
 
 const read = (text: string): PromptRead => ({
@@ -61,7 +67,13 @@ afterEach(() => {
 
 function Desk() {
   const draft = useDraft("abcdefghijkl");
-  const open = { state: nothingYet, order: (what: Order) => orders.push(what) } as unknown as OpenStory;
+  const row = useRef(new OrderRow((what) => orders.push(what))).current;
+  open = {
+    state: nothingYet,
+    order: (what: Order) => row.give(what),
+    reserve: () => row.reserve(),
+  } as unknown as OpenStory;
+  give = open.order;
   const texts = draft.isScript ? draft.shots.map(({ prompt }) => prompt) : [draft.text.trim()];
   const prompts = usePrompts(nothingYet, "rules", texts, []);
   const field = createRef<HTMLTextAreaElement>();
@@ -135,6 +147,125 @@ it("shoots the person's own words where the server does not answer", async () =>
   await enter();
   await settle();
   expect(orders).toEqual([{ type: "shoot", prompt: WRITTEN }]);
+});
+
+it("tells a shot in new words at once, with the person's own beside them, or keeps them for later", async () => {
+  const shot = { number: 2, prompt: "The robot dances.", state: "done", frames: 33 } as ShotCard;
+  const done = vi.fn();
+  const reword = (card: ShotCard) =>
+    act(() => root.render(<Rewording shot={card} open={opened} vocabulary={vocabulary} onDone={done} />));
+  const opened = open;
+  reword(shot);
+  type(WRITTEN);
+  await settle();
+  expect(said()).toContain(`The model gets: ${TOLD}`);
+  click("Retake");
+  expect(orders).toEqual([
+    { type: "retake", shot: 2, seed: expect.any(Number), prompt: TOLD, written: WRITTEN },
+  ]);
+  expect(done).toHaveBeenCalledOnce();
+  click("Keep");
+  expect(orders[1]).toEqual({ type: "edit", shot: 2, prompt: TOLD, written: WRITTEN });
+  act(() => root.render(<></>));
+  reword({ ...shot, prompt: TOLD, written: WRITTEN });
+  expect(field().value).toBe(WRITTEN);
+  await settle();
+  click("Keep");
+  expect(orders).toHaveLength(2);
+});
+
+it("shows a setting in the model's words before a story begins with it, one click from one's own", async () => {
+  const settled = { prompt: "A red fox is in a forest.", notes: [], marks: [] };
+  const begun: string[] = [];
+  vi.stubGlobal("fetch", async (path: string, init?: { body?: string }) => {
+    const { setting = "" } = JSON.parse(init?.body ?? "{}") as { setting?: string };
+    if (path === "api/stories" && init) {
+      begun.push(setting);
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    const adapted = setting === "a fox, in the wood" ? settled : null;
+    const answer = { setting: { written: setting, marks: [], adapted }, prompts: [], story: "abcdefghijkl" };
+    return new Response(JSON.stringify(path === "api/prompts" || init ? answer : []));
+  });
+  const theme = { name: "light", next: () => undefined } as const;
+  act(() => root.render(<Start vocabulary={vocabulary} theme={theme} />));
+  type("a fox, in the wood");
+  await enter();
+  await settle();
+  expect(begun).toEqual([]);
+  expect(said()).toContain("The model gets: A red fox is in a forest.");
+  await enter();
+  await settle();
+  expect(begun).toEqual(["A red fox is in a forest."]);
+  click("Use my own words");
+  await enter();
+  await settle();
+  expect(begun[1]).toBe("a fox, in the wood");
+  type("A red fox is in a forest.");
+  await enter();
+  await enter();
+  await settle();
+  expect(begun.slice(2)).toEqual(["A red fox is in a forest."]);
+});
+
+/** An adapter that takes so long for every answer. */
+function slowly(ms: number) {
+  const answer = globalThis.fetch;
+  vi.stubGlobal("fetch", async (...asked: Parameters<typeof fetch>) => {
+    await new Promise((done) => setTimeout(done, ms));
+    return answer(...asked);
+  });
+}
+const after = (ms: number) => act(() => vi.advanceTimersByTimeAsync(ms));
+
+it("lets what is ordered next wait until a slow adapter has answered", async () => {
+  slowly(3000);
+  type("The robot dances.");
+  await enter();
+  give({ type: "hold" });
+  await after(2000);
+  give({ type: "pin", shot: 0, frame: 0 });
+  expect(orders).toEqual([]);
+  await after(2000);
+  expect(orders.map(({ type }) => type)).toEqual(["shoot", "hold", "pin"]);
+  type(WRITTEN);
+  await enter();
+  give({ type: "cut" });
+  await after(4000);
+  expect(orders.slice(3).map(({ type }) => type)).toEqual(["cut"]);
+  expect(field().value).toBe(WRITTEN);
+});
+
+it("takes one's own words by a second Enter, in the place of the first", async () => {
+  slowly(60_000);
+  type(WRITTEN);
+  await enter();
+  give({ type: "hold" });
+  await enter();
+  expect(orders).toEqual([{ type: "shoot", prompt: WRITTEN }, { type: "hold" }]);
+  await after(60_000);
+  expect(orders).toHaveLength(2);
+});
+
+it("stops at once, and then shoots nothing", async () => {
+  slowly(3000);
+  type("The robot dances.");
+  await enter();
+  give({ type: "hold" });
+  give({ type: "stop" });
+  expect(orders.map(({ type }) => type)).toEqual(["hold", "stop"]);
+  await after(4000);
+  expect(orders).toHaveLength(2);
+  expect(field().value).toBe("The robot dances.");
+});
+
+it("lets no order wait for a field that is gone", async () => {
+  slowly(3000);
+  type("The robot dances.");
+  await enter();
+  give({ type: "hold" });
+  act(() => root.render(<></>));
+  expect(orders).toEqual([{ type: "hold" }]);
 });
 
 it("offers near words by meaning, and underlines marked words alone", async () => {

@@ -70,6 +70,48 @@ describe("answers", () => {
     expect(state.notices[0]).toMatchObject({ tone: "wrong", text: "Too many.", typed: "The cat jumps." });
   });
 
+  it("a move is told by the places of the film, and can be taken back", () => {
+    const told = { ...nothingYet, shots: [shot(0), shot(1), shot(2)] };
+    const moved = (number: number, place: number): ServerEvent => ({ ...shot(number), type: "shot", place });
+    const changes = [moved(0, 1), moved(1, 2), moved(2, 0)];
+    const receipt: ServerEvent = { type: "receipt", id: "a", applies_from: null };
+    const state = said(sent(told, { type: "move", id: "a", shot: 2, before: 0 }), ...changes, receipt);
+    expect(state.shots.map(({ number }) => number)).toEqual([2, 0, 1]);
+    expect(state.notices[0]).toMatchObject({ text: "Shot 3 is shot 1 now.", undo: true });
+    expect(state.undoable).toEqual(["story"]);
+    const atEnd = said(sent(told, { type: "move", id: "b", shot: 0 }), { ...receipt, id: "b" });
+    expect(atEnd.notices[0]?.text).toBe("Shot 1 is shot 3 now.");
+    const refusal: ServerEvent = { type: "refused", id: "c", code: "not_now", message: "shot 3 is running" };
+    const refused = said(sent(state, { type: "move", id: "c", shot: 2 }), refusal);
+    expect(refused.notices.at(-1)).toMatchObject({ tone: "wrong", text: "shot 3 is running" });
+    expect(refused.changing).toEqual({});
+  });
+
+  it("the first shot that is out of date is the first of the film", () => {
+    const shots = [
+      shot(2, { place: 0 }),
+      shot(0, { place: 1, state: "stale" }),
+      shot(1, { place: 2, state: "stale" }),
+    ];
+    expect(firstStale({ ...nothingYet, shots })?.number).toBe(0);
+  });
+
+  it("a new sound is told from one that is moved, though what changed comes before its receipt", () => {
+    const rain = { sound: "rain", offset_seconds: 0, gain_db: 0 };
+    const add = (id: string): Command => ({ type: "sound", id, ...rain });
+    const sounds: ServerEvent = { type: "sounds", sounds: [rain] };
+    const receipt = (id: string): ServerEvent => ({ type: "receipt", id, applies_from: null });
+    const texts = ({ notices }: StoryState) => notices.map(({ text }) => text);
+    const added = said(sent(nothingYet, add("a")), sounds, receipt("a"));
+    expect(texts(added)).toEqual(["The sound is heard with the film."]);
+    expect(texts(said(sent(nothingYet, add("a")), receipt("a"), sounds))).toEqual(texts(added));
+    const moved = said(sent(added, add("b")), sounds, receipt("b"));
+    expect(texts(moved)).toEqual(["The sound has changed."]);
+    const both = said(sent(sent(nothingYet, add("a")), add("b")), sounds, receipt("a"), receipt("b"));
+    expect(texts(both)).toEqual(["The sound has changed."]);
+    expect(both.changing).toEqual({});
+  });
+
   it("another's answer leaves an order waiting", () => {
     const state = said(sent(nothingYet, shoot), { type: "receipt", id: "b", applies_from: null });
     expect(state.unanswered).toEqual([shoot]);

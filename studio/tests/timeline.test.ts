@@ -7,6 +7,7 @@ import {
   frameAt,
   framesOf,
   madeShots,
+  neighbour,
   positionAt,
   withPoint,
 } from "../src/story/timeline";
@@ -58,6 +59,17 @@ it("a trimmed shot is as long as what the film shows of it", () => {
   expect(frameAt(film, { shot: 0, take: 0, frame: 9 })).toBe(4);
   expect(endsShot(film, { shot: 0, take: 0, frame: 6 })).toBe(true);
   expect(framesOf([{ ...card(0, 3), in_frame: 5, out_frame: 9 }])).toBe(1);
+});
+
+it("follows the order of the film where shots were moved", () => {
+  const film = [card(2, 3), card(0, 4), card(1, 5)];
+  expect(frameAt(film, { shot: 0, take: 0, frame: 1 })).toBe(4);
+  for (let place = 0; place < 12; place++) expect(frameAt(film, positionAt(film, place)!)).toBe(place);
+  expect(neighbour(film, { shot: 2, take: 2, frame: 2 }, 1)).toEqual({ shot: 0, take: 0, frame: 0 });
+  expect(neighbour(film, { shot: 0, take: 0, frame: 0 }, -1)).toEqual({ shot: 2, take: 2, frame: 2 });
+  expect(neighbour(film, { shot: 1, take: 1, frame: 4 }, 1)).toBeUndefined();
+  expect(endsStory(film, { shot: 1, take: 1, frame: 4 })).toBe(true);
+  expect(endsStory(film, { shot: 2, take: 2, frame: 2 })).toBe(false);
 });
 
 it("sets a point at a frame, and lets the other go where it would lie behind", () => {

@@ -98,6 +98,21 @@ def test_a_teacher_can_start_from_a_finished_model(finished, tmp_path):
         Workspace(wider, tmp_path / "wider", torch.device("cpu")).stage("teacher")
 
 
+def test_the_decoder_of_a_base_goes_on_learning(finished, tmp_path):
+    base = finished.save_pipeline()
+    decoder = {**tiny_recipe().decoder.model_dump(), "of_base": True}
+    workspace = Workspace(tiny_recipe(base=str(base), decoder=decoder), tmp_path, torch.device("cpu"))
+    before = {name: tensor.float() for name, tensor in weights(base / "vae").items()}
+    after = weights(workspace.run("decoder"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(".decoder." in name for name in changed)
+    later = Workspace(workspace.recipe, tmp_path, torch.device("cpu")).autoencoder
+    assert torch.equal(
+        later.state_dict()["decoder.0.weight"], after["diffusion_pytorch_model.safetensors.decoder.0.weight"]
+    )
+
+
 def test_samples_are_drawn_at_the_end(finished):
     for stage in set(STAGES) - {"captions"}:
         assert (finished.folder / stage / "samples" / "000004.png").stat().st_size > 1000

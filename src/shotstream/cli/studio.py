@@ -49,6 +49,14 @@ app = typer.Typer(add_completion=False)
 Replicas = Annotated[
     int, typer.Option(min=1, help="With --ray: processes that tell stories, one a GPU or core.")
 ]
+Media = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Where latents, video, pictures and sounds are kept: s3://BUCKET/FOLDER, any address of fsspec "
+        "\\[default: the library; once given, the library remembers it]",
+    ),
+]
 MostReplicas = Annotated[
     int | None,
     typer.Option(min=1, help="With --ray: how many there may be while stories wait for a place."),
@@ -90,6 +98,7 @@ def studio(
     database: Annotated[
         str | None, typer.Option(metavar="URL", help="SQLAlchemy URL; by default SQLite in the library.")
     ] = None,
+    media: Media = None,
     lookahead: Annotated[
         float, typer.Option(min=0.1, max=60, help="Most seconds that are made ahead of what is watched.")
     ] = 2.0,
@@ -153,7 +162,8 @@ def studio(
     else:
         warn_if_alone(replicas, most_replicas)
         open_app = partial(_alone, partial(load_there, device), limits, quotas, access)
-    _serve(host, port, library, database, access, log_level, open_page, open_app)
+    open_store = partial(_open_store, library, database, media)
+    _serve(host, port, library, open_store, access, log_level, open_page, open_app)
 
 
 def _access(host: str, token: str | None, origins: Sequence[str], root_path: str) -> Access:
@@ -169,24 +179,21 @@ def _serve(
     host: str,
     port: int,
     library: Path,
-    database: str | None,
+    open_store: Callable[[], Store],
     access: Access,
     log_level: str,
     open_page: bool,
     open_app: Callable[[Store], AbstractContextManager[Any]],
 ) -> None:
     """Serve the app of a library until a signal ends it."""
-    if library.exists() and not library.is_dir():
-        raise ValueError(f"--library {library} is a file; name a folder, which need not exist yet.")
     import uvicorn
 
-    from shotstream.serving.storage.store import Store
     from shotstream.serving.web.access import LOOPBACK
     from shotstream.serving.web.server import allow_files, server_config
 
     allow_files()
     _hand_on_hangups()
-    with _listen(host, port) as listener, Store(library, database) as store, open_app(store) as app:
+    with _listen(host, port) as listener, open_store() as store, open_app(store) as app:
         config = server_config(app, access, log_level)
         gc.freeze()  # what is loaded by now stays: no chunk waits until it was looked through for garbage
         page = _greet(host, listener.getsockname()[1], access, library)
@@ -197,6 +204,14 @@ def _serve(
         for number in stop_signals():  # closing takes a moment, in which no second one should cut it short
             signal.signal(number, signal.SIG_IGN)
     console.print(f"Closed. The stories are in {escape(str(library))}/.")
+
+
+def _open_store(library: Path, database: str | None, media: str | None) -> Store:
+    if library.exists() and not library.is_dir():
+        raise ValueError(f"--library {library} is a file; name a folder, which need not exist yet.")
+    from shotstream.serving.storage.store import Store
+
+    return Store(library, database, media=media)
 
 
 class _Wanted(NamedTuple):
@@ -252,7 +267,14 @@ def _replicated(
         secret, host = secrets.token_urlsafe(24), "127.0.0.1" if wanted.address == LOCAL else ""
         open_model = partial(load_there, cluster.device)
         settings = ReplicaSettings(
-            store.folder.absolute(), wanted.database, open_model, secret, limits, quotas, host
+            store.folder.absolute(),
+            wanted.database,
+            open_model,
+            secret,
+            limits,
+            quotas,
+            host,
+            store.media.url,
         )
         store.leases.clear()
         ingress = Ingress(store.leases, secret)

@@ -117,7 +117,7 @@ def _foretell(settings: Recipe, stages: tuple[str, ...], devices: int) -> None:
 
 
 def _run(
-    settings: Recipe, stages: tuple[str, ...], folder: Path, device: str, checkpoints: str | None
+    settings: Recipe, stages: tuple[str, ...], folder: Path, device: str, checkpoints: str | None = None
 ) -> None:
     from shotstream.machine.device import choose_device
     from shotstream.training.distributed import join

@@ -179,6 +179,49 @@ class RemoteFolder:
                 self._files.rm(folder, recursive=True)
             self._files.invalidate_cache()
 
+    def write(self, path: str, data: bytes) -> None:
+        """Write a single file by its path, in place of another one.
+
+        Raises:
+            RemoteError: If it cannot be written; half of it may be there on a file system that is not an
+                object store.
+        """
+        with self._errors("write"):
+            self._write(f"{self._path}/{path}", data)
+
+    def read(self, path: str) -> bytes | None:
+        """Read a single file; None if there is none.
+
+        Raises:
+            RemoteError: If the address cannot be read.
+        """
+        with self._errors("read"):
+            try:
+                return self._files.cat_file(f"{self._path}/{path}")
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def files(self, path: str) -> list[str]:
+        """The paths of all files below a path, from there on.
+
+        Raises:
+            RemoteError: If the address cannot be read.
+        """
+        start = f"{self._path}/{path}".rstrip("/") + "/"
+        with self._errors("read"):
+            self._files.invalidate_cache()
+            return [found.removeprefix(start) for found in self._files.find(start)]
+
+    def size(self) -> int:
+        """Bytes of all files.
+
+        Raises:
+            RemoteError: If the address cannot be read.
+        """
+        with self._errors("read"):
+            self._files.invalidate_cache()
+            return sum(entry["size"] for entry in self._files.find(self._path, detail=True).values())
+
     def _write(self, path: str, data: bytes) -> None:
         self._make_parent(path)
         self._files.pipe_file(path, data)

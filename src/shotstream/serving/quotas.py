@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.storage.catalogue import Catalogue
@@ -42,14 +40,14 @@ class QuotaKeeper:
     def __init__(
         self, store: Store, quotas: Quotas | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._folder, self._quotas, self._clock = store.folder, quotas or Quotas(), clock
+        self._store, self._quotas, self._clock = store, quotas or Quotas(), clock
         self._catalogue = Catalogue(store)
         self._bytes, self._measured_at = 0, float("-inf")
 
     def measure(self) -> None:
         """Look how large the library is, if there is a limit."""
         if self._quotas.disk_bytes is not None:
-            self._bytes, self._measured_at = _size(self._folder), self._clock()
+            self._bytes, self._measured_at = self._store.media.size(), self._clock()
 
     def check_story(self) -> None:
         """See whether another story may begin.
@@ -78,7 +76,7 @@ class QuotaKeeper:
             Refusal: If not.
         """
         self.check_disk()
-        uploads = sum(1 for _ in (self._folder / "uploads").glob("*.png"))
+        uploads = len(self._store.picture_names())
         if uploads >= self._quotas.uploads:
             raise Refusal("limit", f"the library has {uploads} pictures, the most there can be")
 
@@ -100,19 +98,3 @@ class QuotaKeeper:
 
 
 _DELETE = "delete some for good first"
-
-
-def _size(folder: Path) -> int:
-    """Bytes of all files below a folder; one that goes meanwhile does not count."""
-    total, folders = 0, [folder]
-    while folders:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(Path(entry.path))
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_size
-        except OSError:
-            continue
-    return total

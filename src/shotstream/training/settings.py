@@ -140,6 +140,8 @@ class DecoderSettings(StageSettings):
     and Muon's steps, whose size is fixed, let it grow without end."""
     crop: tuple[int, int] | None = None
     """Height and width of the part of the pictures that is learnt from, multiples of 16; None for all."""
+    of_base: bool = False
+    """Whether the decoder that a base brings goes on learning; otherwise it stays as it is."""
     half_size_probability: float = Field(default=0.0, ge=0, le=1)
     """How often latents at half the size are decoded to pictures at half the size, which makes latents that
     are easier to generate (EQ-VAE, arXiv 2502.09509)."""
@@ -340,7 +342,8 @@ class Recipe(Section):
     setting of a late stage (name=other earlier=runs/mini ...)."""
     base: str | None = None
     """A model (shipped name, folder or "owner/name" on the hub) from whose transformer training starts; its
-    autoencoder and text encoder stay as they are. None: everything is made from nothing."""
+    autoencoder (but for `decoder.of_base`) and text encoder stay as they are. None: everything is made from
+    nothing."""
     world: WorldData = WorldData()
     captions: CaptionsSettings = CaptionsSettings()
     autoencoder: AutoencoderSettings = AutoencoderSettings()

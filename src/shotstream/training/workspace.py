@@ -64,9 +64,12 @@ STUDENT_STAGES = ("causal-init", "intra-shot", "inter-shot")
 
 def stages_of(recipe: Recipe) -> tuple[str, ...]:
     """Return the stages of a recipe, in the order they are run."""
-    left_out = BASE_STAGES if recipe.base is not None else ()
-    undrawn = ("judge",) if recipe.films is not None else ()
-    return tuple(stage for stage in STAGES if stage not in (*left_out, *undrawn))
+    left_out: set[str] = set(BASE_STAGES if recipe.base is not None else ())
+    if recipe.decoder.of_base:
+        left_out.discard("decoder")
+    if recipe.films is not None:
+        left_out.add("judge")
+    return tuple(stage for stage in STAGES if stage not in left_out)
 
 
 class MissingStageError(ValueError):
@@ -189,7 +192,10 @@ class Workspace:
         return AutoencoderStage(settings, network, drawn, self.drawn("held-out"))
 
     def _learn_decoder(self) -> Stage:
-        network = self._autoencoder("autoencoder")
+        if self._base is None:
+            network = self._autoencoder("autoencoder")
+        else:
+            network = self._placed(deepcopy(self._light_autoencoder)).float().requires_grad_(True)
         return AutoencoderStage(self.recipe.decoder, network, self.drawn("train"), self.drawn("held-out"))
 
     def _learn_next_shot(self) -> Stage:
@@ -326,7 +332,7 @@ class Workspace:
     @property
     def autoencoder(self) -> VideoAutoencoder:
         """The trained autoencoder, with the decoder that has learnt longest; the base's if there is one."""
-        if self._base is not None:
+        if self._base is not None and not (self.recipe.decoder.of_base and self.finished("decoder")):
             self._placed(self._base.vae).eval().requires_grad_(False)
             return self._base.autoencoder
         last = "decoder" if self.finished("decoder") else "autoencoder"
@@ -334,7 +340,9 @@ class Workspace:
 
     @property
     def _autoencoder_network(self) -> nn.Module:
-        return self._light_autoencoder if self._base is None else self._base.vae
+        if self._base is None or self.recipe.decoder.of_base:
+            return self._light_autoencoder
+        return self._base.vae
 
     @property
     def _light_autoencoder(self) -> TinyVideoAutoencoder:

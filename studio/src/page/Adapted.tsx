@@ -10,15 +10,24 @@ interface Props {
   prompts: Prompts;
   /** Whether it is being asked for now. */
   asking: boolean;
+  /** How many orders wait until that is known. */
+  held?: number;
 }
 
-export function Adapted({ text, prompts, asking }: Props) {
+export function Adapted({ text, prompts, asking, held = 0 }: Props) {
   const read = prompts.find(text);
   const adapted = prompts.isOn ? read?.adapted : undefined;
   const own = prompts.keepsOwn(text);
   return (
     <div className="adapted" aria-live="polite">
-      {asking && <p className="dim">Putting it into the model’s words …</p>}
+      {asking && (
+        <p className="dim">
+          Putting it into the model’s words …
+          {held > 0 &&
+            ` ${held === 1 ? "One order waits" : `${held} orders wait`} behind it. Enter again takes
+            your own words.`}
+        </p>
+      )}
       {adapted && adapted.prompt !== text && (
         <p>
           <span className="dim">{own ? "In the model’s words:" : "The model gets:"}</span>{" "}

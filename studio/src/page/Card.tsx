@@ -2,9 +2,10 @@
 
 import { useEffect, useRef, useState } from "react";
 import type { ShotCard } from "../protocol";
+import { newSeed } from "../story/link";
 import { numberOf } from "../story/numbers";
 import type { PromptMark } from "../story/prompts";
-import { cardAddress } from "../story/server";
+import { type Vocabulary, cardAddress } from "../story/server";
 import { isTrimmed, shownFrames } from "../story/timeline";
 import type { OpenStory } from "../story/useStory";
 import { Icon, type IconName } from "./Icon";
@@ -13,16 +14,20 @@ import { Continuity } from "./Continuity";
 import { Marks, OwnWords } from "./Marks";
 import { Menu } from "./Menu";
 import { CardButton } from "./Planned";
-import { PromptEditor } from "./PromptEditor";
+import { Rewording } from "./Rewording";
+import { namesOf } from "./ShotDetails";
 import { Still } from "./Still";
+import type { Moving } from "./cardDrag";
 import { TrimEditor } from "./TrimEditor";
 
 interface Props {
   shot: ShotCard;
   open: OpenStory;
-  known?: string[] | null;
+  vocabulary?: Vocabulary;
   /** What of its words does not fit. */
   marks?: PromptMark[];
+  /** How it is moved, where it can be. */
+  moving?: Moving;
 }
 
 const STATE_WORDS = {
@@ -34,8 +39,8 @@ const STATE_WORDS = {
   deleted: "", // it is not on the storyboard
 } as const;
 
-export function Card({ shot, open, known, marks }: Props) {
-  const { onScreen, story, order } = open;
+export function Card({ shot, open, vocabulary, marks, moving }: Props) {
+  const { onScreen, story } = open;
   const [editing, setEditing] = useState<"words" | "trim">();
   const article = useRef<HTMLElement>(null);
   const { number } = shot;
@@ -47,8 +52,26 @@ export function Card({ shot, open, known, marks }: Props) {
   const place = numberOf(open.state.shots, number);
   const word = STATE_WORDS[shot.state];
   return (
-    <li className="card panel" data-state={shot.state} aria-current={isShown || undefined}>
-      <article aria-label={`Shot ${place}`} ref={article} tabIndex={-1}>
+    <li
+      className="card panel"
+      data-state={shot.state}
+      data-over={moving?.isOver || undefined}
+      aria-current={isShown || undefined}
+      draggable={moving && !editing}
+      onDragStart={moving?.onDragStart}
+      onDragOver={moving?.onDragOver}
+      onDragEnd={moving?.onDragEnd}
+      onDrop={moving?.onDrop}
+    >
+      <article
+        aria-label={`Shot ${place}`}
+        ref={(element) => {
+          article.current = element;
+          moving?.element(element);
+        }}
+        tabIndex={moving ? 0 : -1}
+        onKeyDown={moving?.onKeyDown}
+      >
         {editing !== "trim" && (
           <div className="card-picture">
             <Still src={cardAddress(story, shot)} />
@@ -61,16 +84,7 @@ export function Card({ shot, open, known, marks }: Props) {
         {editing === "trim" ? (
           <TrimEditor shot={shot} open={open} onDone={closeEditor} />
         ) : editing ? (
-          <PromptEditor
-            prompt={shot.prompt}
-            known={known}
-            most={open.state.stage?.limits.prompt_characters}
-            onCancel={closeEditor}
-            onDone={(prompt) => {
-              closeEditor();
-              if (prompt !== shot.prompt) order({ type: "edit", shot: number, prompt });
-            }}
-          />
+          <Rewording shot={shot} open={open} vocabulary={vocabulary} onDone={closeEditor} />
         ) : (
           <div className="card-body">
             <Words shot={shot} />
@@ -78,10 +92,11 @@ export function Card({ shot, open, known, marks }: Props) {
               <span className="card-facts dim" title={`Seed ${shot.seed}`}>
                 {lengthOf(shot, open.state.stage?.fps)}
                 {shot.takes > 1 && ` · seed ${shot.seed}`}
+                {shot.lora && ` · ${namesOf(shot.lora)}`}
               </span>
               {shot.takes > 1 && <Takes shot={shot} open={open} />}
               <span className="gap" />
-              <Actions shot={shot} open={open} onEdit={setEditing} />
+              <Actions shot={shot} open={open} onEdit={setEditing} by={moving?.by} />
             </div>
           </div>
         )}
@@ -97,9 +112,6 @@ function lengthOf(shot: ShotCard, fps = 1): string {
 }
 /** So many takes are made where the best is to stand. */
 const BEST_OF = 3;
-
-/** Another one than any before: takes of one seed are more alike. */
-const newSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
 
 /** Which take stands for a shot; another one plays as soon as it does. */
 function Takes({ shot, open }: TakesProps) {
@@ -177,9 +189,11 @@ interface ActionProps {
   shot: ShotCard;
   open: OpenStory;
   onEdit(what: "words" | "trim"): void;
+  by?: Moving["by"];
 }
 
-function Actions({ shot, open: { state, order, playFrom }, onEdit }: ActionProps) {
+function Actions({ shot, open: { state, order, playFrom }, onEdit, by }: ActionProps) {
+  const [earlier, later] = [by?.(-1), by?.(1)];
   const { number, frames } = shot;
   const name = `shot ${numberOf(state.shots, number)}`;
   const retake = () => order({ type: "retake", shot: number, seed: newSeed() });
@@ -207,6 +221,8 @@ function Actions({ shot, open: { state, order, playFrom }, onEdit }: ActionProps
                 )}
               {choice("edit", "Change the words", () => onEdit("words"))}
               {frames > 0 && shot.state !== "live" && choice("trim", "Trim", () => onEdit("trim"))}
+              {earlier && choice("up", "Earlier in the film", earlier)}
+              {later && choice("down", "Later in the film", later)}
               {choice("branch", "Branch off here", () => order({ type: "branch", shot: number }))}
               {choice("pin", "Remember its first frame", () =>
                 order({ type: "pin", shot: number, frame: 0 }),

@@ -1,17 +1,17 @@
 /** Where the next shot is written. */
 
-import { type ClipboardEvent, type FormEvent, type RefObject, useEffect, useRef, useState } from "react";
+import { type ClipboardEvent, type FormEvent, type RefObject, useEffect, useState } from "react";
 import type { PlannedShot } from "../protocol";
 import { exampleOf, ideasFor, withIdea } from "../story/ideas";
 import { kindOf, plannedOf, waitingShots } from "../story/script";
 import { filmLength } from "../story/numbers";
 import type { Vocabulary } from "../story/server";
-import { type PromptMark, changedBy } from "../story/prompts";
 import { isRunning } from "../story/state";
 import { nameless } from "../story/words";
 import type { Draft } from "../story/useDraft";
 import type { Prompts } from "../story/usePrompts";
 import type { OpenStory } from "../story/useStory";
+import { type Give, useWhenAdapted } from "../story/useWhenAdapted";
 import { AdaptSwitch, Adapted } from "./Adapted";
 import { Icon } from "./Icon";
 import { ScriptSwitch, takeScript } from "./ScriptSwitch";
@@ -30,7 +30,7 @@ interface Props {
 const MOST_CHARACTERS = 50_000;
 
 export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
-  const { state, order } = open;
+  const { state } = open;
   const { text, setText, shots, isScript } = draft;
   const [seconds, setSeconds] = useState<number>();
   const [seed, setSeed] = useState<number>();
@@ -46,11 +46,11 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
   const prompt = text.trim();
   const written = shots.map((shot) => shot.prompt);
   const coming = shots.filter(({ skipped }) => !skipped).length;
-  const { asking, whenAdapted } = useWaiting(text, prompts);
+  const { asking, whenAdapted } = useWhenAdapted(open, text, prompts);
   const hint = prompts.can
     ? nobodyTold(isScript ? written : [prompt], filmLength(state.shots), prompts)
     : nobodyIn(isScript ? written : [text], filmLength(state.shots), vocabulary);
-  const shootAll = () => {
+  const shootAll = (order: Give) => {
     if (shots.length === 0) return field.current?.focus({ preventScroll: true });
     const waiting = waitingShots(state.shots);
     const told = shots.map((shot) => ({
@@ -67,9 +67,9 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
     if (isScript) return whenAdapted(written, shootAll);
     const prompt = text.trim();
     if (!prompt) return field.current?.focus({ preventScroll: true });
-    whenAdapted([prompt], () => shoot(prompts.order(prompt), how));
+    whenAdapted([prompt], (order) => shoot(order, prompts.order(prompt), how));
   };
-  const shoot = (what: { prompt: string; written?: string }, how: Enter) => {
+  const shoot = (order: Give, what: { prompt: string; written?: string }, how: Enter) => {
     if (how === "control" && running) order({ type: "redirect", ...what });
     else {
       const after = running && how === "shift alt";
@@ -115,7 +115,7 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
         onChange={setText}
         onEnter={give}
         known={vocabulary.words}
-        marks={marksOf(isScript ? written : [prompt], prompts)}
+        marks={prompts.marksAsWritten(isScript ? written : [prompt])}
         most={MOST_CHARACTERS}
         placeholder={isScript ? ideas.slice(0, 3).join("\n") : exampleOf(ideas)}
         field={field}
@@ -128,7 +128,9 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
           </>
         }
       />
-      {!isScript && <Adapted text={prompt} prompts={prompts} asking={asking} />}
+      {(!isScript || asking) && (
+        <Adapted text={isScript ? "" : prompt} prompts={prompts} asking={asking} held={open.held} />
+      )}
       <div className="row end">
         <AdaptSwitch prompts={prompts} />
         <ScriptSwitch open={open} draft={draft} field={field} />
@@ -145,39 +147,6 @@ export function Composer({ open, draft, vocabulary, field, prompts }: Props) {
       </div>
     </form>
   );
-}
-
-/**
- * Lets an order wait until it is known what the model gets: where that is not what was written, it is shown, and
- * the next Enter orders it. Who presses Enter while it is asked for orders their own words.
- */
-function useWaiting(text: string, prompts: Prompts) {
-  const [asking, setAsking] = useState(false);
-  const newest = useRef(text);
-  newest.current = text;
-  const whenAdapted = (texts: string[], give: () => void) => {
-    const unknown = prompts.unknown(texts);
-    if (unknown.length === 0 || asking) return give();
-    setAsking(true);
-    void prompts
-      .ask(unknown)
-      .then(
-        (reads) => ![...reads.values()].some(changedBy),
-        () => true,
-      )
-      .then((same) => {
-        setAsking(false);
-        if (same && newest.current === text) give();
-      });
-  };
-  return { asking, whenAdapted };
-}
-
-/** What does not fit of the words that will be told as they are written; nothing before all were looked at. */
-function marksOf(texts: string[], prompts: Prompts): PromptMark[] | undefined {
-  const reads = texts.filter(Boolean).map(prompts.find);
-  if (reads.length === 0 || reads.includes(undefined)) return undefined;
-  return reads.flatMap((read) => (prompts.changed(read!.written) ? [] : read!.marks));
 }
 
 /** Which shots will be told without saying whom they are about. */

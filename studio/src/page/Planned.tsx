@@ -17,6 +17,7 @@ import { Marks, OwnWords } from "./Marks";
 import { Menu } from "./Menu";
 import { PromptEditor } from "./PromptEditor";
 import { type Possible, ShotDetails, detailsOf } from "./ShotDetails";
+import { BY_ARROW, CANNOT, drags, startDrag } from "./cardDrag";
 
 interface Props {
   /** The number that people see of the first of them. */
@@ -31,6 +32,9 @@ interface Props {
   adaptedOf?(shot: PlannedShot): string | undefined;
   possible: Possible;
   storySeed: number;
+  wrong(sentence: string): void;
+  /** Told that the first is to stand before a told shot, if there is any before it. */
+  onTold?(): void;
   onChange(shots: PlannedShot[]): void;
 }
 
@@ -38,15 +42,13 @@ const STATE_WORDS = { planned: "Planned", queued: "Queued", skipped: "Skipped" }
 
 /** The keys of a card that has the focus; the help lists them. */
 export const CARD_KEYS = [
-  { key: "Alt ↑ ↓", says: "Move a planned shot" },
-  { key: "E", says: "Change its words, length, seed and pictures" },
+  { key: "Alt ↑ ↓", says: "Move a shot, told or planned" },
+  { key: "E", says: "Change the words, length, seed and pictures of a planned shot" },
   { key: "N", says: "Insert a new one after it" },
   { key: "D", says: "Double it" },
   { key: "S", says: "Skip it, or take it back in" },
   { key: "Delete", says: "Take it away" },
 ] as const;
-
-const BY_ARROW: Record<string, number> = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1 };
 
 /** A card that is changed, or a new one before the card at a place. */
 type Editing = { place: number; isNew: boolean };
@@ -69,7 +71,8 @@ export function PlannedCards(props: Props) {
     onChange(next);
   };
   const move = (from: number, to: number) => {
-    if (to >= 0 && to < shots.length && to !== from) change(moved(shots, from, to), to);
+    if (to < 0) return props.onTold?.();
+    if (to < shots.length && to !== from) change(moved(shots, from, to), to);
   };
   const acts = (place: number): Acts => ({
     edit: () => setEditing({ place, isNew: false }),
@@ -80,6 +83,11 @@ export function PlannedCards(props: Props) {
     move: (by) => move(place, place + by),
   });
   const dropped = (event: DragEvent, place: number) => {
+    if (drags(event, "told")) {
+      event.preventDefault();
+      setOver(undefined);
+      return props.wrong(CANNOT.told);
+    }
     if (dragged.current === undefined) return;
     event.preventDefault();
     setOver(undefined);
@@ -121,11 +129,10 @@ export function PlannedCards(props: Props) {
             draggable={editing === undefined}
             onDragStart={(event) => {
               dragged.current = place;
-              event.dataTransfer.effectAllowed = "move";
-              event.dataTransfer.setData("text/plain", shot.prompt);
+              startDrag(event, "waiting", shot.prompt);
             }}
             onDragOver={(event) => {
-              if (dragged.current === undefined) return;
+              if (dragged.current === undefined && !drags(event, "told")) return;
               event.preventDefault();
               setOver(place);
             }}

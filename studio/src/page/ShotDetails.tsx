@@ -197,13 +197,16 @@ function Pictures({ chosen, mostBytes, onChange }: PicturesProps) {
   );
 }
 
+/** LoRAs that are not those of the model, as a card names them. */
+export const namesOf = (lora: string[]) => (lora.length > 0 ? lora.join(", ") : "no LoRA");
+
 /** What a card says of it: nothing where all is as learnt. */
 export function detailsOf({ seconds, seed, lora, references }: PlannedShot, storySeed: number): string {
   const pictures = references?.length ?? 0;
   return [
     seconds && `${seconds.toFixed(1)} s`,
     typeof seed === "number" && seed !== storySeed && `seed ${seed}`,
-    lora && (lora.length > 0 ? lora.join(", ") : "no LoRA"),
+    lora && namesOf(lora),
     pictures > 0 && (pictures === 1 ? "1 picture" : `${pictures} pictures`),
   ]
     .filter(Boolean)

@@ -1,7 +1,7 @@
 /** One story: the picture, the storyboard, and what directs them. */
 
 import { type CSSProperties, type DragEvent, useEffect, useRef, useState } from "react";
-import { type Vocabulary, readVocabulary } from "../story/server";
+import { type Vocabulary, readVocabulary, takeNotes } from "../story/server";
 import { type StoryState, canGoOn, isHalted, isRunning } from "../story/state";
 import { useDraft } from "../story/useDraft";
 import { frameAt, madeShots } from "../story/timeline";
@@ -60,6 +60,10 @@ export function StoryPage({
     document.title = name ? `${name} · ShotStream` : "ShotStream studio";
     return () => void (document.title = "ShotStream studio");
   }, [name]);
+  useEffect(() => {
+    const notes = takeNotes(story);
+    if (notes.length > 0) open.wrong(notes.join(" "));
+  }, [story]);
   const isNew = state.stage !== undefined && state.shots.length === 0;
   useEffect(() => {
     if (isNew) field.current?.focus({ preventScroll: true });
@@ -127,13 +131,15 @@ export function StoryPage({
           field={field}
           prompts={prompts}
         />
-        <Storyboard open={open} draft={draft} vocabulary={vocabulary} prompts={prompts} />
-        <aside className="beside" aria-label="Cast, memory, branches and figures">
-          <CastSheet open={open} />
-          <Memory open={open} />
-          <Branches open={open} />
-          <Figures state={state} />
-        </aside>
+        <div className="side">
+          <Storyboard open={open} draft={draft} vocabulary={vocabulary} prompts={prompts} />
+          <aside className="beside" aria-label="Cast, memory, branches and figures">
+            <CastSheet open={open} />
+            <Memory open={open} />
+            <Branches open={open} />
+            <Figures state={state} />
+          </aside>
+        </div>
       </main>
       <Notices open={open} />
       <Help open={helping} onClose={() => setHelping(false)} />

@@ -10,11 +10,12 @@ import type { Draft } from "../story/useDraft";
 import type { Prompts } from "../story/usePrompts";
 import type { OpenStory } from "../story/useStory";
 import { AutoRetake } from "./AutoRetake";
-import { Card } from "./Card";
 import { Exports } from "./Exports";
 import { Icon } from "./Icon";
 import { PlannedCards } from "./Planned";
 import { AddSound } from "./SoundTracks";
+import { ToldCards } from "./ToldCards";
+import { CANNOT } from "./cardDrag";
 
 interface Props {
   open: OpenStory;
@@ -24,9 +25,10 @@ interface Props {
 }
 
 export function Storyboard({ open, vocabulary, draft, prompts }: Props) {
-  const { state, order } = open;
+  const { state, order, wrong } = open;
   const waiting = waitingShots(state.shots);
   const begun = state.shots.filter((shot) => !waiting.includes(shot));
+  const told = inFilm(begun);
   const planned = draft.isScript ? draft.shots : [];
   const limits = state.stage?.limits;
   const planning = {
@@ -38,6 +40,7 @@ export function Storyboard({ open, vocabulary, draft, prompts }: Props) {
       mostBytes: limits?.upload_bytes ?? Infinity,
     },
     storySeed: state.seed,
+    wrong,
   };
   const stale = firstStale(state);
   const staleCount = state.shots.filter((shot) => shot.state === "stale").length;
@@ -75,21 +78,20 @@ export function Storyboard({ open, vocabulary, draft, prompts }: Props) {
         </p>
       ) : (
         <ol className="cards" ref={list} tabIndex={-1}>
-          {inFilm(begun).map((shot) => (
-            <Card
-              key={shot.number}
-              shot={shot}
-              open={open}
-              known={vocabulary.words}
-              marks={prompts.marks(shot.prompt)}
-            />
-          ))}
+          <ToldCards
+            shots={told}
+            open={open}
+            vocabulary={vocabulary}
+            prompts={prompts}
+            othersFollow={waiting.length + planned.length > 0}
+          />
           <PlannedCards
             first={filmLength(begun) + 1}
             shots={waiting.map(plannedOf)}
             state="queued"
             marksOf={({ prompt }) => prompts.marks(prompt)}
             {...planning}
+            onTold={told.length > 0 ? () => wrong(CANNOT.waiting) : undefined}
             onChange={(shots) => order({ type: "replan", from_shot: begun.length, shots })}
           />
           <PlannedCards
@@ -99,6 +101,7 @@ export function Storyboard({ open, vocabulary, draft, prompts }: Props) {
             marksOf={({ prompt }) => plannedMarks(prompts, prompt)}
             adaptedOf={({ prompt }) => prompts.changed(prompt)}
             {...planning}
+            onTold={told.length > 0 && waiting.length === 0 ? () => wrong(CANNOT.waiting) : undefined}
             onChange={draft.setShots}
           />
         </ol>

@@ -58,6 +58,9 @@ export function newId(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** A seed that no take has: takes of one seed are more alike. */
+export const newSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
+
 /**
  * One story's connection.
  *

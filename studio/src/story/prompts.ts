@@ -59,6 +59,17 @@ export async function readPrompts({ setting, cast }: Context, prompts: string[],
   return { ...parts.at(-1)!, prompts: parts.flatMap((part) => part.prompts) };
 }
 
+/**
+ * Asks what the model would get of settings.
+ *
+ * @throws Error with a sentence for the person.
+ */
+export async function readSettings({ cast }: Context, settings: string[], adapt: boolean) {
+  const named = cast.map(({ name, description }) => ({ name, description }));
+  const asked = settings.map((setting) => ask({ setting, cast: named, adapt }));
+  return { prompts: (await Promise.all(asked)).map(({ setting }) => setting), problem: null };
+}
+
 async function ask(body: object): Promise<PromptsRead> {
   const answer = await fetch("api/prompts", {
     method: "POST",

@@ -97,7 +97,7 @@ async function ask<T>(path: string, init?: RequestInit): Promise<T> {
   return (await (await request(path, init)).json()) as T;
 }
 
-const posted = (type: string, body: string, method = "POST"): RequestInit => ({
+const posted = (type: string, body: string | File, method = "POST"): RequestInit => ({
   method,
   headers: { "Content-Type": type },
   body,
@@ -152,20 +152,40 @@ const FILE_TYPES: Record<string, string> = {
   csv: "text/csv",
 };
 
+const ZIP = "application/zip";
+/** What `story.zip` is: a story file with its pictures and sounds. */
+const isZip = (file: File) => file.name.toLowerCase().endsWith(".zip");
+
 /** Story files and scripts, as an `input` names them. */
 export const STORY_FILES = Object.keys(FILE_TYPES)
   .map((ending) => `.${ending}`)
   .join();
 
-async function fileBody(file: File): Promise<RequestInit> {
+async function fileBody(file: File, offered = STORY_FILES): Promise<RequestInit> {
   const type = FILE_TYPES[file.name.split(".").at(-1)!.toLowerCase()];
-  if (!type) throw new Error(`“${file.name}” is no story. Take one of ${STORY_FILES.replaceAll(",", ", ")}.`);
+  if (!type) throw new Error(`“${file.name}” is no story. Take one of ${offered.replaceAll(",", ", ")}.`);
   return posted(type, await file.text());
+}
+
+/** The same, and whole stories with their pictures and sounds. */
+export const WHOLE_STORIES = `${STORY_FILES},.zip`;
+
+/** Under which name the notes of a story's file wait until the story is open. */
+const notesOf = (story: string) => `notes ${story}`;
+
+/** What is to be said of the file that a story came from; it is said once. */
+export function takeNotes(story: string): string[] {
+  const notes = JSON.parse(sessionStorage.getItem(notesOf(story)) ?? "[]") as string[];
+  sessionStorage.removeItem(notesOf(story));
+  return notes;
 }
 
 /** Begins the story that a file tells, and queues its shots; answers with its id. */
 export async function importStory(file: File): Promise<string> {
-  return (await ask<{ story: string }>("api/stories/import", await fileBody(file))).story;
+  const body = isZip(file) ? posted(ZIP, file) : await fileBody(file, WHOLE_STORIES);
+  const { story, notes } = await ask<{ story: string; notes?: string[] }>("api/stories/import", body);
+  if (notes && notes.length > 0) sessionStorage.setItem(notesOf(story), JSON.stringify(notes));
+  return story;
 }
 
 /** What a story file or script tells. */
@@ -177,6 +197,9 @@ export interface ScriptRead {
 
 /** Reads a story file or script; nothing is told. */
 export async function readStoryFile(file: File): Promise<ScriptRead> {
+  if (isZip(file)) {
+    throw new Error(`“${file.name}” is a whole story with its pictures. Open it on the page of all stories.`);
+  }
   return ask("api/scripts", await fileBody(file));
 }
 
@@ -297,7 +320,7 @@ export const EXPORTS = [
   ["script.txt", "Plain text", "a paragraph a shot"],
   ["shots.csv", "Table of shots", "for spreadsheets (CSV)"],
   ["story.yaml", "Story file", "to tell it again (YAML)"],
-  ["story.zip", "Story file with pictures", "to tell it again elsewhere"],
+  ["story.zip", "Story with pictures and sounds", "to open it in any studio (zip)"],
   ["story.json", "Everything", "takes and seeds too (JSON)"],
 ] as const;
 

@@ -18,7 +18,7 @@ import type {
   Welcome,
 } from "../protocol";
 import type { LinkState } from "./link";
-import { numberOf } from "./numbers";
+import { inOrder, numberOf, shotsBefore } from "./numbers";
 import { writeScript } from "./script";
 
 /** What the server told about itself and the story when the socket opened. */
@@ -54,6 +54,7 @@ export interface StoryState {
   parent?: Snapshot["parent"];
   telling: State;
   reason?: string;
+  /** In the order of the film. */
   shots: ShotCard[];
   memory?: Memory;
   /** What is heard with the film. */
@@ -67,6 +68,11 @@ export interface StoryState {
   underWay: Command[];
   /** Commands without an answer, oldest first. */
   unanswered: Command[];
+  /**
+   * What is said of each of these when it is taken, by its id, if an undo takes it back. It is told by the story as it
+   * was: what a command changes is heard of before its receipt.
+   */
+  changing: Record<string, string>;
   notices: Notice[];
   noticesSoFar: number;
   droppedFrames: number;
@@ -97,6 +103,7 @@ export const nothingYet: StoryState = {
   cast: [],
   underWay: [],
   unanswered: [],
+  changing: {},
   notices: [],
   noticesSoFar: 0,
   droppedFrames: 0,
@@ -127,7 +134,7 @@ function afterEvent(state: StoryState, event: ServerEvent): StoryState {
     case "welcome":
       return welcomed(state, event);
     case "receipt":
-      return received(answered(settled(state, event), event.id), event, commandOf(state, event.id));
+      return received(settled(state, event), event, commandOf(state, event.id));
     case "refused":
       return refused(state, event);
     case "state":
@@ -169,7 +176,9 @@ const TURNS = new Set<Command["type"]>(["shoot", "redirect", "retake", "reshoot"
 
 function sent(state: StoryState, command: Command): StoryState {
   const underWay = turns(command, state) ? [...state.underWay, command] : state.underWay;
-  return { ...state, underWay, unanswered: [...state.unanswered, command] };
+  const changes = CHANGED[command.type]?.(command, state);
+  const changing = changes ? { ...state.changing, [command.id]: changes } : state.changing;
+  return { ...state, underWay, changing, unanswered: [...state.unanswered, command] };
 }
 
 /** An order is no longer under way when the picture has turned for it, or for a later one. */
@@ -221,7 +230,7 @@ function welcomed(state: StoryState, event: Welcome): StoryState {
     telling: snapshot.state,
     reason: snapshot.reason ?? undefined,
     underWay: state.underWay.filter(({ id }) => state.unanswered.some((command) => command.id === id)),
-    shots: [...snapshot.shots].sort((one, other) => one.number - other.number),
+    shots: inOrder(snapshot.shots),
     memory: snapshot.memory,
     sounds: snapshot.sounds,
     cast: snapshot.cast,
@@ -229,7 +238,9 @@ function welcomed(state: StoryState, event: Welcome): StoryState {
   };
 }
 
-function received(state: StoryState, receipt: Receipt, command: Command | undefined): StoryState {
+function received(before: StoryState, receipt: Receipt, command: Command | undefined): StoryState {
+  const changes = before.changing[receipt.id];
+  let state = answered(before, receipt.id);
   if (receipt.story) {
     const text = "The branch is a story of its own now.";
     return noted({ ...state, branches: state.branches + 1 }, { tone: "plain", text, story: receipt.story });
@@ -238,9 +249,9 @@ function received(state: StoryState, receipt: Receipt, command: Command | undefi
     const planned = withoutUndo(state);
     return noteOf({ ...planned, undoable: [...state.undoable, "queue"] }, receipt);
   }
-  if (command && command.type in CHANGED) {
+  if (command && changes) {
     const done = command.type === "delete" && state.telling !== "idle" ? "queue" : "story";
-    const notice = { tone: "plain" as const, text: CHANGED[command.type]!(command, state), undo: true };
+    const notice = { tone: "plain" as const, text: changes, undo: true };
     return noted({ ...state, undoable: [...state.undoable, done] }, notice);
   }
   if (command?.type === "undo") {
@@ -270,10 +281,19 @@ const CHANGED: Partial<Record<Command["type"], (command: Command, state: StorySt
     command.type === "trim" && !command.in_frame && typeof command.out_frame !== "number"
       ? `Shot ${shotOf(command, state)} is whole again.`
       : `Shot ${shotOf(command, state)} is trimmed.`,
-  sound: (command, { sounds }) =>
-    command.type === "sound" && sounds.some(({ sound }) => sound === command.sound)
-      ? "The sound has changed."
-      : "The sound is heard with the film.",
+  move: (command, { shots }) => {
+    if (command.type !== "move") return "";
+    const others = inFilm(shots).filter(({ number }) => number !== command.shot);
+    const told = others.filter(({ frames }) => frames > 0);
+    const place = typeof command.before === "number" ? shotsBefore(others, command.before) : told;
+    return `Shot ${numberOf(shots, command.shot)} is shot ${place.length + 1} now.`;
+  },
+  sound: (command, { sounds, unanswered }) => {
+    const isHeard = [...sounds, ...unanswered.filter(({ type }) => type === "sound")].some(
+      (one) => "sound" in one && "sound" in command && one.sound === command.sound,
+    );
+    return isHeard ? "The sound has changed." : "The sound is heard with the film.";
+  },
   cast: () => "The cast sheet has changed.",
   silence: () => "The sound is off the film.",
 };
@@ -305,7 +325,8 @@ function whereOf({ applies_from: from }: Receipt, type: Command["type"], shots: 
 }
 
 function answered(state: StoryState, id: string): StoryState {
-  return { ...state, unanswered: state.unanswered.filter((command) => command.id !== id) };
+  const { [id]: _, ...changing } = state.changing;
+  return { ...state, changing, unanswered: state.unanswered.filter((command) => command.id !== id) };
 }
 
 function commandOf(state: StoryState, id: string): Command | undefined {
@@ -346,7 +367,7 @@ const asks = ({ tone, story, undo }: Notice) => tone === "wrong" || story !== un
 
 function withShot(shots: ShotCard[], changed: ShotCard): ShotCard[] {
   const others = shots.filter((shot) => shot.number !== changed.number);
-  return [...others, changed].sort((one, other) => one.number - other.number);
+  return inOrder([...others, changed]);
 }
 
 /** Whether a shot is being made, or would be but for a pause: it has no picture before its first chunk. */

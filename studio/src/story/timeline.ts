@@ -2,6 +2,7 @@
 
 import type { ShotCard } from "../protocol";
 import type { Position } from "../video/packet";
+import { shotsBefore } from "./numbers";
 import { inFilm } from "./state";
 
 /** The shots that have pictures, in order. */
@@ -27,10 +28,10 @@ export const framesOf = (shots: ShotCard[]) => shots.reduce((sum, shot) => sum +
 /** How many frames of the film come before this one; one that the film does not show is taken for the nearest. */
 export function frameAt(shots: ShotCard[], { shot, frame }: Position): number {
   const here = shots.find(({ number }) => number === shot);
-  const before = framesOf(shots.filter(({ number }) => number < shot));
-  if (!here) return before;
+  const earlier = framesOf(shotsBefore(shots, shot));
+  if (!here) return earlier;
   const { first, last } = shownOf(here);
-  return before + Math.min(Math.max(frame, first), last) - first;
+  return earlier + Math.min(Math.max(frame, first), last) - first;
 }
 
 /** The frame at this place, or the nearest there is; nothing without shots. */
@@ -59,10 +60,10 @@ export const endsStory = (shots: ShotCard[], position: Position) =>
 export function neighbour(shots: ShotCard[], at: Position, by: 1 | -1): Position | undefined {
   const made = shots.filter((shot) => shot.frames > 0);
   const here = made.find(({ number }) => number === at.shot);
+  const earlier = shotsBefore(made, at.shot);
   const frame = at.frame + by;
   if (here && frame >= shownOf(here).first && frame <= shownOf(here).last) return { ...at, frame };
-  const next =
-    by > 0 ? made.find(({ number }) => number > at.shot) : made.findLast(({ number }) => number < at.shot);
+  const next = by > 0 ? made[earlier.length + (here ? 1 : 0)] : earlier.at(-1);
   return (
     next && {
       shot: next.number,

@@ -9,6 +9,7 @@ import { type Packet, type Position, isFrom, readPacket } from "../video/packet"
 import { type Look, Player } from "../video/player";
 import { Reel } from "../video/reel";
 import { screenKind } from "../video/screen";
+import { shotsFrom } from "./numbers";
 import { growingAddress } from "./server";
 import {
   endsShot,
@@ -182,7 +183,7 @@ export function usePicture({ story, fps, shots, playhead, visible, wrong }: Told
   const playFrom = useCallback(
     (number: number, frame = 0) => {
       element?.scrollIntoView({ block: "nearest" });
-      const made = madeShots(shots.current).filter((shot) => shot.number >= number);
+      const made = shotsFrom(madeShots(shots.current), number);
       const [first] = made;
       if (!first) return follow();
       const wanted = first.number === number ? frame : 0;

@@ -1,10 +1,11 @@
 /** A story on the page: its state, its socket and its picture, tied together. */
 
-import { useCallback, useEffect, useReducer, useRef } from "react";
+import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from "react";
 import type { ShotCard } from "../protocol";
 import type { Position } from "../video/packet";
 import type { Look } from "../video/player";
 import { CLOSED, Link, type Order } from "./link";
+import { OrderRow } from "./orderRow";
 import { useReadiness } from "./readiness";
 import { NotAllowed, liveAddress, readModel } from "./server";
 import { type StoryState, inFilm, nothingYet, reduce, turns } from "./state";
@@ -59,7 +60,8 @@ export function useStory(story: string) {
 
   useShowingTheEnd(state, picture);
 
-  const order = useCallback(
+  const [held, setHeld] = useState(0);
+  const send = useCallback(
     (what: Order) => {
       if (!link.current) return;
       const { stage } = newest.current;
@@ -69,12 +71,18 @@ export function useStory(story: string) {
     },
     [awaitTurn],
   );
+  const sendNow = useRef(send);
+  sendNow.current = send;
+  const row = useMemo(() => new OrderRow((what) => sendNow.current(what), setHeld), [story]);
+  const order = useCallback((what: Order) => row.give(what), [row]);
+  /** Takes a place among the orders for one that is known later. */
+  const reserve = useCallback(() => row.reserve(), [row]);
   const retry = useCallback(() => link.current?.retry(), []);
   const readiness = useReadiness(["connecting", "lost"].includes(state.link));
   useEffect(() => {
     if (readiness === "ready") retry(); // it is back: no need to wait for the next try
   }, [readiness, retry]);
-  return { ...picture, sound, story, state, readiness, happen, order, retry, wrong };
+  return { ...picture, sound, story, state, readiness, happen, order, reserve, held, retry, wrong };
 }
 
 export type OpenStory = ReturnType<typeof useStory>;

@@ -62,9 +62,10 @@ export class Reel {
     return [];
   }
 
-  /** The last chunk of the last shot that is here whole: what a new connection need not send again. */
+  /** The last chunk of the newest shot that is here whole: what a new connection need not send again. */
   lastWholeChunk(shots: ShotCard[]): ChunkPlace | undefined {
-    const whole = shots.findLast((shot) => shot.chunks > 0 && this.reaches(shot));
+    const byNumber = [...shots].sort((one, other) => one.number - other.number);
+    const whole = byNumber.findLast((shot) => shot.chunks > 0 && this.reaches(shot));
     return whole && { shot: whole.number, take: whole.take, chunk: whole.chunks - 1 };
   }
 

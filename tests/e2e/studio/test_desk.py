@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import zipfile
+from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 
 import av
@@ -10,9 +13,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.studio.conftest import WAITS_MS
-from tests.e2e.studio.directing import SHOTS, begin, card, facts, scrub, tell, wait_for
+from tests.e2e.studio.conftest import WAITS_MS, Server
+from tests.e2e.studio.directing import SHOTS, begin, card, composer, facts, scrub, tell, wait_for
 from tests.e2e.studio.test_access import AXE, findings
+from tests.e2e.studio.test_words import look
 from tests.media.tones import heard, tone
 
 pytestmark = pytest.mark.system
@@ -110,12 +114,14 @@ def test_a_sound_is_seen_heard_in_time_and_exported(page: Page, tmp_path: Path) 
     add_sound(page, "rain.wav", tone(seconds=4))
     lane = page.get_by_role("slider", name="Start of rain.wav in the film")
     expect(lane).to_have_attribute("aria-valuetext", "0.0 seconds")
+    expect(page.get_by_text("The sound is heard with the film.")).to_be_visible()
     inked = (
         "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"
     )
     page.wait_for_function(inked, arg=lane.locator("canvas").element_handle())
     lane.press("ArrowRight")
     expect(lane).to_have_attribute("aria-valuetext", "0.1 seconds")
+    expect(page.get_by_text("The sound has changed.")).to_be_visible()
     go(page, 0)
     page.get_by_role("button", name="Play the story (Space)").click()
     until(page, "window.played.length === 1 && window.played[0].currentTime > 1")
@@ -162,6 +168,59 @@ def test_a_story_is_found_duplicated_and_goes_its_own_way(page: Page) -> None:
     expect(book).to_have_count(2)
     page.locator(".book", has_not_text="(copy)").get_by_role("link").click()
     wait_for(page, 1)
+
+
+def drop_file(page: Page, onto: str, name: str, data: bytes) -> None:
+    """Drop a file from elsewhere onto a place of the page."""
+    dropped = page.evaluate_handle(
+        """([name, data]) => {
+          const transfer = new DataTransfer();
+          const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
+          transfer.items.add(new File([bytes], name));
+          return transfer;
+        }""",
+        [name, b64encode(data).decode()],
+    )
+    for event in ("dragover", "drop"):
+        page.locator(onto).dispatch_event(event, {"dataTransfer": dropped})
+
+
+def test_a_story_taken_home_as_a_zip_is_dropped_and_told_again(open_page, tmp_path: Path) -> None:
+    page = open_page(1366, 768, bypass_csp=True)
+    told(page, SHOTS[0])
+    add_sound(page, "rain.wav", tone(seconds=2))
+    expect(page.get_by_text("The sound is heard with the film.")).to_be_visible()
+    taken = save(page, "Story with pictures and sounds", tmp_path).read_bytes()
+    page.get_by_role("link", name="all stories").click()
+    drop_file(page, "main.start", "cat-story.zip", taken)
+    expect(composer(page)).to_be_visible()
+    wait_for(page, 1)
+    expect(card(page, 1)).to_contain_text(SHOTS[0])
+    expect(page.get_by_role("slider", name="Start of sound-")).to_be_visible()
+    look(page, "story from a zip")
+    page.get_by_role("link", name="all stories").click()
+    story = f"setting: A cat.\nshots:\n- prompt: {SHOTS[0]}\n  chunks: 2\n"
+    redirected = f"{story}  redirects: [{{chunk: 1, prompt: {SHOTS[1]}}}]\n"
+    zipped = BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("story.yaml", redirected)
+    drop_file(page, "main.start", "story.zip", zipped.getvalue())
+    expect(page.locator(".notices")).to_contain_text(f"Shot 1 went on with other words: “{SHOTS[1]}”.")
+    wait_for(page, 1)
+    look(page, "notes of a zip")
+
+
+def test_a_zip_that_is_no_story_is_refused_in_a_sentence(browser, server: Server) -> None:
+    context = browser.new_context(bypass_csp=True)
+    page = context.new_page()
+    page.goto(server.url)
+    drop_file(page, "main.start", "story.zip", b"PK")
+    expect(page.get_by_role("alert").get_by_text("this is no zip, or is cut off; export")).to_be_visible()
+    look(page, "zip refused")
+    begin(page)
+    drop_file(page, "main.story", "story.zip", b"PK")
+    expect(page.get_by_text("Open it on the page of all stories.")).to_be_visible()
+    context.close()
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe is missing; run make page-check")

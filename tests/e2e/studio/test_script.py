@@ -47,6 +47,22 @@ def test_a_pasted_script_is_told_by_one_key_while_one_writes_on(page) -> None:
     expect(composer(page)).to_have_value("The cat jumps up and down.")
 
 
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1920, 1080)])
+def test_a_long_script_leaves_no_blank_between_storyboard_and_what_stands_beside(
+    open_page, width: int, height: int
+) -> None:
+    page = open_page(width, height)
+    begin(page)
+    composer(page).fill("\n\n".join([SCRIPT] * 3))
+    expect(planned(page)).to_have_count(15)
+    apart = page.evaluate(
+        "document.querySelector('.beside').getBoundingClientRect().top"
+        " - document.querySelector('.cards').getBoundingClientRect().bottom"
+    )
+    assert 0 <= apart < 24
+    assert page.evaluate("document.documentElement.scrollHeight") <= height
+
+
 def test_a_dropped_screenplay_is_planned_and_its_cards_are_moved(page, tmp_path: Path) -> None:
     begin(page)
     page.get_by_role("button", name="Script").click()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.chat_server import ChatServer, told
 from tests.e2e.studio.conftest import Server
@@ -41,6 +41,58 @@ def test_a_plain_sentence_is_shown_in_the_models_words_and_told_so(page) -> None
     page.reload()
     expect(card(page, 1)).to_contain_text(f"you wrote: {WRITTEN}")
     wait_for(page, 1)
+
+
+def test_a_setting_is_shown_in_the_models_words_before_the_story_begins(page) -> None:
+    field = page.get_by_label("Who is in the story, and where?")
+    field.fill("a little red fox in the woods at nighttime")
+    expect(page.get_by_text("The model gets: A red fox is in a forest at night.")).to_be_visible()
+    look(page, "setting adapted")
+    page.get_by_role("button", name="Use my own words").click()
+    look(page, "setting in own words")
+    page.get_by_role("button", name="Use these").click()
+    field.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("A red fox is in a forest at night.")
+
+
+def test_a_shot_is_taken_again_in_new_words_beside_ones_own(page) -> None:
+    begin(page, ROBOT)
+    shoot(page, "Close up of the robot waving hello.", 2)
+    wait_for(page, 1)
+    page.get_by_role("button", name="More for shot 1").click()
+    page.get_by_role("button", name="Change the words").click()
+    words = card(page, 1).get_by_role("textbox", name="New words")
+    words.fill(WRITTEN)
+    expect(card(page, 1).get_by_text(f"The model gets: {TOLD}")).to_be_visible()
+    look(page, "new words")
+    words.press("Control+Enter")
+    expect(card(page, 1)).to_contain_text(f"you wrote: {WRITTEN}")
+    expect(card(page, 1)).to_contain_text("take 2 of 2")
+    wait_for(page, 1)
+
+
+def test_orders_go_out_as_they_were_given_where_an_adapter_is_slow(page) -> None:
+    begin(page, ROBOT)
+    sent: list[str] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda text: sent.append(str(text))))
+    page.reload()
+    shoot(page, "Close up of the robot waving hello.", 12)
+    wait_for(page, 1, "live")
+    asked: list[Route] = []
+    page.route("**/api/prompts", lambda route: asked.append(route))
+    shoot(page, "Wide shot of the robot walking along.", 2)
+    expect(page.get_by_text("Putting it into the model’s words …")).to_be_visible()
+    composer(page).press("Escape")
+    page.keyboard.press("h")
+    page.keyboard.press("m")
+    expect(page.get_by_text("2 orders wait behind it.")).to_be_visible()
+    look(page, "orders wait")
+    for route in asked:
+        route.continue_()
+    expect(page.get_by_text("Paused", exact=True)).to_be_visible()
+    kinds = [re.search(r'"type":"(\w+)"', text) for text in sent]
+    given = [kind[1] for kind in kinds if kind and kind[1] not in ("hello", "playhead")]
+    assert given == ["shoot", "shoot", "hold", "pause"]
 
 
 def test_ones_own_words_are_one_click_away_and_adapting_can_be_off(page) -> None:
@@ -162,6 +214,27 @@ def test_no_serious_finding_of_axe(open_page, width: int, height: int, colours: 
     expect(page.get_by_text("The model gets:")).to_be_visible()
     assert _findings(page) == []
     look(page, f"adapted {width} {colours}")
+
+
+@pytest.mark.parametrize(("width", "colours"), [(1366, "light"), (390, "dark")])
+def test_no_serious_finding_where_settings_and_told_shots_are_adapted(
+    open_page, width: int, colours: str
+) -> None:
+    page = open_page(width, 844, bypass_csp=True, color_scheme=colours)
+    page.get_by_label("Who is in the story, and where?").fill("a little blue robot in the woods at nighttime")
+    expect(page.get_by_text("The model gets:")).to_be_visible()
+    assert _findings(page) == []
+    look(page, f"setting {width} {colours}")
+    page.get_by_role("button", name="Begin").click()
+    shoot(page, "Close up of the robot waving hello.", 2)
+    wait_for(page, 1)
+    page.get_by_role("button", name="More for shot 1").click()
+    page.get_by_role("button", name="Change the words").click()
+    card(page, 1).get_by_role("textbox", name="New words").fill(WRITTEN)
+    expect(card(page, 1).get_by_text(f"The model gets: {TOLD}")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert _findings(page) == []
+    look(page, f"reword {width} {colours}")
 
 
 @pytest.fixture

@@ -86,6 +86,9 @@ def test_own_words_stay_beside_what_is_told(studio: Studio) -> None:
     assert live.snapshot.shots[0].written == "it naps"
     studio.send(live, type="edit", shot=0, prompt="the fox sits")
     assert live.snapshot.shots[0].written is None
+    studio.send(live, type="retake", shot=0, prompt="the fox dances", written="dance!", seed=4)
+    apply(studio, live, [TURN, TURN])
+    assert (live.snapshot.shots[0].prompt, live.snapshot.shots[0].written) == ("the fox dances", "dance!")
     shots = [{"prompt": "the fox sits down", "written": "sit"}]
     studio.send(live, type="shoot", prompt="the fox runs on", chunks=2)
     studio.send(live, type="replan", from_shot=2, shots=shots)

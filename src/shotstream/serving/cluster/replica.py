@@ -61,7 +61,7 @@ class ReplicaSettings:
     """What replicas of one studio have in common; it can be pickled."""
 
     library: Path
-    """A folder that all machines see under this name."""
+    """A folder that all machines see under this name, unless `media` is given."""
     url: str | None
     """SQLAlchemy URL of the database; None for SQLite in the folder, on one machine."""
     open_model: Callable[[], ServedModel]
@@ -72,6 +72,8 @@ class ReplicaSettings:
     quotas: Quotas
     host: str = "127.0.0.1"
     """Address that a replica listens at; empty for the one by which its machine is known to Ray."""
+    media: str | None = None
+    """Address of the library's files; each machine then has a folder of its own. None for the folder."""
 
 
 class Replica:
@@ -91,7 +93,7 @@ class Replica:
     def __init__(self, name: str, settings: ReplicaSettings) -> None:
         allow_files()
         self.name, self._began = name, {}
-        self._store = SharedStore(settings.library, settings.url, name)
+        self._store = SharedStore(settings.library, settings.url, name, settings.media)
         self._model = settings.open_model()
         self._story_bytes = story_bytes(self._model)
         self._studio = Studio(self._store, self._model, settings.limits, settings.quotas)

@@ -189,7 +189,7 @@ class Extend(Directive, _Length):
         return self
 
 
-class Retake(Directive):
+class Retake(Directive, _Told):
     """Make one shot anew; without a prompt it is told what it was told before."""
 
     type: Literal["retake"] = "retake"

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from shotstream.media.files import MediaError, make_folder, whole_folder, write_errors
 from shotstream.serving.storage import database, rows
-from shotstream.serving.storage.pictures import Pictures
 from shotstream.serving.storage.place import DATABASE
 from shotstream.serving.storage.reader import StoryReader
 from shotstream.serving.storage.stored import StoreError, StoryFiles
@@ -65,7 +64,7 @@ def back_up(
         for _ in range(_TRIES):
             shutil.rmtree(part / "stories", ignore_errors=True)
             known = _copy_database(library / DATABASE, part / DATABASE)
-            backup = _copy_files(library, part, known, progress)
+            backup = _copy_files(reader, part, known, progress)
             if not any(_story(path) not in _stories(reader) for path in backup.missing):
                 return backup  # else a story was deleted for good meanwhile
         raise MediaError(f"Could not write {target}: stories are deleted all the time; try again.")
@@ -91,12 +90,13 @@ def _copy_database(source: Path, target: Path) -> dict[str, StoryFiles]:
 
 
 def _copy_files(
-    library: Path, target: Path, known: dict[str, StoryFiles], progress: Callable[[str], None]
+    reader: StoryReader, target: Path, known: dict[str, StoryFiles], progress: Callable[[str], None]
 ) -> Backup:
-    files = linked = 0
+    library, files, linked = reader.folder, 0, 0
     missing = []
     for story, of_story in known.items():
         progress(story)
+        reader.media.bring(of_story.paths(library / "stories" / story))
         for path, needed in _paths(story, of_story):
             with write_errors(target / path):
                 copied = _copy(library / path, target / path)
@@ -104,9 +104,9 @@ def _copy_files(
                 missing += [path] * needed
             else:
                 files, linked = files + 1, linked + copied
-    for name in Pictures(library / "uploads", private=True).names():
+    for name in reader.pictures():
         with write_errors(target):
-            copied = _copy(library / "uploads" / f"{name}.png", target / "uploads" / f"{name}.png")
+            copied = _copy(reader.picture_file(name), target / "uploads" / f"{name}.png")
         files, linked = files + (copied is not None), linked + bool(copied)
     return Backup(len(known), files, linked, missing)
 

@@ -14,6 +14,7 @@ from shotstream.serving.delivery.clips import read_clip
 from shotstream.serving.protocol.commands import Reference
 from shotstream.serving.protocol.events import Memory
 from shotstream.serving.storage import database, rows
+from shotstream.serving.storage.media_place import open_media
 from shotstream.serving.storage.pictures import Pictures
 from shotstream.serving.storage.place import DATABASE, LibraryPlace
 from shotstream.serving.storage.reader import StoryReader, sha256
@@ -68,7 +69,7 @@ def open_to_read(library: Path, url: str | None = None) -> Iterator[StoryReader]
         place = LibraryPlace(library, has_database=url is None, claim=False)
         engine = database.open_database(url or library / DATABASE, migrate=False)
         place.watch()
-        yield StoryReader(place, engine)
+        yield StoryReader(place, engine, open_media(place, engine))
         engine.dispose()
 
 
@@ -88,11 +89,24 @@ def check_library(
         known = rows.list_files(connection)
         listed = [row.id for row in connection.execute(select(stories.c.id)).all()]
         sums = {sha: f"{story}/{name}" for story in known for name, sha in known[story].chunks.items() if sha}
-        pictures = Pictures(reader.folder / "uploads", private=True)
+        pictures = Pictures(reader.media)
         for story in listed:
             progress(story)
+            found += _check_copies(reader, story, known[story])
             found += _check_story(connection, reader.folder, story, known[story], sums, pictures)
     return [*found, *_check_unknown(reader, known)]
+
+
+def _check_copies(reader: StoryReader, story: str, known: StoryFiles) -> Iterator[LibraryFault]:
+    """See that files kept elsewhere are whole there, and bring them for the checks that follow."""
+    files = known.paths(reader.folder / "stories" / story)
+    damaged = [file for file, sum_ in files if reader.media.is_damaged(file, sum_)]
+    reader.media.bring(files)
+    for file in damaged:
+        where = file.relative_to(reader.folder)
+        if file.exists():  # else it is told as missing
+            remedy = f"put it back from {file}"
+            yield LibraryFault(f"damaged at {reader.media.address}", str(where), "", remedy, story)
 
 
 def _check_database(connection: Connection) -> Iterator[LibraryFault]:

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from shotstream.media.files import write_bytes, write_errors
+from shotstream.media.files import write_errors
 from shotstream.media.pictures import decode_picture, encode_png
+from shotstream.serving.storage.media_files import MediaFiles
 from shotstream.serving.storage.sweep import UPLOAD
 
 
 class Pictures:
-    """The folder of pictures.
+    """The folder of pictures, made when the first one comes.
 
     Args:
-        folder: Made when the first picture comes.
-        private: Whether only the owner may read it.
+        media: The library's files.
     """
 
-    def __init__(self, folder: Path, *, private: bool) -> None:
-        self._folder, self._private = folder, private
+    def __init__(self, media: MediaFiles) -> None:
+        self._folder, self._media = media.library / "uploads", media
 
     def add(self, pixels: np.ndarray) -> str:
         """Keep a picture, uint8 ``[H, W, 3]``; return its name, which is the same for the same picture.
@@ -30,7 +30,7 @@ class Pictures:
             MediaError: If it cannot be written.
         """
         upload = self._name(pixels)
-        write_bytes(self.file(upload), encode_png(pixels), private=self._private)
+        self._media.write(self._folder / f"{upload}.png", encode_png(pixels))
         return upload
 
     @staticmethod
@@ -38,14 +38,16 @@ class Pictures:
         return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:32]
 
     def file(self, upload: str) -> Path:
-        """Where a picture is, or would be.
+        """Where a picture is, or would be; one that is kept elsewhere is brought.
 
         Raises:
             LookupError: If it cannot be the name of one; whatever a stranger asks for, it is in the folder.
         """
         if not UPLOAD.fullmatch(upload):
             raise _missing(upload)
-        return self._folder / f"{upload}.png"
+        file = self._folder / f"{upload}.png"
+        self._media.bring([(file, None)])
+        return file
 
     def read(self, upload: str) -> np.ndarray:
         """Read a picture, uint8 ``[H, W, 3]``.
@@ -75,12 +77,13 @@ class Pictures:
         file = self.file(upload)
         if not file.exists():
             raise _missing(upload)
+        self._media.drop(file)
         with write_errors(file):
             file.unlink()
 
     def names(self) -> list[str]:
         """The names of all pictures."""
-        files = sorted(self._folder.iterdir()) if self._folder.is_dir() else []
+        files = map(Path, self._media.names(self._folder))
         return [file.stem for file in files if file.suffix == ".png" and UPLOAD.fullmatch(file.stem)]
 
 

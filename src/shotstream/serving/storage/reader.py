@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from shotstream.serving.protocol import events
 from shotstream.serving.protocol.events import Snapshot
 from shotstream.serving.protocol.states import State
 from shotstream.serving.storage import database, rows
+from shotstream.serving.storage.media_files import MediaFiles
 from shotstream.serving.storage.pictures import Pictures
 from shotstream.serving.storage.place import LibraryPlace
 from shotstream.serving.storage.stored import StoredChunk, StoredStory, StorySummary
@@ -32,12 +33,15 @@ class StoryReader:
     Args:
         place: The library's folder.
         engine: Its database.
+        media: Its files; by default those in the folder.
     """
 
-    def __init__(self, place: LibraryPlace, engine: Engine) -> None:
+    def __init__(self, place: LibraryPlace, engine: Engine, media: MediaFiles | None = None) -> None:
         self.folder = place.folder
         self._place, self._engine = place, engine
-        self._pictures = Pictures(place.folder / "uploads", private=place.private)
+        self.media = media or MediaFiles(place.folder, private=place.private)
+        """Where its files are."""
+        self._pictures = Pictures(self.media)
 
     def stories(self, *, deleted: bool = False) -> list[StorySummary]:
         """List the stories, or those that were put away, the newest change first."""
@@ -60,7 +64,9 @@ class StoryReader:
             NoStory: If there is no such story.
         """
         with self.reading() as connection:
-            return rows.load_story(connection, story, self._chunks(story))
+            stored = rows.load_story(connection, story, self._chunks(story))
+        self._bring([entry for entry in stored.entries if isinstance(entry, StoredChunk)])
+        return stored
 
     def snapshot(self, story: str) -> Snapshot:
         """Read what the page shows of a story, as it stood when it was journalled last.
@@ -121,9 +127,16 @@ class StoryReader:
                 found = rows.take_chunks(connection, story, shot, take, self._chunks(story), entries)
                 origin = rows.parent(row)
                 if found or origin is None or shot > origin.shot:
-                    return found
+                    break
                 story, entries = origin.story, origin.entries
                 row = rows.story_row(connection, story)
+        self._bring(found)
+        return found
+
+    def _bring(self, made: Sequence[StoredChunk]) -> None:
+        """Have the files of chunks in the folder, where they are kept elsewhere."""
+        clips = ((chunk.clip, chunk.clip_sha256) for chunk in made if chunk.clip_sha256)
+        self.media.bring([*((chunk.path, chunk.sha256) for chunk in made), *clips])
 
     def history(self, story: str) -> list[dict[str, Any]]:
         """Read how the states of a story changed, in order, each with its ``moment_seconds``."""
@@ -132,9 +145,10 @@ class StoryReader:
 
     def read_still(self, story: str, place: tuple[int, int, int]) -> np.ndarray | None:
         """Read a frame, uint8 ``[H, W, 3]``; None if it is not kept, or is not what was written."""
-        file = self._still(story, place)
+        file, known = self._still(story, place), self._still_sum(story, place)
+        self.media.bring([(file, known)] if known else [])
         try:
-            if file.exists() and sha256(file.read_bytes()) == self._still_sum(story, place):
+            if file.exists() and sha256(file.read_bytes()) == known:
                 return read_png(file)
         except OSError as error:
             log.warning("a still of story %s cannot be read (%s)", story, type(error).__name__)
@@ -144,6 +158,8 @@ class StoryReader:
         """Whether files of frames that were kept of a take are gone."""
         with self.reading() as connection:
             frames = rows.still_frames(connection, story, shot, take)
+        places = [(shot, take, frame) for frame in frames]
+        self.media.bring([(self._still(story, place), self._still_sum(story, place)) for place in places])
         return any(not self._still(story, (shot, take, frame)).exists() for frame in frames)
 
     def _still(self, story: str, place: tuple[int, int, int]) -> Path:
@@ -161,6 +177,10 @@ class StoryReader:
     def picture(self, upload: str) -> np.ndarray:
         """Read a picture; see `Pictures.read`."""
         return self._pictures.read(upload)
+
+    def picture_names(self) -> list[str]:
+        """The names of all pictures that people brought."""
+        return self._pictures.names()
 
     def pictures(self) -> dict[str, bool]:
         """List the pictures by their names: whether a story uses each one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shotstream.media.files import make_folder, write_errors
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.storage.leases import Leases
 from shotstream.serving.storage.store import Store
@@ -22,13 +23,17 @@ class SharedStore(Store):
         url: SQLAlchemy URL of the database; by default SQLite in the folder, which all replicas must share
             on one machine.
         replica: Name of the replica.
+        media: Address of the files, see `Store`; the folder may be this machine's own then, and is made.
 
     Raises:
         StoreError: If the database cannot be used.
     """
 
-    def __init__(self, library: Path, url: str | None, replica: str) -> None:
-        super().__init__(library, url, claim=False)
+    def __init__(self, library: Path, url: str | None, replica: str, media: str | None = None) -> None:
+        if media is not None:
+            with write_errors(library):
+                make_folder(library, 0o700)
+        super().__init__(library, url, claim=False, media=media)
         self.replica = replica
         self.exports = library / "exports" / replica
 

@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shotstream.media.files import DiskFull, write_bytes, write_errors
+from shotstream.media.files import DiskFull, write_errors
 from shotstream.media.pictures import encode_png
 from shotstream.media.sounds import SoundFacts
 from shotstream.serving.protocol.events import Change, TakeContinuity
@@ -22,6 +23,7 @@ from shotstream.serving.storage.adopt import adopt_story
 from shotstream.serving.storage.chunk_files import pack
 from shotstream.serving.storage.duplicate import duplicate_story
 from shotstream.serving.storage.leases import Leases
+from shotstream.serving.storage.media_place import open_media
 from shotstream.serving.storage.place import LibraryPlace
 from shotstream.serving.storage.reader import StoryReader, sha256
 from shotstream.serving.storage.sound_table import StoredSound
@@ -68,6 +70,7 @@ class Store(StoryReader):
         library: The folder; made if missing, and then readable by its owner only.
         url: SQLAlchemy URL of the database; by default SQLite in the folder.
         claim: False where another process holds the folder for this one.
+        media: Address of all files but the database's; by default the folder, see `open_media`.
 
     Raises:
         DiskFull: If there is no room for it.
@@ -75,13 +78,16 @@ class Store(StoryReader):
         StoreError: If another process has it open, or its database cannot be used.
     """
 
-    def __init__(self, library: Path, url: str | None = None, *, claim: bool = True) -> None:
+    def __init__(
+        self, library: Path, url: str | None = None, *, claim: bool = True, media: str | None = None
+    ) -> None:
         self._writing = threading.Lock()
         place = LibraryPlace(library, has_database=url is None, claim=claim)
         self.exports = library / "exports"
         """Where films are written while they are sent."""
         try:
-            super().__init__(place, database.open_database(url or place.prepare_database()))
+            engine = database.open_database(url or place.prepare_database())
+            super().__init__(place, engine, open_media(place, engine, media))
             place.watch()
             self.leases = Leases(self._engine)
             """Which replica tells which story, where there are several."""
@@ -309,8 +315,27 @@ class Store(StoryReader):
         Returns:
             Its id.
         """
+        self._bring_story(story)
         with self._transaction() as connection:
-            return duplicate_story(connection, self.folder, story, title, private=self._place.private)
+            copy = duplicate_story(connection, self.folder, story, title, private=self._place.private)
+            self._send_new(copy)
+            return copy
+
+    def _bring_story(self, story: str) -> None:
+        """Have all files of a story in the folder, where they are kept elsewhere."""
+        with self.reading() as connection:
+            known = rows.list_files(connection).get(story)
+        if known:
+            self.media.bring(known.paths(self.folder / "stories" / story))
+
+    def _send_new(self, story: str) -> None:
+        """Keep the files of a story that is new elsewhere, too, or have none of it."""
+        folder = self.folder / "stories" / story
+        try:
+            self.media.send(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def delete(self, story: str) -> None:
         """Put a story away: nothing of it is lost, and its branches stay. `undelete` brings it back.
@@ -346,6 +371,7 @@ class Store(StoryReader):
         folder = self.folder / "stories" / story
         with self._transaction() as connection:
             rows.check_forgettable(connection, story)
+            self.media.drop(folder)
             if folder.exists():
                 with write_errors(folder):
                     shutil.rmtree(folder)
@@ -446,7 +472,9 @@ class Store(StoryReader):
         """
         with self.reading() as connection:
             rows.story_row(connection, story)
-            return sound_table.list_sounds(connection, self.folder, story)
+            listed = sound_table.list_sounds(connection, self.folder, story)
+        self.media.bring((sound.path, sound.sha256) for sound in listed)
+        return listed
 
     def find_sound(self, story: str, sound: str) -> StoredSound | None:
         """Find a sound file of a story by its name in the library."""
@@ -465,7 +493,9 @@ class Store(StoryReader):
             StoreError: If there is nothing that can be taken in; the message says why.
         """
         with self._transaction() as connection:
-            return adopt_story(connection, self._chunks(story).parent, story)
+            entries = adopt_story(connection, self._chunks(story).parent, story)
+            self.media.send(self._chunks(story).parent)
+            return entries
 
     def sweep(self) -> Swept:
         """Remove halves of files that kills have left; move to ``lost/`` what the database does not know.
@@ -474,19 +504,20 @@ class Store(StoryReader):
             MediaError: If a file cannot be removed or moved.
         """
         with self._transaction() as connection:
-            return sweep(self.folder, rows.list_files(connection))
+            swept = sweep(self.folder, rows.list_files(connection))
+        return swept if self.media.address is None else replace(swept, missing=[])
 
     def _write(self, file: Path, data: bytes) -> None:
-        write_bytes(file, data, private=self._place.private)
+        self.media.write(file, data)
 
     def _check_folder(self, connection: Connection, story: str) -> None:
-        """See that a story whose chunks were journalled still has its folder.
+        """See that a story whose chunks were journalled still has its folder, if that is all that there is.
 
         Raises:
             StoreError: If not.
         """
         folder = self._chunks(story)
-        if rows.has_chunks(connection, story) and not folder.is_dir():
+        if self.media.address is None and rows.has_chunks(connection, story) and not folder.is_dir():
             raise StoreError(
                 f"{folder} was removed; put it back from a copy of the library, or resume: then it is made "
                 "again"

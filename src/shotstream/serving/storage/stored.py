@@ -238,6 +238,16 @@ class StoryFiles:
     stills: dict[str, str | None] = field(default_factory=dict)
     sounds: dict[str, str | None] = field(default_factory=dict)
 
+    def paths(self, folder: Path) -> list[tuple[Path, str | None]]:
+        """All of them in the story's folder, each with its SHA-256; without clips that are not made yet."""
+        kinds = {"chunks": self.chunks, "clips": self.clips, "stills": self.stills, "sounds": self.sounds}
+        return [
+            (folder / kind / name, sha)
+            for kind, names in kinds.items()
+            for name, sha in names.items()
+            if sha or kind != "clips"
+        ]
+
 
 @dataclass(frozen=True)
 class Swept:

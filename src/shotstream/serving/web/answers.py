@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Request
@@ -62,6 +63,21 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
         if len(data) > most_bytes:
             raise too_large(most_bytes)
     return bytes(data)
+
+
+async def keep_body(request: Request, path: FilePath, most_bytes: int) -> None:
+    """Write what is sent into a file, so that many who send take no memory.
+
+    Raises:
+        HTTPException: 413, if it is more than is allowed.
+    """
+    size = 0
+    with path.open("wb") as file:
+        async for part in request.stream():
+            size += len(part)
+            if size > most_bytes:
+                raise too_large(most_bytes)
+            file.write(part)
 
 
 def too_large(most_bytes: int) -> HTTPException:

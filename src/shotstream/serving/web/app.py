@@ -24,6 +24,7 @@ from shotstream.serving.web import (
     sound_files,
     stories,
     story_files,
+    story_imports,
     videos,
     watching,
 )
@@ -72,6 +73,7 @@ def create_app(studio: Studio, access: Access | None = None) -> FastAPI:
         health,
         prompts,
         story_files,
+        story_imports,
         stories,
         exports,
         sound_files,

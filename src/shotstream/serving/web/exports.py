@@ -219,7 +219,7 @@ async def upload(studio: TheStudio, request: Request) -> Uploaded:
 @router.get("/uploads/{upload}.png", response_class=Response, responses=gives("image/png"))
 async def picture(studio: TheStudio, upload: UploadName) -> FileResponse:
     """A picture that was uploaded."""
-    file = studio.store.picture_file(upload)
+    file = await asyncio.to_thread(studio.store.picture_file, upload)
     if not file.is_file():
         raise HTTPException(404, f"there is no picture {upload!r}")
     return FileResponse(file, media_type="image/png", headers=_FOR_EVER)

@@ -16,7 +16,7 @@ from shotstream.serving.protocol.commands import SoundName
 from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.storage.sound_table import StoredSound
 from shotstream.serving.studio import Studio
-from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, gives, too_large
+from shotstream.serving.web.answers import PROBLEMS, StoryPath, TheStudio, gives, keep_body
 from shotstream.serving.web.bodies import SoundRead
 from shotstream.story import Title
 
@@ -59,7 +59,7 @@ async def add_sound(
     await asyncio.to_thread(_check_room, studio, story)
     with TemporaryDirectory(dir=studio.exports) as folder:
         path = FilePath(folder) / "sound"
-        await _receive(request, path, studio.limits.sound_bytes)
+        await keep_body(request, path, studio.limits.sound_bytes)
         return _said(await studio.aside(_keep, studio, story, path, name))
 
 
@@ -92,17 +92,6 @@ def _check_room(studio: Studio, story: str) -> None:
     sounds = len(studio.store.sounds(story))
     if sounds >= studio.limits.sounds:
         raise Refusal("limit", f"the story has {sounds} sound files, the most there can be")
-
-
-async def _receive(request: Request, path: FilePath, most_bytes: int) -> None:
-    """Write what is sent into a file, so that many who send take no memory."""
-    size = 0
-    with path.open("wb") as file:
-        async for part in request.stream():
-            size += len(part)
-            if size > most_bytes:
-                raise too_large(most_bytes)
-            file.write(part)
 
 
 def _keep(studio: Studio, story: str, path: FilePath, name: str) -> StoredSound:

@@ -1,12 +1,13 @@
-"""Whole stories: begun from a story file, or told to the end and handed back as a film."""
+"""Story files and scripts: read, told, or told to the end and handed back as a film."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -27,6 +28,7 @@ from shotstream.serving.protocol.commands import (
     SheetCharacter,
     Shoot,
     Stop,
+    UploadedPicture,
 )
 from shotstream.serving.protocol.events import Refused
 from shotstream.serving.protocol.messages import VideoHeader
@@ -35,9 +37,9 @@ from shotstream.serving.protocol.states import State
 from shotstream.serving.storage.stored import MadeWith
 from shotstream.serving.studio import Studio
 from shotstream.serving.web.answers import PROBLEMS, TheStudio, gives, read_body
-from shotstream.serving.web.bodies import Began, ScriptRead
+from shotstream.serving.web.bodies import ScriptRead
 from shotstream.serving.web.exports import send_film
-from shotstream.story import MOST_TITLE_CHARACTERS, CastCharacter, Shot, Story, StoryError
+from shotstream.story import MOST_TITLE_CHARACTERS, CastCharacter, ReferencePicture, Shot, Story, StoryError
 
 MOST_FILE_BYTES = 2**20
 MOST_FINAL_DRAFT_BYTES = 4 * 2**20
@@ -62,7 +64,7 @@ _SCRIPTS = {
 _UNTYPED = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 """What programs send that do not say what a file is; it is read as YAML."""
 
-FILE_BODY = {
+FILE_BODY: dict[str, dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "description": "A story file (YAML, JSON), or a script: text, Markdown, Fountain, Final Draft, CSV.",
@@ -77,9 +79,14 @@ FILE_BODY = {
 }
 
 
-async def _story_file(studio: TheStudio, request: Request) -> tuple[Story, list[str]]:
+def content_form(request: Request) -> str:
+    """The media type of what is sent; empty if nothing is said of it."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_file(studio: TheStudio, request: Request) -> tuple[Story, list[str]]:
     """Read the body as a story file."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = content_form(request)
     script = _SCRIPTS.get(kind.removeprefix("text/"))
     data = await read_body(request, MOST_FINAL_DRAFT_BYTES if script == "fdx" else MOST_FILE_BYTES)
     if script:
@@ -91,28 +98,21 @@ async def _story_file(studio: TheStudio, request: Request) -> tuple[Story, list[
             "text/markdown, text/x-fountain, text/csv)",
         )
     name = f"story.{'json' if 'json' in kind else 'yaml'}"
-    return await studio.aside(_read, data, name, studio.model.loras)
+    script, notes = await studio.aside(read_story, data, name, studio.model.loras)
+    if any(one.pictures for one in script.cast):
+        notes = [*notes, f"{name}: pictures of the cast are on another machine; add them on the page."]
+    return script, notes
 
 
-StoryFile = Annotated[tuple[Story, list[str]], Depends(_story_file)]
+StoryFile = Annotated[tuple[Story, list[str]], Depends(read_file)]
 """A story, and notes of what may be meant otherwise."""
-
-
-@router.post("/stories/import", status_code=201, openapi_extra=FILE_BODY)
-async def import_story(studio: TheStudio, file: StoryFile) -> Began:
-    """Begin a story from a story file, all its shots queued."""
-    script, notes = file
-    if script.sounds:
-        notes = [*notes, "The story's sounds are files on another machine: bring them to it once more."]
-    return Began(story=await begin_script(studio, script), notes=notes)
 
 
 @router.post("/scripts", openapi_extra=FILE_BODY)
 async def read_a_script(studio: TheStudio, file: StoryFile) -> ScriptRead:
     """Read a story file or script, and tell nothing."""
     script, _ = file
-    if reason := _not_told_here(script, studio.model.made_with):
-        raise HTTPException(422, f"{reason}; {_TELL}")
+    check_script(script, studio.model.made_with)
     try:
         shots = [PlannedShot(**_fields_of(script, shot)) for shot in script.shots]
     except ValidationError as error:
@@ -140,13 +140,19 @@ async def make_film(studio: TheStudio, file: StoryFile, request: Request) -> Fil
     return await send_film(studio, story)
 
 
-async def begin_script(studio: Studio, script: Story, before: Sequence[Command] = ()) -> str:
+async def begin_script(
+    studio: Studio,
+    script: Story,
+    before: Sequence[Command] = (),
+    uploads: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Begin a story and queue its shots; one that is refused takes the story with it.
 
     Args:
         studio: Where it is told.
         script: Shots in a row, see `docs/stories.md`.
         before: Commands that come before the first shot.
+        uploads: Pictures that it names, by their paths, as they were kept in the library.
 
     Returns:
         The story's id.
@@ -155,18 +161,24 @@ async def begin_script(studio: Studio, script: Story, before: Sequence[Command] 
         HTTPException: 422, if the script needs more than the studio has.
         Refusal: If it is too much, or cannot be begun now.
     """
-    if reason := _not_told_here(script, studio.model.made_with):
-        raise HTTPException(422, f"{reason}; {_TELL}")
+    check_script(script, studio.model.made_with, has_pictures=bool(uploads))
     try:
-        orders = [_fields_of(script, shot) for shot in script.shots]
         shots = [
-            Shoot(id=f"file-{number}", take=shot.take or None, after=True, **order)
-            for number, (shot, order) in enumerate(zip(script.shots, orders, strict=True))
+            Shoot(
+                id=f"file-{number}",
+                take=shot.take or None,
+                after=True,
+                references=pictures or None,
+                **_fields_of(script, shot),
+            )
+            for number, (shot, pictures) in enumerate(
+                zip(script.shots, _new_pictures(script, uploads), strict=True)
+            )
         ]
     except ValidationError as error:
         raise _untold(error) from error
     story = await studio.begin(script.setting, script.seed, script.title or "")
-    cast = [Cast(id="file-cast", cast=_sheet(script))] if script.cast else []
+    cast = [Cast(id="file-cast", cast=_sheet(script, uploads))] if script.cast else []
     for command in (*cast, *before, *shots):
         answer = await studio.direct(story, command)
         if isinstance(answer, Refused):
@@ -175,9 +187,30 @@ async def begin_script(studio: Studio, script: Story, before: Sequence[Command] 
     return story
 
 
-def _sheet(script: Story) -> list[SheetCharacter]:
-    """The cast of a story file; its pictures are on another machine."""
-    return [SheetCharacter(name=one.name, description=one.description) for one in script.cast]
+def _sheet(script: Story, uploads: Mapping[str, str] = MappingProxyType({})) -> list[SheetCharacter]:
+    """The cast of a story file, with those of its pictures that are here."""
+    return [
+        SheetCharacter(
+            name=one.name,
+            description=one.description,
+            pictures=[uploads[picture] for picture in one.pictures if picture in uploads],
+        )
+        for one in script.cast
+    ]
+
+
+def _new_pictures(script: Story, uploads: Mapping[str, str]) -> Iterator[list[UploadedPicture]]:
+    """The pictures that come to those of the shots before, shot by shot."""
+    held: list[ReferencePicture] = []
+    for number, shot in enumerate(script.shots):
+        others = shot.references
+        wanted = (script.references if number == 0 else held) if others is None else others
+        yield [
+            UploadedPicture(upload=uploads[one.picture], prompt=one.prompt)
+            for one in wanted
+            if one not in held
+        ]
+        held = wanted
 
 
 def _fields_of(script: Story, shot: Shot) -> dict[str, Any]:
@@ -186,17 +219,35 @@ def _fields_of(script: Story, shot: Shot) -> dict[str, Any]:
     return {name: getattr(shot, name) for name in names} | {"lora": script.lora_of(shot)}
 
 
-def _not_told_here(script: Story, model: MadeWith) -> str | None:
-    """What in a story file needs more than shots in a row; None if nothing does."""
+def check_script(script: Story, model: MadeWith, *, has_pictures: bool = False) -> None:
+    """See that a story file needs no more than shots in a row.
+
+    Args:
+        script: The story.
+        model: What tells it.
+        has_pictures: Whether the pictures that it names are here.
+
+    Raises:
+        HTTPException: 422, if it needs more.
+    """
+    if reason := _not_told_here(script, model, has_pictures):
+        raise HTTPException(422, f"{reason}; {_TELL}")
+
+
+def _not_told_here(script: Story, model: MadeWith, has_pictures: bool) -> str | None:
     size = script.width or model.width, script.height or model.height
     if size != (model.width, model.height):
         return f"the story has {size[0]}x{size[1]} pixels, the studio makes {model.width}x{model.height}"
-    if script.references:
+    if script.references and not has_pictures:
         return "the story has references, which are pictures on another machine"
     for number, shot in enumerate(script.shots, start=1):
-        names = ("redirects", "pins", "references", "remembers")
+        names = (
+            ("redirects", "pins", "remembers")
+            if has_pictures
+            else ("redirects", "pins", "references", "remembers")
+        )
         if found := next((name for name in names if getattr(shot, name)), None):
-            return f"shot {number} has {found}, which the studio takes while a shot is director only"
+            return f"shot {number} has {found}, which a studio takes only while one directs"
     return "the story has outtakes, which the studio cannot make" if script.outtakes else None
 
 
@@ -230,7 +281,17 @@ async def watch(studio: Studio, story: str, viewer: Viewer) -> None:
         studio.playhead(story, Playhead(shot=header.shot, take=header.take, frame=header.frame))
 
 
-def _read(data: bytes, name: str, loras: Sequence[str]) -> tuple[Story, list[str]]:
+def read_story(data: bytes, name: str, loras: Sequence[str]) -> tuple[Story, list[str]]:
+    """Read a story file; it names other files by their paths from its own.
+
+    Args:
+        data: What is in it.
+        name: What it is called in what is said of it; the ending tells YAML from JSON.
+        loras: Names of the LoRAs that there are.
+
+    Raises:
+        HTTPException: 422, with every mistake.
+    """
     with _READING, TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(data)
@@ -238,10 +299,8 @@ def _read(data: bytes, name: str, loras: Sequence[str]) -> tuple[Story, list[str
             story, notes = Story.read_with_notes(path, loras)
         except StoryError as error:
             raise HTTPException(422, str(error).replace(str(path), name)) from error
-    notes = [note.replace(str(path), name) for note in notes]
-    if any(one.pictures for one in story.cast):
-        notes.append(f"{name}: pictures of the cast are on another machine; add them on the page.")
-    return story, notes
+    bare = story.with_files(lambda file: file.removeprefix(f"{folder}/"))
+    return bare, [note.replace(str(path), name) for note in notes]
 
 
 def _read_script(data: bytes, kind: str, loras: Sequence[str]) -> tuple[Story, list[str]]:
@@ -251,7 +310,7 @@ def _read_script(data: bytes, kind: str, loras: Sequence[str]) -> tuple[Story, l
         if document.mistakes:
             raise HTTPException(422, document.report())
     if kind == "txt" and looks_like_story(text):  # YAML that an editor has saved as .txt
-        return _read(data, "story.yaml", loras)
+        return read_story(data, "story.yaml", loras)
     with _READING:
         try:
             if kind == "csv" or (kind == "txt" and looks_like_table(text)):

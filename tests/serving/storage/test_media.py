@@ -1,0 +1,248 @@
+"""Media files at an address: there before they are spoken of, and checked when they are brought from it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from shotstream.media.files import MediaError
+from shotstream.media.sounds import read_sound
+from shotstream.serving.delivery.clips import read_clip
+from shotstream.serving.storage.backup import back_up
+from shotstream.serving.storage.integrity import check_library, open_to_read
+from shotstream.serving.storage.leases import ReplicaFigures
+from shotstream.serving.storage.shared_store import SharedStore
+from shotstream.serving.storage.store import Store
+from shotstream.serving.storage.stored import DamagedChunk, StoreError
+from tests.media.tones import tone
+from tests.serving.storage.numbered_story import ONE_SHOT, begin, card, check, chunk, journal, tell
+
+pytestmark = pytest.mark.unit
+
+PICTURE = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+
+
+@pytest.fixture(params=["path", "file", "memory"])
+def address(request, tmp_path: Path):
+    yield {"path": f"{tmp_path}/far", "file": f"file://{tmp_path}/far", "memory": "memory://far"}[
+        request.param
+    ]
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
+
+
+def far_files(address: str) -> set[str]:
+    filesystem, path = fsspec.url_to_fs(address)
+    return {found.removeprefix(path + "/") for found in filesystem.find(path)}
+
+
+def near_files(library: Path) -> set[str]:
+    return {
+        path.relative_to(library).as_posix()
+        for kind in ("stories", "uploads")
+        for path in (library / kind).rglob("*")
+        if path.is_file()
+    }
+
+
+def full_story(store: Store) -> tuple[str, str, str]:
+    """A story with a file of every kind: its id, and the names of a picture and a sound."""
+    story = tell(store, 9)
+    store.write_still(story, (0, 0, 3), PICTURE)
+    (store.folder / "tone").write_bytes(data := tone())
+    sound = store.add_sound(story, data, "a.wav", read_sound(store.folder / "tone", most_seconds=1))
+    return story, store.add_picture(PICTURE), sound.sound
+
+
+def moved(library: Path, target: Path) -> Path:
+    """Another machine's folder: the database, and no file but that."""
+    target.mkdir(mode=0o700)
+    shutil.copy(library / "library.db", target)
+    return target
+
+
+def test_another_machine_reads_all_that_was_kept(address: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "library", media=address) as store:
+        story, picture, sound = full_story(store)
+        assert far_files(address) == near_files(store.folder)
+    assert len(far_files(address)) >= 6
+    with Store(moved(tmp_path / "library", tmp_path / "other"), media=address) as other:
+        assert near_files(other.folder) == set()
+        assert other.pictures() == {picture: False}
+        assert check(other.load(story)) == 9
+        assert np.array_equal(other.picture(picture), PICTURE)
+        assert np.array_equal(other.read_still(story, (0, 0, 3)), PICTURE)
+        found = other.find_sound(story, sound)
+        assert found is not None
+        assert found.path.read_bytes() == tone()
+        assert near_files(other.folder) == far_files(address)
+        journal(other, story, 9)
+        assert other.sweep().sentences == []
+        assert check_library(other) == []
+    assert far_files(address) == near_files(tmp_path / "other")
+
+
+def test_a_chunk_is_at_the_address_before_it_is_spoken_of(address: str, tmp_path: Path, monkeypatch) -> None:
+    with Store(tmp_path / "library", media=address) as store:
+        story = tell(store, 3)
+        before, entries = far_files(address), store.load(story).entries
+
+        def gone(*_: object, **__: object) -> None:
+            raise ConnectionError("no route to host")
+
+        monkeypatch.setattr(type(fsspec.url_to_fs(address)[0]), "pipe_file", gone)
+        number = len(entries)
+        while ONE_SHOT[number] != "c":
+            journal(store, story, number)
+            number += 1
+        with pytest.raises(MediaError, match=r"Could not write .*no route to host; check the address"):
+            journal(store, story, number)
+        monkeypatch.undo()
+        kept = store.load(story).entries
+        assert kept[: len(entries)] == entries
+        assert near_files(store.folder) == far_files(address) == before
+        for number in range(len(kept), 9):
+            journal(store, story, number)
+        assert check(store.load(story)) == 9
+
+
+def test_what_is_damaged_here_is_fetched_again(address: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "library", media=address) as store:
+        story = tell(store, 9)
+    for made in (tmp_path / "library" / "stories" / story / "chunks").iterdir():
+        made.write_bytes(made.read_bytes()[:-3])
+    with Store(tmp_path / "library") as store:  # which remembers the address
+        assert check(store.load(story)) == 9
+        assert check_library(store) == []
+
+
+def test_what_is_damaged_there_is_told_and_made_again(address: str, tmp_path: Path) -> None:
+    filesystem, path = fsspec.url_to_fs(address)
+    with Store(tmp_path / "library", media=address) as store:
+        story = begin(store)
+        store.append_chunk(story, chunk(), [card(0, 1)])
+        (made,) = store.load(story).chunks
+        name = f"{path}/{made.path.relative_to(store.folder).as_posix()}"
+        whole = filesystem.cat_file(name)
+        filesystem.pipe_file(name, whole[:-1] + bytes([whole[-1] ^ 1]))
+        (fault,) = check_library(store)
+        assert "damaged at" in str(fault)
+        assert f"put it back from {made.path}" in str(fault)
+    with Store(moved(tmp_path / "library", tmp_path / "other"), media=address) as other:
+        (lost,) = other.load(story).chunks
+        with pytest.raises(DamagedChunk):
+            lost.latents()
+        (fault,) = check_library(other)
+        assert fault.kind == "missing chunk"
+        assert other.mend_chunk(story, lost, chunk())
+        assert filesystem.cat_file(name) == whole
+        assert check_library(other) == []
+
+
+def test_a_network_that_is_gone_has_nothing_made_again(address: str, tmp_path: Path, monkeypatch) -> None:
+    with Store(tmp_path / "library", media=address) as store:
+        story = tell(store, 9)
+    with Store(moved(tmp_path / "library", tmp_path / "other"), media=address) as other:
+        kind = type(fsspec.url_to_fs(address)[0])
+
+        def gone(*_: object, **__: object) -> None:
+            raise ConnectionError("no route to host")
+
+        monkeypatch.setattr(kind, "cat_file", gone)
+        with pytest.raises(StoreError, match=r"Could not read .*far: no route to host"):
+            other.load(story)
+        monkeypatch.undo()
+        assert check(other.load(story)) == 9
+
+
+def test_what_is_deleted_for_good_is_deleted_there(address: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "library", media=address) as store:
+        story, picture, _ = full_story(store)
+        kept = tell(store, 5)
+        store.delete(story)
+        store.forget(story)
+        store.remove_picture(picture)
+        assert all(name.startswith(f"stories/{kept}/") for name in far_files(address))
+        assert far_files(address) == near_files(store.folder)
+
+
+def test_a_duplicate_is_kept_there_too(address: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "library", media=address) as store:
+        story, *_ = full_story(store)
+    with Store(moved(tmp_path / "library", tmp_path / "other"), media=address) as other:
+        copy = other.duplicate(story, "Another")
+        assert len([name for name in far_files(address) if name.startswith(f"stories/{copy}/")]) >= 5
+        other.delete(story)
+        other.forget(story)
+    with Store(moved(tmp_path / "other", tmp_path / "third"), media=address) as third:
+        assert len(third.load(copy).entries) == 9
+        assert check_library(third) == []
+
+
+def test_a_copy_of_the_library_has_all_its_files(address: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "library", media=address) as store:
+        story, *_ = full_story(store)
+    moved(tmp_path / "library", tmp_path / "other")
+    Store(tmp_path / "other", media=address).close()
+    with open_to_read(tmp_path / "other") as reader:
+        assert back_up(reader, tmp_path / "copy").missing == []
+    with Store(tmp_path / "copy") as copy:  # which has its files in its folder
+        assert copy.media.address is None
+        assert check(copy.load(story)) == 9
+        assert check_library(copy) == []
+
+
+def test_a_library_with_files_is_moved_by_copying_them(address: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "library") as store:
+        story = tell(store, 9)
+    with pytest.raises(StoreError, match=r"lacks \d+ files of the library .*copy stories/ and uploads/"):
+        Store(tmp_path / "library", media=address)
+    filesystem, path = fsspec.url_to_fs(address)
+    for name in near_files(tmp_path / "library"):
+        filesystem.makedirs(f"{path}/{name}".rpartition("/")[0], exist_ok=True)
+        filesystem.pipe_file(f"{path}/{name}", (tmp_path / "library" / name).read_bytes())
+    Store(tmp_path / "library", media=address).close()
+    shutil.rmtree(tmp_path / "library" / "stories")
+    with Store(tmp_path / "library") as store:
+        assert check(store.load(story)) == 9
+    with pytest.raises(StoreError, match="has its media files at another address; leave --media out"):
+        Store(tmp_path / "library", media="memory://elsewhere")
+    note = tmp_path / "library" / "media-address"
+    assert note.stat().st_mode & 0o077 == 0
+
+
+def test_replicas_with_folders_of_their_own_go_on_with_a_story(address: str, tmp_path: Path) -> None:
+    """As on two machines: one database, one address, no folder in common."""
+    with Store(tmp_path / "library", media=address) as store:
+        url = f"sqlite:///{tmp_path}/library/library.db"
+        one, two = (SharedStore(tmp_path / name, url, name, address) for name in ("one", "two"))
+        for own in (one, two):
+            store.leases.add(own.replica, "127.0.0.1:1", ReplicaFigures(places=2))
+        story = begin(one)
+        one.claim(story)
+        one.append_chunk(story, chunk(), [card(0, 1)])
+        store.leases.drop("one")
+        two.claim(story)
+        two.append_chunk(story, chunk(index=1), [card(0, 2)])
+        first, second = two.load(story).chunks
+        assert first.path.is_relative_to(tmp_path / "two")
+        assert first.latents().equal(one.load(story).chunks[0].latents())
+        assert second.latents().shape == first.latents().shape
+        assert len(one.load(story).chunks) == 2
+        for own in (one, two):
+            own.close()
+        with pytest.raises(OSError, match="No such file"):
+            read_clip(first)
+
+
+def test_how_large_a_library_is_counts_what_is_there(address: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "library", media=address) as store:
+        tell(store, 9)
+        known = sum((store.folder / name).stat().st_size for name in near_files(store.folder))
+    with Store(moved(tmp_path / "library", tmp_path / "other"), media=address) as other:
+        assert other.media.size() == known
