@@ -1,7 +1,7 @@
 /** One story: the picture, the storyboard, and what directs them. */
 
 import { type CSSProperties, type DragEvent, useEffect, useRef, useState } from "react";
-import { type Vocabulary, readVocabulary } from "../story/server";
+import { type Vocabulary, readVocabulary, takeNotes } from "../story/server";
 import { type StoryState, canGoOn, isHalted, isRunning } from "../story/state";
 import { useDraft } from "../story/useDraft";
 import { frameAt, madeShots } from "../story/timeline";
@@ -60,6 +60,10 @@ export function StoryPage({
     document.title = name ? `${name} · ShotStream` : "ShotStream studio";
     return () => void (document.title = "ShotStream studio");
   }, [name]);
+  useEffect(() => {
+    const notes = takeNotes(story);
+    if (notes.length > 0) open.wrong(notes.join(" "));
+  }, [story]);
   const isNew = state.stage !== undefined && state.shots.length === 0;
   useEffect(() => {
     if (isNew) field.current?.focus({ preventScroll: true });

@@ -170,10 +170,22 @@ async function fileBody(file: File, offered = STORY_FILES): Promise<RequestInit>
 /** The same, and whole stories with their pictures and sounds. */
 export const WHOLE_STORIES = `${STORY_FILES},.zip`;
 
+/** Under which name the notes of a story's file wait until the story is open. */
+const notesOf = (story: string) => `notes ${story}`;
+
+/** What is to be said of the file that a story came from; it is said once. */
+export function takeNotes(story: string): string[] {
+  const notes = JSON.parse(sessionStorage.getItem(notesOf(story)) ?? "[]") as string[];
+  sessionStorage.removeItem(notesOf(story));
+  return notes;
+}
+
 /** Begins the story that a file tells, and queues its shots; answers with its id. */
 export async function importStory(file: File): Promise<string> {
   const body = isZip(file) ? posted(ZIP, file) : await fileBody(file, WHOLE_STORIES);
-  return (await ask<{ story: string }>("api/stories/import", body)).story;
+  const { story, notes } = await ask<{ story: string; notes?: string[] }>("api/stories/import", body);
+  if (notes && notes.length > 0) sessionStorage.setItem(notesOf(story), JSON.stringify(notes));
+  return story;
 }
 
 /** What a story file or script tells. */

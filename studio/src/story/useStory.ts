@@ -71,7 +71,9 @@ export function useStory(story: string) {
     },
     [awaitTurn],
   );
-  const row = useMemo(() => new OrderRow(send, setHeld), [story, send]);
+  const sendNow = useRef(send);
+  sendNow.current = send;
+  const row = useMemo(() => new OrderRow((what) => sendNow.current(what), setHeld), [story]);
   const order = useCallback((what: Order) => row.give(what), [row]);
   /** Takes a place among the orders for one that is known later. */
   const reserve = useCallback(() => row.reserve(), [row]);

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 
 import av
@@ -196,6 +198,16 @@ def test_a_story_taken_home_as_a_zip_is_dropped_and_told_again(open_page, tmp_pa
     expect(card(page, 1)).to_contain_text(SHOTS[0])
     expect(page.get_by_role("slider", name="Start of sound-")).to_be_visible()
     look(page, "story from a zip")
+    page.get_by_role("link", name="all stories").click()
+    story = f"setting: A cat.\nshots:\n- prompt: {SHOTS[0]}\n  chunks: 2\n"
+    redirected = f"{story}  redirects: [{{chunk: 1, prompt: {SHOTS[1]}}}]\n"
+    zipped = BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("story.yaml", redirected)
+    drop_file(page, "main.start", "story.zip", zipped.getvalue())
+    expect(page.locator(".notices")).to_contain_text(f"Shot 1 went on with other words: “{SHOTS[1]}”.")
+    wait_for(page, 1)
+    look(page, "notes of a zip")
 
 
 def test_a_zip_that_is_no_story_is_refused_in_a_sentence(browser, server: Server) -> None:

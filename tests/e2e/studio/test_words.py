@@ -216,6 +216,27 @@ def test_no_serious_finding_of_axe(open_page, width: int, height: int, colours: 
     look(page, f"adapted {width} {colours}")
 
 
+@pytest.mark.parametrize(("width", "colours"), [(1366, "light"), (390, "dark")])
+def test_no_serious_finding_where_settings_and_told_shots_are_adapted(
+    open_page, width: int, colours: str
+) -> None:
+    page = open_page(width, 844, bypass_csp=True, color_scheme=colours)
+    page.get_by_label("Who is in the story, and where?").fill("a little blue robot in the woods at nighttime")
+    expect(page.get_by_text("The model gets:")).to_be_visible()
+    assert _findings(page) == []
+    look(page, f"setting {width} {colours}")
+    page.get_by_role("button", name="Begin").click()
+    shoot(page, "Close up of the robot waving hello.", 2)
+    wait_for(page, 1)
+    page.get_by_role("button", name="More for shot 1").click()
+    page.get_by_role("button", name="Change the words").click()
+    card(page, 1).get_by_role("textbox", name="New words").fill(WRITTEN)
+    expect(card(page, 1).get_by_text(f"The model gets: {TOLD}")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert _findings(page) == []
+    look(page, f"reword {width} {colours}")
+
+
 @pytest.fixture
 def chat() -> Iterator[ChatServer]:
     chat = ChatServer()

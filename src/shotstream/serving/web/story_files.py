@@ -240,7 +240,6 @@ def _not_told_here(script: Story, model: MadeWith, has_pictures: bool) -> str | 
         return f"the story has {size[0]}x{size[1]} pixels, the studio makes {model.width}x{model.height}"
     if script.references and not has_pictures:
         return "the story has references, which are pictures on another machine"
-    held = script.references
     for number, shot in enumerate(script.shots, start=1):
         names = (
             ("redirects", "pins", "remembers")
@@ -249,10 +248,6 @@ def _not_told_here(script: Story, model: MadeWith, has_pictures: bool) -> str | 
         )
         if found := next((name for name in names if getattr(shot, name)), None):
             return f"shot {number} has {found}, which a studio takes only while one directs"
-        others = shot.references
-        if others is not None and any(picture not in others for picture in held):
-            return f"shot {number} leaves out a picture of before, which a studio does only while one directs"
-        held = held if others is None else others
     return "the story has outtakes, which the studio cannot make" if script.outtakes else None
 
 

@@ -19,6 +19,7 @@ from shotstream.serving.studio import Studio
 from shotstream.serving.web.answers import PROBLEMS, TheStudio, keep_body
 from shotstream.serving.web.bodies import Began
 from shotstream.serving.web.exports import keep_picture
+from shotstream.serving.web.shots_in_a_row import in_a_row
 from shotstream.serving.web.story_files import (
     FILE_BODY,
     MOST_FILE_BYTES,
@@ -93,7 +94,8 @@ def most_zip_bytes(limits: Limits) -> int:
 
 async def _begin(studio: Studio, archive: StoryZip, folder: Path) -> Began:
     data = await studio.aside(archive.read, archive.story_name, MOST_FILE_BYTES)
-    script, notes = await studio.aside(read_story, data, archive.story_name, studio.model.loras)
+    told, notes = await studio.aside(read_story, data, archive.story_name, studio.model.loras)
+    script, left_out = in_a_row(told)
     await studio.aside(_check_files, archive, script, studio.limits)
     check_script(script, studio.model.made_with, has_pictures=True)
     sounds = [
@@ -110,7 +112,7 @@ async def _begin(studio: Studio, archive: StoryZip, folder: Path) -> Began:
     except BaseException:
         await studio.move_to_trash(story)
         raise
-    return Began(story=story, notes=notes)
+    return Began(story=story, notes=[*notes, *left_out])
 
 
 def _check_files(archive: StoryZip, script: Story, limits: Limits) -> None:
