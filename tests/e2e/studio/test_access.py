@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 import shotstream
-from tests.e2e.studio.directing import SHOTS, begin, card, shoot, tell, wait_for
+from tests.e2e.studio.directing import SHOTS, begin, card, composer, tell, wait_for
 
 pytestmark = pytest.mark.system
 
@@ -36,10 +36,11 @@ def test_no_state_has_serious_findings(open_page, width: int, scheme: str) -> No
     begin(page)
     assert findings(page) == []
     tell(page, SHOTS[0])
-    shoot(page, "A zebra walks along.", seconds=8)
+    page.get_by_label("Length").select_option("8")
+    composer(page).fill("A zebra walks along.")
     expect(page.get_by_text("The model gets:")).to_be_visible()
     assert findings(page) == []
-    page.keyboard.press("Enter")  # that is what shall be told
+    composer(page).press("Enter")  # that is what shall be told
     wait_for(page, 2, "live")
     assert findings(page) == []
     page.get_by_role("button", name="Stop").click()
