@@ -132,13 +132,16 @@ def _reads_cache(node: BaseSchedulerNode) -> bool:
     return any(before_changes.get(name, name) in stored for name in read)
 
 
-def build_blocks(builder: Builder, layers: bool = False, attention: bool = False) -> None:
+def build_blocks(
+    builder: Builder, layers: bool = False, attention: bool = False, at_once: bool = False
+) -> None:
     """Build a block as `speed.prepare` compiles it: for contexts, and for the chunks of a window.
 
     Args:
         builder: Builds it.
         layers: Whether linear layers are in 8 bits.
         attention: Whether attention, and with it the cache, is in 8 bits.
+        at_once: Whether one kernel norms, turns and writes into the cache.
     """
     with torch.device("cuda"):
         transformer = CausalWanTransformer3DModel(num_layers=1)
@@ -150,6 +153,7 @@ def build_blocks(builder: Builder, layers: bool = False, attention: bool = False
     block: Any = transformer.blocks[0]
     block.ffn.gelu_in_product = True  # where it can be
     assert block.attn1.join_projections()
+    block.attn1.writes_at_once = at_once
     transformer.compile_repeated_blocks(backend=builder, fullgraph=True)
 
     config = transformer.config
@@ -190,6 +194,7 @@ BLOCK_GRAPHS = ("context, one caption", "context, several captions", "chunk")
 DECODER_GRAPHS = ("first frame", "rest of the first chunk", "chunk")
 PARTS: dict[str, tuple[Callable[[Builder], None], Sequence[str]]] = {
     "compiled: a block": (build_blocks, BLOCK_GRAPHS),
+    "compiled: a block, cache written by one kernel": (partial(build_blocks, at_once=True), BLOCK_GRAPHS),
     "fast: a block, layers in 8 bits": (partial(build_blocks, layers=True), BLOCK_GRAPHS),
     "fast: a block, layers and attention in 8 bits": (
         partial(build_blocks, layers=True, attention=True),

@@ -29,12 +29,13 @@ STEPS = {
     "machine": 45,
     "parity": 60,
     "attention": 60,
-    "passes": 120,
-    "float8": 120,
+    "attention8": 90,
+    "passes": 150,
+    "float8": 150,
     "vae": 110,
     "graphs": 60,
     "profile": 60,
-    "tests": 60,
+    "tests": 150,
 }
 """Most seconds of each step, in the order of what must be known first."""
 ANSWER = "@@ "

@@ -309,6 +309,92 @@ def _float8_attention(place: Place, query: Tensor, key: Tensor, value: Tensor) -
     return {"ms": milliseconds, "tflop_s": round(work_gflop / milliseconds, 1), "error": round(error, 4)}
 
 
+@torch.no_grad()
+def attention8(place: Place) -> None:
+    """What 8-bit attention gets wrong, and why: scales of probabilities, shorter sums, centred values."""
+    from dataclasses import asdict
+
+    from shotstream.benchmark.attention_rounding import (
+        EXACT,
+        ROUNDINGS,
+        AttentionErrors,
+        attend_rounded,
+    )
+    from shotstream.machine.attention_error import draw_attention
+    from shotstream.models.attention_float8 import attend_float8
+
+    heads, size = (2, 16) if place.tiny else (12, 128)
+    tokens, lengths, some = (12, (24, 96), 12) if place.tiny else (4680, (4680, 18720, 42120), 96)
+    eight = partial(Tensor.to, dtype=torch.float8_e4m3fn)
+    for seen in lengths:
+        query, key, value = draw_attention(tokens, seen, heads, size, place.device)
+        sharp = torch.arange(tokens, device=place.device) % 2 == 0
+        expected = _attend_exactly(query, key, value)
+
+        def errors(found: Tensor, expected: Tensor = expected, sharp: Tensor = sharp) -> dict[str, Any]:
+            return asdict(AttentionErrors.between(found.squeeze(0), expected, sharp))
+
+        half = [part.bfloat16().unsqueeze(0) for part in (query, key, value)]
+        mean = value.mean(0)
+        near = [half[0], eight(half[1]), eight(half[2])]
+        centred = [*near[:2], eight((value - mean).unsqueeze(0))]
+        attempt(f"{seen}_bfloat16", lambda h=half, e=errors: e(_attend_exactly(*(part[0] for part in h))))
+        attempt(f"{seen}_float8", lambda n=near, e=errors: e(attend_float8(*n)))
+        attempt(f"{seen}_float8_centred", lambda n=centred, m=mean, e=errors: e(attend_float8(*n) + m))
+        attempt(f"{seen}_float8_in_segments", lambda n=near, e=errors: e(_attend_in_segments(tokens, *n)))
+        for scale in (1.0, 16.0, 256.0):
+            found = partial(_attend_by_cudnn, place, scale, *near)
+            attempt(f"{seen}_float8_scale_{scale:.0f}", lambda f=found, e=errors: e(f()))
+        few = torch.linspace(0, tokens - 1, some, device=place.device).round().long()
+        parts = (query.bfloat16()[few, ::3], key.bfloat16()[:, ::3], value.bfloat16()[:, ::3])
+        exact, rounded = attend_rounded(*parts, EXACT), {}
+        for name, rounding in ROUNDINGS.items():
+            found = attend_rounded(*parts, rounding)
+            rounded[name] = asdict(AttentionErrors.between(found, exact, sharp[few]))
+        answer(**{f"{seen}_rounded": rounded})
+
+
+def _attend_exactly(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Torch's attention of queries [T, H, d] in their format, some at a time."""
+    keys, values = (part.transpose(0, 1).unsqueeze(0) for part in (key, value))
+    parts = [
+        scaled_dot_product_attention(part.transpose(0, 1).unsqueeze(0), keys, values)[0].transpose(0, 1)
+        for part in query.split(512)
+    ]
+    return torch.cat(parts)
+
+
+def _attend_in_segments(size: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """8-bit attention to `size` keys at a time, joined in float32; [1, T, H, d]."""
+    from shotstream.models.attention_float8 import attend_float8
+
+    found, weights = [], []
+    for keys, values in zip(key.split(size, 1), value.split(size, 1), strict=True):
+        found.append(attend_float8(query, keys, values).float())
+        wide = (part.to(torch.float8_e4m3fn).float()[0].transpose(0, 1) for part in (query, keys))
+        queries, columns = wide  # [H, T, d], [H, size, d]
+        scores = [
+            (some @ columns.mT * query.shape[-1] ** -0.5).logsumexp(-1) for some in queries.split(512, 1)
+        ]
+        weights.append(torch.cat(scores, 1).T[None, ..., None])
+    shares = torch.stack(weights).softmax(0)
+    return (shares * torch.stack(found)).sum(0)
+
+
+def _attend_by_cudnn(place: Place, probability_scale: float, *near: Tensor) -> Tensor:
+    """cuDNN's 8-bit attention with probabilities scaled otherwise; [1, T, H, d]."""
+    from shotstream.models.cudnn_attention import CudnnAttention
+
+    stream = torch.cuda.current_stream(place.device).cuda_stream
+    query, key, value = (part.to(torch.float8_e4m3fn).contiguous() for part in near)
+    scale = 256 / value.float().abs().max().reshape(1, 1, 1, 1)
+    out = torch.empty_like(query)
+    if not CudnnAttention(place.device, stream, probability_scale).attend(query, key, value, scale, out):
+        raise ValueError("cuDNN has no plan for it")
+    torch.cuda.synchronize()
+    return out.float() / scale
+
+
 def passes(place: Place) -> None:
     """Passes of the transformer, as they are and compiled: times, equality, and what compiling takes."""
     from torch._dynamo.utils import counters
@@ -471,10 +557,18 @@ def profile(place: Place) -> None:
     answer(kernels_ms={row.key[:90]: [row.count, round(getattr(row, time_name) / 1000, 2)] for row in rows})
 
 
+GPU_TESTS = (
+    "tests/streaming/test_gpu_verdict.py",
+    "tests/streaming/test_decoding.py",
+    "tests/streaming/test_offload_gpu.py",
+    "tests/loading/test_text_places.py",
+)
+"""Every file with tests that are marked ``gpu``."""
+
+
 def tests(place: Place) -> None:
     """The tests that need a GPU."""
-    files = [f"tests/streaming/test_{name}.py" for name in ("decoding", "text_places")]
-    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "gpu", *files]
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "gpu", *GPU_TESTS]
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         words, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
@@ -483,11 +577,13 @@ def tests(place: Place) -> None:
     summary = next((line for line in reversed(done.stdout.splitlines()) if line.strip()), "")
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     answer(status=done.returncode, summary=summary, failed=failed)
+    if done.returncode:
+        sys.exit(1)
 
 
 def main() -> None:
     """Run a step."""
-    steps = (machine, parity, attention, passes, float8, vae, graphs, profile, tests)
+    steps = (machine, parity, attention, attention8, passes, float8, vae, graphs, profile, tests)
     by_name = {step.__name__: step for step in steps}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("step", choices=by_name)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 if "PYTEST_XDIST_WORKER" in os.environ:  # several at once: threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["SHOTSTREAM_CACHE"] = "off"  # a test, or a process it starts, leaves nothing there
+
+settings.register_profile("any machine", deadline=None)  # how long an example takes is no property
+settings.load_profile("any machine")
 
 TIERS = {"unit", "law", "system", "gpu"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -21,11 +22,13 @@ EXPECTED = {
     "machine": {"machine", "bfloat16_tflop_s_64x32x48", "float8_tflop_s_64x32x48"},
     "parity": {"float32", "float32_cache_of_nan", "again_bit_equal", "bfloat16"},
     "attention": {"default_9", "default_27", "cudnn_27"},
+    "attention8": {f"96_{what}" for what in ("bfloat16", "float8", "float8_centred", "float8_in_segments")}
+    | {"96_rounded", "24_float8_scale_1"},
     "graphs": {"eager_ms"},
     "profile": {"kernels_ms"},
     "passes": {"eager_ms", "compiled_ms", "graphs", "recompiled", "compiled_against_eager"},
     "float8": {"chosen", "fast_ms", "fast_against_eager"},
-    "vae": {"tiny_ms", "eager_ms", "channels_last_at_once_differs", "compiled_still_ms"},
+    "vae": {"tiny_ms", "eager_ms", "compiled_ms", "compiled_against_eager", "still_ms"},
 }
 SLOW = ("float8", "vae")
 
@@ -84,6 +87,18 @@ def test_the_script_runs_a_step_and_leaves_out_what_no_longer_fits(tmp_path: Pat
         first_light.main(["--only", "unheard-of"])
 
 
+def test_the_last_step_runs_every_test_that_needs_a_gpu():
+    steps, root = (SCRIPTS / "first_light_steps.py").read_text(), SCRIPTS.parent
+    marked = {
+        path.relative_to(root).as_posix()
+        for path in (root / "tests").rglob("test_*.py")
+        if re.search(r"^(@|pytestmark = )pytest\.mark\.gpu", path.read_text(), re.MULTILINE)
+    }
+    listed = set(re.findall(r'"(tests/[a-z_/]+\.py)"', steps))
+    assert len(marked) >= 4
+    assert listed == marked
+
+
 @pytest.mark.parametrize(
     "step", [pytest.param(step, marks=[pytest.mark.long] * (step in SLOW)) for step in EXPECTED]
 )
@@ -108,5 +123,9 @@ def test_every_step_answers_at_tiny_size(step: str, capsys, monkeypatch):
     if step == "parity":
         assert answers["float32_cache_of_nan"]["largest_error"] <= 1e-4
         assert answers["again_bit_equal"]
+    if step == "attention8":
+        assert answers["96_bfloat16"]["sharp_worst"] < 0.02
+        for way in ("float8", "float8_centred", "float8_in_segments"):
+            assert 0 < answers[f"96_{way}"]["sharp_worst"] < 0.12
     if step == "passes":
         assert (answers["graphs"], answers["recompiled"]) == (3, 0)

@@ -43,6 +43,17 @@ def test_compiled_blocks_copy_no_keys_and_values_and_move_little(part: str):
     assert block["light_kernels_reading_the_cache"] == (1 if whole else 0)  # the largest value of 8 bits
 
 
+def test_one_kernel_for_the_cache_moves_less_and_copies_nothing():
+    before, after = (
+        chunk_graph(f"compiled: a block{part}") for part in ("", ", cache written by one kernel")
+    )
+    tokens, width, heads = 3 * 1560, 1536, 128
+    moved = tokens * (3 * width + width + 2 * width) * 2 + tokens * heads * 4  # qkv, queries, cache; turns
+    assert after["light_bytes"] + moved < before["light_bytes"] - 90e6
+    assert after["light_kernels"] == before["light_kernels"] - 3
+    assert after["light_kernels_reading_the_cache"] == 0
+
+
 @pytest.mark.skipif(torch.version.cuda is not None, reason="this torch is built for CUDA")
 def test_a_torch_for_cpus_is_refused_with_the_reason(monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -64,12 +64,21 @@ class Replicated:
 
 @contextmanager
 def replicated(
-    cluster: Cluster, library: Path, count: int, database: str | None = None
+    cluster: Cluster, library: Path, count: int, database: str | None = None, media: str | None = None
 ) -> Iterator[Replicated]:
-    """Start so many replicas and an ingress; `database` is the URL of another one than SQLite."""
+    """Start so many replicas and an ingress.
+
+    Args:
+        cluster: Where.
+        library: The folder.
+        count: How many.
+        database: URL of another one than SQLite.
+        media: Address of the media files; the replicas then have another folder than this process.
+    """
     cluster.end_processes()
-    with Store(library, database) as store:
-        settings = ReplicaSettings(library, database, open_tiny, "secret", Limits(), Quotas())
+    with Store(library, database, media=media) as store:
+        own = library if media is None else library.with_name("of the replicas")
+        settings = ReplicaSettings(own, database, open_tiny, "secret", Limits(), Quotas(), media=media)
         ingress = Ingress(store.leases, "secret")
         replicas = ReplicaSet(cluster, settings, store.leases, count)
         replicas.start()

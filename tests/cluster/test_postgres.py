@@ -13,8 +13,10 @@ from tests.serving.storage.conftest import empty_postgres
 pytestmark = pytest.mark.system
 
 
-def test_stories_go_on_when_their_replica_is_killed(cluster, tmp_path):
-    with replicated(cluster, tmp_path / "library", 2, empty_postgres()) as studio:
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["one folder", "files at an address"])
+def test_stories_go_on_when_their_replica_is_killed(cluster, tmp_path, elsewhere):
+    media = f"file://{tmp_path}/far" if elsewhere else None
+    with replicated(cluster, tmp_path / "library", 2, empty_postgres(), media) as studio:
         assert not (tmp_path / "library" / "library.db").exists()
         (one, story), (other, other_story) = begin(studio), begin(studio)
         lost = studio.owner(story)

@@ -14,7 +14,8 @@ import torch
 from shotstream import Chunk, ShotStreamPipeline, Story, StorySession, TinyWanDecoder
 from shotstream.loading.folders import ModelError
 from shotstream.streaming.chunk import FullFramesError
-from shotstream.streaming.decoding import BackgroundDecoder, StreamEvent
+from shotstream.streaming.full_frames import BackgroundDecoder, FullFrames
+from shotstream.streaming.noise import noise
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,27 @@ def test_an_early_clean_pass_changes_nothing(live, decoder: str) -> None:
 
 
 @pytest.mark.law
+def test_noise_that_is_drawn_ahead_is_drawn_once_and_the_same(live) -> None:
+    """Also after a cut, for which it was drawn in vain."""
+    keys: list[list[tuple]] = [[], []]
+    films = []
+    for ahead, drawn in enumerate(keys):
+        session = live.open("a fox")
+        session._generator.commits_early = bool(ahead)
+        session._generator.noise_source = lambda key, *of, drawn=drawn, **how: (
+            drawn.append(tuple(key)) or noise(key, *of, **how)
+        )
+        session.cut("runs", chunks=4)
+        made = [session.next_chunk() for _ in range(3)]
+        films.append([*made, *session.shoot("sleeps", chunks=3)])
+    assert same(*films)
+    in_vain = [key for key in keys[1] if key not in keys[0]]
+    assert {key[1:4] for key in in_vain} == {(0, 0, 3)}
+    assert sorted(set(keys[1]) - set(in_vain)) == sorted(keys[0])
+    assert len(keys[1]) == len(set(keys[1])) == len(keys[0]) + len(in_vain)
+
+
+@pytest.mark.law
 @pytest.mark.parametrize("early", [False, True])
 def test_a_snapshot_mid_shot_goes_on_bit_for_bit(live, early: bool) -> None:
     session, other = (live.open("a fox", decoder="tiny") for _ in range(2))
@@ -126,8 +148,10 @@ def test_the_background_decoder_keeps_order_and_goes_on_beside(live) -> None:
     plain = decoder.decode
     decoder.decode = lambda latents: (thread.append(threading.get_ident()), plain(latents))[1]
     background = BackgroundDecoder(torch.device("cpu"), torch.float32, ThreadPoolExecutor(1))
-    made = StreamEvent(torch.device("cpu"))
-    promised = [background.submit(decoder, piece, made) for piece in clip.split(2, dim=1)]
+    full = FullFrames(background, lambda: decoder)
+    promised = [full.add(piece) for piece in clip.split(2, dim=1)]
+    assert not any(future.running() or future.done() for future in promised), "nobody asked"
+    full.request(3)
     frames = np.concatenate([future.result() for future in promised])
     whole = live.autoencoder.open_decoder().decode(clip)[0].clamp(-1, 1)
     levels = (whole.movedim(1, -1).detach().numpy() + 1) * 127.5
@@ -140,7 +164,7 @@ def test_the_background_decoder_keeps_order_and_goes_on_beside(live) -> None:
 def test_a_failure_in_the_background_is_raised_where_frames_are_needed(live) -> None:
     session = live.open("a fox", decoder="tiny")
     session.cut("runs", chunks=2)
-    session._take.full_decoder.restore([torch.zeros(7)])  # of no shape that fits
+    session._take.full.decoder.restore([torch.zeros(7)])  # of no shape that fits
     shown = session.next_chunk()
     with pytest.raises(FullFramesError, match=r"decoder failed \(.*\) before it had made chunk 1 of shot 1"):
         session.pin(0, 0)
@@ -152,7 +176,7 @@ def broken(live, **length: int) -> tuple[StorySession, list[Chunk]]:
     session = live.open("a fox", decoder="tiny")
     list(session.shoot("cat", chunks=2))
     session.cut("runs", chunks=4)
-    decode, calls = session._take.full_decoder.decode, []
+    decode, calls = session._take.full.decoder.decode, []
 
     def fail_once(latents: torch.Tensor) -> torch.Tensor:
         calls.append(latents)
@@ -160,16 +184,15 @@ def broken(live, **length: int) -> tuple[StorySession, list[Chunk]]:
             raise RuntimeError("out of memory")
         return decode(latents)
 
-    session._take.full_decoder.decode = fail_once
+    session._take.full.decoder.decode = fail_once
     return session, [session.next_chunk() for _ in range(3)]
 
 
 WAYS_ON = {
     "cut": lambda session: session.cut("sleeps"),
     "retake": lambda session: session.retake(1),
-    "snapshot": lambda session: session.snapshot(),
     "branch": lambda session: session.branch(),
-    "pin": lambda session: session.pin(1, 0),
+    "pin": lambda session: session.pin(1, 6),
 }
 
 
@@ -195,7 +218,7 @@ def test_a_failure_in_the_background_is_told_once_and_the_story_goes_on(live, wa
 def test_a_shot_that_failed_in_the_background_goes_on_as_it_is_shown(live) -> None:
     session, chunks = broken(live)
     with pytest.raises(FullFramesError):
-        session.snapshot()
+        session.pin(1, 6)
     snapshot = session.snapshot()
     for _ in range(2):
         last = session.next_chunk()
@@ -205,6 +228,24 @@ def test_a_shot_that_failed_in_the_background_goes_on_as_it_is_shown(live) -> No
         kept = [chunks[0].full_frames(), chunks[1].frames, chunks[2].frames, last.frames]
         assert np.array_equal(pictures, np.concatenate(kept))
         session.restore(snapshot)
+
+
+@pytest.mark.law
+def test_from_a_snapshot_full_frames_are_made_anew(live) -> None:
+    """It needs none, so a failure does not reach it; nor do chunks that are taken back or made later."""
+    session, chunks = broken(live)
+    snapshot = session.snapshot()
+    session.restore(snapshot)
+    again = session._take.pending[:]
+    session.next_chunk()
+    session.cut("sleeps")
+    whole = live.open("a fox")
+    list(whole.shoot("cat", chunks=2))
+    expected = list(whole.shoot("runs", chunks=4))
+    assert [chunk.index for chunk in again] == list(range(3 - len(again), 3))
+    for chunk in again:
+        assert np.array_equal(chunk.full_frames(), expected[chunk.index].frames)
+    assert np.array_equal(chunks[0].full_frames(), expected[0].frames)
 
 
 @pytest.mark.law
@@ -222,10 +263,10 @@ def held_up(live, chunks: int) -> tuple[StorySession, list[Chunk], threading.Eve
     session, go_on = live.open("a fox", decoder="tiny"), threading.Event()
     list(session.shoot("cat", chunks=1))
     session.cut("runs", chunks=chunks)
-    decode = session._take.full_decoder.decode
+    decode = session._take.full.decoder.decode
     told = [session.next_chunk()]
     told[0].full_frames()
-    session._take.full_decoder.decode = lambda latents: (go_on.wait(10), decode(latents))[1]
+    session._take.full.decoder.decode = lambda latents: (go_on.wait(10), decode(latents))[1]
     return session, [*told, *(session.next_chunk() for _ in range(3))], go_on
 
 
@@ -322,7 +363,7 @@ def test_sessions_share_two_threads_which_end_with_the_pipeline(make_pipeline) -
 def test_a_failure_in_the_background_keeps_no_session_alive(live, way: str) -> None:
     session, chunks = broken(live)
     with pytest.raises(FullFramesError):
-        session.pin(1, 0) if way == "pin" else chunks[1].full_frames()
+        session.pin(1, 6) if way == "pin" else chunks[1].full_frames()
     alive = weakref.ref(session)
     del session
     gc.collect()

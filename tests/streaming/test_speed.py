@@ -128,6 +128,47 @@ def test_a_back_end_is_that_of_one_model_only(make_pipeline, monkeypatch):
     assert {"_native_math"} == {backend.value for backend in used if backend is not None}
 
 
+@pytest.mark.parametrize(("before", "after", "taken"), [(1.005, 1.0, False), (1.02, 1.0, True)])
+def test_one_kernel_writes_into_the_cache_where_passes_are_faster(
+    make_pipeline, monkeypatch, tmp_path, before, after, taken
+):
+    """And the next process does so without trying; pictures are the same."""
+    monkeypatch.setenv("SHOTSTREAM_CACHE", str(tmp_path))
+    plain, seconds = tell(make_pipeline()), iter([before, after])
+    monkeypatch.setattr(speed, "lacks_kernel", lambda device: None)
+    monkeypatch.setattr(speed._Rehearsal, "seconds", lambda self: next(seconds))
+    for _ in range(2):
+        pipeline = make_pipeline()
+        chosen = dict(prepare(pipeline, Speed(fuse=True)))
+        assert chosen["cache writes"].value == ("one kernel" if taken else "as they are")
+        assert f"{before:.3f} times as fast" in chosen["cache writes"].reason
+        assert all(block.attn1.writes_at_once is taken for block in pipeline.transformer.blocks)
+        torch.testing.assert_close(tell(pipeline), plain, atol=1e-4, rtol=1e-4)
+    words = speed.changes_of_numbers({what: choice.value for what, choice in chosen.items()})
+    assert ("cache-writes=one-kernel" in words) is taken
+
+
+@pytest.mark.parametrize("error", [0.5, nan, RuntimeError("no such kernel")])
+def test_a_kernel_that_is_wrong_or_does_not_run_is_not_taken(make_pipeline, monkeypatch, error):
+    def try_out(*_) -> float:
+        if isinstance(error, Exception):
+            raise error
+        return error
+
+    pipeline = make_pipeline()
+    monkeypatch.setattr(speed, "lacks_kernel", lambda device: None)
+    monkeypatch.setattr(speed, "cache_write_error", try_out)
+    choice = dict(prepare(pipeline, Speed(fuse=True)))["cache writes"]
+    assert choice.value == "as they are"
+    assert "no such kernel" in choice.reason or "computes something else here" in choice.reason
+    assert not any(block.attn1.writes_at_once for block in pipeline.transformer.blocks)
+
+
+def test_on_a_cpu_there_is_no_such_kernel(make_pipeline):
+    choice = dict(prepare(make_pipeline(), Speed(fuse=True)))["cache writes"]
+    assert choice == Choice("as they are", "only a GPU has a kernel for it")
+
+
 @pytest.mark.parametrize(
     ("before", "after", "kind"), [(1.02, 1.0, torch.nn.Linear), (1.5, 1.0, Float8Linear)]
 )

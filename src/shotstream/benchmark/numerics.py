@@ -71,16 +71,19 @@ class Distance:
     error: float
 
 
-def measure(way: Way, model: str = "mini", size: tuple[int, int] | None = None) -> Distance:
+def measure(
+    way: Way, model: str = "mini", size: tuple[int, int] | None = None, device: torch.device | str = "cpu"
+) -> Distance:
     """Tell the same in float32 and in another way; distances pile up along the story, as for a user.
 
     Args:
         way: The other way.
         model: A model folder, or a name.
         size: Height and width of the pictures in pixels; as trained if None.
+        device: Where the other way computes; the reference is always a CPU's.
     """
     reference = ShotStreamPipeline.from_pretrained(model)
-    other = ShotStreamPipeline.from_pretrained(model, dtype=way.dtype)
+    other = ShotStreamPipeline.from_pretrained(model, dtype=way.dtype).to(device)
     if way.change is not None:
         way.change(other)
     return distance(tell(other, size), tell(reference, size))

@@ -90,7 +90,7 @@ class Measurements(Part):
     frames_per_second: float
     """Frames of all shots by the seconds from the story's first prompt to its last frame that is shown."""
     full_frames_per_second: float | None = None
-    """Where the tiny decoder is shown: the same by the seconds until its last frame is there in full."""
+    """Where the tiny decoder is shown: of one more story, all of whose frames are made in full, too."""
     times_film_pace: float
     """The same in multiples of the pace at which the film is shown."""
     prepare_seconds: float

@@ -26,8 +26,6 @@ class TimedChunk(NamedTuple):
     seconds: float
     """Since the chunk before it was handed out; of the first, since the story was asked for."""
     stages: dict[str, float]
-    full_wait_seconds: float | None = None
-    """Of a story's last chunk, where a quicker decoder is shown: until all full frames were there, too."""
 
 
 Teller = Callable[[Sequence[int]], Iterator[list[TimedChunk]]]
@@ -40,7 +38,7 @@ def measure(
     prepare_seconds: float = 0.0,
     keep: Callable[[Measurements], object] = lambda figures: None,
 ) -> Measurements:
-    """Tell two stories: a short one that warms up, and the one that counts.
+    """Tell two stories: a short one that warms up, and the one that counts; a third with all full frames.
 
     The warm-up is a whole shot and two of a single chunk, so that cuts to one and to several remembered shots
     are warm too.
@@ -61,12 +59,13 @@ def measure(
         torch.cuda.reset_peak_memory_stats(device)
     allocations, compiled = _device_allocations(device), compilations()
 
-    def figures() -> Measurements:
+    def figures(full: float | None = None) -> Measurements:
         later_allocations, later = _device_allocations(device), compilations()
         return Measurements(
             prepare_seconds=prepare_seconds,
             first_frame_cold_seconds=prepare_seconds + cold[0][0].seconds,
             **pace(told, settings.film_fps),
+            full_frames_per_second=full,
             peak_memory_bytes=peak_memory_bytes(device),
             device_allocations=None if allocations is None else (later_allocations or 0) - allocations,
             graph_breaks=later[0] - compiled[0],
@@ -78,7 +77,15 @@ def measure(
         for shot in tell([settings.chunks] * settings.shots):
             told.append(shot)
             keep(figures())
-    return figures()
+        full = full_pace(pipeline, settings) if settings.decoder == "tiny" else None
+    return figures(full)
+
+
+def full_pace(pipeline: ShotStreamPipeline, settings: Settings) -> float:
+    """Frames per second of a story all of whose frames are asked for in full, as for a film."""
+    story = _story(pipeline, settings, [settings.chunks] * settings.shots, full=True)
+    told = list(story)
+    return sum(chunk.frames for chunk in told) / sum(chunk.seconds for chunk in told)
 
 
 def pace(told: list[list[TimedChunk]], film_fps: float) -> dict[str, Any]:
@@ -86,14 +93,13 @@ def pace(told: list[list[TimedChunk]], film_fps: float) -> dict[str, Any]:
     chunks = [chunk for shot in told for chunk in shot]
     seconds = [chunk.seconds for chunk in chunks]
     p50, p95, p99 = np.percentile(seconds, (50, 95, 99)).tolist()
-    frames, waited = sum(chunk.frames for chunk in chunks), chunks[-1].full_wait_seconds
+    frames = sum(chunk.frames for chunk in chunks)
     stages = {
         name: sum(chunk.stages.get(name, 0.0) for chunk in chunks)
         for name in dict.fromkeys(name for chunk in chunks for name in chunk.stages)
     }
     return {
         "frames_per_second": frames / sum(seconds),
-        "full_frames_per_second": None if waited is None else frames / (sum(seconds) + waited),
         "times_film_pace": frames / sum(seconds) / film_fps,
         "first_frame_warm_seconds": seconds[0],
         "next_shot_seconds": float(np.median([shot[0].seconds for shot in told[1:]])) if told[1:] else None,
@@ -130,22 +136,24 @@ def _group(chunks: Iterator[TimedChunk], lengths: Sequence[int]) -> Iterator[lis
     assert next(chunks, None) is None  # told to the end, so that nothing of it goes on behind the next
 
 
-def _story(pipeline: ShotStreamPipeline, settings: Settings, lengths: Sequence[int]) -> Iterator[TimedChunk]:
-    """Tell a story through a session."""
+def _story(
+    pipeline: ShotStreamPipeline, settings: Settings, lengths: Sequence[int], full: bool = False
+) -> Iterator[TimedChunk]:
+    """Tell a story through a session; `full` asks for all full frames, and the last chunk waits for them."""
     before = time.perf_counter()
     decoder = settings.decoder or "full"
     session = pipeline.open(SETTING, 0, settings.height, settings.width, decoder=decoder)
+    shown: list[Chunk] = []
     for shot, length in enumerate(lengths):
-        shown: list[Chunk] = []
         for chunk in session.shoot(prompt(shot), chunks=length):
-            now, waited = time.perf_counter(), None
+            if full:
+                shown.append(chunk)
+                chunk.request_full()
+                if len(shown) == sum(lengths):
+                    for one in shown:
+                        one.full_frames()
             stages = {name: seconds for name, seconds in chunk.seconds.items() if name != "total"}
-            shown.append(chunk)
-            if chunk.full is not None and chunk.last and shot + 1 == len(lengths):
-                for one in shown:  # shots before were waited for at their cuts
-                    one.full_frames()
-                waited = time.perf_counter() - now
-            yield TimedChunk(len(chunk.frames), now - before, stages, waited)
+            yield TimedChunk(len(chunk.frames), time.perf_counter() - before, stages)
             before = time.perf_counter()
 
 

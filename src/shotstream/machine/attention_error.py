@@ -53,11 +53,9 @@ def float8_attention_error_apart(
 def float8_attention_error(
     lengths: Sequence[tuple[int, int]], heads: int, head_dim: int, dtype: torch.dtype, device: torch.device
 ) -> float:
-    """Compare 8-bit attention with torch's own on numbers as a model has them.
+    """Compare 8-bit attention with torch's own on numbers as a model has them (`draw_attention`).
 
-    Queries and keys are RMS-normed; rotation would change no norm. Channels of values have means. Half of the
-    queries equal a key, from the first key to the last, which gets a large part of their attention. Behind
-    the last key the cache holds NaN, which must not be read.
+    Behind the last key the cache holds NaN, which must not be read.
 
     Args:
         lengths: Tokens of a pass, and all that they see, for each attention to try.
@@ -76,22 +74,37 @@ def float8_attention_error(
 def _error(
     query_tokens: int, key_tokens: int, heads: int, head_dim: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    generator = torch.Generator(device).manual_seed(0)
-
-    def draw(tokens: int) -> Tensor:
-        return torch.randn(1, tokens, heads * head_dim, device=device, generator=generator)
-
-    def split(x: Tensor) -> Tensor:
-        return x.to(dtype).unflatten(-1, (heads, head_dim))
-
-    query, key = (functional.rms_norm(x, x.shape[-1:]) for x in (draw(query_tokens), draw(key_tokens)))
-    sharp = torch.linspace(0, key_tokens - 1, (query_tokens + 1) // 2, device=device).round().long()
-    query[:, ::2] = key[:, sharp]
-    query, key, value = split(query), split(key), split(draw(key_tokens) + 0.5 * draw(1))
+    drawn = draw_attention(query_tokens, key_tokens, heads, head_dim, device)
+    query, key, value = (part.to(dtype).unsqueeze(0) for part in drawn)
     stored = [functional.pad(part, (0, 0, 0, 0, 0, 64), value=nan).to(FORMAT) for part in (key, value)]
     found = attend_float8(query, *(part[:, :key_tokens] for part in stored)).float()
     expected = dispatch_attention_fn(query, key, value, backend=AttentionBackendName("native")).float()
     return ((found - expected).norm(dim=-1) / expected.norm(dim=-1)).max()
+
+
+def draw_attention(
+    query_tokens: int, key_tokens: int, heads: int, head_dim: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw numbers as a model has them.
+
+    Queries and keys are RMS-normed over all heads; rotation would change no norm. Channels of values have
+    means. Every second query, the first among them, equals a key, from the first key to the last, which gets
+    a large part of its attention.
+
+    Returns:
+        Queries float32 ``[tokens, H, d]``, and keys and values.
+    """
+    generator = torch.Generator(device).manual_seed(0)
+
+    def draw(tokens: int) -> Tensor:
+        return torch.randn(tokens, heads * head_dim, device=device, generator=generator)
+
+    query, key = (functional.rms_norm(x, x.shape[-1:]) for x in (draw(query_tokens), draw(key_tokens)))
+    sharp = torch.linspace(0, key_tokens - 1, (query_tokens + 1) // 2, device=device).round().long()
+    query[::2] = key[sharp]
+    value = draw(key_tokens) + 0.5 * draw(1)
+    query, key, value = (part.unflatten(-1, (heads, head_dim)) for part in (query, key, value))
+    return query, key, value
 
 
 if __name__ == "__main__":

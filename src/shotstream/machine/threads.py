@@ -30,5 +30,11 @@ def waiting_threads(environment: MutableMapping[str, str] = os.environ) -> str:
     """Say how threads wait for one another, for `shotstream doctor`."""
     for name in _SETTINGS:
         if name in environment:
-            return f"waiting threads go by {name}={environment[name]}"
+            value = environment[name]
+            said = f"waiting threads go by {name}={value}"
+            return (
+                f"{said}: they soon sleep, or work beside would slow all"
+                if value == str(SPIN_COUNT)
+                else said
+            )
     return "waiting threads spin, which is slow beside other work: set GOMP_SPINCOUNT=1000"

@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shotstream.models.attention_float8 import attend_float8
 from shotstream.models.cache_layout import CacheSlot
+from shotstream.models.cache_write import write_to_cache
 from shotstream.models.float8 import FORMAT
 from shotstream.models.joint import Joint, joint_of, lay_together
 from shotstream.models.rope import rotate
@@ -85,9 +86,12 @@ class SelfAttention(Attention):
 
     def __init__(self, heads: int, head_dim: int, eps: float):
         super().__init__(heads, head_dim, eps)
+        self.eps = eps
         self.processor = SharedAttentionChoice()
         self.float8 = False
         """Whether attention to an 8-bit cache is computed in 8 bits."""
+        self.writes_at_once = False
+        """Whether joint projections are normed, turned and written into a cache by one operation."""
 
     def join_projections(self) -> bool:
         """Have queries, keys and values computed as one product from now on, if these layers can be."""
@@ -122,7 +126,13 @@ class SelfAttention(Attention):
         if joint is None:
             query, key, value = self.to_q(x), self.to_k(x), self.to_v(x)
         else:
-            query, key, value = joint.multiply(x).chunk(3, -1)
+            joined = joint.multiply(x)
+            if slot is not None and slot.in_place and self._can_write_at_once(rotary):
+                weights = (self.norm_q.weight, self.norm_k.weight)
+                query = write_to_cache(joined, weights, rotary, slot, self.eps)
+                out = self._attend_to_cache(query, slot.keys[:, : slot.end], slot.values[:, : slot.end])
+                return self.to_out[0](out.flatten(2).type_as(x)).view_as(x)
+            query, key, value = joined.chunk(3, -1)
         key = rotate(self._split(self.norm_k(key)), rotary).flatten(1, 2)  # [B, F * N, H, d]
         query = rotate(self._split(self.norm_q(query)), rotary).flatten(1, 2)
         value = self._split(value.flatten(1, 2))
@@ -137,6 +147,10 @@ class SelfAttention(Attention):
             ]
             out = torch.cat(blocks, 1)
         return self.to_out[0](out.flatten(2).type_as(x)).view_as(x)
+
+    def _can_write_at_once(self, rotary: Tensor) -> bool:
+        """Whether it is asked for, and every channel of a head is turned."""
+        return self.writes_at_once and 2 * rotary.shape[-2] * self.heads == self.to_q.out_features
 
     def _attend_to_cache(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         if self.float8 and keys.dtype == FORMAT:

@@ -15,16 +15,6 @@ from torch import Tensor
 
 _PROBABILITY_SCALE = 256.0
 """Probabilities are at most 1 and most are far smaller; scaled, they use the format's range."""
-_FIXED = {
-    "descale_q": 1.0,
-    "descale_k": 1.0,
-    "descale_v": 1.0,
-    "descale_s": 1 / _PROBABILITY_SCALE,
-    "scale_s": _PROBABILITY_SCALE,
-    "amax_s": 0.0,
-    "amax_o": 0.0,
-}
-"""Numbers that every plan reads or writes; nothing reads the last two."""
 
 
 class _Plan(NamedTuple):
@@ -34,7 +24,7 @@ class _Plan(NamedTuple):
     given: tuple[int, int, int, int, int]
     """Identifiers of queries, keys, values, the result's scale and the result."""
     fixed: dict[int, int]
-    """Addresses of the numbers of `_FIXED` by their identifiers."""
+    """Addresses of the numbers that every plan reads or writes, by their identifiers."""
     workspace: int
     """Bytes that it needs to work in."""
 
@@ -45,12 +35,15 @@ class CudnnAttention:
     Args:
         device: The current device.
         stream: Address of its stream that everything runs on.
+        probability_scale: What probabilities are multiplied by before they are rounded.
 
     Raises:
         ImportError: If the package is missing.
     """
 
-    def __init__(self, device: torch.device, stream: int) -> None:
+    def __init__(
+        self, device: torch.device, stream: int, probability_scale: float = _PROBABILITY_SCALE
+    ) -> None:
         try:
             import cudnn  # pyright: ignore[reportMissingImports]
         except ImportError as error:
@@ -60,8 +53,11 @@ class CudnnAttention:
         self._cudnn: Any = cudnn
         self._handle = cudnn.create_handle()
         cudnn.set_stream(handle=self._handle, stream=stream)
+        fixed = dict.fromkeys(("descale_q", "descale_k", "descale_v"), 1.0)
+        fixed |= {"descale_s": 1 / probability_scale, "scale_s": probability_scale}
+        fixed |= {"amax_s": 0.0, "amax_o": 0.0}  # written, and read by nothing
         self._numbers = {
-            name: torch.full((1, 1, 1, 1), number, device=device) for name, number in _FIXED.items()
+            name: torch.full((1, 1, 1, 1), number, device=device) for name, number in fixed.items()
         }
         self._workspace = torch.empty(1, device=device, dtype=torch.uint8)
         self._plans: dict[tuple[Any, ...], _Plan | None] = {}

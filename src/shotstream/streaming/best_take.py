@@ -197,6 +197,7 @@ class BestTakes:
 
 def frames_of(chunks: Sequence[Chunk]) -> np.ndarray:
     """The frames of a shot in full quality, uint8 ``[T, H, W, 3]``."""
+    chunks[-1].request_full()  # and so all before it
     return np.concatenate([chunk.full_frames() for chunk in chunks])
 
 

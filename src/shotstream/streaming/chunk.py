@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 
@@ -14,6 +15,18 @@ from shotstream.streaming.adapters import AdapterUse
 
 class FullFramesError(RuntimeError):
     """Frames that were shown could not be made in full quality; the message says which, and what is left."""
+
+
+class PendingFrames(Future[np.ndarray]):
+    """Pictures uint8 ``[T, H, W, 3]`` that are made once somebody asks for them.
+
+    Args:
+        request: Has them made, and returns at once; called again, it does nothing more.
+    """
+
+    def __init__(self, request: Callable[[], None]) -> None:
+        super().__init__()
+        self.request = request
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +57,8 @@ class Chunk:
     """Time spent: ``denoise`` (with the context or clean pass due before it), ``decode`` and ``total``."""
     adapters: tuple[AdapterUse, ...] = ()
     """The LoRAs it was made with."""
-    full: Future[np.ndarray] | None = field(default=None, repr=False)
-    """Where a quicker decoder is shown live: the same frames by the full one, once they are made."""
+    full: PendingFrames | None = field(default=None, repr=False)
+    """Where a quicker decoder is shown live: the same frames by the full one, made where they are needed."""
 
     @property
     def ready(self) -> bool:
@@ -53,14 +66,20 @@ class Chunk:
         full = self.full
         return full is None or (full.done() and not full.cancelled() and full.exception() is None)
 
+    def request_full(self) -> None:
+        """Have the frames made in full quality in the background, and return at once."""
+        if self.full is not None:
+            self.full.request()
+
     def full_frames(self) -> np.ndarray:
-        """The frames in full quality, uint8 ``[T, H, W, 3]``; waits for them if need be.
+        """The frames in full quality, uint8 ``[T, H, W, 3]``; has them made and waits for them if need be.
 
         Raises:
             FullFramesError: If they were not made: the full decoder failed, or the story was stopped before.
         """
         if self.full is None:
             return self.frames
+        self.full.request()
         try:
             failure = self.full.exception()  # a raised one would keep its callers, and so the session, alive
         except CancelledError as cancelled:

@@ -233,15 +233,25 @@ class ContextFrames:
             frames: How many frames it will have.
             picture: Gives a frame of it by its number; None if that is not made yet.
         """
+        planned = self._planned(shot, frames)
+        return planned._choose(
+            len(planned.shot_frames),
+            lambda number, frame: picture(frame) if number == shot else self._nearest(number, frame),
+        )
+
+    def asked_of(self, shot: int, frames: int) -> set[int]:
+        """The frames of a shot that selection can ask for from now on if it has so many in all."""
+        planned = self._planned(shot, frames)
+        return {frame for number, frame in planned._may_be_asked_for() if number == shot}
+
+    def _planned(self, shot: int, frames: int) -> ContextFrames:
+        """The frames of the story as if `shot` had so many in all."""
         planned = self.copy()
         planned.left_out.discard(shot)
         if shot == len(planned.shot_frames):
             planned.order.append(shot)
         planned.shot_frames[shot : shot + 1] = [frames]
-        return planned._choose(
-            len(planned.shot_frames),
-            lambda number, frame: picture(frame) if number == shot else self._nearest(number, frame),
-        )
+        return planned
 
     def place_in_film(self, shot: int) -> int:
         """How many shots of the film come before this one, without those that are left out."""

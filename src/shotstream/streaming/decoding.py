@@ -1,20 +1,15 @@
-"""Work beside other work: a device's stream of its own, threads that sessions share, and decoding there."""
+"""Work beside other work: a device's streams of their own, and threads that sessions share."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
-
-from shotstream.models.autoencoder import StreamingDecoder
-from shotstream.streaming.chunk import to_pictures
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,7 +17,9 @@ T = TypeVar("T")
 WITH_STREAMS = ("cuda", "xpu")
 """Devices that work on several streams at once; on others all is done in the order of the calls."""
 HIGH_PRIORITY = -1
-"""Priority of a stream whose results somebody waits for (0 for others)."""
+"""Priority of a stream that goes before the others, whose priority is 0, a GPU's lowest."""
+HIGHEST_PRIORITY = -2
+"""Priority of a stream whose results somebody waits for."""
 
 
 class SideStream:
@@ -30,10 +27,12 @@ class SideStream:
 
     Args:
         device: Where it runs.
-        priority: `HIGH_PRIORITY` or 0.
+        priority: `HIGHEST_PRIORITY`, `HIGH_PRIORITY` or 0.
     """
 
     def __init__(self, device: torch.device, priority: int = 0) -> None:
+        self.priority = priority
+        self._device = device
         self._real = device.type in WITH_STREAMS
         self._streams: Any = torch.get_device_module(device) if self._real else torch.cpu
         self._stream: Any = (
@@ -50,6 +49,20 @@ class SideStream:
                     if tensor.device.type in WITH_STREAMS:
                         tensor.record_stream(self._stream)
             yield
+
+    @contextmanager
+    def instead(self) -> Iterator[None]:
+        """Work in the block is done here instead of on the current stream, in its order."""
+        if not self._real:
+            yield
+            return
+        current = self._streams.current_stream(self._device)
+        self._stream.wait_stream(current)
+        try:
+            with self.inside():
+                yield
+        finally:
+            current.wait_stream(self._stream)
 
     def inside(self) -> AbstractContextManager:
         """Work in the block goes on after what this stream does already."""
@@ -100,64 +113,3 @@ class BackgroundTasks:
         """Cancel what was not begun, and return at once."""
         for future in list(self._unfinished):
             future.cancel()
-
-
-class BackgroundDecoder:
-    """Decodes the chunks of one session in the order they are given, while the caller goes on.
-
-    Args:
-        device: Where it runs.
-        dtype: Data type that the decoder reads.
-        worker: The thread that it works in.
-    """
-
-    def __init__(self, device: torch.device, dtype: torch.dtype, worker: Executor) -> None:
-        self._device = device
-        self._dtype = dtype
-        self.stream = SideStream(device)
-        self._tasks = BackgroundTasks(worker)
-
-    def submit(
-        self,
-        decoder: StreamingDecoder,
-        latents: Tensor,
-        made: StreamEvent,
-        former: Future[np.ndarray] | None = None,
-        states: deque[list[Tensor]] | None = None,
-    ) -> Future[np.ndarray]:
-        """Begin to decode a shot's next chunk.
-
-        Args:
-            decoder: The shot's decoder, which is left alone until the result is there.
-            latents: Of the chunk, ``[1, F, C, h, w]``.
-            made: When they are there.
-            former: The shot's chunk before, if it may not be decoded yet. Without it this one fails too, for
-                the decoder goes on from where that one left it.
-            states: Is given the decoder's state after it.
-
-        Returns:
-            What will be its pictures, uint8 ``[T, H, W, 3]``.
-        """
-        return self._tasks.submit(self._decode, decoder, latents, made, former, states)
-
-    def close(self) -> None:
-        """Cancel what was not begun, and return at once; a chunk that was begun is made."""
-        self._tasks.cancel()
-
-    @torch.no_grad()
-    def _decode(
-        self,
-        decoder: StreamingDecoder,
-        latents: Tensor,
-        made: StreamEvent,
-        former: Future[np.ndarray] | None,
-        states: deque[list[Tensor]] | None,
-    ) -> np.ndarray:
-        if former and (former.cancelled() or former.exception()):
-            raise RuntimeError("the chunk before it was not made")
-        with self.stream.after(made, latents):
-            pictures = to_pictures(decoder.decode(latents.to(self._dtype))[0])
-            if states is not None:
-                states.append(decoder.state())
-        pictures.flags.writeable = False
-        return pictures

@@ -53,10 +53,10 @@ class StorySession:
         memory_rule: Another rule, by words (a name of `MEMORY_RULES`); None for the model's own.
         decoder: "full", or "tiny" to show what the model's tiny decoder makes. Context frames come from the
             full decoder either way: it works in the background, and calls that need its frames (a cut, a pin,
-            a branch, a snapshot) wait. If it fails, the first such call raises `FullFramesError` and changes
-            nothing; the next one goes on with the frames that were shown instead.
+            a branch) wait. If it fails, the first such call raises `FullFramesError` and changes nothing; the
+            next one goes on with the frames that were shown instead.
         rewind_chunks: How many chunks a shot can be gone back by `rewind` and then go on. Each costs memory
-            for a state of the decoder (`decoder_state` of `VramSizes`).
+            for a state of the shown decoder (`decoder_state` of `VramSizes`).
         noise_source: Where the noise of every step comes from.
     """
 
@@ -239,6 +239,8 @@ class StorySession:
         chunk = self._generator.show(take, x0)
         take.add(chunk)
         self._note(take.record)
+        if take.full:
+            take.request_remembered(self.context, self.pipeline.timing, self.rewind_chunks)
         if chunk.last and not take.pending:
             self._foresee_next()
         elif self._generator.encodes_ahead:
@@ -300,7 +302,6 @@ class StorySession:
         Raises:
             ValueError: If so many cannot be taken back: they were not made, or before the running prompt was
                 given, or they are pinned or in a branch.
-            FullFramesError: Once, if full frames of it could not be made; nothing has changed.
         """
         take = self._running_take()
         most = self.rewindable_chunks
@@ -390,6 +391,7 @@ class StorySession:
         prompts = [prompt for chunk in range(record.chunks) for prompt in record.frame_prompts(timing, chunk)]
         context.remember(record.shot, record.take, prompts, picture)
         if self._take and self._take.record is self.script[record.shot]:
+            self._take.close()
             self._take = None
         self.context = context
         self._note(deepcopy(record))
@@ -512,7 +514,9 @@ class StorySession:
             ValueError: If it is of another picture size, or mid-shot and shown by another decoder.
         """
         snapshot.check_fits((self.height, self.width), self.decoder)
-        self._drop_take()
+        with suppress(FullFramesError):  # who asks its chunks for full frames is told
+            self._remember_take()
+        self._close_take()
         take = self._generator.restore(snapshot.take, snapshot.setting) if snapshot.take else None
         self.setting, self.seed = snapshot.setting, snapshot.seed
         self.script, self.takes = deepcopy(snapshot.script), deepcopy(snapshot.takes)
@@ -542,21 +546,16 @@ class StorySession:
 
     def _close_take(self) -> None:
         self._remember_take()
-        self._take = None
-
-    def _drop_take(self) -> None:
-        """Close the take, whatever went wrong with it; who asks its chunks for full frames is told."""
         if self._take:
-            with suppress(FullFramesError):
-                self._take.wait()
-        self._close_take()
+            self._take.close()
+        self._take = None
 
     def _remember_take(self) -> None:
         """Take the context frames that the open take has made so far."""
         take = self._take
         if take and len(take.prompts) > take.remembered_frames:
-            take.wait()
             record = take.record
+            take.wait_for_remembered(self.context)
             self.context.remember(record.shot, record.take, take.prompts, take.picture, take.ahead)
             take.remembered_frames = len(take.prompts)
 
@@ -577,9 +576,9 @@ class StorySession:
         take = self._take
         if take is None or take.recalled is not None or not 0 < chunks <= take.record.chunks:
             return True
-        remembered = take.foresee(self.context, self.pipeline.timing.frames(chunks))
+        remembered = take.foresee(self.context, self.pipeline.timing.frames(chunks), take.request)
         places = self.context.places(len(self.script), remembered)
-        return self._generator.foresee(take, self.setting, remembered, places)
+        return self._generator.foresee(take, self.setting, remembered, places) and not take.lacks_frames
 
     def _running_take(self) -> Take:
         if self._take is None:

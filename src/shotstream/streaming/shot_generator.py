@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -21,11 +21,12 @@ from shotstream.streaming.chunk import Chunk, to_pictures
 from shotstream.streaming.context_frames import ContextFrame, MadeFrom
 from shotstream.streaming.decoding import (
     HIGH_PRIORITY,
+    HIGHEST_PRIORITY,
     WITH_STREAMS,
-    BackgroundDecoder,
     SideStream,
     StreamEvent,
 )
+from shotstream.streaming.full_frames import BackgroundDecoder, FullFrames
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.noise import NoiseSource, noise
 from shotstream.streaming.rollout import ShotRollout, StepObserver, never
@@ -52,16 +53,18 @@ class ShotGenerator:
     Where a device works on several streams at once, a chunk is decoded on one of its own, beside the clean
     pass over it on the main one. On a CPU that would only delay the frames, so there the pass is made when
     another chunk is asked for (`commits_early`). For the same reason, what the next shot will be made from is
-    encoded there only when this one is over (`encodes_ahead`). The frames are the same.
+    encoded there only when this one is over (`encodes_ahead`), and a chunk's noise drawn when it is made.
+    Where the tiny decoder is shown, its frames go before passes, and passes before full frames. The frames
+    are the same.
 
     Args:
         pipeline: The networks.
         height: Picture height in pixels.
         width: Picture width in pixels.
-        decoder: "full", or "tiny": frames are shown as the tiny decoder makes them, and made in full quality,
-            as later shots need them, in the background.
+        decoder: "full", or "tiny": frames are shown as the tiny decoder makes them, and made in full quality
+            in the background, where they are needed.
         rewind_chunks: How many of its newest chunks a shot can be gone back and then go on: so many states of
-            the decoders are kept, beside that at which they stand.
+            the shown decoder are kept, beside that at which it stands.
         noise_source: Where the noise of every step comes from.
 
     Raises:
@@ -97,15 +100,26 @@ class ShotGenerator:
         self.stills = StillEncoder(self._autoencoder, dtype, self.device, pipeline.still_worker)
         self._live = _live_network(pipeline, decoder)
         self._shown = self._live or pipeline.vae
-        self._beside = SideStream(self.device, HIGH_PRIORITY)
-        self._background = BackgroundDecoder(self.device, dtype, pipeline.full_frame_worker)
+        self._beside = SideStream(self.device, HIGHEST_PRIORITY)
+        self._passes = SideStream(self.device, HIGH_PRIORITY)
+        worker = pipeline.full_frame_worker
+        self._background = BackgroundDecoder(self.device, dtype, worker) if self._live else None
+        """Makes full frames, where others are shown."""
         self._in_turns = hasattr(pipeline.vae, "_hf_hook")
         """Offloaded networks take turns on the device, so nothing may go on beside something else."""
         self.commits_early = self.encodes_ahead = self.device.type in WITH_STREAMS and not self._in_turns
+        self._before_full_frames: Callable[[], AbstractContextManager] = (
+            self._passes.instead if self._live and self.commits_early else nullcontext
+        )
+        """Passes in its block go before full frames, if there are such beside them."""
         self._spare_cache: DualCache | None = None
         """Holds the context of a shot to come, if that was asked for; see `foresee`."""
         self._foreseen: _Context | None = None
         """What the spare cache was filled from."""
+        self._noise_ahead: dict[tuple[int, ...], Tensor] = {}
+        """Noise of the next chunk by its key, where it is drawn before it is asked for."""
+        self._steps = 0
+        """Denoising steps that a chunk has taken."""
         self._closed = False
         self._captions: dict[str, Captions] = {}
         """Those that the running shot was opened with, and since; most of them serve the next shot too."""
@@ -122,15 +136,16 @@ class ShotGenerator:
             raise ValueError(
                 "this session is closed; open another, which can go on from a branch or snapshot of this one"
             )
-        full = self._autoencoder.open_decoder()
-        live = self._live.open_decoder() if self._live else full
-        states: list[deque[list[Tensor]]] = [deque(maxlen=self.rewind_chunks + 1) for _ in range(2)]
-        return Take(record, length_chunks, live, full, states=states[0], full_states=states[1])
+        full = FullFrames(self._background, self._autoencoder.open_decoder) if self._background else None
+        states: deque[list[Tensor]] = deque(maxlen=self.rewind_chunks + 1)
+        decoder = (self._live or self._autoencoder).open_decoder()
+        return Take(record, length_chunks, decoder, full, states=states)
 
     def close(self) -> None:
         """Stop what goes on in the background, and return at once; no take can be opened after."""
         self._closed = True
-        self._background.close()
+        if self._background:
+            self._background.close()
         self.stills.close()
 
     @torch.no_grad()
@@ -144,14 +159,16 @@ class ShotGenerator:
         """
         if self._in_turns:
             self.stills.wait()
-            take.wait()
-        self._use_adapters(take.record)
-        if take.rollout is None:
-            take.rollout = self._begin(take.record, setting, remembered)
-            return
-        if any(first == take.record.chunks for first, _ in take.record.prompts):
-            take.rollout.redirect(self._caption_of(take.record, setting, take.record.chunks))
-        take.rollout.commit()
+            if take.full:
+                take.full.settle()
+        with self._before_full_frames():
+            self._use_adapters(take.record)
+            if take.rollout is None:
+                take.rollout = self._begin(take.record, setting, remembered)
+                return
+            if any(first == take.record.chunks for first, _ in take.record.prompts):
+                take.rollout.redirect(self._caption_of(take.record, setting, take.record.chunks))
+            take.rollout.commit()
 
     @torch.no_grad()
     def denoise(self, take: Take, known: Tensor | None = None) -> Tensor:
@@ -160,7 +177,8 @@ class ShotGenerator:
         if known is not None:
             take.rollout.skip(known.shape[1])
             return known
-        return take.rollout.denoise(partial(self._noise, take.record), on_step=self.on_step)
+        with self._before_full_frames():
+            return take.rollout.denoise(partial(self._noise, take.record), on_step=self.on_step)
 
     @torch.no_grad()
     def show(self, take: Take, x0: Tensor) -> Chunk:
@@ -173,25 +191,22 @@ class ShotGenerator:
         Returns:
             The chunk, which the take is still to be given; see `Take.add`.
         """
-        x0 = x0.to(self.device)
-        denoised = StreamEvent(self.device)
-        with self._beside.after(denoised, x0):
-            pixels = take.decoder.decode(x0.to(self._shown.dtype))[0]
-        assert take.rollout is not None
-        take.rollout.add(x0)
-        if self.commits_early and take.record.chunks + 1 < take.length_chunks:
-            with suppress(RuntimeError):  # it stays due: the next chunk tries again, and says what is wrong
-                take.rollout.commit()
+        with self._before_full_frames():
+            x0 = x0.to(self.device)
+            denoised = StreamEvent(self.device)
+            with self._beside.after(denoised, x0):
+                pixels = take.decoder.decode(x0.to(self._shown.dtype))[0]
+            assert take.rollout is not None
+            take.rollout.add(x0)
+            if self.commits_early and take.record.chunks + 1 < take.length_chunks:
+                with suppress(RuntimeError):  # it stays due: the next chunk tries again, and says why not
+                    take.rollout.commit()
+                self._draw_ahead(take.record)
         with self._beside.inside():
             latents, pictures = x0.cpu(), to_pictures(pixels)
             decoding = denoised.seconds_until(StreamEvent(self.device))
             if self.rewind_chunks:
                 take.states.append(take.decoder.state())
-        full = None
-        if take.full_decoder is not take.decoder:
-            former = take.pending[-1].full if take.pending else None
-            states = take.full_states if self.rewind_chunks else None
-            full = self._background.submit(take.full_decoder, x0, denoised, former, states)
         pictures.flags.writeable = False  # the caller sees the very frames that are remembered
         record = take.record
         return Chunk(
@@ -207,7 +222,7 @@ class ShotGenerator:
             latents=latents,
             seconds={"decode": decoding},
             adapters=record.adapters,
-            full=full,
+            full=take.full.add(latents) if take.full else None,
         )
 
     @torch.no_grad()
@@ -231,19 +246,20 @@ class ShotGenerator:
         if take.is_cut_short or take.rollout is None:
             return
         take.rollout.rewind(chunks)
-        states = [take.states, take.full_states][: len(take.decoders)]
-        for of_decoder in states:
-            for _ in range(chunks):
-                of_decoder.pop()
-        self._restore_decoders(take, [of_decoder[-1] for of_decoder in states])
+        for _ in range(chunks):
+            take.states.pop()
+        self._restore_decoder(take, take.states[-1])
 
     @torch.no_grad()
     def restore(self, state: TakeState, setting: str) -> Take:
         """Open a take that goes on exactly from `state`."""
         take = self.open(deepcopy(state.record), state.length_chunks)
-        if len(state.decoders) == 1:  # the full one had failed, if another was shown
-            take.full_decoder = take.decoder
-        self._restore_decoders(take, state.decoders)
+        self._restore_decoder(take, state.decoder)
+        if state.full_latents is None:  # it had failed, if a quicker one was shown
+            take.full = None
+        elif take.full:
+            full = [take.full.add(latents) for latents in state.full_latents]
+            take.pending = [replace(chunk, full=full[chunk.index]) for chunk in state.pending]
         take.made, take.recalled, take.prompts = list(state.made), state.recalled, list(state.prompts)
         if state.rollout is not None:
             self._use_adapters(take.record)
@@ -280,11 +296,9 @@ class ShotGenerator:
         self._foreseen = context
         return True
 
-    def _restore_decoders(self, take: Take, states: list[list[Tensor]]) -> None:
-        streams = (self._beside, self._background.stream)
-        for decoder, stream, tensors in zip(take.decoders, streams, states, strict=False):
-            with stream.after(StreamEvent(self.device), *tensors):
-                decoder.restore(tensors)
+    def _restore_decoder(self, take: Take, state: list[Tensor]) -> None:
+        with self._beside.after(StreamEvent(self.device), *state):
+            take.decoder.restore(state)
 
     def _use_adapters(self, record: TakeRecord) -> None:
         """Have the take's LoRAs in the weights; other sessions may have changed that since its last chunk.
@@ -363,7 +377,17 @@ class ShotGenerator:
 
     def _noise(self, record: TakeRecord, step: int) -> Tensor:
         key = (record.seed, record.shot, record.take, record.chunks, step)
-        return self.noise_source(key, self.chunk_shape, device=self.device)
+        self._steps = max(self._steps, step + 1)
+        drawn = self._noise_ahead.pop(key, None)
+        return self.noise_source(key, self.chunk_shape, device=self.device) if drawn is None else drawn
+
+    def _draw_ahead(self, record: TakeRecord) -> None:
+        """Draw the noise of the chunk after the one that is shown, while the device works on this one."""
+        following = (record.seed, record.shot, record.take, record.chunks + 1)
+        keys = [(*following, step) for step in range(self._steps)]
+        self._noise_ahead = {
+            key: self.noise_source(key, self.chunk_shape, device=self.device) for key in keys
+        }
 
 
 def _live_network(pipeline: StoryModel, decoder: str) -> TinyWanDecoder | None:

@@ -21,6 +21,7 @@ from shotstream.machine.device import Choice, choose_attention
 from shotstream.machine.measured_choices import MeasuredChoices, keep_compiled_code
 from shotstream.models.autoencoder_wan import WanVideoAutoencoder
 from shotstream.models.block import CausalWanBlock
+from shotstream.models.cache_write import cache_write_error, lacks_kernel
 from shotstream.models.captions import Captions
 from shotstream.models.float8 import FORMAT, linear_layers, restore_layers, use_float8
 
@@ -36,6 +37,12 @@ IN_PRODUCT = "in the product"
 """What was chosen for GELU if the product in front of it computes it."""
 BY_ITSELF = "by itself"
 """What was chosen for GELU if it is computed after the product."""
+ONE_KERNEL = "one kernel"
+"""What was chosen for the write into the cache if one kernel norms, turns and writes."""
+LEAST_KERNEL_GAIN = 1.01
+"""The kernel is used if it makes passes at least so many times as fast."""
+LARGEST_KERNEL_ERROR = 0.05
+"""See `cache_write_error`; rounding gives less, in an 8-bit cache too, another computation about 1."""
 LARGEST_GELU_ERROR = 0.02
 """Relative to the largest value; more would be another computation, not other rounding."""
 LEAST_GAIN = 1.03
@@ -140,6 +147,9 @@ def prepare(
         chosen |= _compile(pipeline, size, chosen)
         chosen["decoder"] = _compile_decoder(pipeline, size)
     compiled = speed.compile and chosen["blocks"].value == COMPILED
+    if speed.fuse:
+        facts = _facts(pipeline, size, {what: choice.value for what, choice in chosen.items()})
+        chosen["cache writes"] = _try_one_kernel(pipeline, size, facts, measured)
     if speed.float8:
         facts = _facts(pipeline, size, {what: choice.value for what, choice in chosen.items()})
         chosen["linear layers"] = _try_float8(pipeline, size, speed.fuse, facts, measured)
@@ -292,6 +302,51 @@ def _choose_gelu(pipeline: ShotStreamPipeline) -> Choice[str]:
     if not error <= LARGEST_GELU_ERROR:  # no number, too
         return Choice(BY_ITSELF, f"the product computes something else here: {error:.3f} from it")
     return Choice(IN_PRODUCT, f"the same but for rounding, {error:.4f}")
+
+
+@torch.no_grad()
+def _try_one_kernel(
+    pipeline: ShotStreamPipeline,
+    size: tuple[int, int],
+    facts: Mapping[str, object],
+    measured: MeasuredChoices,
+) -> Choice[str]:
+    """Have one kernel norm, turn and write into the cache, if it runs here and passes are faster with it."""
+    transformer, device = pipeline.transformer, pipeline._execution_device
+    if lacking := lacks_kernel(device):
+        return Choice(AS_THEY_ARE, lacking)
+    if transformer.token_shares > 1:
+        return Choice(AS_THEY_ARE, "devices share out the tokens")
+    if any(block.attn1.joint_projections() is None for block in _blocks(transformer)):
+        return Choice(AS_THEY_ARE, "queries, keys and values are not one product in every block")
+    known = measured.known("cache writes", facts)
+    if known and known.value == AS_THEY_ARE:
+        return known
+    config = transformer.config
+    heads, head_size = config["num_attention_heads"], config["attention_head_dim"]
+    try:
+        stored = pipeline.cache_dtype or transformer.dtype
+        error = cache_write_error(heads, head_size, transformer.dtype, stored, device)
+        if not error <= LARGEST_KERNEL_ERROR:  # no number, too
+            wrong = Choice(AS_THEY_ARE, f"the kernel computes something else here: {error:.3f} from it")
+            return measured.keep("cache writes", facts, wrong)
+        rehearsal = _Rehearsal(pipeline, size)
+        before = 0.0 if known else rehearsal.seconds()
+        _write_at_once(transformer, True)
+        rehearsal.warm_up()
+        gain = 0.0 if known else before / rehearsal.seconds()
+        name = ONE_KERNEL if gain >= LEAST_KERNEL_GAIN else AS_THEY_ARE
+        found = Choice(name, f"with one kernel passes are {gain:.3f} times as fast")
+        choice = known or measured.keep("cache writes", facts, found)
+    except Exception as refused:  # it cannot be built, or compiled into the blocks
+        choice = Choice(AS_THEY_ARE, f"the kernel does not run here: {_reason(refused)}")
+    _write_at_once(transformer, choice.value == ONE_KERNEL)
+    return choice
+
+
+def _write_at_once(transformer: CausalWanTransformer3DModel, wanted: bool) -> None:
+    for block in _blocks(transformer):
+        block.attn1.writes_at_once = wanted
 
 
 def _use_gelu(transformer: CausalWanTransformer3DModel, place: str) -> None:

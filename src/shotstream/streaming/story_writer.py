@@ -84,6 +84,7 @@ class StoryWriter:
                 if self.is_new(chunk):
                     self._folder.keep(chunk)
                 waiting.append(chunk)
+                chunk.request_full()
                 if chunk.last or chunk.full is None:
                     self.pace.wait(waiting)
                     self._write()

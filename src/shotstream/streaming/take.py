@@ -14,6 +14,7 @@ from shotstream.models.autoencoder import StreamingDecoder
 from shotstream.streaming.adapters import AdapterUse
 from shotstream.streaming.chunk import Chunk, FullFramesError
 from shotstream.streaming.context_frames import ContextFrame, ContextFrames, MadeFrom
+from shotstream.streaming.full_frames import FullFrames
 from shotstream.streaming.rollout import RolloutState, ShotRollout
 from shotstream.streaming.timing import ShotTiming
 
@@ -69,11 +70,8 @@ class Take:
     """How many chunks it is to have."""
     decoder: StreamingDecoder
     """Makes the frames that are shown."""
-    full_decoder: StreamingDecoder
-    """Makes the frames that are remembered.
-
-    It is `decoder` itself if no quicker one is shown, or once it has failed.
-    """
+    full: FullFrames | None = None
+    """Makes the frames that are remembered; None if no quicker ones are shown, or once it has failed."""
     rollout: ShotRollout | None = None
     """None until the first chunk is made."""
     made: list[np.ndarray] = field(default_factory=list)
@@ -81,7 +79,7 @@ class Take:
     recalled: Callable[[int], np.ndarray] | None = None
     """Where the take was made before and is over: gives its frames instead of `made`."""
     pending: list[Chunk] = field(default_factory=list)
-    """Chunks that the full decoder is still at, in order."""
+    """Chunks whose full frames are not taken in yet, in order; most are made only where they are needed."""
     ahead: dict[int, ContextFrame] = field(default_factory=dict)
     """Frames that were made and are foreseen for the next shot, by number; see `foresee`."""
     prompts: list[str] = field(default_factory=list)
@@ -90,8 +88,8 @@ class Take:
     """How many frames it had when context frames were last taken from it."""
     states: deque[list[Tensor]] = field(default_factory=lambda: deque(maxlen=1))
     """States of `decoder` after the newest chunks, as far back as the shot can be gone on with."""
-    full_states: deque[list[Tensor]] = field(default_factory=lambda: deque(maxlen=1))
-    """Those of `full_decoder`, if it is another one."""
+    lacks_frames: bool = False
+    """Whether `foresee` lacked frames that were not made yet."""
     is_cut_short: bool = False
     """Whether more was taken back than can be gone on from: it can only end."""
 
@@ -105,7 +103,7 @@ class Take:
             self.pending.append(chunk)
 
     def rewind(self, chunks: int, frames: int) -> None:
-        """Take back chunks that came after the newest direction; the decoders stay where they are.
+        """Take back chunks that came after the newest direction; `decoder` stays where it is.
 
         Args:
             chunks: How many.
@@ -113,8 +111,10 @@ class Take:
         """
         assert self.recalled is None
         assert frames >= self.remembered_frames
-        self.wait()
         self.record.chunks -= chunks
+        self.pending = [chunk for chunk in self.pending if chunk.index < self.record.chunks]
+        if self.full:
+            self.full.rewind(self.record.chunks)
         del self.made[frames:], self.prompts[frames:]
         self.ahead = {number: frame for number, frame in self.ahead.items() if number < frames}
 
@@ -139,22 +139,28 @@ class Take:
 
         See `wait`.
         """
-        self.wait()
+        self.wait(frame)
         return self.recalled(frame) if self.recalled else self.made[frame]
 
-    def foresee(self, context: ContextFrames, frames: int) -> list[ContextFrame]:
+    def foresee(
+        self, context: ContextFrames, frames: int, request: Callable[[int], None] = lambda frame: None
+    ) -> list[ContextFrame]:
         """What the next shot will be made from if this take ends as planned, as far as it is made.
 
         Args:
             context: The frames of the story.
             frames: How many the take will have.
+            request: Is told of every frame that is not made yet.
         """
         record = self.record
         while self.pending and self.pending[0].ready:
             self.made += list(self.pending.pop(0).full_frames())
+        self.lacks_frames = False
 
         def own(frame: int) -> ContextFrame | None:
             if frame >= len(self.made):
+                request(frame)
+                self.lacks_frames = True
                 return None
             return self.ahead.get(frame) or ContextFrame(
                 self.made[frame].copy(), record.shot, record.take, frame, self.prompts[frame]
@@ -166,13 +172,38 @@ class Take:
         }
         return chosen
 
-    def wait(self) -> None:
-        """Wait for the frames that are still being made.
+    def request(self, frame: int) -> None:
+        """Have full frames made in the background, from the first to this one, as far as chunks are there."""
+        for chunk in self.pending:
+            if chunk.first_frame <= frame:
+                chunk.request_full()
+
+    def request_remembered(self, context: ContextFrames, timing: ShotTiming, rewind_chunks: int) -> None:
+        """Have those full frames made that later shots can ask for and `rewind` cannot take back.
+
+        Args:
+            context: The frames of the story.
+            timing: The clock of the model.
+            rewind_chunks: How many chunks can be taken back while the take is not complete.
+        """
+        stay = self.record.chunks - (0 if self.complete else rewind_chunks)
+        if self.pending and stay > 0:
+            asked = context.asked_of(self.record.shot, timing.frames(self.length_chunks))
+            self.request(min(max(asked, default=-1), timing.frames(stay) - 1))
+
+    def wait_for_remembered(self, context: ContextFrames) -> None:
+        """Wait for the full frames that later shots can ask for if the take ends here; see `wait`."""
+        if self.pending:
+            self.wait(max(context.asked_of(self.record.shot, len(self.prompts)), default=-1))
+
+    def wait(self, frame: int) -> None:
+        """Have full frames made, from the first to this one, and wait for them.
 
         Raises:
             FullFramesError: Once, if some could not be made; the take goes on after, see `keep_shown`.
         """
-        while self.pending:
+        self.request(frame)
+        while self.pending and self.pending[0].first_frame <= frame:
             try:
                 self.made += list(self.pending[0].full_frames())
             except FullFramesError:
@@ -188,12 +219,13 @@ class Take:
         for chunk in self.pending:
             self.made += list(chunk.full_frames() if chunk.ready else chunk.frames)
         self.pending.clear()
-        self.full_decoder = self.decoder
+        self.close()
+        self.full = None
 
-    @property
-    def decoders(self) -> list[StreamingDecoder]:
-        """The one or two decoders at work."""
-        return [self.decoder] if self.full_decoder is self.decoder else [self.decoder, self.full_decoder]
+    def close(self) -> None:
+        """Let go of the full decoder's state; whoever has chunks of the take can still ask for frames."""
+        if self.full:
+            self.full.release()
 
     @property
     def complete(self) -> bool:
@@ -207,7 +239,10 @@ class TakeState:
 
     record: TakeRecord
     length_chunks: int
-    decoders: list[list[Tensor]]
+    decoder: list[Tensor]
+    full_latents: list[Tensor] | None
+    """Of all chunks, from which full frames can be made; None if no quicker ones are shown."""
+    pending: list[Chunk]
     rollout: RolloutState | None
     made: list[np.ndarray]
     recalled: Callable[[int], np.ndarray] | None
@@ -215,12 +250,16 @@ class TakeState:
 
     @classmethod
     def of(cls, take: Take) -> TakeState:
-        """Copy the state of `take`; tensors that nobody writes to are shared."""
-        take.wait()  # the full decoder stands still after that
+        """Copy the state of `take`; tensors that nobody writes to are shared.
+
+        Of the full decoder nothing is kept: full frames are made from latents.
+        """
         return cls(
             record=deepcopy(take.record),
             length_chunks=take.length_chunks,
-            decoders=[decoder.state() for decoder in take.decoders],
+            decoder=take.decoder.state(),
+            full_latents=list(take.full.latents) if take.full else None,
+            pending=list(take.pending),
             rollout=take.rollout.state() if take.rollout else None,
             made=list(take.made),
             recalled=take.recalled,

@@ -19,6 +19,7 @@ _GROWING = (
     "decoding",
     "decoding_at_once",
     "live_decoding",
+    "live_state",
 )
 """Sizes that grow with the pictures."""
 
@@ -95,7 +96,9 @@ class VramSizes:
     decoding_at_once: int
     """The same with all of its latent frames in one call, as it is done where the decoder is compiled."""
     live_decoding: int
-    """A chunk through the tiny decoder, its state included."""
+    """A chunk through the tiny decoder, beside its state."""
+    live_state: int
+    """What the tiny decoder carries from chunk to chunk."""
 
     def device_bytes(self, plan: VramPlan) -> int:
         """Most bytes that a plan takes on a GPU.
@@ -130,9 +133,11 @@ class VramSizes:
     def _kept(self, plan: VramPlan) -> int:
         """What stays all the time but for the text encoder and the transformer."""
         cache = self.kv_cache_float8 if plan.kv_cache == "float8" else self.kv_cache
-        live = self.live_decoder + self.live_decoding if plan.decoder == "tiny" else 0
-        states = self.decoder_state * (1 + plan.rewind_chunks)
-        return cache + self.captions + self.vae + states + live
+        kept = cache + self.captions + self.vae + self.decoder_state
+        if plan.decoder == "full":
+            return kept + self.decoder_state * plan.rewind_chunks
+        states = self.live_state * (1 + plan.rewind_chunks)
+        return kept + self.live_decoder + self.live_decoding + states
 
 
 def recommend(sizes: VramSizes, budget_bytes: int) -> VramPlan | None:

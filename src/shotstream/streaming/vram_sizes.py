@@ -160,7 +160,8 @@ def measure_networks(networks: Networks) -> VramSizes:
         decoder_state=state,
         decoding=decoding,
         decoding_at_once=at_once,
-        live_decoding=live_decoding + live_state,
+        live_decoding=live_decoding,
+        live_state=live_state,
     )
 
 

@@ -64,7 +64,7 @@ STUDENT_STAGES = ("causal-init", "intra-shot", "inter-shot")
 
 def stages_of(recipe: Recipe) -> tuple[str, ...]:
     """Return the stages of a recipe, in the order they are run."""
-    left_out = set(BASE_STAGES if recipe.base is not None else ())
+    left_out: set[str] = set(BASE_STAGES if recipe.base is not None else ())
     if recipe.decoder.of_base:
         left_out.discard("decoder")
     if recipe.films is not None:
