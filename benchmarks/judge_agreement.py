@@ -42,8 +42,8 @@ RESULTS = Path(__file__).parents[1] / "docs" / "results"
 LABELS, SHEET, RECORD = (
     RESULTS / name for name in ("labels.jsonl", "labelled_frames.webp", "judge_agreement.json")
 )
-CANDIDATE = RESULTS / "judge_candidate.json"
-"""What another judge read, which was not shipped."""
+FORMER = RESULTS / "former_judge_agreement.json"
+"""What the judge read that was shipped before."""
 PAGE = RESULTS.parent / "judge.md"
 FIRST_SEED, STORIES, SHOTS = 2000, 25, 3
 FRAMES = (4, 12, 20, 28)

@@ -84,11 +84,11 @@ def test_the_record_is_of_the_shipped_judge_and_the_page_has_its_table():
     assert insert(page, table) == page
 
 
-def test_the_page_has_the_table_of_the_candidate():
+def test_the_page_compares_the_judge_with_the_one_before():
     labels, page = read_labels(judge_agreement.LABELS), judge_agreement.PAGE.read_text()
     readings = [
         judge_agreement.unpack(json.loads(file.read_text()))
-        for file in (judge_agreement.RECORD, judge_agreement.CANDIDATE)
+        for file in (judge_agreement.FORMER, judge_agreement.RECORD)
     ]
     assert judge_agreement.side_by_side(labels, *readings) in page
 
