@@ -51,7 +51,12 @@ order = st.fixed_dictionaries({"type": st.just("order"), "keys": st.lists(st.int
 Key 7 skips a shot that waits, or takes it back in. New shots with a larger one are skipped.
 """
 step = st.one_of(*[st.just(TURN)] * 4, *[st.just(UNSEEN)] * 2, *[desk] * 4, order)
-sequences = st.lists(step, min_size=8, max_size=30).map(lambda many: [SHOOT, TURN, TURN, *many, TURN, TURN])
+THREE = [{**SHOOT, "chunks": 1}, TURN] * 3
+openings = st.sampled_from([[SHOOT, TURN, TURN], THREE])
+"""Of three short shots, so that there is something to move."""
+sequences = st.tuples(openings, st.lists(step, min_size=8, max_size=30)).map(
+    lambda parts: [*parts[0], *parts[1], TURN, TURN]
+)
 
 
 def direct(studio: Studio, live: LiveStory, steps: list[dict]) -> None:
