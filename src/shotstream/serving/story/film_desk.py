@@ -74,7 +74,12 @@ class FilmDesk:
     def _move_back(self, former: BeforeMove) -> None:
         """Take a move back; what was made since remembers the shots as they stood then."""
         place = self.session.context.place(former.shot)
-        self.session.move(former.shot, former.place)
+        try:
+            self.session.move(former.shot, former.place)
+        except ValueError as error:
+            self._undoable.moved(former)  # nothing was done
+            name = self._name(former.shot)
+            raise Refusal("not_found", f"{name} stays here: where it stood is too far back by now") from error
         made_since = len(self.session.takes) > former.takes
         self.stale = set(former.stale) | (self._from(min(place, former.place)) if made_since else set())
 
