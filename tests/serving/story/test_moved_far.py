@@ -6,7 +6,7 @@ import pytest
 
 from shotstream.serving.delivery.export import StoryFilm
 from shotstream.serving.journal_takes import made_takes
-from shotstream.serving.protocol.events import Receipt, in_film
+from shotstream.serving.protocol.events import Receipt, Refused, in_film
 from shotstream.serving.story.live_story import LiveStory
 from tests.serving.conftest import Studio
 from tests.serving.test_laws import TURN, apply
@@ -56,7 +56,8 @@ def test_a_move_that_is_too_far_back_by_now_is_not_undone(make_studio, studio: S
         *[{"type": "undo"}] * 2,
     ]
     apply(studio, live, steps, 20)
-    said = [answer.message for answer in studio.viewer(live).answers[-2:]]
+    answers = studio.viewer(live).answers[-2:]
+    said = [answer.message for answer in answers if isinstance(answer, Refused)]
     assert said == ["shot 2 stays here: where it stood is too far back by now"] * 2
     assert [card.place for card in live.snapshot.shots][:2] == [1, 0]
     assert_told_again(make_studio, studio, live)
@@ -100,4 +101,14 @@ def test_a_shot_that_is_too_far_back_is_refused_though_none_is_left_behind_it(
     steps += [{"type": "retake", "shot": 0}, {"type": "branch", "shot": 0}]
     apply(studio, live, steps, 50)
     for refused in studio.viewer(live).answers[-2:]:
+        assert isinstance(refused, Refused)
         assert refused.message.startswith("shot 0 is too far back: only shots from 1 on")
+
+
+def test_a_shot_is_moved_behind_one_that_was_made_longer(make_studio, studio: Studio) -> None:
+    live = studio.begin()
+    apply(studio, live, [*shots(3), {"type": "extend", "chunks": 2}, {"type": "move", "shot": 0}])
+    assert isinstance(studio.viewer(live).answers[-1], Receipt)
+    apply(studio, live, [TURN, TURN, *shots(1)], 20)
+    assert live.director.session.order == [1, 2, 0, 3]
+    assert_told_again(make_studio, studio, live)

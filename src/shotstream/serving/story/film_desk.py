@@ -57,7 +57,9 @@ class FilmDesk:
         if shot in context.left_out:
             raise Refusal("not_now", f"{name} is deleted; bring it back first, then move it")
         others = [number for number in self.session.order if number != shot]
-        if live is not None and live >= len(context.order):  # a new shot: the last
+        running = self.session.running
+        is_over = running is not None and running.was_over  # and was made longer
+        if live is not None and live >= len(context.order) and not is_over:  # a new shot: the last
             if before is None:
                 raise Refusal("not_now", f"{self._name(live)} is running and is the last until its end")
             others = [*(number for number in others if number != live), live]
