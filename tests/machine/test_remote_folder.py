@@ -158,3 +158,28 @@ def test_an_address_is_shown_without_its_password() -> None:
 
     fsspec.register_implementation("nowhere", Nowhere, clobber=True)
     assert RemoteFolder("nowhere://me:secret@host/runs/").shown == "nowhere://me:...@host/runs"
+    signed = RemoteFolder("nowhere://host/runs?sig=secret")
+    assert signed.shown == "nowhere://host/runs?..."
+
+
+def test_what_a_package_says_is_shown_without_passwords(monkeypatch) -> None:
+    def refuse(self, path, **options):
+        raise OSError("cannot reach memory://me:se:cret@host/runs?sig=secret now")
+
+    monkeypatch.setattr(MemoryFileSystem, "find", refuse)
+    with pytest.raises(RemoteError) as raised:
+        RemoteFolder("memory://eyes").files("")
+    assert "cannot reach memory://me:...@host/runs?... now" in str(raised.value)
+
+
+def test_two_may_look_at_an_address_at_once(monkeypatch) -> None:
+    one, other = RemoteFolder("memory://both"), RemoteFolder("memory://both")
+    read = MemoryFileSystem.cat_file
+
+    def between(self, path, **options):
+        monkeypatch.setattr(MemoryFileSystem, "cat_file", read)
+        other.check()
+        return read(self, path, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", between)
+    one.check()

@@ -120,3 +120,11 @@ def test_a_damaged_zip_is_a_mistake_and_nothing_else(tmp_path_factory, data) -> 
                 archive.read(name, 10_000)
     except ZipError:
         pass
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_only_usual_packing_is_unpacked(tmp_path: Path, method: int) -> None:
+    """What LZMA takes to unpack is in the file: gigabytes, where somebody wants that."""
+    path = write_zip(tmp_path / "story.zip", {"story.yaml": STORY}, compression=method)
+    with pytest.raises(ZipError, match=r"'story.yaml' in the zip is packed in an unusual way; zip it as"):
+        StoryZip(path)

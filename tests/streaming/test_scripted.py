@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 from shotstream.story import Shot, Story, StoryWarning
+from shotstream.streaming.exported import write_story
+from shotstream.streaming.scripted import ScriptedStory
 
 pytestmark = pytest.mark.unit
 
@@ -118,3 +120,54 @@ def test_it_is_said_that_a_reference_is_transparent(pipeline, tmp_path):
     references = [{"picture": str(tmp_path / "fox.png")}]
     with pytest.warns(StoryWarning, match=r"fox\.png: .* transparent .* white"):
         told(pipeline, references=references, shots=[{"prompt": "runs", "chunks": 1}])
+
+
+def test_a_shot_that_was_moved_behind_many_is_taken_anew_there(pipeline, tmp_path):
+    session = pipeline.open("a red fox", seed=3)
+    made = {}
+
+    def keep(chunks):
+        for chunk in chunks:
+            made[chunk.shot] = chunk.frames
+
+    for count in (10, 14):
+        for _ in range(count):
+            keep(session.shoot("runs", chunks=1))
+        session.move(0, len(session.script) - 1)
+    keep(session.retake(0))
+    story = write_story(session, tmp_path / "story.yaml")
+    again = [chunk.frames for chunk in pipeline.stream(story)]
+    assert np.array_equal(again, [made[shot] for shot in session.order])
+
+
+def test_captions_are_known_with_the_places_that_shots_had(pipeline):
+    moved = Story.model_validate(
+        {
+            "setting": "a fox",
+            "shots": [
+                {"prompt": "runs", "remembers": [], "number": 0},
+                {
+                    "prompt": "a cat",
+                    "remembers": [{"shot": 0, "frame": 0}],
+                    "number": 2,
+                    "places": [{"shot": 2, "place": 1}],
+                },
+                {"prompt": "sleeps", "remembers": [{"shot": 0, "frame": 0}], "number": 1},
+            ],
+        }
+    )
+    captions = ScriptedStory(pipeline.open(moved.setting), moved).captions
+    assert captions == [
+        pipeline.caption("a fox", *told) for told in ((0, "runs"), (1, "sleeps"), (1, "a cat"))
+    ]
+
+
+def test_pictures_count_beside_what_is_remembered(pipeline, tmp_path):
+    Image.new("RGB", (20, 20)).save(tmp_path / "fox.png")
+    remembers = [{"shot": 0, "frame": frame} for frame in range(6)]
+    shots = [
+        {"prompt": "runs", "references": [str(tmp_path / "fox.png")]},
+        {"prompt": "sleeps", "remembers": remembers},
+    ]
+    with pytest.raises(ValueError, match="shot 2 is to be made from 7 pins, references or remembered frames"):
+        told(pipeline, shots=shots)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -75,7 +76,7 @@ class RemoteFolder:
         Raises:
             RemoteError: If not.
         """
-        probe = f"{self._path}/.shotstream-probe"
+        probe = f"{self._path}/.shotstream-probe-{secrets.token_hex(8)}"  # others may look at the same time
         with self._errors("use"):
             self._write(probe, b"probe")
             same = self._files.cat_file(probe) == b"probe"
@@ -242,9 +243,9 @@ class RemoteFolder:
             raise self._failed(doing, str(error) or type(error).__name__) from error
 
     def _failed(self, doing: str, reason: str) -> RemoteError:
+        said = _without_password(reason).strip().rstrip(".")
         return RemoteError(
-            f"Could not {doing} {self.shown}: {reason.strip().rstrip('.')}; check the address, your keys and "
-            "the network."
+            f"Could not {doing} {self.shown}: {said}; check the address, your keys and the network."
         )
 
 
@@ -260,19 +261,17 @@ def _open(address: str) -> tuple[Any, str]:
             f"{_without_password(address)} needs a package that is missing here: {remedy}"
         ) from error
     except ValueError as error:
-        raise ValueError(
-            f"{_without_password(address)} is no address of a folder ({error}); give a path, or a URL "
-            "such as s3://BUCKET/FOLDER."
-        ) from error
+        said = _without_password(f"{address} is no address of a folder ({error})")
+        raise ValueError(f"{said}; give a path, or a URL such as s3://BUCKET/FOLDER.") from error
 
 
-def _without_password(address: str) -> str:
-    try:
-        parts = urlsplit(address)
-        password = parts.password
-    except ValueError:  # no URL: it is refused elsewhere
-        return address
-    return address if password is None else address.replace(f":{password}@", ":...@", 1)
+_SECRETS = re.compile(r"(?<=://)([^/@\s]*?):([^/\s]*)@|(?<=\?)[^\s'\"]+")
+"""A password before the host, and what stands behind a question mark, as signatures do."""
+
+
+def _without_password(text: str) -> str:
+    """An address, or a sentence that has one, as it may be shown."""
+    return _SECRETS.sub(lambda found: "..." if found[1] is None else f"{found[1]}:...@", text)
 
 
 def _describe(path: Path) -> RemoteFile:

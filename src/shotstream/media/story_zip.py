@@ -25,6 +25,7 @@ _END_SIGNATURE, _LONG_END_SIGNATURE = b"PK\x05\x06", b"PK\x06\x07"
 _LONG_END_BYTES = 20
 _MOST_LIST_BYTES = 2**20
 _ANEW = "export the story anew as story.zip"
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _LOCKED = 1
 """The bit of an entry that is locked with a password."""
 
@@ -93,10 +94,12 @@ class StoryZip:
         except (
             zipfile.BadZipFile,
             zlib.error,
+            struct.error,
             EOFError,
             OSError,
             NotImplementedError,
             RuntimeError,
+            ValueError,
         ) as error:
             raise ZipError(f"{name!r} in the zip is damaged ({error}); {_ANEW}") from error
         if len(data) > most_bytes:
@@ -132,6 +135,8 @@ def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             raise ZipError(f"{name!r} in the zip leads outside of it; {_ANEW}")
         if entry.flag_bits & _LOCKED:
             raise ZipError(f"{name!r} in the zip is locked with a password; zip it without one")
+        if entry.compress_type not in _METHODS:  # others may ask for gigabytes before they give a byte
+            raise ZipError(f"{name!r} in the zip is packed in an unusual way; zip it as usual (deflate)")
         if name in entries:
             raise ZipError(f"the zip has {name!r} twice; {_ANEW}")
         entries[name] = entry

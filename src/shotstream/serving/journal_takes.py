@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shotstream.serving.protocol.commands import (
+    Branch,
     Cast,
     Choose,
     Command,
@@ -33,7 +34,7 @@ from shotstream.streaming.memory_rules import find_rule, rule_of_mark
 from shotstream.streaming.take import TakeRecord
 
 _NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
-_ENDS_A_SHOT = ("shoot", "cut", "stop", "retake", "reshoot", "branch")
+_ENDS_A_SHOT = ("shoot", "cut", "stop", "retake", "reshoot")
 
 
 def made_takes(store: Store, stored: StoredStory, picture: Callable[[str], str]) -> MadeTakes:
@@ -123,6 +124,8 @@ class _Journal:
         if command.type in _ENDS_A_SHOT and not waits:
             self._remember()
         match command:
+            case Branch():
+                self._remember_shared(command.shot)
             case Choose():
                 self._choose(command)
             case Delete():
@@ -149,7 +152,7 @@ class _Journal:
 
     def branch(self, shot: int) -> _Journal:
         """Begin another story that shares this one up to and including a shot."""
-        self._remember()
+        self._remember_shared(shot)
         shots = self.context.shared_with(shot)
         takes = {place: record for place, record in self.takes.items() if place[0] < shots}
         return _Journal(
@@ -191,6 +194,11 @@ class _Journal:
             self.context.pin(ContextFrame(_NO_PICTURE, shot, running.take, frame, None))
         else:
             self.context.pin(self.context.find(shot, frame))
+
+    def _remember_shared(self, shot: int) -> None:
+        """Take in the take that is made, if a branch at a shot has it."""
+        if self.running and self.running.shot < self.context.shared_with(shot):
+            self._remember()
 
     def _remember(self) -> None:
         """Take in the take that is made, as far as it is made."""

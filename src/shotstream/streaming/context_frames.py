@@ -295,8 +295,9 @@ class ContextFrames:
         if not 0 <= shot < shots:
             raise ValueError(f"there is no shot {shot}; the story has {shots}, numbered from 0")
         if self.place(shot) < self.oldest_retake:
+            kept = self.order[self.oldest_retake :] or [self.oldest_retake]
             raise ValueError(
-                f"shot {shot} is too far back: only shots from {self.order[self.oldest_retake]} on are kept "
+                f"shot {shot} is too far back: only shots from {kept[0]} on are kept "
                 f"for retakes and branches (history_shots={self.history_shots})"
             )
 

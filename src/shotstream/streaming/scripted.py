@@ -45,6 +45,11 @@ class ScriptedTake(NamedTuple):
     is_moved: bool = False
     """Whether shots of its story were moved: `remembers` and `references` alone say what it is made from."""
 
+    def index_of(self, shot: int) -> int:
+        """The place that it, or a shot that it remembers, has when it is made: its index for the model."""
+        stood = {place.shot: place.place for place in self.shot.places if self.remembers is not None}
+        return stood.get(shot, shot)
+
     @property
     def name(self) -> str:
         """What people call it."""
@@ -153,7 +158,9 @@ def check(model: StoryModel, takes: list[ScriptedTake], size: tuple[int, int]) -
                     f"{take.name} asks for frame {key.frame} of shot {key.shot}, take {key.take}, which has "
                     f"{frames[key.shot, key.take]} frames with this model, numbered from 0; give one of them"
                 )
-        asked = max(len(take.pins) + len(take.references), len(take.remembers or ()))
+        given = {(key.shot, key.frame) for key in take.remembers or ()}
+        pins = [key for key in take.pins if (key.shot, key.frame) not in given]
+        asked = len(take.remembers or ()) + len(pins) + len(take.references)
         if asked > budget:
             raise ValueError(
                 f"{take.name} is to be made from {asked} pins, references or remembered frames, but this "
@@ -186,6 +193,7 @@ class ScriptedStory:
         self._best = BestTakes(session, choice.meter, choice.rule) if choice else None
         self.takes = takes_of(story, last)
         check(session.pipeline, self.takes, (session.height, session.width))
+        session.context.history_shots = max(session.context.history_shots, _reach(self.takes))
         self._asked = {key for take in self.takes for key in (*take.pins, *(take.remembers or ()))}
         self._frames: dict[FrameKey, ContextFrame] = {}
         self._pictures = self._read_pictures()
@@ -195,9 +203,15 @@ class ScriptedStory:
     def captions(self) -> list[str]:
         """Every caption that will be read."""
         model, setting = self.session.pipeline, self.session.setting
+        read: dict[int, set[int]] = {}
+        """The indices of every shot, where it is made and where it is remembered."""
+        for take in self.takes:
+            for number in (take.number, *(key.shot for key in take.remembers or ())):
+                read.setdefault(number, set()).add(take.index_of(number))
         return [
-            model.caption(setting, take.number, prompt)
+            model.caption(setting, index, prompt)
             for take in self.takes
+            for index in sorted(read[take.number])
             for prompt in (take.shot.prompt, *(redirect.prompt for redirect in take.shot.redirects))
         ]
 
@@ -325,6 +339,14 @@ class ScriptedStory:
                 warnings.warn(f"{path}: {note}", StoryWarning, stacklevel=5)
             pictures[reference] = fit_picture(prepared.pixels, self.session.height, self.session.width)
         return pictures
+
+
+def _reach(takes: Iterable[ScriptedTake]) -> int:
+    """How many of the newest shots a session must be able to take anew, to tell these takes in this order."""
+    shots, reach = 0, 0
+    for take in takes:
+        reach, shots = max(reach, shots - take.number), max(shots, take.number + 1)
+    return reach
 
 
 def tell_shot(

@@ -418,7 +418,7 @@ class StorySession:
 
     def move(self, shot: int, place: int) -> None:
         """Let a shot have another place in the film; see `ContextFrames.move`. No picture changes."""
-        if self._take and self._take.complete:
+        if self._take and self._take.was_over:
             self._remember_take()
         self.context.move(shot, place)
 

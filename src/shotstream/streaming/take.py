@@ -90,12 +90,15 @@ class Take:
     """States of `decoder` after the newest chunks, as far back as the shot can be gone on with."""
     lacks_frames: bool = False
     """Whether `foresee` lacked frames that were not made yet."""
+    was_over: bool = False
+    """Whether it had all its chunks once; it may have been made longer since."""
     is_cut_short: bool = False
     """Whether more was taken back than can be gone on from: it can only end."""
 
     def add(self, chunk: Chunk) -> None:
         """Take in the next chunk."""
         self.record.chunks += 1
+        self.was_over |= self.complete
         self.prompts += [chunk.prompt] * len(chunk.frames)
         if chunk.full is None:
             self.made += list(chunk.frames)
@@ -131,6 +134,7 @@ class Take:
     def recall(self, prompts: list[str], picture: Callable[[int], np.ndarray]) -> None:
         """Take in the next chunk, as it was made before: the prompt of every frame, and what gives them."""
         self.record.chunks += 1
+        self.was_over |= self.complete
         self.prompts += prompts
         self.recalled = picture
 

@@ -42,6 +42,7 @@ def test_a_library_from_before_titles_is_brought_up_to_date(tmp_path, url):
                 ("stories", "title"),
                 ("stories", "sounds"),
                 ("stories", "auto_retake"),
+                ("stories", "parent_shots"),
                 ("takes", "adapters"),
                 *chunks,
             ):

@@ -121,8 +121,10 @@ def test_a_branch_has_what_comes_before_its_shot_in_the_film(studio, live) -> No
         "at night",
         "sleeps",
     ]
+    assert [shot.card.number for shot in StoryFilm.of(studio.store, branch).shots] == [0, 3, 1]
     again = studio.open(branch)
     apply(studio, again, [SHOOT, TURN, TURN], 10)
+    assert [shot.card.number for shot in StoryFilm.of(studio.store, branch).shots] == [0, 3, 1, 4]
     assert {key.shot for key in again.director.session.script[4].made_from.context} == {0, 3, 1}
 
 

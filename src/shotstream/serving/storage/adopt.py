@@ -21,7 +21,7 @@ from shotstream.serving.storage.chunk_files import ChunkNote, read_note
 from shotstream.serving.storage.reader import sha256
 from shotstream.serving.storage.schema import commands
 from shotstream.serving.storage.sound_table import add_sound, sound_file, sound_name
-from shotstream.serving.storage.stored import MadeWith, NoStory, StoredChunk, StoreError
+from shotstream.serving.storage.stored import NoStory, StoredChunk, StoreError
 from shotstream.serving.storage.sweep import CHUNK_FILE, list_folder
 
 
@@ -95,8 +95,8 @@ def _begin(connection: Connection, story: str, notes: list[tuple[Path, ChunkNote
             raise StoreError(
                 f"the story {story} cannot be taken in: it branches off {parent}, which is not there"
             ) from error
-    names = ("id", "setting", "seed", *MadeWith._fields, "parent_story", "parent_shot", "parent_entries")
-    rows.add_story(connection, {"title": ""} | {name: facts[name] for name in names}, [])
+    known = {name: facts[name] for name in rows.STORY_FACTS if name in facts}  # older files lack some
+    rows.add_story(connection, {"title": ""} | known, [])
     return rows.story_row(connection, story)
 
 

@@ -126,7 +126,7 @@ class StoryReader:
             while True:
                 found = rows.take_chunks(connection, story, shot, take, self._chunks(story), entries)
                 origin = rows.parent(row)
-                if found or origin is None or shot > origin.shot:
+                if found or origin is None or shot >= rows.shared_shots(row):
                     break
                 story, entries = origin.story, origin.entries
                 row = rows.story_row(connection, story)

@@ -75,6 +75,12 @@ _NUMBERS = ("seed", "height", "width", "fps", "entries", "created_seconds", "cha
 
 # ---- rows written ----
 
+STORY_FACTS = (
+    "id", "setting", "seed", *MadeWith._fields,
+    "parent_story", "parent_shot", "parent_shots", "parent_entries",
+)  # fmt: skip
+"""Columns of a story that its chunks' files have, too."""
+
 
 def add_story(connection: Connection, row: dict[str, Any], changes: Sequence[Change]) -> None:
     """Add an idle story without entries, and what its storyboard begins with."""
@@ -87,7 +93,8 @@ def add_branch(connection: Connection, parent: Row, branch: NewBranch) -> None:
     """Add a story that goes off after all that its parent has by now."""
     row = {name: getattr(parent, name) for name in ("title", "setting", *MadeWith._fields)}
     row |= {"id": branch.id, "seed": branch.seed, "parent_story": parent.id, "parent_shot": branch.shot}
-    add_story(connection, row | {"parent_entries": parent.entries}, branch.changes)
+    row |= {"parent_shots": branch.shots, "parent_entries": parent.entries}
+    add_story(connection, row, branch.changes)
 
 
 def note_event(connection: Connection, story: str, event: dict[str, Any]) -> None:
@@ -180,9 +187,8 @@ def auto_retake(row: Row) -> AutoRetakeRule | None:
 def note(connection: Connection, story: str, position: int, facts: dict[str, Any]) -> ChunkNote:
     """What a chunk's file says beside its latents."""
     row = story_row(connection, story)
-    names = ("id", "setting", "seed", *MadeWith._fields, "parent_story", "parent_shot", "parent_entries")
     return ChunkNote(
-        story={name: getattr(row, name) for name in names},
+        story={name: getattr(row, name) for name in STORY_FACTS},
         position=position,
         chunk=facts,
         commands=commands_before(connection, story, position),
@@ -469,6 +475,11 @@ def parent(row: Row) -> StoredParent | None:
     if row.parent_story is None:
         return None
     return StoredParent(row.parent_story, row.parent_shot, row.parent_entries)
+
+
+def shared_shots(row: Row) -> int:
+    """How many numbers of shots a branch shares with its parent, from 0 on."""
+    return row.parent_shot + 1 if row.parent_shots is None else row.parent_shots
 
 
 def _summary(row: Row) -> dict[str, Any]:

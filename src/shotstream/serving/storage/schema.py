@@ -78,6 +78,7 @@ stories = Table(
     Column("entries", Integer, nullable=False),  # how many the journal has
     Column("parent_story", String(12), ForeignKey("stories.id")),
     Column("parent_shot", Integer),  # the last shot that is shared
+    Column("parent_shots", Integer),  # how many numbers are shared; those up to that one's if NULL
     Column("parent_entries", Integer),  # how many of the parent's entries come before the branch
     Column("created_seconds", Double, nullable=False),
     Column("changed_seconds", Double, nullable=False),

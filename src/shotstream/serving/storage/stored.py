@@ -71,6 +71,8 @@ class NewBranch(NamedTuple):
     """The last shot that both share."""
     changes: Sequence[Change]
     """What its storyboard begins with."""
+    shots: int | None = None
+    """How many numbers both share; those up to that shot's if None. There are more once shots were moved."""
 
 
 def new_id() -> str:

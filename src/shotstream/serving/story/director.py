@@ -316,6 +316,7 @@ class Director(FilmDesk):
         if shot in self.session.context.left_out:
             raise Refusal("not_now", f"{self._name(shot)} is deleted already; choose a take to bring it back")
         self._end_shot()
+        place = self.session.context.place(shot)
         before = BeforeDeletion(self.session.snapshot(), dict(self.edits), set(self.stale))
         kept = before.session
         if shot == len(script) - 1:
@@ -323,6 +324,7 @@ class Director(FilmDesk):
         else:  # its number stays taken: later shots have theirs
             self.session.leave_out(shot)
         self._renew(shot)
+        self.stale |= self._from(place) - {shot}  # the newest may have stood before others
         self.contests.end(shot)
         self._undoable.deleted(before)
         return CommandResult()

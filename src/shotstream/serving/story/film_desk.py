@@ -57,7 +57,9 @@ class FilmDesk:
         if shot in context.left_out:
             raise Refusal("not_now", f"{name} is deleted; bring it back first, then move it")
         others = [number for number in self.session.order if number != shot]
-        if live is not None and live >= len(context.order):  # a new shot: the last
+        running = self.session.running
+        is_over = running is not None and running.was_over  # and was made longer
+        if live is not None and live >= len(context.order) and not is_over:  # a new shot: the last
             if before is None:
                 raise Refusal("not_now", f"{self._name(live)} is running and is the last until its end")
             others = [*(number for number in others if number != live), live]
@@ -74,7 +76,12 @@ class FilmDesk:
     def _move_back(self, former: BeforeMove) -> None:
         """Take a move back; what was made since remembers the shots as they stood then."""
         place = self.session.context.place(former.shot)
-        self.session.move(former.shot, former.place)
+        try:
+            self.session.move(former.shot, former.place)
+        except ValueError as error:
+            self._undoable.moved(former)  # nothing was done
+            name = self._name(former.shot)
+            raise Refusal("not_found", f"{name} stays here: where it stood is too far back by now") from error
         made_since = len(self.session.takes) > former.takes
         self.stale = set(former.stale) | (self._from(min(place, former.place)) if made_since else set())
 

@@ -561,7 +561,8 @@ def _new_branch(command: Command, effect: CommandResult) -> NewBranch | None:
     if not (isinstance(command, Branch) and effect.branch):
         return None
     board = storyboard.snapshot(effect.branch)
-    return NewBranch(new_id(), board.seed, command.shot, storyboard.beginning(board))
+    shots = len(board.shots)
+    return NewBranch(new_id(), board.seed, command.shot, storyboard.beginning(board), shots)
 
 
 def _receipt(command: Command, effect: CommandResult, branch: NewBranch | None) -> Receipt:

@@ -38,7 +38,8 @@ class BeforeMove:
 class UndoHistory(Generic[Deletion]):
     """Deleted and moved shots, former edits of the film and changes of the queue, oldest first.
 
-    No deletion lies under a change of the queue: what makes a shot run forgets deletions.
+    No deletion or move lies under a change of the queue: what makes a shot run forgets deletions, and what
+    changes the queue forgets moves. So a journal, which does not know when a shot runs, finds the same.
     """
 
     def __init__(self) -> None:
@@ -59,6 +60,7 @@ class UndoHistory(Generic[Deletion]):
 
     def planned(self) -> None:
         """Note that the queue was changed."""
+        self._entries = [entry for entry in self._entries if not isinstance(entry, BeforeMove)]
         self._entries.append(None)
 
     def after(self, command: Command) -> bool:
