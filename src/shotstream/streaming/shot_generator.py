@@ -261,6 +261,7 @@ class ShotGenerator:
             full = [take.full.add(latents) for latents in state.full_latents]
             take.pending = [replace(chunk, full=full[chunk.index]) for chunk in state.pending]
         take.made, take.recalled, take.prompts = list(state.made), state.recalled, list(state.prompts)
+        take.was_over = state.was_over
         if state.rollout is not None:
             self._use_adapters(take.record)
             take.rollout = self._new_rollout(take.record, setting, max(take.record.chunks - 1, 0))

@@ -251,6 +251,7 @@ class TakeState:
     made: list[np.ndarray]
     recalled: Callable[[int], np.ndarray] | None
     prompts: list[str]
+    was_over: bool
 
     @classmethod
     def of(cls, take: Take) -> TakeState:
@@ -268,6 +269,7 @@ class TakeState:
             made=list(take.made),
             recalled=take.recalled,
             prompts=list(take.prompts),
+            was_over=take.was_over,
         )
 
 
