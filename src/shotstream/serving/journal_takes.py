@@ -31,7 +31,7 @@ from shotstream.serving.story.undo import BeforeMove, UndoHistory
 from shotstream.streaming.context_frames import ContextFrame, ContextFrames
 from shotstream.streaming.exported import NOTHING_SHOT, MadeTakes
 from shotstream.streaming.memory_rules import find_rule, rule_of_mark
-from shotstream.streaming.take import TakeRecord
+from shotstream.streaming.take import TakeRecord, shared_shots
 
 _NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 _ENDS_A_SHOT = ("shoot", "cut", "stop", "retake", "reshoot")
@@ -153,10 +153,10 @@ class _Journal:
     def branch(self, shot: int) -> _Journal:
         """Begin another story that shares this one up to and including a shot."""
         self._remember_shared(shot)
-        shots = self.context.shared_with(shot)
+        shots = self._shared_shots(shot)
         takes = {place: record for place, record in self.takes.items() if place[0] < shots}
         return _Journal(
-            self.context.branch(shot),
+            self.context.branch(shot, shots),
             self.script[:shots],
             takes,
             dict(self.frames),
@@ -197,8 +197,11 @@ class _Journal:
 
     def _remember_shared(self, shot: int) -> None:
         """Take in the take that is made, if a branch at a shot has it."""
-        if self.running and self.running.shot < self.context.shared_with(shot):
+        if self.running and self.running.shot < self._shared_shots(shot):
             self._remember()
+
+    def _shared_shots(self, shot: int) -> int:
+        return shared_shots(self.context.shared_with(shot), self.takes)
 
     def _remember(self) -> None:
         """Take in the take that is made, as far as it is made."""

@@ -355,9 +355,14 @@ class ContextFrames:
         """How many numbers a story has that shares this one up to and including a shot."""
         return max([shot, *self.order[: self.place(shot)]]) + 1
 
-    def branch(self, shot: int) -> ContextFrames:
-        """Return the frames of a story that ended after a shot: those that came after it are left out."""
-        shots, last = self.shared_with(shot), self.place(shot)
+    def branch(self, shot: int, shots: int) -> ContextFrames:
+        """Return the frames of a story that ended after a shot: those that came after it are left out.
+
+        Args:
+            shot: Its number.
+            shots: How many numbers it has, those of `shared_with` at least.
+        """
+        last = self.place(shot)
         branch = self.first(shots)
         branch.left_out |= {number for number in branch.order if self.place(number) > last}
         return branch

@@ -226,6 +226,8 @@ class MadeTakes:
         source = _source(record)
         numbers = {frame.frame: -place for place, frame in enumerate(source.references, start=1)}
         made = [key._replace(frame=numbers.get(key.frame, key.frame)) for key in source.context]
+        if record.shot >= len(self._contexts):  # of a newest shot that was deleted, after it was moved
+            return [key for key in made if key.frame >= 0]
         context = self._contexts[record.shot].copy()
         context.pins = []
         for number in numbers.values():

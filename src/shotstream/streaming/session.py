@@ -26,7 +26,7 @@ from shotstream.streaming.model import StoryModel, check_prompt, report_unknown_
 from shotstream.streaming.noise import NoiseSource, noise
 from shotstream.streaming.rollout import ChunkStopped, StepObserver, never
 from shotstream.streaming.shot_generator import ShotGenerator
-from shotstream.streaming.take import SessionSnapshot, Take, TakeRecord, TakeState
+from shotstream.streaming.take import SessionSnapshot, Take, TakeRecord, TakeState, shared_shots
 
 
 class StorySession:
@@ -476,7 +476,8 @@ class StorySession:
         """
         at = self.order[-1] if at is None and self.script else at or 0
         self.context.check_kept(at, len(self.script))
-        if self._take and self._take.record.shot < self.context.shared_with(at):
+        shots = shared_shots(self.context.shared_with(at), self.takes)
+        if self._take and self._take.record.shot < shots:
             self._remember_take()
         branch = StorySession(
             self.pipeline,
@@ -488,8 +489,7 @@ class StorySession:
             rewind_chunks=self.rewind_chunks,
             noise_source=self._generator.noise_source,
         )
-        branch.context = self.context.branch(at)
-        shots = self.context.shared_with(at)
+        branch.context = self.context.branch(at, shots)
         branch.script = deepcopy(self.script[:shots])
         branch.takes = {place: deepcopy(take) for place, take in self.takes.items() if place[0] < shots}
         return branch

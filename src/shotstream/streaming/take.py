@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -59,6 +59,24 @@ class TakeRecord:
     def direct(self, prompt: str) -> None:
         """Give another prompt from the next chunk on."""
         self.prompts = [*[entry for entry in self.prompts if entry[0] < self.chunks], (self.chunks, prompt)]
+
+
+def shared_shots(shots: int, takes: Mapping[tuple[int, int], TakeRecord]) -> int:
+    """How many numbers a story shares that shares the first `shots`: those, too, that their takes remember.
+
+    These are more only where shots were moved.
+    """
+    while True:
+        remembered = (
+            key.shot
+            for (shot, _), record in takes.items()
+            if shot < shots and record.made_from
+            for key in record.made_from.context
+        )
+        following = max([shots - 1, *remembered]) + 1
+        if following == shots:
+            return shots
+        shots = following
 
 
 @dataclass

@@ -9,6 +9,7 @@ from shotstream.serving.journal_takes import made_takes
 from shotstream.serving.protocol.events import Receipt, Refused, in_film
 from shotstream.serving.story.live_story import LiveStory
 from tests.serving.conftest import Studio
+from tests.serving.test_journal_takes import assert_told_again as told_by_the_pipeline
 from tests.serving.test_laws import TURN, apply
 
 pytestmark = pytest.mark.unit
@@ -76,6 +77,38 @@ def test_a_branch_of_earlier_shots_lets_the_journal_remember_as_much(make_studio
     apply(studio, live, steps, 50)
     assert isinstance(studio.viewer(live).answers[-1], Receipt)
     assert_told_again(make_studio, studio, live)
+
+
+def test_a_branch_has_what_its_takes_were_made_from(make_studio, studio: Studio, pipeline, tmp_path) -> None:
+    live = studio.begin()
+    steps = [
+        {"type": "move", "shot": 3, "before": 1},
+        {"type": "retake", "shot": 1},
+        TURN,
+        {"type": "move", "shot": 3},
+        {"type": "branch", "shot": 1},
+    ]
+    apply(studio, live, [*shots(4), *steps])
+    answer = studio.viewer(live).answers[-1]
+    assert isinstance(answer, Receipt)
+    assert answer.story is not None
+    branch = studio.open(answer.story)
+    assert [card.number for card in in_film(branch.snapshot.shots)] == [0, 1]
+    apply(studio, branch, shots(1), 20)
+    assert_told_again(make_studio, studio, branch)
+    told_by_the_pipeline(pipeline, studio, branch.story, tmp_path)
+
+
+def test_a_take_may_be_made_from_a_newest_shot_that_was_deleted(studio: Studio, pipeline, tmp_path) -> None:
+    live = studio.begin()
+    steps = [
+        {"type": "move", "shot": 2, "before": 1},
+        {"type": "retake", "shot": 1},
+        TURN,
+        {"type": "delete", "shot": 2},
+    ]
+    apply(studio, live, [*shots(3), *steps])
+    told_by_the_pipeline(pipeline, studio, live.story, tmp_path)
 
 
 def test_what_stood_behind_the_newest_shot_is_stale_when_that_is_deleted(make_studio, studio: Studio) -> None:

@@ -110,7 +110,7 @@ class Director(FilmDesk):
             ValueError: If there is no such shot, or its memory is no longer kept.
         """
         branch = Director(self.session.branch(shot, seed=seed), self._find_picture)
-        last = len(branch.session.script) - 1
+        last = max(number for number, _ in branch.session.takes)
         branch.uploads, branch.edit = dict(self.uploads), self.edit.branch(last)
         branch.written = dict(self.written)
         branch.scores = {place: score for place, score in self.scores.items() if place[0] <= last}

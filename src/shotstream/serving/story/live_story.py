@@ -561,7 +561,7 @@ def _new_branch(command: Command, effect: CommandResult) -> NewBranch | None:
     if not (isinstance(command, Branch) and effect.branch):
         return None
     board = storyboard.snapshot(effect.branch)
-    shots = len(board.shots)
+    shots = max(number for number, _ in effect.branch.session.takes) + 1
     return NewBranch(new_id(), board.seed, command.shot, storyboard.beginning(board), shots)
 
 
