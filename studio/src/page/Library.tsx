@@ -171,7 +171,7 @@ function Cover({ entry, opens }: { entry: StoryEntry; opens: boolean }) {
       <span className="book-setting">{titleOf(entry)}</span>
       <span className="dim">
         {facts}
-        {parent && ` · branched after shot ${parent.shot + 1}`}
+        {parent && " · a branch"}
       </span>
     </>
   );
