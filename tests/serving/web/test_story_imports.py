@@ -156,3 +156,14 @@ def test_a_story_whose_shots_were_moved_comes_back_in_the_order_of_its_film(
     assert "this looks different" in answer["notes"][-1]
     until(lambda: [card["state"] for card in cards(client, answer["story"])] == ["done"] * 2)
     assert [card["prompt"] for card in cards(client, answer["story"])] == ["the fox sleeps", "the fox runs"]
+
+
+def test_a_sound_that_is_heard_twice_is_heard_once_and_named(client: httpx.Client) -> None:
+    sounds = "sounds: [rain.wav, {sound: rain.wav, offset_seconds: 1.5}]\n"
+    files = {"story_yaml": f"{STORY}{sounds}", "rain_wav": tone(seconds=0.4)}
+    began = client.post("/api/stories/import", content=zipped(**files), headers=ZIP).raise_for_status().json()
+    (note,) = began["notes"]
+    assert note.startswith("The sound “rain.wav” is heard twice or more in the story, here once: ")
+    assert note.endswith(" for 1.5 s.")
+    placed = client.get(f"/api/stories/{began['story']}").json()["snapshot"]["sounds"]
+    assert [sound["offset_seconds"] for sound in placed] == [0]

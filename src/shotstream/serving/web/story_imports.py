@@ -108,7 +108,7 @@ async def _begin(studio: Studio, archive: StoryZip, folder: Path) -> Began:
         uploads[name] = await keep_picture(studio, picture)
     story = await begin_script(studio, script, uploads=uploads)
     try:
-        await _let_be_heard(studio, story, archive, sounds)
+        left_out += await _let_be_heard(studio, story, archive, sounds)
     except BaseException:
         await studio.move_to_trash(story)
         raise
@@ -140,12 +140,24 @@ def _sound_facts(archive: StoryZip, name: str, folder: Path, limits: Limits) -> 
         raise ZipError(f"{name!r} in the zip: {error}") from error
 
 
-async def _let_be_heard(studio: Studio, story: str, archive: StoryZip, sounds: list[_BroughtSound]) -> None:
+async def _let_be_heard(
+    studio: Studio, story: str, archive: StoryZip, sounds: list[_BroughtSound]
+) -> list[str]:
+    """Place the sounds, and return notes of those that were left out: a studio plays a file once."""
+    heard: set[str] = set()
+    notes: list[str] = []
     for number, brought in enumerate(sounds):
         placed = brought.placed
         data = await studio.aside(archive.read, placed.sound, studio.limits.sound_bytes)
         name = Path(placed.sound).name
         kept = await studio.aside(studio.store.add_sound, story, data, name, brought.facts)
+        if kept.sound in heard:
+            notes.append(
+                f"The sound “{name}” is heard twice or more in the story, here once: bring a file "
+                f"that differs for {placed.offset_seconds:g} s."
+            )
+            continue
+        heard.add(kept.sound)
         command = Sound(
             id=f"file-sound-{number}",
             sound=kept.sound,
@@ -155,3 +167,4 @@ async def _let_be_heard(studio: Studio, story: str, archive: StoryZip, sounds: l
         answer = await studio.direct(story, command)
         if isinstance(answer, Refused):
             raise Refusal(answer.code, answer.message)
+    return notes
