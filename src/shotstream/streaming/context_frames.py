@@ -364,7 +364,9 @@ class ContextFrames:
         """
         last = self.place(shot)
         branch = self.first(shots)
-        branch.left_out |= {number for number in branch.order if self.place(number) > last}
+        after = {number for number in branch.order if self.place(number) > last}
+        branch.left_out |= after
+        branch.pins = [pin for pin in branch.pins if pin.is_reference or pin.shot not in after]
         return branch
 
     def first(self, shots: int) -> ContextFrames:

@@ -216,6 +216,14 @@ def test_a_library_with_files_is_moved_by_copying_them(address: str, tmp_path: P
     assert note.stat().st_mode & 0o077 == 0
 
 
+def test_an_empty_note_of_the_address_is_not_taken_for_the_folder(tmp_path: Path) -> None:
+    with Store(tmp_path / "library", media=f"{tmp_path}/far"):
+        pass
+    (tmp_path / "library" / "media-address").write_text("\n")
+    with pytest.raises(StoreError, match="media-address is empty: .* write the address into it"):
+        Store(tmp_path / "library")
+
+
 def test_replicas_with_folders_of_their_own_go_on_with_a_story(address: str, tmp_path: Path) -> None:
     """As on two machines: one database, one address, no folder in common."""
     with Store(tmp_path / "library", media=address) as store:

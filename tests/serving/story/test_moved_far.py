@@ -135,7 +135,7 @@ def test_a_shot_that_is_too_far_back_is_refused_though_none_is_left_behind_it(
     apply(studio, live, steps, 50)
     for refused in studio.viewer(live).answers[-2:]:
         assert isinstance(refused, Refused)
-        assert refused.message.startswith("shot 0 is too far back: only shots from 1 on")
+        assert refused.message == "shot 1 is too far back: what it was made from is not kept"
 
 
 def test_a_shot_is_moved_behind_one_that_was_made_longer(make_studio, studio: Studio) -> None:

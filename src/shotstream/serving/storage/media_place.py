@@ -33,6 +33,11 @@ def open_media(place: LibraryPlace, engine: Engine, address: str | None = None) 
     """
     note = place.folder / _NOTE
     known = note.read_text(encoding="utf-8").strip() if note.is_file() else None
+    if known == "":
+        raise StoreError(
+            f"{note} is empty: it should say where the media files are; write the address into it, or delete "
+            "it if they are in the folder"
+        )
     if address is not None and "://" not in address:
         address = str(Path(address).absolute())  # wherever a studio is started from next
     if address is None and known is None:

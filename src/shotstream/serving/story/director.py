@@ -277,6 +277,7 @@ class Director(FilmDesk):
 
     def _branch(self, command: Branch) -> CommandResult:
         self._check_shot(command.shot)
+        self._check_kept(command.shot)
         return CommandResult(branch=self.branch(command.shot, command.seed))
 
     def _pin(self, command: Pin) -> CommandResult:
@@ -458,7 +459,7 @@ class Director(FilmDesk):
         else:
             prompt = self.edits.get(command.shot) if command.prompt is None else command.prompt
             take = self.takes.next_take(command.shot)
-            self.session.context.check_kept(command.shot, len(self.session.script))
+            self._check_kept(command.shot)
             if prompt is not None:
                 with prompt_warnings():
                     self.session.check_shot(prompt, shot=command.shot)
