@@ -220,7 +220,7 @@ def test_an_empty_note_of_the_address_is_not_taken_for_the_folder(tmp_path: Path
     with Store(tmp_path / "library", media=f"{tmp_path}/far"):
         pass
     (tmp_path / "library" / "media-address").write_text("\n")
-    with pytest.raises(StoreError, match="media-address is empty: .* write the address into it"):
+    with pytest.raises(StoreError, match=r"media-address is empty: .* write the address into it"):
         Store(tmp_path / "library")
 
 
