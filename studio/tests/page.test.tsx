@@ -341,6 +341,30 @@ it("remembered frames are pinned and let go", () => {
   ]);
 });
 
+it("where a chunk looked is asked for and drawn as bars, layer by layer", async () => {
+  const frame = { shot: 0, take: 0, frame: 4, share: 0.25, layers: [0.1, 0.4] };
+  const read = { shot: 1, take: 0, chunk: 2, frames: [frame], own_share: 0.75, own_layers: [0.9, 0.6] };
+  const asked = vi.fn().mockResolvedValue(new Response(JSON.stringify(read)));
+  vi.stubGlobal("fetch", asked);
+  show(<Memory open={open({ shots: [shot, { ...shot, number: 1 }] })} />);
+  expect(asked).not.toHaveBeenCalled();
+  await act(async () => click("Where does it look?"));
+  const bars = () => [...document.querySelectorAll(".share")].map((bar) => bar.textContent);
+  expect(document.querySelector(".attention h3")?.textContent).toBe("Shot 2, chunk 3 looks at");
+  expect(bars()).toEqual(["Shot 1, frame 525.0 %", "This shot75.0 %"]);
+  const layer = document.querySelector<HTMLSelectElement>(".attention select")!;
+  act(() => {
+    layer.value = "1";
+    layer.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+  expect(bars()).toEqual(["Shot 1, frame 540.0 %", "This shot60.0 %"]);
+  asked.mockResolvedValue(new Response(JSON.stringify({ detail: "no shot is running" }), { status: 409 }));
+  await act(async () => click("Chunk before"));
+  expect(asked.mock.lastCall![0]).toBe("api/stories/abcdefghijkl/attention?chunk=1");
+  expect(document.querySelector(".attention .wrong")?.textContent).toBe("no shot is running");
+  vi.unstubAllGlobals();
+});
+
 it("single keys work outside of fields only, and can be switched off", () => {
   const cut = vi.fn();
   const Keys = () => {

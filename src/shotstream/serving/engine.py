@@ -37,6 +37,7 @@ from shotstream.serving.story.live_story import (
 )
 from shotstream.serving.story.playback import PlaybackTracker
 from shotstream.serving.story.replay import OpenSession, StoredTake, attach_take_loader, replay
+from shotstream.streaming.session import StorySession
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +131,13 @@ class Engine:
     def make_clips(self, story: str) -> Future[None]:
         """Show chunks of a story again that have no whole clip; its result raises what `open`'s does."""
         return self._submit(self._make_clips(story))
+
+    def look(self, story: str, look: Callable[[StorySession], T]) -> Future[T]:
+        """Look at the session of an open story, between two chunks; what looks leaves it as it was.
+
+        Its result raises `Refusal` if the story is not open, and whatever `look` does.
+        """
+        return self._submit(self._look(story, look))
 
     def let_go(self, story: str) -> Future[None]:
         """Close a story here, watched or not; the library has it."""
@@ -284,6 +292,13 @@ class Engine:
                 if not is_whole(chunk):
                     self._show(story, chunk, take.chunk(chunk, stored.made_with.fps), again=True)
                     yield
+
+    def _look(self, story: str, look: Callable[[StorySession], T]) -> Job[T]:
+        yield
+        live = self._open_stories.get(story)
+        if live is None:
+            raise Refusal("not_now", "no shot of the story runs; shoot one, and ask while it runs or is new")
+        return look(live.director.session)
 
     def _admit(
         self, stored: StoredStory, director: Director, playback: PlaybackTracker | None = None

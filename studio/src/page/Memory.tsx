@@ -6,6 +6,7 @@ import { numberOf } from "../story/numbers";
 import { memoryAddress } from "../story/server";
 import { PICTURE_TYPES, uploadPicture } from "../story/upload";
 import type { OpenStory } from "../story/useStory";
+import { Attention } from "./Attention";
 import { FileDrop } from "./FileDrop";
 import { Icon } from "./Icon";
 import { Still } from "./Still";
@@ -42,6 +43,7 @@ export function Memory({ open }: { open: OpenStory }) {
         {busy && <progress value={sent} aria-label="The picture is sent" />}
         <Wrong error={wrong} />
       </FileDrop>
+      <Attention open={open} />
     </section>
   );
 }

@@ -130,6 +130,20 @@ export async function listStories(putAway = false, address?: string, search = ""
   };
 }
 
+/** Where a chunk looked; the shares of all frames and of its own shot are 1 together. */
+export interface AttentionRead {
+  shot: number;
+  take: number;
+  chunk: number;
+  frames: { shot: number; take: number; frame: number; share: number; layers: number[] }[];
+  own_share: number;
+  own_layers: number[];
+}
+
+/** Where a chunk of the newest shot looked, the newest if none is named. */
+export const readAttention = (story: string, chunk?: number) =>
+  ask<AttentionRead>(`api/stories/${story}/attention${chunk === undefined ? "" : `?chunk=${chunk}`}`);
+
 /** A story, and all that it branched off and that branched off it. */
 export const listFamily = (story: string) => ask<StoryEntry[]>(`api/stories/${story}/family`);
 

@@ -16,6 +16,7 @@ except ImportError as error:
 from shotstream import __version__
 from shotstream.serving.studio import Studio
 from shotstream.serving.web import (
+    attention,
     event_stream,
     exports,
     health,
@@ -71,6 +72,7 @@ def create_app(studio: Studio, access: Access | None = None) -> FastAPI:
     app.state.access = access
     parts = (
         health,
+        attention,
         prompts,
         story_files,
         story_imports,

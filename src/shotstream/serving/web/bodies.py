@@ -28,6 +28,32 @@ from shotstream.serving.storage.catalogue import ListedStory
 from shotstream.story import Setting, Title, shown_frames
 
 
+class FrameAttention(Message):
+    """How much attention a remembered frame got."""
+
+    shot: int
+    take: int
+    frame: int
+    """Negative for a picture that somebody brought."""
+    share: float
+    """Of all, 0 to 1: the mean over the layers."""
+    layers: list[float]
+    """Of each layer's, in their order."""
+
+
+class AttentionRead(Message):
+    """Where a chunk looked; the shares of all frames and its own shot are 1 together."""
+
+    shot: int
+    take: int
+    chunk: int
+    frames: list[FrameAttention]
+    """What its shot was made from, in the order of the film."""
+    own_share: float
+    """What its own shot got."""
+    own_layers: list[float]
+
+
 class NewStory(Message):
     """A story to be begun."""
 
