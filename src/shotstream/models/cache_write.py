@@ -55,26 +55,6 @@ def write_to_cache(
     return query.unflatten(-1, (heads, size))
 
 
-@custom_op(
-    "shotstream::write_to_cache",
-    mutates_args=("keys", "values"),
-    device_types="cpu",
-    schema="(Tensor qkv, Tensor norm_q, Tensor norm_k, Tensor turns, Tensor(a!) keys, Tensor(b!) values, "
-    "SymInt start, float eps) -> Tensor",
-)
-def _write(
-    qkv: Tensor,
-    norm_q: Tensor,
-    norm_k: Tensor,
-    turns: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    start: int,
-    eps: float,
-) -> Tensor:
-    return write_in_steps(qkv, norm_q, norm_k, turns, keys, values, start, eps)
-
-
 def write_in_steps(
     qkv: Tensor,
     norm_q: Tensor,
@@ -110,6 +90,16 @@ def write_in_steps(
     own = value.unflatten(-1, values.shape[2:])
     CacheSlot(keys, values, start, start + qkv.shape[1], 0, True).extend(turn(key, norm_k), own)
     return turn(query, norm_q).flatten(-2)
+
+
+_write = custom_op(
+    "shotstream::write_to_cache",
+    write_in_steps,
+    mutates_args=("keys", "values"),
+    device_types="cpu",
+    schema="(Tensor qkv, Tensor norm_q, Tensor norm_k, Tensor turns, Tensor(a!) keys, Tensor(b!) values, "
+    "SymInt start, float eps) -> Tensor",
+)
 
 
 @torch.no_grad()
