@@ -89,8 +89,8 @@ def test_the_same_calls_give_the_same_bytes_however_long_one_waits(pipeline, ste
 @settings(max_examples=12, deadline=None)
 @given(tellings)
 def test_what_is_made_early_changes_nothing(pipeline, steps: list[Step]) -> None:
-    """Clean passes, and stills for the next shot."""
-    late, early = pipeline.open("a fox", seed=1), pipeline.open("a fox", seed=1)
+    """Clean passes, stills for the next shot, and the passes of the next chunk."""
+    late, early = pipeline.open("a fox", seed=1), pipeline.open("a fox", seed=1, works_ahead=True)
     for session, is_early in ((late, False), (early, True)):
         session._generator.commits_early = session._generator.encodes_ahead = is_early
     assert tell(late, steps) == tell(early, steps)

@@ -16,6 +16,7 @@ from shotstream.loading.folders import ModelError
 from shotstream.streaming.chunk import FullFramesError
 from shotstream.streaming.full_frames import BackgroundDecoder, FullFrames
 from shotstream.streaming.noise import noise
+from shotstream.streaming.take import Take
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_streams_beside_one_another_change_nothing(make_pipeline, decoder: str) 
     pipeline = make_pipeline()
     pipeline.register_modules(live_decoder=TinyWanDecoder(latent_channels=4, widths=(8, 8, 8, 8)).eval())
     pipeline.to("cuda")
-    late, early = pipeline.open("a fox"), pipeline.open("a fox", decoder=decoder)
+    late, early = pipeline.open("a fox"), pipeline.open("a fox", decoder=decoder, works_ahead=True)
     assert early._generator.commits_early
     assert early._generator.encodes_ahead
     late._generator.commits_early = late._generator.encodes_ahead = False
@@ -86,6 +87,54 @@ def test_an_early_clean_pass_changes_nothing(live, decoder: str) -> None:
     assert not late._generator.commits_early, "on a CPU it would only delay the frames"
     early._generator.commits_early = True
     assert same(telling(late), telling(early))
+
+
+@pytest.mark.law
+def test_passes_that_are_begun_ahead_change_nothing(live) -> None:
+    """Whatever comes between: another prompt, a retake, chunks taken back, a snapshot, a cut."""
+
+    def tell(session: StorySession) -> list[Chunk]:
+        made = []
+
+        def make(chunks: int) -> None:
+            made.extend(chunk for _ in range(chunks) if (chunk := session.next_chunk()))
+
+        session.cut("runs", chunks=6)
+        make(3)
+        session.redirect("waves")
+        make(2)
+        session.rewind(1)
+        snapshot = session.snapshot()
+        make(2)
+        session.restore(snapshot)
+        make(1)
+        session.redirect("waves")  # the same words again, after which earlier chunks are passed anew
+        make(1)
+        session.retake(0, seed=5)
+        make(2)
+        session.cut("sleeps", chunks=3)
+        make(3)
+        session.extend(chunks=2)
+        make(2)
+        return made
+
+    films, ahead = [], []
+    for works_ahead in (False, True):
+        session = live.open("a fox", rewind_chunks=2, works_ahead=works_ahead)
+        generator = session._generator
+        generator.commits_early = True
+        make = generator.denoise
+
+        def denoise(take: Take, known=None, make=make, generator=generator) -> torch.Tensor:
+            begun = generator._ahead
+            x0 = make(take, known)
+            ahead.append(begun is not None and x0 is begun.x0)
+            return x0
+
+        generator.denoise = denoise
+        films.append(tell(session))
+    assert same(*films)
+    assert sum(ahead) == 8, "all but a take's first chunk, and those after a redirection or a restored state"
 
 
 @pytest.mark.law

@@ -142,7 +142,7 @@ def _story(
     """Tell a story through a session; `full` asks for all full frames, and the last chunk waits for them."""
     before = time.perf_counter()
     decoder = settings.decoder or "full"
-    session = pipeline.open(SETTING, 0, settings.height, settings.width, decoder=decoder)
+    session = pipeline.open(SETTING, 0, settings.height, settings.width, decoder=decoder, works_ahead=True)
     shown: list[Chunk] = []
     for shot, length in enumerate(lengths):
         for chunk in session.shoot(prompt(shot), chunks=length):

@@ -245,7 +245,14 @@ class ShotStreamPipeline(StoryModel):
         height, width = height or story.height, width or story.width
         seed = story.seed if seed is None else seed
         session = self.open(
-            story.setting, seed, height, width, select=select, memory_rule=memory_rule, decoder=decoder
+            story.setting,
+            seed,
+            height,
+            width,
+            select=select,
+            memory_rule=memory_rule,
+            decoder=decoder,
+            works_ahead=True,
         )
         first, last = shots or (0, len(story.shots) - 1)
         return self._stream(ScriptedStory(session, story, last, choice), first, known)
@@ -343,6 +350,7 @@ class ShotStreamPipeline(StoryModel):
         decoder: str = "full",
         rewind_chunks: int = 0,
         noise_source: NoiseSource = noise,
+        works_ahead: bool = False,
     ) -> StorySession:
         """Open a session, to tell a story shot by shot as it comes to mind.
 
@@ -357,6 +365,7 @@ class ShotStreamPipeline(StoryModel):
             decoder: "full", or "tiny" to be shown what the model's tiny decoder makes.
             rewind_chunks: How many chunks a shot can be gone back; see `StorySession`.
             noise_source: Where the noise of every step comes from.
+            works_ahead: Whether a GPU begins a chunk before the one before is shown; see `StorySession`.
 
         Raises:
             ValueError: If the model cannot make pictures of that size, or has no such decoder.
@@ -374,6 +383,7 @@ class ShotStreamPipeline(StoryModel):
             decoder=decoder,
             rewind_chunks=rewind_chunks,
             noise_source=noise_source,
+            works_ahead=works_ahead,
         )
 
     def check_inputs(

@@ -58,6 +58,8 @@ class StorySession:
         rewind_chunks: How many chunks a shot can be gone back by `rewind` and then go on. Each costs memory
             for a state of the shown decoder (`decoder_state` of `VramSizes`).
         noise_source: Where the noise of every step comes from.
+        works_ahead: Whether a GPU begins a chunk before the frames of the one before are there. A redirection
+            or a cut then waits for passes that are of no use: it is for stories told as they are written.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class StorySession:
         decoder: str = "full",
         rewind_chunks: int = 0,
         noise_source: NoiseSource = noise,
+        works_ahead: bool = False,
     ) -> None:
         self.pipeline = pipeline
         self.setting = setting
@@ -90,7 +93,9 @@ class StorySession:
         budget = pipeline.transformer.config["context_frames"]
         self.context = ContextFrames(budget, history_shots, select, rule)
         self.rewind_chunks = rewind_chunks
-        self._generator = ShotGenerator(pipeline, height, width, decoder, rewind_chunks, noise_source)
+        self._generator = ShotGenerator(
+            pipeline, height, width, decoder, rewind_chunks, noise_source, works_ahead
+        )
         self._take: Take | None = None
         report_unknown_words(pipeline, "the setting", setting)
 
@@ -488,6 +493,7 @@ class StorySession:
             decoder=self.decoder,
             rewind_chunks=self.rewind_chunks,
             noise_source=self._generator.noise_source,
+            works_ahead=self._generator.works_ahead,
         )
         branch.context = self.context.branch(at, shots)
         branch.script = deepcopy(self.script[:shots])

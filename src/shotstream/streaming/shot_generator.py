@@ -29,7 +29,7 @@ from shotstream.streaming.decoding import (
 from shotstream.streaming.full_frames import BackgroundDecoder, FullFrames
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.noise import NoiseSource, noise
-from shotstream.streaming.rollout import ShotRollout, StepObserver, never
+from shotstream.streaming.rollout import ChunkStopped, ShotRollout, StepObserver, never
 from shotstream.streaming.stills import StillEncoder
 from shotstream.streaming.take import Take, TakeRecord, TakeState
 
@@ -45,6 +45,17 @@ class _Context:
     captions: tuple[str | None, ...]
     """The caption of each; None for that of the shot which they serve."""
     adapters: tuple[AdapterUse, ...]
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """A chunk that was denoised before it was asked for."""
+
+    rollout: ShotRollout
+    chunk: int
+    """Its number in the take."""
+    x0: Tensor
+    """Its clean latents, ``(1, F, C, h, w)``."""
 
 
 class ShotGenerator:
@@ -66,6 +77,9 @@ class ShotGenerator:
         rewind_chunks: How many of its newest chunks a shot can be gone back and then go on: so many states of
             the shown decoder are kept, beside that at which it stands.
         noise_source: Where the noise of every step comes from.
+        works_ahead: Whether a chunk's passes are begun before the frames of the one before are there, where
+            passes go on beside decoding. Another prompt, or a cut, has to wait until they are over, for
+            nothing: it is for stories that are told as they are written.
 
     Raises:
         ValueError: If there is no such decoder.
@@ -79,8 +93,10 @@ class ShotGenerator:
         decoder: str = "full",
         rewind_chunks: int = 0,
         noise_source: NoiseSource = noise,
+        works_ahead: bool = False,
     ) -> None:
         self.pipeline = pipeline
+        self.works_ahead = works_ahead
         self.noise_source = noise_source
         self.on_step: StepObserver | None = None
         """Is shown every denoising step; None for nobody."""
@@ -120,6 +136,8 @@ class ShotGenerator:
         """Noise of the next chunk by its key, where it is drawn before it is asked for."""
         self._steps = 0
         """Denoising steps that a chunk has taken."""
+        self._ahead: _Ahead | None = None
+        """The next chunk, where its passes were begun before it was asked for."""
         self._closed = False
         self._captions: dict[str, Captions] = {}
         """Those that the running shot was opened with, and since; most of them serve the next shot too."""
@@ -167,18 +185,23 @@ class ShotGenerator:
                 take.rollout = self._begin(take.record, setting, remembered)
                 return
             if any(first == take.record.chunks for first, _ in take.record.prompts):
+                self._ahead = None
                 take.rollout.redirect(self._caption_of(take.record, setting, take.record.chunks))
             take.rollout.commit()
 
     @torch.no_grad()
     def denoise(self, take: Take, known: Tensor | None = None) -> Tensor:
         """Make the clean latents ``(1, F, C, h, w)`` of a prepared take's next chunk, or take known ones."""
-        assert take.rollout is not None
+        rollout, chunk = take.rollout, take.record.chunks
+        assert rollout is not None
+        ahead, self._ahead = self._ahead, None
         if known is not None:
-            take.rollout.skip(known.shape[1])
+            rollout.skip(known.shape[1])
             return known
+        if ahead and ahead.rollout is rollout and ahead.chunk == chunk:
+            return ahead.x0
         with self._before_full_frames():
-            return take.rollout.denoise(partial(self._noise, take.record), on_step=self.on_step)
+            return rollout.denoise(partial(self._noise, take.record, chunk), on_step=self.on_step)
 
     @torch.no_grad()
     def show(self, take: Take, x0: Tensor) -> Chunk:
@@ -202,6 +225,8 @@ class ShotGenerator:
                 with suppress(RuntimeError):  # it stays due: the next chunk tries again, and says why not
                     take.rollout.commit()
                 self._draw_ahead(take.record)
+                if self.works_ahead and self.on_step is None:
+                    self._denoise_ahead(take.record, take.rollout)
         with self._beside.inside():
             latents, pictures = x0.cpu(), to_pictures(pixels)
             decoding = denoised.seconds_until(StreamEvent(self.device))
@@ -243,6 +268,7 @@ class ShotGenerator:
         """
         take.rewind(chunks, self.pipeline.timing.frames(take.record.chunks - chunks))
         take.is_cut_short = take.is_cut_short or chunks >= len(take.states)
+        self._ahead = None
         if take.is_cut_short or take.rollout is None:
             return
         take.rollout.rewind(chunks)
@@ -376,8 +402,8 @@ class ShotGenerator:
             self._captions[text] = self.pipeline.transformer.encode_captions(self.pipeline.embed(text))
         return self._captions[text]
 
-    def _noise(self, record: TakeRecord, step: int) -> Tensor:
-        key = (record.seed, record.shot, record.take, record.chunks, step)
+    def _noise(self, record: TakeRecord, chunk: int, step: int) -> Tensor:
+        key = (record.seed, record.shot, record.take, chunk, step)
         self._steps = max(self._steps, step + 1)
         drawn = self._noise_ahead.pop(key, None)
         return self.noise_source(key, self.chunk_shape, device=self.device) if drawn is None else drawn
@@ -389,6 +415,16 @@ class ShotGenerator:
         self._noise_ahead = {
             key: self.noise_source(key, self.chunk_shape, device=self.device) for key in keys
         }
+
+    def _denoise_ahead(self, record: TakeRecord, rollout: ShotRollout) -> None:
+        """Begin the passes of the chunk after the one that is shown, whose clean pass is made.
+
+        One that is stopped or fails leaves no trace: the chunk is made when it is asked for.
+        """
+        chunk = record.chunks + 1
+        with suppress(RuntimeError, ChunkStopped):
+            x0 = rollout.denoise(partial(self._noise, record, chunk))
+            self._ahead = _Ahead(rollout, chunk, x0)
 
 
 def _live_network(pipeline: StoryModel, decoder: str) -> TinyWanDecoder | None:
