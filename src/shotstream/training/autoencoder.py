@@ -19,9 +19,16 @@ from shotstream.training.progress_pictures import picture_grid
 from shotstream.training.settings import AutoencoderSettings, DecoderSettings
 from shotstream.training.stage import Role, step_generator
 
+MOVING = 0.1
+"""How much a channel of a pixel, in [-1, 1], must change from a picture to the next to count as moving."""
+
 
 def reconstruction_loss(
-    frames: Tensor, target: Tensor, edge_weight: float, motion_weight: float = 0.0
+    frames: Tensor,
+    target: Tensor,
+    edge_weight: float,
+    motion_weight: float = 0.0,
+    moving_weight: float = 0.0,
 ) -> Tensor:
     """Mean absolute difference of the pixels, and of the differences of neighbouring pixels.
 
@@ -31,11 +38,48 @@ def reconstruction_loss(
         edge_weight: weight of the differences between neighbours in a picture, which keeps edges sharp.
         motion_weight: weight of the differences between a picture and the next, which keeps the borders of
             latents and chunks from flickering.
+        moving_weight: how much more pixels count that move in the target.
     """
     error = frames - target
-    loss = error.abs().mean()
-    loss = loss + edge_weight * (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean())
-    return loss + motion_weight * error.diff(dim=1).abs().mean() if motion_weight else loss
+    weight = _weight_of_pixels(target, moving_weight)
+    loss = (weight * error.abs()).mean()
+    if edge_weight:
+        across = (weight[..., 1:] * error.diff(dim=-1).abs()).mean()
+        down = (weight[..., 1:, :] * error.diff(dim=-2).abs()).mean()
+        loss = loss + edge_weight * (across + down)
+    if motion_weight:
+        loss = loss + motion_weight * (weight[:, 1:] * error.diff(dim=1).abs()).mean()
+    return loss
+
+
+def _weight_of_pixels(target: Tensor, moving_weight: float) -> Tensor:
+    """Weights `[B, T, 1, H, W]` whose mean is 1, higher where a pixel changes before or after."""
+    moves = torch.zeros_like(target[:, :, :1], dtype=torch.bool)
+    changes = target.diff(dim=1).abs().amax(dim=2, keepdim=True) > MOVING  # [B, T-1, 1, H, W]
+    moves[:, 1:] |= changes
+    moves[:, :-1] |= changes
+    weight = 1 + moving_weight * moves
+    return weight / weight.mean()
+
+
+def shuffled(latents: Tensor, clips: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Bring the latents of clips into a random order, and the frames with them.
+
+    Args:
+        latents: `[B, 1 + k, C, h, w]`, k at least 1.
+        clips: their frames `[B, 1 + rk, 3, H, W]`; the first stands for r equal ones.
+        generator: on the CPU.
+
+    Returns:
+        The latents, and the frames `[B, rk, 3, H, W]` of all but the first of them. Before that one nothing
+        came, so that it would be decoded as the first of a shot, which it was not made as.
+    """
+    count = latents.shape[1]
+    ratio = (clips.shape[1] - 1) // (count - 1)
+    order = torch.randperm(count, generator=generator).to(latents.device)
+    padded = torch.cat([clips[:, :1].expand(-1, ratio - 1, -1, -1, -1), clips], dim=1)
+    groups = padded.unflatten(1, (count, ratio))  # [B, 1 + k, r, 3, H, W]
+    return latents[:, order], groups[:, order[1:]].flatten(1, 2)
 
 
 def psnr(frames: Tensor, target: Tensor) -> float:
@@ -108,10 +152,15 @@ class AutoencoderStage:
         halved = bool(torch.rand((), generator=generator) < settings.half_size_probability)
         if halved:
             latents, clips = halve(latents), halve(clips)
-        frames = self._decode(latents)
-        figures = {} if halved else {"psnr": psnr(frames.detach(), clips)}
+        is_shuffled = bool(torch.rand((), generator=generator) < settings.shuffle_probability)
+        if is_shuffled:
+            latents, clips = shuffled(latents, clips, generator)
+        frames = self._decode(latents)[:, int(is_shuffled) :]
+        figures = {} if halved or is_shuffled else {"psnr": psnr(frames.detach(), clips)}
         figures["latent_deviation"] = float(deviation.mean())
-        loss = reconstruction_loss(frames, clips, settings.edge_weight, settings.motion_weight)
+        loss = reconstruction_loss(
+            frames, clips, settings.edge_weight, settings.motion_weight, settings.moving_weight
+        )
         return loss + settings.spread_weight * (spread - 1).square().mean(), figures
 
     def sample(self) -> np.ndarray:

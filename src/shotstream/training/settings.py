@@ -135,6 +135,12 @@ class DecoderSettings(StageSettings):
     """Weight of the difference of neighbouring pixels in the loss."""
     motion_weight: float = 0.0
     """Weight of the difference of a picture and the next in the loss."""
+    moving_weight: float = 0.0
+    """How much more pixels count that change from a picture to the next: they are few, and smear first."""
+    shuffle_probability: float = Field(default=0.0, ge=0, le=1)
+    """How often the latents of a clip are decoded in random order, so that the decoder believes a latent more
+    than what came before. A student's latents jump where a chunk begins; a decoder that never saw a jump
+    shows both moments at once."""
     spread_weight: float = 0.0
     """Weight of how far the deviations of the latents' channels are from 1. Nothing else holds their size,
     and Muon's steps, whose size is fixed, let it grow without end."""
