@@ -103,6 +103,16 @@ class FilmDesk:
         self._undoable.edited(self.edit)
         self.edit = edit
 
+    def check_in_film(self, shot: int) -> None:
+        """See that a retake of a shot would not bring it back unasked; older journals have such retakes.
+
+        Raises:
+            Refusal: If the shot is deleted.
+        """
+        if shot in self.session.context.left_out:
+            sentence = "is deleted; choose one of its takes or undo to bring it back, then retake it"
+            raise Refusal("not_now", f"{self._name(shot)} {sentence}")
+
     def number(self, shot: int) -> int:
         """The number of a shot that people see: its place in the film, from 1."""
         return self.session.context.place_in_film(shot) + 1
