@@ -38,7 +38,7 @@ def test_a_deleted_shot_is_not_retaken_before_it_is_brought_back(studio: Studio)
         refused = studio.send(live, type="retake", shot=0, **several)
         assert isinstance(refused, Refused)
         assert refused.code == "not_now"
-        assert refused.message.startswith("shot 1 is deleted; choose one of its takes or undo")
+        assert refused.message.startswith("that shot is deleted; choose one of its takes or undo")
     assert [card.state for card in live.snapshot.shots] == ["deleted", "stale"]
     studio.send(live, type="undo")
     assert studio.send(live, type="retake", shot=0).type == "receipt"

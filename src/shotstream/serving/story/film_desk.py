@@ -118,7 +118,9 @@ class FilmDesk:
         return self.session.context.place_in_film(shot) + 1
 
     def _name(self, shot: int) -> str:
-        return f"shot {self.number(shot)}"
+        """What people call a shot; a deleted one has no number, as another shot has its place."""
+        is_deleted = shot in self.session.context.left_out
+        return "that shot" if is_deleted else f"shot {self.number(shot)}"
 
     def _check_shot(self, shot: int) -> None:
         if shot >= len(self.session.script):
