@@ -216,6 +216,15 @@ def test_a_library_with_files_is_moved_by_copying_them(address: str, tmp_path: P
     assert note.stat().st_mode & 0o077 == 0
 
 
+def test_a_folder_is_one_address_however_it_is_given(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "media-address").write_text(f"file://{tmp_path}/far/\n")  # of an older studio
+    for given in (f"{tmp_path}/far", f"file://{tmp_path}/far", "far/", None):
+        with Store(tmp_path / "library", media=given) as store:
+            assert store.media.address == f"{tmp_path}/far"
+
+
 def test_an_empty_note_of_the_address_is_not_taken_for_the_folder(tmp_path: Path) -> None:
     with Store(tmp_path / "library", media=f"{tmp_path}/far"):
         pass

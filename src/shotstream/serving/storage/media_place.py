@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shotstream.machine.remote_folder import plain_address
 from shotstream.media.files import write_bytes
 from shotstream.serving.storage import database, rows
 from shotstream.serving.storage.media_files import MediaFiles, RemoteMediaFiles
@@ -38,15 +39,15 @@ def open_media(place: LibraryPlace, engine: Engine, address: str | None = None) 
             f"{note} is empty: it should say where the media files are; write the address into it, or delete "
             "it if they are in the folder"
         )
-    if address is not None and "://" not in address:
-        address = str(Path(address).absolute())  # wherever a studio is started from next
+    if address is not None:
+        address = plain_address(address)  # wherever a studio is started from next
     if address is None and known is None:
         return MediaFiles(place.folder, private=place.private)
     media = RemoteMediaFiles(place.folder, address or known or "", private=place.private)
     if known is None:
         _check_moved(place.folder, engine, media)
         write_bytes(note, f"{address}\n".encode(), private=True)
-    elif address is not None and address.rstrip("/") != known.rstrip("/"):
+    elif address is not None and address != plain_address(known):
         raise StoreError(
             f"the library {place.folder} has its media files at another address; leave --media out, or copy "
             f"them to {media.address} and delete {note}"
