@@ -76,6 +76,23 @@ describe("a link", () => {
     expect(states).toEqual(["open"]);
   });
 
+  it("tells what changes of the storyboard before what came after it", async () => {
+    const order: (string | ArrayBuffer)[] = [];
+    vi.spyOn(events, "push").mockImplementation((type) => order.push(type!));
+    vi.spyOn(packets, "push").mockImplementation(() => order.push("packet"));
+    await ear.hears(1);
+    ear.say(WELCOME);
+    for (const type of ["deleted", "shot", "memory", "receipt", "shot"]) ear.say({ type });
+    ear.sockets[0]!.send(new Uint8Array(1));
+    ear.say({ type: "shot" });
+    const before = ["welcome", "deleted", "shot", "memory", "receipt", "shot", "packet", "shot"];
+    await vi.waitFor(() => expect(order).toEqual(before));
+    ear.say({ type: "memory" });
+    ear.sockets[0]!.close(4004, "gone");
+    await vi.waitFor(() => expect(states.at(-1)).toBe("ended"));
+    expect(order).toEqual([...before, "memory"]);
+  });
+
   it("connects again and sends what is unanswered with the same ids, and only that", async () => {
     await ear.hears(1);
     ear.say(WELCOME);

@@ -46,6 +46,9 @@ export interface Listener {
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 8000;
 const PLAYHEAD_EVERY_MS = 60;
+const BOARD_WAITS_MS = 16;
+/** What one command changes of the storyboard, a message for every card: it is told in one go. */
+const OF_THE_BOARD: ReadonlySet<ServerEvent["type"]> = new Set(["shot", "deleted", "memory"]);
 
 /** Milliseconds before attempt number `attempt` (from 0): doubled every time, up to a third less by chance. */
 export function waitBefore(attempt: number, chance: number): number {
@@ -78,6 +81,8 @@ export class Link {
   private playheadTimer?: ReturnType<typeof setTimeout>;
   private position?: Position;
   private readonly unanswered = new Map<string, Command>();
+  private board: ServerEvent[] = [];
+  private boardTimer?: ReturnType<typeof setTimeout>;
 
   constructor(
     private readonly url: string,
@@ -115,6 +120,7 @@ export class Link {
     this.closed = true;
     clearTimeout(this.timer);
     clearTimeout(this.playheadTimer);
+    clearTimeout(this.boardTimer);
     this.socket?.close();
   }
 
@@ -134,13 +140,29 @@ export class Link {
 
   private heard(data: string | ArrayBuffer): void {
     if (this.closed) return;
-    if (typeof data !== "string") return this.listener.packet(data);
+    if (typeof data !== "string") {
+      this.sayBoard();
+      return this.listener.packet(data);
+    }
     const event = JSON.parse(data) as ServerEvent;
+    if (OF_THE_BOARD.has(event.type)) {
+      this.board.push(event);
+      this.boardTimer ??= setTimeout(() => this.sayBoard(), BOARD_WAITS_MS);
+      return;
+    }
+    this.sayBoard();
     if (event.type === "error") this.lastError = event.message;
     if (event.type === "error" && !this.welcome) return; // what follows is the socket's end, which says it
     if (event.type === "welcome") this.opened();
     if (event.type === "receipt" || event.type === "refused") this.unanswered.delete(event.id);
     this.listener.said(event);
+  }
+
+  /** Says in one task what waits, before what came after it: a page draws itself once for it. */
+  private sayBoard(): void {
+    clearTimeout(this.boardTimer);
+    this.boardTimer = undefined;
+    for (const event of this.board.splice(0)) this.listener.said(event);
   }
 
   private opened(): void {
@@ -151,6 +173,7 @@ export class Link {
   }
 
   private lost(code: number): void {
+    if (!this.closed) this.sayBoard();
     const wasWelcome = this.welcome;
     const said = this.lastError;
     this.socket = undefined;
