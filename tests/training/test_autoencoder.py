@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
-from shotstream.training.autoencoder import reconstruction_loss, shuffled
+from shotstream.training.autoencoder import shuffled
+from shotstream.training.picture_losses import reconstruction_loss
 
 
 @pytest.mark.unit

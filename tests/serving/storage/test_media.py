@@ -233,9 +233,7 @@ def test_an_address_of_another_library_is_refused(address: str, tmp_path: Path) 
         tell(store, 9)
     before = far_files(address)
     for _ in range(2):  # and it is not left claimed
-        with pytest.raises(
-            StoreError, match=r"of another library, \w{12}; .* delete .*/library-id"
-        ):
+        with pytest.raises(StoreError, match=r"of another library, \w{12}; .* delete .*/library-id"):
             Store(tmp_path / "second", media=address)
     assert far_files(address) == before
     assert not (tmp_path / "second" / "media-address").exists()
