@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
 from shotstream.data.latent_table import LatentTable
@@ -46,7 +46,7 @@ class _Batch:
     latents: Tensor
     """[B, WINDOW, C, h, w]."""
     frames: Tensor
-    """Drawn ones [B, T, 3, H, W] in [-1, 1]: of the latents; where these are the student's own, of any shot."""
+    """Drawn ones [B, T, 3, H, W] in [-1, 1]: of the latents, or of any shot where those are the student's."""
     kinds: Tensor
     """Of each sample, as its place in `KINDS` [B]."""
     opens: bool
@@ -83,9 +83,8 @@ class StudentDecoderStage:
         self._autoencoder, self._before = autoencoder, deepcopy(autoencoder).requires_grad_(False)
         self._drawn, self._data, self._made = drawn, data, made
         self._device = autoencoder.device
-        self._discriminator = nn.Module.to(
-            Discriminator(autoencoder.temporal_ratio), self._device, memory_format=torch.channels_last
-        )
+        discriminator = Discriminator(autoencoder.temporal_ratio).to(self._device)
+        self._discriminator = discriminator.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.roles = {
             "decoder": Role(autoencoder.decoder, settings.optimiser),
             "discriminator": Role(self._discriminator, settings.discriminator_optimiser, averaged=False),
