@@ -98,13 +98,13 @@ def numbers_of_mini(size: tuple[int, int] | None, window_chunks: int, layers: Se
     attend = SelfAttention._attend_to_cache
 
     def look(attention: SelfAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        seen.append(Seen(query[0, spread(query.shape[1])], key[0], value[0]))
+        seen.append(Seen(query[0, spread(query.shape[1])], key[0].clone(), value[0].clone()))
         return attend(attention, query, key, value)
 
     with patch.object(SelfAttention, "_attend_to_cache", look):
         cache.begin_chunk()
         network((own + noise) / 2, torch.full((1,), 500.0), captions, shot_index=1, cache=cache)
-    return [Seen(*(part.clone() for part in seen[layer])) for layer in layers]
+    return [seen[layer] for layer in layers]
 
 
 SOURCES: dict[str, Source] = {
@@ -135,7 +135,7 @@ def errors(attentions: Sequence[Seen]) -> dict[str, tuple[float, float]]:
     for name, attend in WAYS.items():
         whole, worst = [], []
         for seen, expected in zip(attentions, exact, strict=True):
-            difference = attend(*seen) - expected
+            difference = attend(seen.query, seen.key, seen.value) - expected
             whole.append((difference.norm() / expected.norm()).item())
             worst.append((difference.norm(dim=-1) / expected.norm(dim=-1)).max().item())
         found[name] = (sum(whole) / len(whole), max(worst))
