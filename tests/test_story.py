@@ -527,7 +527,8 @@ def test_loras_are_read_and_checked_against_what_is_loaded(tmp_path):
     assert re.search(r"yaml:9: shot 3: the LoRA 'stile' is not loaded; did you mean 'style'\?", others[0])
     assert re.search(r"yaml:11: shot 3: the LoRA 'style' is named twice", others[1])
     with pytest.raises(
-        StoryError, match="the story: the LoRA 'style' is not loaded, nor is any other; load it"
+        StoryError,
+        match="the story: the LoRA 'style' is not loaded, nor is any other; start with --lora style",
     ):
         Story.read(path, [])
 

@@ -112,10 +112,14 @@ def parse_lora_choice(text: str) -> tuple[str, float]:
 
 
 def say_not_loaded(name: str, loaded: Collection[str]) -> str:
-    """Say that a LoRA is not loaded, and which are."""
-    if not loaded:
-        return f"the LoRA {name!r} is not loaded, nor is any other; load it (--lora FILE, load_lora_weights)"
-    return f"the LoRA {name!r} is not loaded{did_you_mean(name, list(loaded)).rstrip('.')}"
+    """Say that a LoRA is not loaded, which are, and what to do."""
+    near = did_you_mean(name, list(loaded)).rstrip(".") if loaded else ", nor is any other"
+    if near.endswith("?"):
+        return f"the LoRA {name!r} is not loaded{near}"
+    remedy = (
+        f"start with --lora {name}.safetensors, its file (in Python: load_lora_weights), or take its name out"
+    )
+    return f"the LoRA {name!r} is not loaded{near}; {remedy}"
 
 
 def _lora_choice(value: str) -> str:

@@ -300,7 +300,7 @@ def test_loras_are_used_and_recorded(model, story_file, style):
             ["{style}"],
             r"fox.yaml:1: the story: the LoRA 'stile' is not loaded; did you mean",
         ),
-        ("lora: [style]\n", [], "the LoRA 'style' is not loaded, nor is any other; load it .--lora FILE"),
+        ("lora: [style]\n", [], "the LoRA 'style' is not loaded, nor is any other; start with --lora style"),
         ("", ["{style}", "{style}:2"], "--lora gives two LoRAs called 'style'; rename one"),
         ("", ["{style}:nan"], "give FILE or FILE:SCALE"),
         ("", [""], "--lora is '', which names no file"),

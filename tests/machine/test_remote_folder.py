@@ -9,7 +9,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from shotstream.machine.remote_folder import MANIFEST, RemoteDamage, RemoteError, RemoteFolder
+from shotstream.machine.remote_folder import MANIFEST, RemoteDamage, RemoteError, RemoteFolder, plain_address
 
 pytestmark = pytest.mark.unit
 
@@ -150,6 +150,32 @@ def test_an_address_that_cannot_be_written_is_told_before_anything_is_done(tmp_p
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RemoteError, match=r"Could not use .*file/far: .*; check the address, your keys"):
         RemoteFolder(f"{tmp_path}/file/far").check()
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        ("/x", "/x"),
+        ("/x//y/./z/", "/x/y/z"),
+        ("file:///x/", "/x"),
+        ("file:/x", "/x"),
+        ("local:///x", "/x"),
+        ("x", f"{Path.cwd()}/x"),
+        ("~/x", str(Path("~/x").expanduser())),
+        ("file:///", "/"),
+        ("s3://bucket/folder//", "s3://bucket/folder"),
+        ("memory://", "memory://"),
+    ],
+)
+def test_an_address_is_written_in_one_way(given: str, plain: str) -> None:
+    assert plain_address(given) == plain == plain_address(plain)
+    if "s3" not in given:
+        assert RemoteFolder(given).shown == plain
+
+
+def test_an_empty_address_is_refused() -> None:
+    with pytest.raises(ValueError, match="the address is empty; give a path"):
+        plain_address(" ")
 
 
 def test_an_address_is_shown_without_its_password() -> None:

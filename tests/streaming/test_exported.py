@@ -196,3 +196,17 @@ def test_whatever_was_done_is_told_again(pipeline, tmp_path, seed: int) -> None:
             direct_at_random(director, dice)
     write_story(director.session, tmp_path / "fox.yaml")
     assert np.array_equal(told_again(pipeline, tmp_path / "fox.yaml"), director.film)
+
+
+def test_a_retake_that_has_a_chunk_has_brought_its_shot_back(pipeline, tmp_path) -> None:
+    session = pipeline.open("a red fox")
+    for _ in range(2):
+        list(session.shoot("runs", chunks=2))
+    session.leave_out(0)
+    session.retake(0)
+    assert len(write_story(session, tmp_path / "before.yaml").shots) == 1
+    session.next_chunk()
+    half = write_story(session, tmp_path / "half.yaml")
+    session.end_shot()
+    assert half == write_story(session, tmp_path / "over.yaml")
+    assert [(shot.take, shot.chunks) for shot in half.shots] == [(1, 1), (0, 2)]

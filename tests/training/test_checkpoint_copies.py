@@ -34,6 +34,14 @@ def address(request, tmp_path: Path):
     MemoryFileSystem.pseudo_dirs[:] = [""]
 
 
+@pytest.mark.unit
+def test_a_folder_of_copies_is_one_however_it_is_given(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "teacher"
+    given = (f"{tmp_path}/far", f"file://{tmp_path}/far/", "far")
+    assert {CheckpointCopies(address, run).remote.shown for address in given} == {f"{tmp_path}/far/teacher"}
+
+
 def opened(folder: Path, address: str, steps: int = 10) -> RunFolder:
     return RunFolder(folder, settings(steps), copies=CheckpointCopies(address, folder))
 

@@ -79,9 +79,12 @@ def train(
 
     On those of a Ray cluster: shotstream train ... --ray ADDRESS. Its machines see the run folder.
     """
+    from shotstream.machine.remote_folder import plain_address
     from shotstream.training.settings import RecipeError, read_recipe
 
     settings = read_recipe(recipe, overrides or [])
+    if checkpoints is not None:
+        checkpoints = plain_address(checkpoints)  # a cluster's processes are elsewhere
     if devices is not None and not dry_run and not ray:
         raise RecipeError("--devices needs --dry-run or --ray; without Ray torchrun starts the processes.")
 

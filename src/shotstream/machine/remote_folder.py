@@ -51,6 +51,24 @@ class Manifest(BaseModel):
     files: dict[str, RemoteFile]
 
 
+def plain_address(address: str) -> str:
+    """Write an address in the one way that is compared and kept: no two ways are of the same place.
+
+    Returns:
+        Of a folder of this machine, given as a path or as ``file://...``, its whole path; of others the
+        address without slashes at its end.
+
+    Raises:
+        ValueError: If it is empty.
+    """
+    if not address.strip():
+        raise ValueError("the address is empty; give a path, or a URL such as s3://BUCKET/FOLDER.")
+    protocol, separator, there = address.partition("://")
+    if not separator or protocol in LocalFileSystem.protocol:
+        return str(Path(LocalFileSystem._strip_protocol(address)))
+    return f"{protocol}://{there.rstrip('/')}"
+
+
 class RemoteFolder:
     """Folders of files, each whole or absent, at one address.
 
@@ -60,11 +78,12 @@ class RemoteFolder:
 
     Raises:
         ImportError: If the protocol needs a package that is missing, with the line that installs it.
-        ValueError: If there is no such protocol.
+        ValueError: If there is no such protocol, or it is empty.
     """
 
     def __init__(self, address: str) -> None:
-        self.shown = _without_password(address).rstrip("/")
+        address = plain_address(address)
+        self.shown = _without_password(address)
         """The address as it may be shown."""
         self._files, path = _open(address)
         self._path = path.rstrip("/")

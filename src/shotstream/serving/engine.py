@@ -20,6 +20,7 @@ from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State
 from shotstream.serving.quotas import QuotaKeeper
 from shotstream.serving.storage.catalogue import Catalogue
+from shotstream.serving.storage.other_model import say_other_model
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import MadeWith, StoredStory, StoreError
 from shotstream.serving.story import storyboard
@@ -267,10 +268,7 @@ class Engine:
         if stored.deleted_seconds is not None:
             raise Refusal("not_found", "the story was put away; bring it back from the library first")
         if stored.made_with.identity != self._made_with.identity:
-            raise ValueError(
-                f"the story was told by {stored.made_with.model}, this studio runs {self._made_with.model}; "
-                "it can be watched and exported here, and goes on where that model runs"
-            )
+            raise ValueError(say_other_model(stored.made_with, self._made_with))
         self._make_room()
         show_again = partial(self._show, story, again=True)
         director = yield from replay(self._store, stored, self._open_session, show_again)

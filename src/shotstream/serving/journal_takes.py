@@ -57,7 +57,7 @@ def made_takes(store: Store, stored: StoredStory, picture: Callable[[str], str])
         script=journal.script,
         takes=journal.takes,
         order=sorted(range(len(journal.script)), key=journal.context.place),
-        left_out=journal.context.left_out,
+        left_out=journal.left_out,
         budget=budget,
         frames=frames.__getitem__,
         picture=lambda frame: picture(journal.uploads[frame]),
@@ -97,6 +97,11 @@ class _Journal:
     remembered_frames: int = 0
     """How many of its frames are remembered."""
     undoable: UndoHistory[tuple[ContextFrames, list[TakeRecord]]] = field(default_factory=UndoHistory)
+
+    @property
+    def left_out(self) -> set[int]:
+        """Numbers of deleted shots; a retake that has a chunk has brought its shot back."""
+        return self.context.left_out - ({self.running.shot} if self.running else set())
 
     def add(self, chunk: StoredChunk) -> None:
         """Take in a chunk."""

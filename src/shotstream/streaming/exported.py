@@ -52,11 +52,13 @@ def write_story(session: StorySession, path: str | Path, title: str | None = Non
         write_png(name, frame.pixels)
         return str(name)
 
+    running = session.running
+    is_back = {running.record.shot} if running and running.record.chunks else set[int]()
     made = MadeTakes(
         script=session.script,
         takes=session.takes,
         order=session.order,
-        left_out=session.context.left_out,
+        left_out=session.context.left_out - is_back,  # a retake that has a chunk has brought its shot back
         budget=session.context.budget,
         frames=session.pipeline.timing.frames,
         picture=picture,

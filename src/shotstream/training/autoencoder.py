@@ -72,14 +72,18 @@ def shuffled(latents: Tensor, clips: Tensor, generator: torch.Generator) -> tupl
 
     Returns:
         The latents, and the frames `[B, rk, 3, H, W]` of all but the first of them. Before that one nothing
-        came, so that it would be decoded as the first of a shot, which it was not made as.
+        came, so that it would be decoded as the first of a shot, which it was not made as. After a jump the
+        second frame of a latent stands for the first too: what the first shows is mostly told by the latent
+        that came before, and a decoder that has to guess it smears.
     """
     count = latents.shape[1]
     ratio = (clips.shape[1] - 1) // (count - 1)
     order = torch.randperm(count, generator=generator).to(latents.device)
     padded = torch.cat([clips[:, :1].expand(-1, ratio - 1, -1, -1, -1), clips], dim=1)
-    groups = padded.unflatten(1, (count, ratio))  # [B, 1 + k, r, 3, H, W]
-    return latents[:, order], groups[:, order[1:]].flatten(1, 2)
+    groups = padded.unflatten(1, (count, ratio))[:, order[1:]]  # [B, k, r, 3, H, W]
+    jumps = (order[1:] != order[:-1] + 1).view(-1, 1, 1, 1)
+    first = torch.where(jumps, groups[:, :, 1], groups[:, :, 0])
+    return latents[:, order], torch.cat([first[:, :, None], groups[:, :, 1:]], dim=2).flatten(1, 2)
 
 
 def psnr(frames: Tensor, target: Tensor) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shotstream.machine.remote_folder import RemoteDamage, RemoteError, RemoteFolder
+from shotstream.machine.remote_folder import RemoteDamage, RemoteError, RemoteFolder, plain_address
 from shotstream.media.files import make_folder, write_errors
 
 EXPORT = "export"
@@ -26,7 +26,7 @@ class CheckpointCopies:
 
     def __init__(self, address: str, run: Path) -> None:
         self.run = run
-        self.remote = RemoteFolder(f"{address.rstrip('/')}/{run.name}")
+        self.remote = RemoteFolder(f"{plain_address(address)}/{run.name}")
 
     def save(self, step: int, checkpoint: Path) -> None:
         """Copy a checkpoint, a file or a folder; of the others the one before it stays.

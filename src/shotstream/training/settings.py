@@ -140,7 +140,7 @@ class DecoderSettings(StageSettings):
     shuffle_probability: float = Field(default=0.0, ge=0, le=1)
     """How often the latents of a clip are decoded in random order, so that the decoder believes a latent more
     than what came before. A student's latents jump where a chunk begins; a decoder that never saw a jump
-    shows both moments at once."""
+    shows both moments at once. After a jump it learns to show the second frame of a latent twice."""
     spread_weight: float = 0.0
     """Weight of how far the deviations of the latents' channels are from 1. Nothing else holds their size,
     and Muon's steps, whose size is fixed, let it grow without end."""

@@ -21,7 +21,7 @@ from shotstream.data.shards import Shards
 from shotstream.loading.folders import load_errors
 from shotstream.loading.text_source import load_text_encoder
 from shotstream.machine.cluster import Cluster
-from shotstream.machine.remote_folder import RemoteFolder
+from shotstream.machine.remote_folder import RemoteFolder, plain_address
 from shotstream.media.files import whole_folder
 from shotstream.models.autoencoder import VideoAutoencoder
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
@@ -97,7 +97,7 @@ class Workspace:
         checkpoints: str | None = None,
     ):
         self.recipe, self.folder, self.device, self.world = recipe, folder, device, world
-        self._checkpoints = checkpoints
+        self._checkpoints = None if checkpoints is None else plain_address(checkpoints)
         self._fetched: dict[str, str] = {}
         self._opened: dict[Split, NextShots] = {}
 
@@ -135,7 +135,7 @@ class Workspace:
         address = self._checkpoints
         if address is None:
             return None
-        return CheckpointCopies(f"{address.rstrip('/')}/{self.recipe.name}", self.folder / stage)
+        return CheckpointCopies(f"{address}/{self.recipe.name}", self.folder / stage)
 
     def was_fetched(self, stage: str) -> bool:
         """Whether a stage was finished elsewhere with the settings that it has here, and is here now."""

@@ -47,7 +47,7 @@ def test_a_library_from_before_titles_is_brought_up_to_date(tmp_path, url):
                 *chunks,
             ):
                 connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
-            for table in ("stills", "sounds", "continuity", "leases", "replicas"):
+            for table in ("stills", "sounds", "continuity", "leases", "replicas", "library"):
                 connection.execute(text(f"DROP TABLE {table}"))
             connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     with Store(tmp_path, url) as store:

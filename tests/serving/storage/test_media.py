@@ -13,9 +13,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 from shotstream.media.files import MediaError
 from shotstream.media.sounds import read_sound
 from shotstream.serving.delivery.clips import read_clip
+from shotstream.serving.storage import rows
 from shotstream.serving.storage.backup import back_up
 from shotstream.serving.storage.integrity import check_library, open_to_read
 from shotstream.serving.storage.leases import ReplicaFigures
+from shotstream.serving.storage.media_files import OWNER_MARK, RemoteMediaFiles
 from shotstream.serving.storage.shared_store import SharedStore
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import DamagedChunk, StoreError
@@ -37,8 +39,9 @@ def address(request, tmp_path: Path):
 
 
 def far_files(address: str) -> set[str]:
+    """All but the owner's mark."""
     filesystem, path = fsspec.url_to_fs(address)
-    return {found.removeprefix(path + "/") for found in filesystem.find(path)}
+    return {found.removeprefix(path + "/") for found in filesystem.find(path)} - {OWNER_MARK}
 
 
 def near_files(library: Path) -> set[str]:
@@ -216,6 +219,90 @@ def test_a_library_with_files_is_moved_by_copying_them(address: str, tmp_path: P
     assert note.stat().st_mode & 0o077 == 0
 
 
+def test_a_folder_is_one_address_however_it_is_given(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "media-address").write_text(f"file://{tmp_path}/far/\n")  # of an older studio
+    for given in (f"{tmp_path}/far", f"file://{tmp_path}/far", "far/", None):
+        with Store(tmp_path / "library", media=given) as store:
+            assert store.media.address == f"{tmp_path}/far"
+
+
+def test_an_address_of_another_library_is_refused(address: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "library", media=address) as store:
+        tell(store, 9)
+    before = far_files(address)
+    for _ in range(2):  # and it is not left claimed
+        with pytest.raises(
+            StoreError, match=r"of another library, \w{12}; .* delete .*/library-id"
+        ):
+            Store(tmp_path / "second", media=address)
+    assert far_files(address) == before
+    assert not (tmp_path / "second" / "media-address").exists()
+    Store(tmp_path / "second").close()  # which goes on with its files in its folder
+    Store(tmp_path / "library").close()
+    filesystem, path = fsspec.url_to_fs(address)
+    filesystem.rm_file(f"{path}/{OWNER_MARK}")
+    with pytest.raises(StoreError, match=r"of 1 stories that this library does not know, such as stories/\w"):
+        Store(tmp_path / "second", media=address)
+    with Store(tmp_path / "library") as store:  # of an older studio, which left no mark
+        assert filesystem.cat_file(f"{path}/{OWNER_MARK}") == f"{library_id(store)}\n".encode()
+    with pytest.raises(StoreError, match="of another library"):
+        Store(tmp_path / "second", media=address)
+
+
+def test_two_that_come_at_once_do_not_both_stay(address: str, tmp_path: Path, monkeypatch) -> None:
+    mark = RemoteMediaFiles.mark
+
+    def mark_with_another(media: RemoteMediaFiles, own: str) -> None:
+        mark(media, own)
+        mark(media, "0" * 12)
+
+    monkeypatch.setattr(RemoteMediaFiles, "mark", mark_with_another)
+    with pytest.raises(StoreError, match="of another library, 000000000000; this one is"):
+        Store(tmp_path / "library", media=address)
+
+
+def test_a_restored_library_takes_its_place_again(address: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "library", media=address) as store:
+        story, *_ = full_story(store)
+        own = library_id(store)
+    with open_to_read(tmp_path / "library") as reader:
+        back_up(reader, tmp_path / "copy")
+    (tmp_path / "library").rename(tmp_path / "lost")
+    with Store(tmp_path / "copy", media=address) as copy:
+        assert library_id(copy) == own
+        assert check(copy.load(story)) == 9
+        assert check_library(copy) == []
+    (tmp_path / "copy").rename(tmp_path / "moved")
+    with Store(tmp_path / "moved") as there:
+        assert check(there.load(story)) == 9
+
+
+def test_who_only_reads_marks_nothing(address: str, tmp_path: Path) -> None:
+    filesystem, path = fsspec.url_to_fs(address)
+    with Store(tmp_path / "library", media=address) as store:
+        story = tell(store, 9)
+        filesystem.rm_file(f"{path}/{OWNER_MARK}")
+        with open_to_read(tmp_path / "library") as reader:
+            assert check(reader.load(story)) == 9
+        assert not filesystem.exists(f"{path}/{OWNER_MARK}")
+
+
+def test_an_address_that_lacks_files_is_not_marked(address: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "library") as store:
+        tell(store, 9)
+    with pytest.raises(StoreError, match=r"lacks \d+ files of the library"):
+        Store(tmp_path / "library", media=address)
+    with Store(tmp_path / "second", media=address) as second:
+        assert second.stories() == []
+
+
+def library_id(store: Store) -> str:
+    with store.reading() as connection:
+        return rows.library_id(connection)
+
+
 def test_an_empty_note_of_the_address_is_not_taken_for_the_folder(tmp_path: Path) -> None:
     with Store(tmp_path / "library", media=f"{tmp_path}/far"):
         pass
@@ -253,4 +340,4 @@ def test_how_large_a_library_is_counts_what_is_there(address: str, tmp_path: Pat
         tell(store, 9)
         known = sum((store.folder / name).stat().st_size for name in near_files(store.folder))
     with Store(moved(tmp_path / "library", tmp_path / "other"), media=address) as other:
-        assert other.media.size() == known
+        assert other.media.size() == known + len(f"{'0' * 12}\n")

@@ -244,6 +244,7 @@ def test_a_story_goes_on_when_all_that_was_told_is_deleted(studio: Studio) -> No
     studio.send(live, type="retake", shot=1)
     studio.run()
     assert places(studio, live)[-1] == (1, 1, 0, True)
+    studio.send(live, type="choose", shot=0, take=0)
     studio.send(live, type="retake", shot=0)
     studio.run()
     assert [card.state for card in live.snapshot.shots] == ["done", "stale"]

@@ -108,7 +108,7 @@ def test_a_running_shot_stays_where_it_is(studio, live) -> None:
 
 def test_a_deleted_shot_is_not_moved(studio, live) -> None:
     studio.send(live, type="delete", shot=1)
-    assert studio.send(live, type="move", shot=1, before=0).message.startswith("shot 2 is deleted")
+    assert studio.send(live, type="move", shot=1, before=0).message.startswith("that shot is deleted")
     studio.send(live, type="move", shot=3, before=0)
     assert film(live) == ["at night", "runs", "a cat"]
 

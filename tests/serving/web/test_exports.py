@@ -187,6 +187,37 @@ def test_a_still_is_the_frame_of_the_film(client: httpx.Client, told: str) -> No
     assert client.get(f"/api/stories/{told}/stills/0/0/999.jpg").status_code == 404
 
 
+def test_what_is_not_there_is_said_of_the_shot_that_people_see(client: httpx.Client, told: str) -> None:
+    story = client.post(f"/api/stories/{told}/duplicate").json()["story"]
+
+    def missing(path: str) -> str:
+        answer = client.get(f"/api/stories/{story}/{path}")
+        assert answer.status_code == 404
+        return answer.json()["detail"]
+
+    def clip_name(shot: int) -> str:
+        answer = fetch(client, story, f"clips/{shot}/0.mp4")
+        return answer.headers["content-disposition"].partition("copy-")[2].rstrip('"')
+
+    def direct(**fields) -> None:
+        client.post(f"/api/stories/{story}/commands", json={"id": str(fields), **fields}).raise_for_status()
+
+    assert missing("clips/0/7.mp4") == "there is no take 8 of shot 1"
+    assert clip_name(0) == "shot-1-take-1.mp4"
+    direct(type="move", shot=0)
+    assert missing("clips/0/7.mp4") == "there is no take 8 of shot 2"
+    assert missing("clips/1/7.mp4") == "there is no take 8 of shot 1"
+    assert missing("stills/0/0/999.jpg") == "there is no frame 999 of take 1 of shot 2"
+    assert missing("live.mp4?shot=0&take=0&frame=999") == "there is no frame 999 of take 1 of shot 2 yet"
+    assert clip_name(0) == "shot-2-take-1.mp4"
+    direct(type="delete", shot=0)
+    assert missing("clips/1/7.mp4") == "there is no take 8 of shot 1"
+    assert missing("clips/0/7.mp4") == "there is no take 8 of that shot"
+    assert clip_name(0) == "deleted-shot-take-1.mp4"
+    assert missing("clips/9/0.mp4") == "the story has no card number 9; cards are numbered from 0"
+    assert client.get("/api/stories/000000000000/clips/0/0.mp4").status_code == 404
+
+
 def test_a_growing_film_ends_with_its_take(client: httpx.Client, told: str) -> None:
     parameters = {"shot": 0, "take": 0, "frame": 6}
     answer = client.get(f"/api/stories/{told}/live.mp4", params=parameters).raise_for_status()

@@ -254,7 +254,9 @@ class StoryFilm:
             StoreError: If a clip is missing.
         """
         parts = (
-            _shown_units(chunk, shot.timeline.shown, self.fps) for shot in self.shots for chunk in shot.chunks
+            _shown_units(chunk, shot.timeline.shown, self.fps, f"shot {shot.number}")
+            for shot in self.shots
+            for chunk in shot.chunks
         )
         remux((units for units in parts if units), self.fps, path, self._sound())
 
@@ -306,7 +308,7 @@ class StoryFilm:
         with atomic_path(path) as part, write_errors(path), zipfile.ZipFile(part, "w") as archive:
             for shot in self.shots:
                 clip = path.with_name(f"{path.stem}-{shot.timeline.clip}")
-                write_take(shot.chunks, self.fps, clip)
+                write_take(shot.chunks, self.fps, clip, shot=f"shot {shot.number}")
                 archive.writestr(_entry(shot.timeline.clip), clip.read_bytes())
                 clip.unlink()
             self._add_sounds(archive)
@@ -317,14 +319,20 @@ class StoryFilm:
             archive.writestr(_entry("subtitles.srt"), self.subtitles)
 
 
-def write_take(chunks: Sequence[StoredChunk], fps: float, path: Path) -> None:
+def write_take(chunks: Sequence[StoredChunk], fps: float, path: Path, *, shot: str) -> None:
     """Write chunks as a film, MP4, as they were shown: nothing is encoded again.
+
+    Args:
+        chunks: Those of a take.
+        fps: Frames per second.
+        path: The file.
+        shot: What people call its shot.
 
     Raises:
         MediaError: If it cannot be written.
         StoreError: If a clip is missing.
     """
-    remux((_units(chunk) for chunk in chunks), fps, path)
+    remux((_units(chunk, shot) for chunk in chunks), fps, path)
 
 
 def _entry(name: str) -> ZipInfo:
@@ -334,22 +342,22 @@ def _entry(name: str) -> ZipInfo:
     return entry
 
 
-def _units(chunk: StoredChunk) -> list[bytes]:
+def _units(chunk: StoredChunk, shot: str) -> list[bytes]:
     try:
         return access_units(read_clip(chunk))
     except OSError as error:
         raise StoreError(
-            f"the video of shot {chunk.shot + 1}, chunk {chunk.chunk + 1} is missing or damaged; open the "
-            "story in the studio, so that it is made again, then try once more"
+            f"the video of {shot}, take {chunk.take + 1}, chunk {chunk.chunk + 1} is missing or damaged; "
+            "open the story in the studio, so that it is made again, then try once more"
         ) from error
 
 
-def _shown_units(chunk: StoredChunk, shown: range, fps: float) -> list[bytes]:
+def _shown_units(chunk: StoredChunk, shown: range, fps: float, shot: str) -> list[bytes]:
     """The access units of a chunk that are shown; a first one that is no keyframe is encoded as one."""
     first, last = shown.start - chunk.first_frame, shown.stop - chunk.first_frame
     if last <= 0 or first >= chunk.frames:
         return []
-    units = _units(chunk)[:last]
+    units = _units(chunk, shot)[:last]
     return units if first <= 0 else encode_chunk(decode_chunk(units)[first:], fps)
 
 

@@ -102,6 +102,17 @@ def in_film(cards: Sequence[ShotCard]) -> list[ShotCard]:
     return sorted(kept, key=lambda card: card.number if card.place is None else card.place)
 
 
+def number_in_film(cards: Sequence[ShotCard], shot: int) -> int | None:
+    """The number that people see of a shot: its place in the film, from 1; None if it has none there.
+
+    Args:
+        cards: Those of the story.
+        shot: The number of its card.
+    """
+    shown = [card.number for card in in_film(cards) if card.state != "skipped"]
+    return shown.index(shot) + 1 if shot in shown else None
+
+
 class MemoryFrame(Message):
     """A frame that the running shot, or else the next one, is made from."""
 

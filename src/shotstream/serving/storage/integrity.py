@@ -69,7 +69,7 @@ def open_to_read(library: Path, url: str | None = None) -> Iterator[StoryReader]
         place = LibraryPlace(library, has_database=url is None, claim=False)
         engine = database.open_database(url or library / DATABASE, migrate=False)
         place.watch()
-        yield StoryReader(place, engine, open_media(place, engine))
+        yield StoryReader(place, engine, open_media(place, engine, writes=False))
         engine.dispose()
 
 

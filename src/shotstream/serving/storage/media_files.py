@@ -18,6 +18,8 @@ from shotstream.serving.storage.stored import StoreError
 
 log = logging.getLogger(__name__)
 
+OWNER_MARK = "library-id"
+"""File of an address: the id of the library whose files are there."""
 _AT_ONCE = 8
 """Files that are brought at the same time: each waits for the network."""
 
@@ -205,6 +207,31 @@ class RemoteMediaFiles(MediaFiles):
         except RemoteError as error:
             raise StoreError(str(error)) from error
         return [name for file in files if (name := self._name(file)) not in there]
+
+    def owner(self) -> str | None:
+        """The id of the library that has marked the address; None if none has.
+
+        Raises:
+            RemoteError: If it cannot be read.
+        """
+        mark = self._remote.read(OWNER_MARK)
+        return (mark or b"").decode(errors="replace").strip() or None
+
+    def mark(self, library_id: str) -> None:
+        """Mark the address as that of a library.
+
+        Raises:
+            RemoteError: If it cannot be written.
+        """
+        self._remote.write(OWNER_MARK, f"{library_id}\n".encode())
+
+    def stories(self) -> set[str]:
+        """The stories that have files there.
+
+        Raises:
+            RemoteError: If it cannot be read.
+        """
+        return {name.partition("/")[0] for name in self._remote.files("stories")}
 
     def size(self) -> int:
         """Bytes of all files at the address."""

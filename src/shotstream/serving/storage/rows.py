@@ -39,6 +39,7 @@ from shotstream.serving.storage.schema import (
     commands,
     continuity,
     events,
+    library,
     shots,
     sounds,
     stills,
@@ -437,6 +438,11 @@ def still_sum(connection: Connection, story: str, place: tuple[int, int, int]) -
     """The checksum of a still: (shot, take, frame); None if it is not kept."""
     row = [stills.c[name] == value for name, value in zip(("shot", "take", "frame"), place, strict=True)]
     return connection.scalar(select(stills.c.sha256).where(stills.c.story == story, *row))
+
+
+def library_id(connection: Connection) -> str:
+    """The id of the library; a copy of the database has it, too."""
+    return connection.execute(select(library.c.id)).scalar_one()
 
 
 def list_files(connection: Connection) -> dict[str, StoryFiles]:

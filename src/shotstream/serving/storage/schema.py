@@ -59,6 +59,12 @@ def _of_story(*, key: bool = True) -> Column:
     return Column("story", String(12), ForeignKey("stories.id"), primary_key=key, nullable=False)
 
 
+library = Table(
+    "library",
+    metadata,
+    Column("id", String(12), primary_key=True),  # the only row: whose files are at an address
+)
+
 stories = Table(
     "stories",
     metadata,

@@ -22,7 +22,7 @@ from shotstream.streaming.adapters import AdapterUse
 _LETTERS = string.ascii_lowercase + string.digits
 _MODEL = re.compile(
     r"(?P<folder>.+?)(?P<numbers>( float16| bfloat16| fast| float8 attention| float8| [^ =]+=[^ =]+)*)"
-    r" (?P<weights>[0-9a-f]{12})(?P<decoder> tiny)?"
+    r" (?P<weights>[0-9a-f]{12})(?P<loras>( \S+ [0-9a-f]{12} x\S+)*)(?P<decoder> tiny)?"
 )
 """A model's name as `ServedModel` makes it."""
 
@@ -95,8 +95,24 @@ class MadeWith(NamedTuple):
     def identity(self) -> tuple[object, ...]:
         """What no other model has: the name of its folder is left out, as the weights' hash says more."""
         if named := _MODEL.fullmatch(self.model):
-            return named["weights"], named["numbers"], named["decoder"], *self[1:]
+            return named["weights"], named["numbers"], named["decoder"], named["loras"], *self[1:]
         return tuple(self)
+
+    @property
+    def without_loras(self) -> MadeWith:
+        """The same model without any LoRA."""
+        named = _MODEL.fullmatch(self.model)
+        return self._replace(model=self.model.replace(named["loras"], "")) if named else self
+
+    @property
+    def loras(self) -> dict[str, tuple[str, str]]:
+        """Its LoRAs by name: the beginning of the hash, and the scale that shots have which name none."""
+        named = _MODEL.fullmatch(self.model)
+        words = named["loras"].split() if named else []
+        return {
+            name: (sha256, scale.removeprefix("x"))
+            for name, sha256, scale in zip(words[::3], words[1::3], words[2::3], strict=True)
+        }
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What is refused because there would be too much of it."""
+"""What is refused though a director could follow it: too much, and retakes of what is deleted."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ class CommandLimits:
             self._quotas.check_disk()
         if isinstance(command, Sound) and not self._store.find_sound(self._story, command.sound):
             raise Refusal("not_found", f"there is no sound {command.sound} in this story; send it first")
+        if isinstance(command, Retake):
+            director.check_in_film(command.shot)
         if isinstance(command, Replan):
             shots = director.begun_shots + len(command.shots)
             if shots > most.shots:

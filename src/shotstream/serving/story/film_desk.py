@@ -103,12 +103,24 @@ class FilmDesk:
         self._undoable.edited(self.edit)
         self.edit = edit
 
+    def check_in_film(self, shot: int) -> None:
+        """See that a retake of a shot would not bring it back unasked; older journals have such retakes.
+
+        Raises:
+            Refusal: If the shot is deleted.
+        """
+        if shot in self.session.context.left_out:
+            sentence = "is deleted; choose one of its takes or undo to bring it back, then retake it"
+            raise Refusal("not_now", f"{self._name(shot)} {sentence}")
+
     def number(self, shot: int) -> int:
         """The number of a shot that people see: its place in the film, from 1."""
         return self.session.context.place_in_film(shot) + 1
 
     def _name(self, shot: int) -> str:
-        return f"shot {self.number(shot)}"
+        """What people call a shot; a deleted one has no number, as another shot has its place."""
+        is_deleted = shot in self.session.context.left_out
+        return "that shot" if is_deleted else f"shot {self.number(shot)}"
 
     def _check_shot(self, shot: int) -> None:
         if shot >= len(self.session.script):

@@ -142,12 +142,15 @@ def _waiting_card(story: Director, number: int, shot: Shoot) -> ShotCard:
 
 def _state(story: Director, shot: int) -> Literal["queued", "live", "done", "stale", "deleted"]:
     live = story.live
-    if live and live.record.shot == shot and story.machine.running:
-        return "live" if live.made else "queued"
-    if any(not isinstance(command, Shoot) and command.shot == shot for command in story.waiting):
-        return "queued"
-    if shot in story.session.context.left_out:
+    running = live if live and live.record.shot == shot and story.machine.running else None
+    if running and running.made:
+        return "live"
+    if (
+        shot in story.session.context.left_out
+    ):  # the first chunk of a retake brings it back, no retake to come
         return "deleted"
+    if running or any(not isinstance(command, Shoot) and command.shot == shot for command in story.waiting):
+        return "queued"
     return "stale" if shot in story.stale else "done"
 
 

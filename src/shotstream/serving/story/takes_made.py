@@ -17,7 +17,7 @@ FindTake = Callable[[int, int], Callable[[int], np.ndarray]]
 
 def no_take(shot: int, take: int) -> Callable[[int], np.ndarray]:
     """Find no take: where nobody keeps any."""
-    raise Refusal("not_found", f"take {take + 1} of shot {shot + 1} is not kept")
+    raise Refusal("not_found", f"take {take + 1} of that shot is not kept")
 
 
 class TakesMade:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path as FilePath
@@ -23,6 +23,7 @@ from shotstream.media.pictures import decode_picture, encode_jpeg
 from shotstream.serving.delivery.clips import LAST_OF_SHOT, access_units, read_clip
 from shotstream.serving.delivery.export import StoryFilm, file_name, write_take
 from shotstream.serving.delivery.viewers import TooSlow, Viewer
+from shotstream.serving.protocol.events import ShotCard, number_in_film
 from shotstream.serving.protocol.messages import VideoHeader
 from shotstream.serving.storage.store import Store
 from shotstream.serving.storage.stored import StoredChunk, StoreError
@@ -92,13 +93,17 @@ async def clips(studio: TheStudio, story: StoryPath) -> FileResponse:
 async def clip(studio: TheStudio, story: StoryPath, shot: Number, take: Number) -> FileResponse:
     """One take."""
     chunks = await asyncio.to_thread(studio.store.take_chunks, story, shot, take)
+    cards = (await studio.snapshot(story)).shots
     if not chunks:
-        raise HTTPException(404, f"there is no take {take + 1} of shot {shot + 1}")
+        raise _missing(cards, shot, f"no take {take + 1}")
     await studio.make_whole(chunks)
     chunks = await asyncio.to_thread(studio.store.take_chunks, story, shot, take)
     fps = (await studio.made_with(story)).fps
-    name = f"{await _name(studio, story)}-shot-{shot + 1}-take-{take + 1}.mp4"
-    return await _send_file(studio, partial(write_take, chunks, fps), name, "video/mp4")
+    number = number_in_film(cards, shot)
+    place = f"shot-{number}" if number else "deleted-shot"
+    name = f"{await _name(studio, story)}-{place}-take-{take + 1}.mp4"
+    write = partial(write_take, chunks, fps, shot=place.replace("-", " "))
+    return await _send_file(studio, write, name, "video/mp4")
 
 
 @router.get("/stories/{story}/live.mp4", response_class=Response, responses=gives("video/mp4"))
@@ -112,7 +117,8 @@ async def live(
     """
     made = partial(_chunks_from, studio.store, story, shot, take, frame)
     if not await asyncio.to_thread(made):
-        raise HTTPException(404, f"there is no frame {frame} of take {take + 1} of shot {shot + 1} yet")
+        cards = (await studio.snapshot(story)).shots
+        raise _missing(cards, shot, f"no frame {frame} of take {take + 1}", " yet")
     studio.check_viewers()
     return StreamingResponse(_growing(studio, story, made), media_type="video/mp4")
 
@@ -205,7 +211,7 @@ async def still(studio: TheStudio, story: StoryPath, shot: Number, take: Number,
         await studio.recorded()
         data = await studio.aside(_still, studio.store, story, shot, take, frame)
     if data is None:
-        raise HTTPException(404, f"there is no frame {frame} of take {take + 1} of shot {shot + 1}")
+        raise _missing((await studio.snapshot(story)).shots, shot, f"no frame {frame} of take {take + 1}")
     return Response(data, media_type="image/jpeg", headers=_FOR_EVER)
 
 
@@ -232,6 +238,14 @@ async def remove_picture(studio: TheStudio, upload: UploadName) -> None:
         await studio.aside(studio.store.remove_picture, upload)
     except LookupError as error:
         raise HTTPException(404, error.args[0]) from error
+
+
+def _missing(cards: Sequence[ShotCard], shot: int, what: str, when: str = "") -> HTTPException:
+    """The answer that there is `what` not of a shot, which is called as people see it."""
+    if all(card.number != shot for card in cards):
+        return HTTPException(404, f"the story has no card number {shot}; cards are numbered from 0")
+    number = number_in_film(cards, shot)
+    return HTTPException(404, f"there is {what} of {f'shot {number}' if number else 'that shot'}{when}")
 
 
 async def _film(studio: Studio, story: str) -> StoryFilm:
