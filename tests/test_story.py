@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import example, given, settings
@@ -724,6 +725,19 @@ def test_json_is_explained_in_its_own_words(tmp_path, case, suffix):
     with pytest.raises(StoryError) as caught:
         Story.read(saved(tmp_path, content, f"story.{suffix}"))
     assert re.search(rf"story\.{suffix}:{line}: .*{words}", str(caught.value)), str(caught.value)
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("called", ["NFC", "NFD"])
+def test_accents_of_files_are_the_same_however_they_are_written(tmp_path, on_disk, called):
+    there = tmp_path / normalize(on_disk, "Bär/é.png")
+    there.parent.mkdir()
+    there.write_bytes(b"")
+    names = [normalize(called, name) for name in ("Bär/é.png", "ö.png", "b.png")]
+    (tmp_path / "fox.yaml").write_text(f"setting: a fox\nreferences: [{', '.join(names)}]\nshots: [runs]\n")
+    story = Story.read(tmp_path / "fox.yaml")
+    found = [str(there), *(str(tmp_path / name) for name in names[1:])]
+    assert [reference.picture for reference in story.references] == found
 
 
 def test_sounds_are_files_beside_the_story(tmp_path):

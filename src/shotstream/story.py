@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from shotstream.media.documents import Location, as_yaml, did_you_mean, read_document, shortened
-from shotstream.media.files import write_text
+from shotstream.media.files import find_spelling, write_text
 from shotstream.media.plain_text import one_line
 from shotstream.media.story_mistakes import (
     cut_off_texts,
@@ -395,7 +395,7 @@ class Story(_Part):
             sentence = f"a story is a mapping with 'setting' and 'shots', not {shortened(document.data)}."
             document.complain((), sentence)
         if story is not None:
-            story = story.with_files(lambda file: str(document.path.parent / file))
+            story = story.with_files(lambda file: str(find_spelling(document.path.parent, file)))
             found = [] if loras is None else list(story.lora_mistakes(loras))
             for location, sentence in [*found, *(one for check in checks for one in check(story))]:
                 document.complain(location, f"{sentence}.")

@@ -4,6 +4,7 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,45 @@ def test_files_are_read_by_the_names_that_the_story_has_for_them(tmp_path: Path,
         assert "../fox.png" not in archive
         with pytest.raises(ZipError, match=r"the zip has no '/etc/passwd', which its story names; export"):
             archive.read("/etc/passwd", 100)
+
+
+class Unsaid(zipfile.ZipInfo):
+    """An entry whose name is UTF-8 and does not say so, as macOS writes it."""
+
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:
+        return self.filename.encode(), self.flag_bits
+
+
+@pytest.mark.parametrize("folder", ["", "Füchse/"])
+@pytest.mark.parametrize("written", ["NFC", "NFD", "unsaid NFC", "unsaid NFD"])
+@pytest.mark.parametrize("called", ["NFC", "NFD"])
+def test_accents_are_the_same_however_they_are_written(
+    tmp_path: Path, folder: str, written: str, called: str
+) -> None:
+    names = [normalize(written[-3:], f"{folder}{name}") for name in ("story.yaml", "Bär/é.png", "日本.wav")]
+    kind = Unsaid if written.startswith("unsaid") else zipfile.ZipInfo
+    files = dict(zip(map(kind, names), [STORY, b"bear", b"rain"], strict=True))
+    path = write_zip(tmp_path / "story.zip", files)
+    with StoryZip(path) as archive:
+        assert archive.read(normalize(called, "Bär/é.png"), 9) == b"bear"
+        assert archive.read("日本.wav", 9) == b"rain"
+        assert normalize(called, "Bär/é.png") in archive
+
+
+def test_a_name_that_is_no_utf_8_is_read_as_ever(tmp_path: Path) -> None:
+    class Old(zipfile.ZipInfo):
+        def _encodeFilenameFlags(self) -> tuple[bytes, int]:
+            return self.filename.encode("cp437"), self.flag_bits
+
+    files = {"story.yaml": STORY, Old("é.png"): b"bear"}
+    with StoryZip(write_zip(tmp_path / "story.zip", files)) as archive:
+        assert archive.read("é.png", 9) == b"bear"
+
+
+def test_two_spellings_of_a_name_are_one(tmp_path: Path) -> None:
+    files = {normalize(form, "é.png"): b"bear" for form in ("NFC", "NFD")}
+    with pytest.raises(ZipError, match=r"the zip has 'é.png' twice"):
+        StoryZip(write_zip(tmp_path / "story.zip", {"story.yaml": STORY, **files}))
 
 
 def test_no_more_is_unpacked_than_may_be(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_native_id
+from unicodedata import normalize
 
 try:
     import fcntl
@@ -221,6 +222,20 @@ def whole_folder(path: Path) -> Iterator[Path]:
             sync(path.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def find_spelling(folder: Path, name: str) -> Path:
+    """Find a file by its name, however accents are written: macOS takes them apart from their letters.
+
+    Returns:
+        The file whose name is the same in Unicode's composed form (NFC), composed or decomposed; where there
+        is none, the path as it is named.
+    """
+    path = folder / name
+    spellings = (
+        [path] if name.isascii() else [path, *(folder / normalize(form, name) for form in ("NFC", "NFD"))]
+    )
+    return next((spelling for spelling in spellings if os.path.exists(spelling)), path)
 
 
 def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:

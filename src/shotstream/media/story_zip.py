@@ -10,9 +10,11 @@ import stat
 import struct
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
+from unicodedata import normalize
 
 MOST_FILES = 1000
 """Of one zip."""
@@ -26,6 +28,8 @@ _LONG_END_BYTES = 20
 _MOST_LIST_BYTES = 2**20
 _ANEW = "export the story anew as story.zip"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_SAYS_UTF8 = 0x800
+"""The bit of an entry whose name is said to be UTF-8."""
 _LOCKED = 1
 """The bit of an entry that is locked with a password."""
 
@@ -36,6 +40,8 @@ class ZipError(ValueError):
 
 class StoryZip:
     """The files of a zip by the names that its story file calls them by; to be closed.
+
+    Names are compared in Unicode's composed form (NFC): macOS takes letters and their accents apart.
 
     Args:
         path: The zip.
@@ -73,7 +79,10 @@ class StoryZip:
         self._archive.close()
 
     def __contains__(self, name: str) -> bool:
-        return f"{self._folder}{name}" in self._entries
+        return self._find(name) is not None
+
+    def _find(self, name: str) -> zipfile.ZipInfo | None:
+        return self._entries.get(normalize("NFC", f"{self._folder}{name}"))
 
     def read(self, name: str, most_bytes: int) -> bytes:
         """Read a file.
@@ -85,7 +94,7 @@ class StoryZip:
         Raises:
             ZipError: If there is none of this name, it is larger, or it is damaged.
         """
-        entry = self._entries.get(f"{self._folder}{name}")
+        entry = self._find(name)
         if entry is None:
             raise ZipError(f"the zip has no {name!r}, which its story names; {_ANEW}")
         try:
@@ -125,10 +134,10 @@ def _check_end(path: Path) -> None:
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The files of a zip by name."""
+    """The files of a zip by name, in NFC."""
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
-        name = entry.filename
+        name = _entry_name(entry)
         if entry.is_dir() or name.startswith("__MACOSX/"):
             continue
         if _leads_outside(name) or stat.S_ISLNK(entry.external_attr >> 16):
@@ -141,6 +150,15 @@ def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             raise ZipError(f"the zip has {name!r} twice; {_ANEW}")
         entries[name] = entry
     return entries
+
+
+def _entry_name(entry: zipfile.ZipInfo) -> str:
+    """The name of a file in NFC; one that is UTF-8 without saying so, as macOS writes it, is read as that."""
+    name = entry.filename
+    if not entry.flag_bits & _SAYS_UTF8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()  # zipfile takes such names for code page 437
+    return normalize("NFC", name)
 
 
 def _leads_outside(name: str) -> bool:
