@@ -94,9 +94,10 @@ export function Card({ shot, open, vocabulary, marks, moving }: Props) {
                 {shot.takes > 1 && ` · seed ${shot.seed}`}
                 {shot.lora && ` · ${namesOf(shot.lora)}`}
               </span>
-              {shot.takes > 1 && <Takes shot={shot} open={open} />}
-              <span className="gap" />
-              <Actions shot={shot} open={open} onEdit={setEditing} by={moving?.by} />
+              <span className="card-buttons">
+                {shot.takes > 1 && <Takes shot={shot} open={open} />}
+                <Actions shot={shot} open={open} onEdit={setEditing} by={moving?.by} />
+              </span>
             </div>
           </div>
         )}
@@ -148,7 +149,7 @@ function Takes({ shot, open }: TakesProps) {
       >
         {Array.from({ length: takes }, (_, number) => (
           <option key={number} value={number}>
-            take {number + 1} of {takes}
+            take {number + 1}/{takes}
           </option>
         ))}
       </select>

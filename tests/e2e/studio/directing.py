@@ -48,7 +48,7 @@ def tell(page: Page, *prompts: str, seconds: int | None = None) -> None:
 
 
 def facts(page: Page, number: int) -> str:
-    """What a card says of its shot, such as ``2.8 s · seed 0 · take 2 of 2``."""
+    """What a card says of its shot, such as ``2.8 s · seed 0 · take 2/2``."""
     return card(page, number).locator(".card-facts").inner_text()
 
 

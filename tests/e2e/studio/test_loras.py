@@ -81,7 +81,7 @@ def test_a_planned_shot_is_told_with_a_lora_and_its_card_says_so(open_desk, widt
     page.reload()
     expect(card(page, 2)).to_contain_text("ink:0.5")
     page.get_by_role("button", name="Retake shot 2").click()
-    expect(card(page, 2)).to_contain_text("take 2 of 2")
+    expect(card(page, 2)).to_contain_text("take 2/2")
     wait_for(page, 2)
     assert facts(page, 2).endswith("· ink:0.5")
 

@@ -103,7 +103,7 @@ def test_the_story_plays_in_its_new_order_and_is_told_again_in_it(page: Page) ->
     expect(page.locator(".card[data-state=done]")).to_have_count(3)
     expect_film(page, 1, 2, 0)
     for place in (1, 2, 3):
-        expect(card(page, place)).to_contain_text("take 2 of 2")
+        expect(card(page, place)).to_contain_text("take 2/2")
     page.reload()
     expect_film(page, 1, 2, 0)
 

@@ -67,7 +67,7 @@ def test_a_shot_is_taken_again_in_new_words_beside_ones_own(page) -> None:
     look(page, "new words")
     words.press("Control+Enter")
     expect(card(page, 1)).to_contain_text(f"you wrote: {WRITTEN}")
-    expect(card(page, 1)).to_contain_text("take 2 of 2")
+    expect(card(page, 1)).to_contain_text("take 2/2")
     wait_for(page, 1)
 
 
