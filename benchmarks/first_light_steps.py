@@ -311,7 +311,7 @@ def _float8_attention(place: Place, query: Tensor, key: Tensor, value: Tensor) -
 
 @torch.no_grad()
 def attention8(place: Place) -> None:
-    """What 8-bit attention gets wrong, and why: scales of probabilities, shorter sums, centred values."""
+    """Whether 8-bit attention with centred values is exact enough and faster; if not, what else would be."""
     from dataclasses import asdict
 
     from shotstream.benchmark.attention_rounding import (
@@ -325,6 +325,8 @@ def attention8(place: Place) -> None:
 
     heads, size = (2, 16) if place.tiny else (12, 128)
     tokens, lengths, some = (12, (24, 96), 12) if place.tiny else (4680, (4680, 18720, 42120), 96)
+    attempt("verdict", partial(_verdict, place, tokens, lengths[-1], heads, size))
+    attempt("mini", partial(_mini_in_8_bits, place))
     eight = partial(Tensor.to, dtype=torch.float8_e4m3fn)
     for seen in lengths:
         query, key, value = draw_attention(tokens, seen, heads, size, place.device)
@@ -335,14 +337,12 @@ def attention8(place: Place) -> None:
             return asdict(AttentionErrors.between(found.squeeze(0), expected, sharp))
 
         half = [part.bfloat16().unsqueeze(0) for part in (query, key, value)]
-        mean = value.mean(0)
         near = [half[0], eight(half[1]), eight(half[2])]
-        centred = [*near[:2], eight((value - mean).unsqueeze(0))]
         attempt(f"{seen}_bfloat16", lambda h=half, e=errors: e(_attend_exactly(*(part[0] for part in h))))
         attempt(f"{seen}_float8", lambda n=near, e=errors: e(attend_float8(*n)))
-        attempt(f"{seen}_float8_centred", lambda n=centred, m=mean, e=errors: e(attend_float8(*n) + m))
+        attempt(f"{seen}_float8_not_centred", lambda n=near, e=errors: e(_attend_as_it_is(*n)))
         attempt(f"{seen}_float8_in_segments", lambda n=near, e=errors: e(_attend_in_segments(tokens, *n)))
-        for scale in (1.0, 16.0, 256.0):
+        for scale in (1.0, 16.0, 448.0):
             found = partial(_attend_by_cudnn, place, scale, *near)
             attempt(f"{seen}_float8_scale_{scale:.0f}", lambda f=found, e=errors: e(f()))
         few = torch.linspace(0, tokens - 1, some, device=place.device).round().long()
@@ -352,6 +352,40 @@ def attention8(place: Place) -> None:
             found = attend_rounded(*parts, rounding)
             rounded[name] = asdict(AttentionErrors.between(found, exact, sharp[few]))
         answer(**{f"{seen}_rounded": rounded})
+
+
+def _verdict(place: Place, tokens: int, seen: int, heads: int, size: int) -> dict[str, Any]:
+    """What decides about it: the gate's error, and its time beside bfloat16's, centring included."""
+    from shotstream.machine.attention_error import draw_attention, float8_attention_error
+    from shotstream.models.attention_float8 import attend_float8
+    from shotstream.streaming.speed import LARGEST_FLOAT8_ATTENTION_ERROR
+
+    error = float8_attention_error([(tokens, seen)], heads, size, torch.bfloat16, place.device)
+    query, key, value = (
+        part.bfloat16().unsqueeze(0) for part in draw_attention(tokens, seen, heads, size, place.device)
+    )
+    laid = [part.transpose(1, 2) for part in (query, key, value)]
+    compiled = torch.compile(attend_float8, fullgraph=True, backend="eager" if place.tiny else "inductor")
+    stored = [part.to(torch.float8_e4m3fn) for part in (key, value)]
+    wide = place.milliseconds(partial(scaled_dot_product_attention, *laid), 10)
+    narrow = place.milliseconds(partial(compiled, query, *stored), 10)
+    return {
+        "error": round(error, 4),
+        "exact_enough": error <= LARGEST_FLOAT8_ATTENTION_ERROR,
+        "bfloat16_ms": wide,
+        "float8_ms": narrow,
+        "gain": round(wide / narrow, 3),
+    }
+
+
+def _mini_in_8_bits(place: Place) -> dict[str, Any]:
+    """How far a story of `mini` with it is from float32, and whether docs/numerics.md promises that."""
+    from shotstream.benchmark.numerics import WAYS, measure
+
+    way = WAYS["float8-attention"]
+    found = measure(way, size=(32, 48) if place.tiny else None, device=place.device)
+    kept = found.cosine >= way.least_cosine and found.error <= way.largest_error
+    return {"cosine": found.cosine, "largest_error": found.error, "as_promised": kept}
 
 
 def _attend_exactly(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -381,18 +415,28 @@ def _attend_in_segments(size: int, query: Tensor, key: Tensor, value: Tensor) ->
     return (shares * torch.stack(found)).sum(0)
 
 
-def _attend_by_cudnn(place: Place, probability_scale: float, *near: Tensor) -> Tensor:
-    """cuDNN's 8-bit attention with probabilities scaled otherwise; [1, T, H, d]."""
+def _attend_as_it_is(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """8-bit attention to values that keep their mean; [1, T, H, d]."""
+    unit = value.float().abs().max() / 256
+    scaled = (value.float() / unit).to(value.dtype)
+    return torch.ops.shotstream.attention_float8(query.to(key.dtype), key, scaled).float() * unit
+
+
+def _attend_by_cudnn(
+    place: Place, probability_scale: float, query: Tensor, key: Tensor, value: Tensor
+) -> Tensor:
+    """cuDNN's 8-bit attention to centred values with probabilities scaled otherwise; [1, T, H, d]."""
+    from shotstream.models.attention_float8 import centre
     from shotstream.models.cudnn_attention import CudnnAttention
 
     stream = torch.cuda.current_stream(place.device).cuda_stream
-    query, key, value = (part.to(torch.float8_e4m3fn).contiguous() for part in near)
-    scale = 256 / value.float().abs().max().reshape(1, 1, 1, 1)
-    out = torch.empty_like(query)
-    if not CudnnAttention(place.device, stream, probability_scale).attend(query, key, value, scale, out):
+    centred, unit, mean = centre(value.bfloat16())
+    given = [part.to(torch.float8_e4m3fn).contiguous() for part in (query, key, centred)]
+    out = torch.empty_like(given[0])
+    if not CudnnAttention(place.device, stream, probability_scale).attend(*given, out):
         raise ValueError("cuDNN has no plan for it")
     torch.cuda.synchronize()
-    return out.float() / scale
+    return out.float() * unit + mean
 
 
 def passes(place: Place) -> None:

@@ -25,7 +25,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = ROOT / "src/shotstream/recipes/mini-gpu.yaml"
 PIECE_BYTES = 15 * 2**20
-ORDER = ("captions", "autoencoder", "teacher", "causal-init", "intra-shot", "inter-shot", "judge", "decoder")
+ORDER = (
+    "captions",
+    "autoencoder",
+    "teacher",
+    "causal-init",
+    "intra-shot",
+    "inter-shot",
+    "decoder",
+    "student-decoder",
+    "judge",
+)
 """What the student needs first."""
 STUDENTS = ("causal-init", "intra-shot", "inter-shot")
 """Stages of the student, of which only the last finished one is sent back."""

@@ -38,14 +38,14 @@ encode encoded end entries entry error errors extend facts fake family fault fig
 fit folder for forget forgettable form from full gather generator get given gives half has head header hide
 hold host id image import in is keep keeper key large leave limits links list listed live load loader log
 lost machine made make mark measure memory message meter model most move name networks never new newest no
-nobody note nothing numbers of open output pack page parent pause pending picture pictures pixels place
-placed plan planned playback prepare problem problems put queue read reader recommend record refusal refused
-remembered remove rename report result resume retrieve rule scaled score scripted seconds select send served
-server set settings shared shares shot shots show shown shrink side size sizes slow socket source speed
-state still stop stopped store stored stories stream strict subtitles sum summaries summary sums swept take
-takes tasks tell there thread timeline titled to told tolerant too tracker turned undo units unknown unpin
-up upload uploaded uploads use used video videos wait waiting warning warnings watch web whole with words
-write writer
+nobody note nothing number numbers of open other output pack page parent pause pending picture pictures
+pixels place placed plan planned playback prepare problem problems put queue read reader recommend record
+refusal refused remembered remove rename report result resume retrieve rule say scaled score scripted
+seconds select send served server set settings shared shares shot shots show shown shrink side size sizes
+slow socket source speed state still stop stopped store stored stories stream strict subtitles sum summaries
+summary sums swept take takes tasks tell there thread timeline titled to told tolerant too tracker turned
+undo units unknown unpin up upload uploaded uploads use used video videos wait waiting warning warnings
+watch web whole with words write writer
 """
 PLAIN = set(PLAIN_WORDS.split())
 """Words of names that mean what they mean everywhere. What does not belongs into the glossary."""

@@ -22,7 +22,8 @@ EXPECTED = {
     "machine": {"machine", "bfloat16_tflop_s_64x32x48", "float8_tflop_s_64x32x48"},
     "parity": {"float32", "float32_cache_of_nan", "again_bit_equal", "bfloat16"},
     "attention": {"default_9", "default_27", "cudnn_27"},
-    "attention8": {f"96_{what}" for what in ("bfloat16", "float8", "float8_centred", "float8_in_segments")}
+    "attention8": {"verdict", "mini"}
+    | {f"96_{what}" for what in ("bfloat16", "float8", "float8_not_centred", "float8_in_segments")}
     | {"96_rounded", "24_float8_scale_1"},
     "graphs": {"eager_ms"},
     "profile": {"kernels_ms"},
@@ -124,8 +125,11 @@ def test_every_step_answers_at_tiny_size(step: str, capsys, monkeypatch):
         assert answers["float32_cache_of_nan"]["largest_error"] <= 1e-4
         assert answers["again_bit_equal"]
     if step == "attention8":
+        assert answers["verdict"]["exact_enough"]
+        assert answers["verdict"]["gain"] > 0
+        assert answers["mini"]["as_promised"]
         assert answers["96_bfloat16"]["sharp_worst"] < 0.02
-        for way in ("float8", "float8_centred", "float8_in_segments"):
+        for way in ("float8", "float8_not_centred", "float8_in_segments"):
             assert 0 < answers[f"96_{way}"]["sharp_worst"] < 0.12
     if step == "passes":
         assert (answers["graphs"], answers["recompiled"]) == (3, 0)

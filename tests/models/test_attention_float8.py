@@ -1,4 +1,8 @@
+"""8-bit attention: attention but for rounding, wherever values lie and whatever their mean is."""
+
 from __future__ import annotations
+
+from math import nan
 
 import pytest
 import torch
@@ -6,12 +10,18 @@ from torch._dynamo.utils import counters
 from torch.library import opcheck
 from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
-from shotstream.models.attention_float8 import _attention, attend_float8
+from shotstream.machine.attention_choice import use_float8_attention
+from shotstream.models.attention_float8 import _attention, attend_float8, centre
 from shotstream.models.block import CausalWanBlock
 from shotstream.models.cache_layout import CacheSlot
 from shotstream.models.float8 import FORMAT
 
+from .conftest import tiny_transformer
+
 pytestmark = pytest.mark.system
+
+LIMIT = 0.07
+"""Of the error that rounding may make, that of centred values among it."""
 
 
 def draw(tokens: int, seen: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -38,14 +48,33 @@ def test_it_is_attention_but_for_rounding():
     found = attend_float8(query, key, value)
     assert (found.shape, found.dtype) == (query.shape, torch.bfloat16)
     assert found.is_contiguous()
-    assert relative_error(found, attend(query, key, value)) < 0.06
+    assert relative_error(found, attend(query, key, value)) < LIMIT
+
+
+def test_centring_by_itself_changes_nothing():
+    query, key, value = (part.double() for part in draw(12, 60))
+    value = 0.01 * value + torch.linspace(-300, 300, 32).view(2, 16).double()
+    centred, unit, mean = centre(value)
+    assert centred.mean(1).abs().max() < 1e-6
+    assert centred.abs().amax(1).flatten().tolist() == pytest.approx([256.0] * 32)
+    restored = attend(query, key, centred) * unit + mean
+    torch.testing.assert_close(restored, attend(query, key, value), atol=1e-9, rtol=1e-12)
+
+
+def test_the_mean_of_values_costs_no_precision():
+    query, key, value = draw(12, 60)
+    mean = 16 * value.float()[:, :1].sign()
+    shifted = 2 * value.float().round().clamp(-1, 1) + mean  # exact in 8 bits
+    spread = attend(query, key, shifted) - mean
+    found = attend_float8(query.float(), key, shifted.to(FORMAT)) - mean
+    assert relative_error(found, spread) < LIMIT
 
 
 @pytest.mark.parametrize("size", [2.0**-6, 1.0, 100.0])
 def test_the_size_of_values_costs_no_precision(size: float):
     query, key, value = draw(12, 60)
     value = (value.float().sign() * size).to(FORMAT)  # means of these are far smaller than they are
-    assert relative_error(attend_float8(query, key, value), attend(query, key, value)) < 0.06
+    assert relative_error(attend_float8(query, key, value), attend(query, key, value)) < LIMIT
 
 
 def test_the_largest_numbers_of_the_format_stay_finite():
@@ -62,8 +91,68 @@ def test_values_of_zero_give_zero():
 
 def test_compilers_are_told_what_it_gives():
     query, key, value = draw(12, 60)
-    given = (query.to(FORMAT), key, value, torch.ones(1, 1, 1, 1))
+    given = (query.to(FORMAT), key, value)
     opcheck(_attention, given, test_utils=("test_faketensor",))
+
+
+class Shots:
+    """Passes of a tiny model that attends in 8 bits, through a cache of two chunks."""
+
+    def __init__(self, poison: float = 0.0) -> None:
+        torch.manual_seed(0)
+        self._model = tiny_transformer(window_chunks=2, chunk_frames=1)
+        use_float8_attention(self._model)
+        self.cache = self._model.new_cache(batch=1, tokens_per_frame=4, context_frames=2, dtype=FORMAT)
+        for part in (self.cache._keys, self.cache._values):
+            part.copy_(torch.full(part.shape, poison).to(FORMAT))
+        self._captions = self._model.encode_captions(torch.randn(1, 1, 5, 12))
+
+    @torch.no_grad()
+    def run(self, seed: int, frames: int) -> torch.Tensor:
+        latents = torch.randn(1, frames, 4, 4, 4, generator=torch.Generator().manual_seed(seed))
+        given = {"shot_index": 1, "cache": self.cache}
+        return self._model(latents, torch.full((1,), 500.0), self._captions, **given).sample
+
+    def open(self) -> None:
+        self.cache.open_shot()
+        self.cache.fill_context(2)
+        self.run(1, 2)
+
+    def chunks(self, *seeds: int) -> torch.Tensor:
+        flows = []
+        for seed in seeds:
+            self.cache.begin_chunk()
+            flows.append(self.run(seed, 1))
+            self.cache.commit()
+        return torch.cat(flows, 1)
+
+
+def test_what_was_never_written_is_not_read():
+    shots = [Shots(poison) for poison in (0.0, nan)]
+    for one in shots:
+        one.open()
+    flows = [one.chunks(2, 3) for one in shots]
+    assert torch.equal(*flows)
+
+
+def test_a_window_that_slides_goes_on_bit_for_bit_from_its_state():
+    told, restored = Shots(), Shots(nan)
+    told.open()
+    told.chunks(2, 3, 4)  # the window has slid, keys of the context are turned
+    state = told.cache.state_dict()
+    expected = told.chunks(5, 6)
+    restored.cache.load_state_dict(state)
+    assert torch.equal(restored.chunks(5, 6), expected)
+
+
+def test_means_follow_the_window():
+    """A shot after another one is as it is alone: nothing of the former's values is left in its means."""
+    alone, after = Shots(), Shots()
+    after.open()
+    after.chunks(7, 8, 9)
+    for one in (alone, after):
+        one.open()
+    assert torch.equal(alone.chunks(2, 3, 4), after.chunks(2, 3, 4))
 
 
 @torch.no_grad()

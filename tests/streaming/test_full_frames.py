@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -227,3 +228,14 @@ def test_shown_frames_go_before_passes_and_passes_before_full_frames(live) -> No
     assert HIGHEST_PRIORITY < HIGH_PRIORITY < 0, "lower numbers go first"
     with SideStream(torch.device("cpu")).instead():
         assert torch.ones(1).item() == 1
+
+
+def test_sessions_share_a_stream_of_each_priority(monkeypatch) -> None:
+    """Torch keeps memory for the stream that it was used on: others could not have it."""
+    made = []
+    module = SimpleNamespace(Stream=lambda device, priority: made.append((device, priority)))
+    monkeypatch.setattr(torch, "get_device_module", lambda device: module)
+    here, there = torch.device("cuda", 98), torch.device("cuda", 99)
+    for device, priority in [(here, 0), (here, -1), (here, 0), (there, 0), (there, 0), (here, -1)]:
+        SideStream(device, priority)
+    assert made == [(here, 0), (here, -1), (there, 0)]

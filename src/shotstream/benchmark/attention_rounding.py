@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from shotstream.models.attention_float8 import centre
 from shotstream.models.cache_layout import in_range
-from shotstream.models.float8 import FORMAT
+from shotstream.models.float8 import FORMAT, LARGEST
 
 BLOCK_KEYS = 128
 """Keys whose probabilities are worked out together, by their largest so far."""
@@ -39,7 +40,13 @@ class Rounding:
     segment_keys: int | None = None
     """How many keys are summed up before the sums are joined in float32; None for all."""
     centred: bool = False
-    """Whether the mean of the values is taken out before, and put back."""
+    """Whether the mean of the rounded values is taken out, what is left rounded again, and the mean put back
+    after, as `attend_float8` does."""
+    centred_keys: bool = False
+    """Whether the mean of the keys is taken out before they are rounded."""
+    scale_tokens: int | None = None
+    """How many tokens of a head share a scale by which their largest number becomes the format's; None does
+    not scale."""
 
 
 @dataclass(frozen=True)
@@ -81,20 +88,28 @@ def attend_rounded(query: Tensor, key: Tensor, value: Tensor, rounding: Rounding
         float32 [T, H, d].
     """
     query, key, value = query.float(), key.float(), value.float()
-    mean = value.mean(0) if rounding.centred else torch.zeros_like(value[0])
-    value = value - mean
+    if rounding.centred_keys:
+        key = key - key.mean(0)
     if rounding.inputs:
-        query, key, value = (_round(part) for part in (query, key, value))
-    scale = _HIGHEST / value.abs().max()
-    heads = []
-    for head in zip(query.unbind(1), key.unbind(1), value.unbind(1), strict=True):
-        out = _join_segments(*head, rounding)
-        heads.append(_round(out * scale) / scale if rounding.result else out)
-    return torch.stack(heads, 1) + mean
+        query, key, value = (_round(part, rounding.scale_tokens) for part in (query, key, value))
+    mean, unit = torch.zeros_like(value[0]), value.abs().max() / _HIGHEST
+    if rounding.centred:
+        centred, unit, mean = (part[0] for part in centre(value[None]))
+        value = (_round(centred) if rounding.inputs else centred) * unit
+    heads = zip(query.unbind(1), key.unbind(1), value.unbind(1), strict=True)
+    out = torch.stack([_join_segments(*head, rounding) for head in heads], 1) / unit
+    return (_round(out) if rounding.result else out) * unit + mean
 
 
-def _round(x: Tensor) -> Tensor:
-    return in_range(x, FORMAT).to(FORMAT).float()
+def _round(x: Tensor, scale_tokens: int | None = None) -> Tensor:
+    """Round [tokens, H, d] to 8 bits, with scales of their own for each head and so many tokens."""
+    if scale_tokens is None:
+        return in_range(x, FORMAT).to(FORMAT).float()
+    blocks = []
+    for block in x.split(scale_tokens):
+        scale = LARGEST / block.abs().amax((0, 2), keepdim=True).clamp(min=1e-12)
+        blocks.append(_round(block * scale) / scale)
+    return torch.cat(blocks)
 
 
 def _join_segments(query: Tensor, key: Tensor, value: Tensor, rounding: Rounding) -> Tensor:
@@ -137,12 +152,21 @@ def _add(sums: Tensor, probabilities: Tensor, values: Tensor, bits: int) -> Tens
 
 
 ROUNDINGS = {
+    "inputs": Rounding(probability_scale=None, result=False),
     "inputs and result": Rounding(probability_scale=None),
     "probabilities too": Rounding(),
     "probabilities unscaled": Rounding(probability_scale=1.0),
     "sums of 13 bits": Rounding(sum_bits=13),
-    "sums of 13 bits, values centred": Rounding(sum_bits=13, centred=True),
+    "sums of 13 bits, probabilities times 448": Rounding(sum_bits=13, probability_scale=448.0),
+    "sums of 13 bits, keys centred": Rounding(sum_bits=13, centred_keys=True),
+    "sums of 13 bits, scales for head and token": Rounding(sum_bits=13, scale_tokens=1),
+    "sums of 13 bits, scales for head and 4680 tokens": Rounding(sum_bits=13, scale_tokens=4680),
     "sums of 13 bits, 4680 keys at once": Rounding(sum_bits=13, segment_keys=4680),
+    "sums of 13 bits, values centred": Rounding(sum_bits=13, centred=True),
+    "sums of 13 bits, values centred, 4680 keys at once": Rounding(
+        sum_bits=13, centred=True, segment_keys=4680
+    ),
+    "sums of 13 bits, values and keys centred": Rounding(sum_bits=13, centred=True, centred_keys=True),
 }
 """What could be the cause of an error, and what could help."""
 EXACT = Rounding(inputs=False, result=False, probability_scale=None)

@@ -34,8 +34,8 @@ def train(
     stage: Annotated[
         str,
         typer.Argument(
-            help="captions, autoencoder, decoder, teacher, causal-init, intra-shot, inter-shot, judge, "
-            "export or all."
+            help="captions, autoencoder, decoder, teacher, causal-init, intra-shot, inter-shot, "
+            "student-decoder, judge, export or all."
         ),
     ],
     recipe: Annotated[

@@ -21,8 +21,8 @@ class _Plan(NamedTuple):
     """A built graph for tensors of certain shapes and strides."""
 
     graph: Any
-    given: tuple[int, int, int, int, int]
-    """Identifiers of queries, keys, values, the result's scale and the result."""
+    given: tuple[int, int, int, int]
+    """Identifiers of queries, keys, values and the result."""
     fixed: dict[int, int]
     """Addresses of the numbers that every plan reads or writes, by their identifiers."""
     workspace: int
@@ -53,7 +53,7 @@ class CudnnAttention:
         self._cudnn: Any = cudnn
         self._handle = cudnn.create_handle()
         cudnn.set_stream(handle=self._handle, stream=stream)
-        fixed = dict.fromkeys(("descale_q", "descale_k", "descale_v"), 1.0)
+        fixed = dict.fromkeys(("descale_q", "descale_k", "descale_v", "scale_o"), 1.0)
         fixed |= {"descale_s": 1 / probability_scale, "scale_s": probability_scale}
         fixed |= {"amax_s": 0.0, "amax_o": 0.0}  # written, and read by nothing
         self._numbers = {
@@ -63,14 +63,13 @@ class CudnnAttention:
         self._plans: dict[tuple[Any, ...], _Plan | None] = {}
         self._lock = threading.Lock()
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: Tensor, out: Tensor) -> bool:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, out: Tensor) -> bool:
         """Attend, if cuDNN has a plan for such tensors.
 
         Args:
             query: float8_e4m3fn [B, T, H, d].
             key: float8_e4m3fn [B, S, H, d]; its tokens may lie anywhere, numbers of a head side by side.
             value: Like `key`.
-            scale: What the result is multiplied by, float32 [1, 1, 1, 1].
             out: The result is written here, like `query`.
 
         Returns:
@@ -85,7 +84,7 @@ class CudnnAttention:
                 return False
             if plan.workspace > self._workspace.numel():
                 self._workspace = torch.empty(plan.workspace, device=query.device, dtype=torch.uint8)
-            given = (part.data_ptr() for part in (query, key, value, scale, out))
+            given = (part.data_ptr() for part in (query, key, value, out))
             addresses = plan.fixed | dict(zip(plan.given, given, strict=True))
             plan.graph.execute(addresses, self._workspace.data_ptr(), handle=self._handle)
             return True
@@ -115,7 +114,7 @@ class CudnnAttention:
         graph.build([modes.A, modes.FALLBACK])
         uids = {name: tensor.get_uid() for name, tensor in tensors.items()}
         fixed = {uids[name]: number.data_ptr() for name, number in self._numbers.items()}
-        given = (uids["q"], uids["k"], uids["v"], uids["scale_o"], uids["out"])
+        given = (uids["q"], uids["k"], uids["v"], uids["out"])
         return _Plan(graph, given, fixed, graph.get_workspace_size())
 
 

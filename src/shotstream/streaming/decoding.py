@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -25,6 +26,9 @@ HIGHEST_PRIORITY = -2
 class SideStream:
     """A stream beside the main one of a device. Without streams, work in its blocks is simply done.
 
+    All of one priority are the same stream, whoever made them: torch keeps memory that was let go of for the
+    stream that it was used on, so a stream of its own would have every session allocate all of it anew.
+
     Args:
         device: Where it runs.
         priority: `HIGHEST_PRIORITY`, `HIGH_PRIORITY` or 0.
@@ -35,9 +39,7 @@ class SideStream:
         self._device = device
         self._real = device.type in WITH_STREAMS
         self._streams: Any = torch.get_device_module(device) if self._real else torch.cpu
-        self._stream: Any = (
-            self._streams.Stream(device, priority=priority) if self._real else torch.cpu.Stream()
-        )
+        self._stream: Any = _stream(device, priority) if self._real else torch.cpu.Stream()
 
     @contextmanager
     def after(self, moment: StreamEvent, *read: Tensor) -> Iterator[None]:
@@ -67,6 +69,11 @@ class SideStream:
     def inside(self) -> AbstractContextManager:
         """Work in the block goes on after what this stream does already."""
         return self._streams.stream(self._stream)
+
+
+@cache
+def _stream(device: torch.device, priority: int) -> Any:
+    return torch.get_device_module(device).Stream(device, priority=priority)
 
 
 class StreamEvent:

@@ -155,7 +155,24 @@ class ShotRollout:
             The predicted clean latents ``[B, F, C, h, w]``.
         """
         self.commit()
-        timesteps = self.schedule.student_steps(self._device)[:steps]
+        return self._sample(noise_at, self.schedule.student_steps(self._device)[:steps], on_step)
+
+    def denoise_again(self, x0: Tensor, noise: Tensor) -> Tensor:
+        """Make the next chunk from clean latents, noised to the student's last step: as it would end there.
+
+        Args:
+            x0: Clean latents ``[B, F, C, h, w]`` of that chunk.
+            noise: Of the same shape.
+        """
+        self.commit()
+        last = self.schedule.student_steps(self._device)[-1:]
+        start = self.schedule.add_noise(x0, noise, last.expand(len(x0)))
+        return self._sample(lambda _: start, last, None)
+
+    def _sample(
+        self, noise_at: Callable[[int], Tensor], timesteps: Tensor, on_step: StepObserver | None
+    ) -> Tensor:
+        """Execute some of the student's steps; `noise_at` of step 0 is what the first one starts from."""
         records = iter(enumerate([False] * (len(timesteps) - 1) + [torch.is_grad_enabled()]))
 
         def predict(x: Tensor, timestep: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from shotstream.streaming.adapters import AdapterUse
 from shotstream.streaming.attention_shares import attention_shares
 from shotstream.streaming.chunk import Chunk, FullFramesError
 from shotstream.streaming.context_frames import (
@@ -150,7 +149,7 @@ class StorySession:
             ValueError: If the prompt is empty, the length impossible or a LoRA not loaded.
         """
         check_prompt(self.pipeline, self.setting, prompt, self.context.place_in_film(len(self.script)))
-        adapters = self._choose_adapters(lora, self.pipeline.active_adapters)
+        adapters = self.pipeline.active_adapters if lora is None else self.pipeline.adapters.choose(lora)
         length = self.length_chunks(seconds, chunks)
         self._close_take()
         seed = self.seed if seed is None else seed
@@ -364,7 +363,7 @@ class StorySession:
             check_prompt(self.pipeline, self.setting, prompt, self.context.place_in_film(shot))
         self.context.check_kept(shot, len(self.script))
         former = self.script[shot]
-        adapters = self._choose_adapters(lora, former.adapters)
+        adapters = former.adapters if lora is None else self.pipeline.adapters.choose(lora)
         running = self._take if self._take and self._take.record is former else None
         length = running.length_chunks if running else former.chunks
         if chunks is not None:
@@ -598,8 +597,3 @@ class StorySession:
             ValueError: If it is impossible.
         """
         return self.pipeline.shot_chunks(seconds, chunks, (self.height, self.width), after=after)
-
-    def _choose_adapters(
-        self, lora: Sequence[str] | None, otherwise: tuple[AdapterUse, ...]
-    ) -> tuple[AdapterUse, ...]:
-        return otherwise if lora is None else self.pipeline.adapters.choose(lora)

@@ -155,7 +155,8 @@ def prepare(
         chosen["linear layers"] = _try_float8(pipeline, size, speed.fuse, facts, measured)
         if chosen["linear layers"].value == "float8" and "GELU" in chosen:
             chosen["GELU"] = Choice(BY_ITSELF, "8-bit products cannot compute it")
-        facts |= {"linear layers": chosen["linear layers"].value}
+        # the second, so that what was refused before values were centred is tried again
+        facts |= {"linear layers": chosen["linear layers"].value, "8-bit values": "centred"}
         chosen["attention to the cache"] = _try_float8_attention(pipeline, size, facts, measured)
     if compiled:
         torch.compiler.set_stance("eager_on_recompile")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -15,51 +14,10 @@ from shotstream.data.drawn import cut_clips
 from shotstream.data.shards import Shards
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.training.fresh_networks import make_light_autoencoder
+from shotstream.training.picture_losses import psnr, reconstruction_loss
 from shotstream.training.progress_pictures import picture_grid
 from shotstream.training.settings import AutoencoderSettings, DecoderSettings
 from shotstream.training.stage import Role, step_generator
-
-MOVING = 0.1
-"""How much a channel of a pixel, in [-1, 1], must change from a picture to the next to count as moving."""
-
-
-def reconstruction_loss(
-    frames: Tensor,
-    target: Tensor,
-    edge_weight: float,
-    motion_weight: float = 0.0,
-    moving_weight: float = 0.0,
-) -> Tensor:
-    """Mean absolute difference of the pixels, and of the differences of neighbouring pixels.
-
-    Args:
-        frames: `[B, T, 3, H, W]`.
-        target: the same shape.
-        edge_weight: weight of the differences between neighbours in a picture, which keeps edges sharp.
-        motion_weight: weight of the differences between a picture and the next, which keeps the borders of
-            latents and chunks from flickering.
-        moving_weight: how much more pixels count that move in the target.
-    """
-    error = frames - target
-    weight = _weight_of_pixels(target, moving_weight)
-    loss = (weight * error.abs()).mean()
-    if edge_weight:
-        across = (weight[..., 1:] * error.diff(dim=-1).abs()).mean()
-        down = (weight[..., 1:, :] * error.diff(dim=-2).abs()).mean()
-        loss = loss + edge_weight * (across + down)
-    if motion_weight:
-        loss = loss + motion_weight * (weight[:, 1:] * error.diff(dim=1).abs()).mean()
-    return loss
-
-
-def _weight_of_pixels(target: Tensor, moving_weight: float) -> Tensor:
-    """Weights `[B, T, 1, H, W]` whose mean is 1, higher where a pixel changes before or after."""
-    moves = torch.zeros_like(target[:, :, :1], dtype=torch.bool)
-    changes = target.diff(dim=1).abs().amax(dim=2, keepdim=True) > MOVING  # [B, T-1, 1, H, W]
-    moves[:, 1:] |= changes
-    moves[:, :-1] |= changes
-    weight = 1 + moving_weight * moves
-    return weight / weight.mean()
 
 
 def shuffled(latents: Tensor, clips: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -72,19 +30,18 @@ def shuffled(latents: Tensor, clips: Tensor, generator: torch.Generator) -> tupl
 
     Returns:
         The latents, and the frames `[B, rk, 3, H, W]` of all but the first of them. Before that one nothing
-        came, so that it would be decoded as the first of a shot, which it was not made as.
+        came, so that it would be decoded as the first of a shot, which it was not made as. After a jump the
+        second frame of a latent stands for the first too: what the first shows is mostly told by the latent
+        that came before, and a decoder that has to guess it smears.
     """
     count = latents.shape[1]
     ratio = (clips.shape[1] - 1) // (count - 1)
     order = torch.randperm(count, generator=generator).to(latents.device)
     padded = torch.cat([clips[:, :1].expand(-1, ratio - 1, -1, -1, -1), clips], dim=1)
-    groups = padded.unflatten(1, (count, ratio))  # [B, 1 + k, r, 3, H, W]
-    return latents[:, order], groups[:, order[1:]].flatten(1, 2)
-
-
-def psnr(frames: Tensor, target: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of pictures in [-1, 1]."""
-    return 10 * math.log10(4 / F.mse_loss(frames, target).item())
+    groups = padded.unflatten(1, (count, ratio))[:, order[1:]]  # [B, k, r, 3, H, W]
+    jumps = (order[1:] != order[:-1] + 1).view(-1, 1, 1, 1)
+    first = torch.where(jumps, groups[:, :, 1], groups[:, :, 0])
+    return latents[:, order], torch.cat([first[:, :, None], groups[:, :, 1:]], dim=2).flatten(1, 2)
 
 
 def halve(frames: Tensor) -> Tensor:

@@ -137,6 +137,7 @@ class Denoiser:
         generator: torch.Generator,
         steps: int | None = None,
         batch_slice: BatchSlice = WHOLE_BATCH,
+        again: bool = False,
     ) -> Tensor:
         """Tell shots chunk by chunk through the cache, as users are served.
 
@@ -146,6 +147,8 @@ class Denoiser:
             steps: How many of the student's steps to execute for every chunk; None for all. Gradients, if
                 autograd is on, flow through the last of them only (self-forcing).
             batch_slice: Which part of a batch the shots are.
+            again: Whether every chunk starts from the true latents, noised to the student's last step,
+                instead of from noise: it then shows what they show, as the student would have made it.
 
         Returns:
             Clean latents [B, F, C, h, w].
@@ -180,7 +183,9 @@ class Denoiser:
             def noise_at(_: int, like: Tensor = chunk) -> Tensor:
                 return batch_slice.randn(like.shape, generator, like.device)
 
-            made.append(rollout.denoise(noise_at, steps))
+            made.append(
+                rollout.denoise_again(chunk, noise_at(0)) if again else rollout.denoise(noise_at, steps)
+            )
             rollout.add(made[-1])
         return torch.cat(made, dim=1)
 

@@ -27,6 +27,7 @@ from shotstream.training.loop import check_parts
 from shotstream.training.self_forcing import SelfForcingStage
 from shotstream.training.settings import Recipe, StageSettings
 from shotstream.training.stage import Role, Stage
+from shotstream.training.student_decoder import StudentDecoderStage
 from shotstream.training.teacher import TeacherStage
 from shotstream.world.judge import Judge
 
@@ -164,6 +165,11 @@ def _blueprint(recipe: Recipe, stage: str) -> Stage:
         )
         return JudgeStage(settings, network, NOTHING, NOTHING, NOTHING)
 
+    def student_decoder() -> Stage:
+        return StudentDecoderStage(
+            recipe.student_decoder, make_light_autoencoder(recipe.autoencoder), NOTHING, NOTHING, NOTHING
+        )
+
     nothing = (NOTHING, NOTHING, NOTHING)
     stages: dict[str, Callable[[], Stage]] = {
         "captions": lambda: CaptionsStage(recipe.captions, make_captions(recipe)),
@@ -173,6 +179,7 @@ def _blueprint(recipe: Recipe, stage: str) -> Stage:
         "causal-init": lambda: CausalInitStage(recipe.causal_init, denoiser(), NOTHING, *nothing),
         "intra-shot": self_forcing,
         "inter-shot": self_forcing,
+        "student-decoder": student_decoder,
         "judge": judge,
     }
     return stages[stage]()

@@ -140,7 +140,7 @@ class DecoderSettings(StageSettings):
     shuffle_probability: float = Field(default=0.0, ge=0, le=1)
     """How often the latents of a clip are decoded in random order, so that the decoder believes a latent more
     than what came before. A student's latents jump where a chunk begins; a decoder that never saw a jump
-    shows both moments at once."""
+    shows both moments at once. After a jump it learns to show the second frame of a latent twice."""
     spread_weight: float = 0.0
     """Weight of how far the deviations of the latents' channels are from 1. Nothing else holds their size,
     and Muon's steps, whose size is fixed, let it grow without end."""
@@ -163,6 +163,41 @@ class AutoencoderSettings(DecoderSettings):
     decoder_widths: tuple[int, ...] = (128, 96, 48, 32)
     encoder_blocks: PositiveInt = 1
     decoder_blocks: PositiveInt = 2
+
+
+class StudentDecoderSettings(StageSettings):
+    """The decoder learns to draw what the student means, whose latents are less exact than the encoder's. A
+    discriminator keeps it from drawing what it is not sure of as a blur."""
+
+    stories: PositiveInt = 160
+    """Drawn stories that the student tells for it."""
+    crop: tuple[int, int] = (64, 80)
+    """Height and width in pixels of what is learnt from, multiples of 16; at most a picture."""
+    latent_noise: float = 0.2
+    """True latents get noise up to this fraction of their deviation."""
+    edge_weight: float = 0.5
+    motion_weight: float = 0.5
+    moving_weight: float = 2.0
+    """As for the decoder."""
+    jump_probability: float = Field(default=0.5, ge=0, le=1)
+    """How often true latents come after one of another moment; see `decoder.shuffle_probability`."""
+    again_weight: float = 1.0
+    """Weight of the student's latents of drawn shots: their pictures may lie two pixels elsewhere."""
+    own_weight: float = 1.0
+    """Weight of the student's own shots: at a quarter of the size nothing of them changes."""
+    adversarial_weight: float = 0.2
+    """Weight of seeming drawn."""
+    discriminator_first: int = Field(default=120, ge=0)
+    """Steps in which the discriminator alone learns; then it and the decoder take turns."""
+    gradient_penalty: float = 1e-3
+    """Weight of the squared gradient of its scores, at every eighth of its steps, there eightfold."""
+    discriminator_optimiser: Optimiser = Optimiser(lr=2e-4, betas=(0.0, 0.99), weight_decay=0.0)
+
+    @model_validator(mode="after")
+    def _whole_latents(self) -> Self:
+        if any(size % 16 for size in self.crop):
+            raise ValueError(f"student_decoder.crop: {self.crop}; give multiples of 16")
+        return self
 
 
 class CaptionsSettings(StageSettings):
@@ -358,6 +393,7 @@ class Recipe(Section):
     causal_init: CausalInitSettings = CausalInitSettings()
     intra_shot: SelfForcingSettings = SelfForcingSettings()
     inter_shot: InterShotSettings = InterShotSettings()
+    student_decoder: StudentDecoderSettings = StudentDecoderSettings()
     judge: JudgeSettings = JudgeSettings()
 
     @property

@@ -42,6 +42,8 @@ from shotstream.training.run import RunFolder
 from shotstream.training.self_forcing import SelfForcingStage, own_history, true_history
 from shotstream.training.settings import CausalInitSettings, Recipe, StageSettings
 from shotstream.training.stage import Stage
+from shotstream.training.student_decoder import StudentDecoderStage
+from shotstream.training.student_latents import write_student_latents
 from shotstream.training.teacher import TeacherStage
 from shotstream.world.judge import Judge
 from shotstream.world.sampler import Split
@@ -49,14 +51,27 @@ from shotstream.world.world_form import world_form
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 SPLITS: tuple[Split, Split] = ("train", "held-out")
-STAGES = ("captions", "autoencoder", "decoder", "teacher", "causal-init", "intra-shot", "inter-shot", "judge")
+STAGES = (
+    "captions",
+    "autoencoder",
+    "decoder",
+    "teacher",
+    "causal-init",
+    "intra-shot",
+    "inter-shot",
+    "student-decoder",
+    "judge",
+)
 """In the order they are run; `decoder` and `judge` only need `autoencoder` and can run beside the others."""
 
-SMALL_STAGES = ("captions", "autoencoder", "decoder", "judge")
+SMALL_STAGES = ("captions", "autoencoder", "decoder", "student-decoder", "judge")
 """Small enough for one process; where there are several, the others wait."""
 
 BASE_STAGES = ("captions", "autoencoder", "decoder")
 """What a base has brought already."""
+
+STAGES_OF_DRAWINGS = ("student-decoder", "judge")
+"""They compare with what was drawn, or ask what it shows; films say neither."""
 
 STUDENT_STAGES = ("causal-init", "intra-shot", "inter-shot")
 """Those that make the student, each from the one before."""
@@ -68,7 +83,7 @@ def stages_of(recipe: Recipe) -> tuple[str, ...]:
     if recipe.decoder.of_base:
         left_out.discard("decoder")
     if recipe.films is not None:
-        left_out.add("judge")
+        left_out.update(STAGES_OF_DRAWINGS)
     return tuple(stage for stage in STAGES if stage not in left_out)
 
 
@@ -154,6 +169,7 @@ class Workspace:
             "causal-init": (self.recipe.causal_init, self._learn_causally),
             "intra-shot": (self.recipe.intra_shot, self._learn_from_own_shots),
             "inter-shot": (self.recipe.inter_shot, self._learn_from_own_stories),
+            "student-decoder": (self.recipe.student_decoder, self._learn_to_draw),
             "judge": (self.recipe.judge, self._learn_to_judge),
         }
         settings, build = builders[name]
@@ -175,8 +191,8 @@ class Workspace:
             raise ValueError(
                 f"The recipe {recipe.name} has no stage {name}: "
                 + (
-                    "films do not say what they show, from which a judge would learn."
-                    if name == "judge"
+                    "it learns from drawn stories, whose pictures and attributes are known, not from films."
+                    if name in STAGES_OF_DRAWINGS
                     else f"its base {recipe.base} brings what that stage would make."
                 )
             )
@@ -236,6 +252,15 @@ class Workspace:
         data, validation = (self.next_shots(split, roles[0].text) for split in SPLITS)
         history = own_history(data, settings, roles[0], autoencoder)
         return SelfForcingStage("inter-shot", settings, *roles, history, validation, autoencoder)
+
+    def _learn_to_draw(self) -> Stage:
+        settings, student = self.recipe.student_decoder, self.student
+        data, drawn = self.next_shots("train", student.text), self.drawn("train")
+        stories = min(settings.stories, len(drawn), len(data.records))
+        folder, seed = self._place("student-latents"), settings.loop.seed
+        made = write_student_latents(folder, student, data, stories, seed)
+        network = self._placed(deepcopy(self._light_autoencoder)).float().requires_grad_(True)
+        return StudentDecoderStage(settings, network, drawn, data, made)
 
     def _learn_to_judge(self) -> Stage:
         settings = self.recipe.judge
@@ -340,6 +365,8 @@ class Workspace:
 
     @property
     def _autoencoder_network(self) -> nn.Module:
+        if self.finished("student-decoder"):
+            return self._autoencoder("student-decoder")
         if self._base is None or self.recipe.decoder.of_base:
             return self._light_autoencoder
         return self._base.vae
@@ -430,8 +457,10 @@ class Workspace:
 
     @property
     def student(self) -> Denoiser:
-        """The student of the last finished stage."""
+        """The student of the last finished stage; without any, the base's."""
         made = [name for name in STUDENT_STAGES if self.finished(name)]
+        if not made and self._base is not None:
+            return self._new_denoiser()
         return self.denoiser(made[-1] if made else STUDENT_STAGES[0])
 
     def _prompt_form(self, text: CaptionEncoder) -> dict[str, Any] | None:

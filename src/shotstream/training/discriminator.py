@@ -1,0 +1,52 @@
+"""Tells drawn pictures from decoded ones, some frames at a time (relativistic, arXiv 1807.00734)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Discriminator(nn.Module):
+    """A score for every patch of about 40 pixels, in frames that follow one another.
+
+    Args:
+        frames: How many it sees at a time.
+    """
+
+    def __init__(self, frames: int = 4):
+        super().__init__()
+        self.frames = frames
+        self.net = nn.Sequential(
+            nn.Conv2d(3 * frames, 64, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            *_layer(64, 128, 4, 2),
+            *_layer(128, 192, 3, 1),
+            *_layer(192, 256, 4, 2),
+            nn.Conv2d(256, 1, 3, padding=1),
+        )
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Map clips `[B, n * frames, 3, H, W]` to scores `[B * n, 1, H / 8, W / 8]`, high for drawn ones."""
+        return self.net(clips.unflatten(1, (-1, self.frames)).flatten(0, 1).flatten(1, 2))
+
+
+def _layer(channels: int, out_channels: int, size: int, stride: int) -> tuple[nn.Module, ...]:
+    return (
+        nn.Conv2d(channels, out_channels, size, stride=stride, padding=1),
+        nn.GroupNorm(8, out_channels),
+        nn.LeakyReLU(0.2),
+    )
+
+
+def relativistic_loss(higher: Tensor, lower: Tensor) -> Tensor:
+    """Loss that falls as the scores of one kind rise above those of the other, pair by pair."""
+    return F.softplus(lower.float() - higher.float()).mean()
+
+
+def gradient_penalty(discriminator: Discriminator, clips: Tensor) -> Tensor:
+    """Mean squared gradient of the scores of drawn clips (R1): holds a discriminator from being too sure."""
+    clips = clips.detach().requires_grad_(True)
+    scores = discriminator(clips).float()
+    (gradient,) = torch.autograd.grad(scores.sum(), clips, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3, 4)).mean()
