@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,6 +91,16 @@ def tiny_pipeline(vae: nn.Module | None = None, **transformer: int) -> ShotStrea
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+@pytest.fixture(params=["file", "memory"])
+def address(request, tmp_path: Path) -> Iterator[str]:
+    """An address of a folder that is not there yet, on two file systems of fsspec."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    yield {"file": f"file://{tmp_path}/far", "memory": "memory://far"}[request.param]
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
 
 
 @pytest.fixture(scope="session")

@@ -14,15 +14,6 @@ from shotstream.machine.remote_folder import MANIFEST, RemoteDamage, RemoteError
 pytestmark = pytest.mark.unit
 
 
-@pytest.fixture(params=["path", "file", "memory"])
-def address(request, tmp_path: Path):
-    yield {"path": f"{tmp_path}/far", "file": f"file://{tmp_path}/far", "memory": "memory://far"}[
-        request.param
-    ]
-    MemoryFileSystem.store.clear()
-    MemoryFileSystem.pseudo_dirs[:] = [""]
-
-
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
     near = {"a.bin": tmp_path / "near.bin", "inside/b.txt": tmp_path / "near.txt"}

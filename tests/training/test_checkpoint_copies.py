@@ -14,7 +14,6 @@ import fsspec
 import pytest
 import torch
 import yaml
-from fsspec.implementations.memory import MemoryFileSystem
 from safetensors.torch import load_file
 from torch import nn
 
@@ -25,13 +24,6 @@ from shotstream.training.workspace import Workspace
 
 from .conftest import tiny_recipe
 from .test_run import learner, settings, weight
-
-
-@pytest.fixture(params=["file", "memory"])
-def address(request, tmp_path: Path):
-    yield {"file": f"file://{tmp_path}/far", "memory": "memory://far"}[request.param]
-    MemoryFileSystem.store.clear()
-    MemoryFileSystem.pseudo_dirs[:] = [""]
 
 
 @pytest.mark.unit

@@ -8,7 +8,6 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
 
 from shotstream.media.files import MediaError
 from shotstream.media.sounds import read_sound
@@ -27,15 +26,6 @@ from tests.serving.storage.numbered_story import ONE_SHOT, begin, card, check, c
 pytestmark = pytest.mark.unit
 
 PICTURE = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
-
-
-@pytest.fixture(params=["path", "file", "memory"])
-def address(request, tmp_path: Path):
-    yield {"path": f"{tmp_path}/far", "file": f"file://{tmp_path}/far", "memory": "memory://far"}[
-        request.param
-    ]
-    MemoryFileSystem.store.clear()
-    MemoryFileSystem.pseudo_dirs[:] = [""]
 
 
 def far_files(address: str) -> set[str]:
