@@ -68,7 +68,7 @@ def test_a_shot_told_again_ends_as_the_last_step_ends(finished, data) -> None:
     generator, chunks = torch.Generator().manual_seed(3), iter(given)
     last = len(student.schedule.student_steps()) - 1
 
-    def denoise(rollout, noise_at, steps=None):
+    def denoise(rollout, noise_at, steps=None, again=None):
         chunk = next(chunks)
         noise = noise_at(0)
         return rollout.denoise_as_it_was(

@@ -142,6 +142,7 @@ class ShotRollout:
         noise_at: Callable[[int], Tensor],
         steps: int | None = None,
         on_step: StepObserver | None = None,
+        again: Tensor | None = None,
     ) -> Tensor:
         """Make the next chunk from noise, after the clean pass that is due.
 
@@ -150,29 +151,18 @@ class ShotRollout:
             steps: How many of the student's steps to execute; None for all. The last of them records
                 gradients if autograd is on.
             on_step: Is shown every step.
+            again: Clean latents of that chunk, noised to the last of these steps. That one alone is executed:
+                the chunk ends as it would had it come to them.
 
         Returns:
             The predicted clean latents ``[B, F, C, h, w]``.
         """
         self.commit()
-        return self._sample(noise_at, self.schedule.student_steps(self._device)[:steps], on_step)
-
-    def denoise_again(self, x0: Tensor, noise: Tensor) -> Tensor:
-        """Make the next chunk from clean latents, noised to the student's last step: as it would end there.
-
-        Args:
-            x0: Clean latents ``[B, F, C, h, w]`` of that chunk.
-            noise: Of the same shape.
-        """
-        self.commit()
-        last = self.schedule.student_steps(self._device)[-1:]
-        start = self.schedule.add_noise(x0, noise, last.expand(len(x0)))
-        return self._sample(lambda _: start, last, None)
-
-    def _sample(
-        self, noise_at: Callable[[int], Tensor], timesteps: Tensor, on_step: StepObserver | None
-    ) -> Tensor:
-        """Execute some of the student's steps; `noise_at` of step 0 is what the first one starts from."""
+        timesteps = self.schedule.student_steps(self._device)[:steps]
+        if again is not None:
+            timesteps = timesteps[-1:]
+            start = self.schedule.add_noise(again, noise_at(0), timesteps.expand(len(again)))
+            noise_at = [start].__getitem__  # of the only step
         records = iter(enumerate([False] * (len(timesteps) - 1) + [torch.is_grad_enabled()]))
 
         def predict(x: Tensor, timestep: Tensor) -> Tensor:

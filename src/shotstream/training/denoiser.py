@@ -183,9 +183,7 @@ class Denoiser:
             def noise_at(_: int, like: Tensor = chunk) -> Tensor:
                 return batch_slice.randn(like.shape, generator, like.device)
 
-            made.append(
-                rollout.denoise_again(chunk, noise_at(0)) if again else rollout.denoise(noise_at, steps)
-            )
+            made.append(rollout.denoise(noise_at, steps, again=chunk if again else None))
             rollout.add(made[-1])
         return torch.cat(made, dim=1)
 

@@ -107,7 +107,7 @@ def test_a_lora_that_the_studio_does_not_have_is_refused_in_a_sentence(open_desk
     studio.start()
     try:
         page.get_by_role("button", name="Shoot all 2").click()
-        expect(page.locator(".notices .wrong-tone").last).to_contain_text("this studio runs")
+        expect(page.locator(".notices .wrong-tone").last).to_contain_text("this studio lacks 'paper'")
         look(page, "lora refused plan")
         expect(planned(page).nth(0)).to_contain_text("paper:0.25")
         expect(page.locator(".card")).to_have_count(3)
