@@ -120,7 +120,7 @@ class Watcher:
     def say(self, **fields) -> None:
         self.socket.send(json.dumps(fields))
 
-    def hear(self, seconds: float = 10) -> dict | None:
+    def hear(self, seconds: float = 60) -> dict | None:
         """Take one message; a part of a clip is kept."""
         message = self.socket.recv(seconds)
         if isinstance(message, str):
@@ -135,7 +135,7 @@ class Watcher:
     def until(self, type: str, **fields) -> dict:
         """Take messages until one of these fields, after the one of its type that was waited for last."""
         wanted = {"type": type, **fields}
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             for place, event in enumerate(self.events):
                 if place >= self._looked_at.get(type, 0) and wanted.items() <= event.items():
@@ -237,7 +237,7 @@ def frames_of(film: bytes) -> list[np.ndarray]:
 
 
 async def eventually(done: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not done():
         assert time.monotonic() < deadline, "it never came"
         await asyncio.sleep(0.005)
