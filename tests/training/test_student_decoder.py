@@ -105,6 +105,19 @@ def test_it_is_told_from_noise_and_again_and_turns_are_taken(finished) -> None:
 
 
 @pytest.mark.system
+def test_what_is_exported_lies_between_the_decoder_before_and_what_was_learnt(finished, tmp_path) -> None:
+    stage = finished.stage("student-decoder")
+    with torch.no_grad():
+        for learnt in stage._autoencoder.decoder.parameters():
+            learnt += 1
+    stage.export(tmp_path)
+    exported = type(stage._autoencoder).from_pretrained(tmp_path).state_dict()
+    for name, before in stage._before.state_dict().items():
+        expected = before + 0.7 if name.startswith("decoder.") else before
+        torch.testing.assert_close(exported[name], expected)
+
+
+@pytest.mark.system
 def test_the_model_is_saved_with_this_decoder_and_a_base_can_be_gone_on_from(finished, tmp_path) -> None:
     base = finished.save_pipeline()
     saved = ShotStreamPipeline.from_pretrained(base).vae

@@ -191,6 +191,9 @@ class StudentDecoderSettings(StageSettings):
     """Steps in which the discriminator alone learns; then it and the decoder take turns."""
     gradient_penalty: float = 1e-3
     """Weight of the squared gradient of its scores, at every eighth of its steps, there eightfold."""
+    learnt_part: float = Field(default=0.7, ge=0, le=1)
+    """How far the weights that are exported go from those before to those learnt (network interpolation,
+    arXiv 1811.10515). Those learnt sprinkle grains where they are not sure; part of the way, few are left."""
     discriminator_optimiser: Optimiser = Optimiser(lr=2e-4, betas=(0.0, 0.99), weight_decay=0.0)
 
     @model_validator(mode="after")

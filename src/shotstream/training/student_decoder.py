@@ -234,5 +234,9 @@ class StudentDecoderStage:
         return picture_grid(rows)
 
     def export(self, folder: Path) -> None:
-        """Save the autoencoder with its decoder."""
-        self._autoencoder.save_pretrained(folder)
+        """Save the autoencoder, its decoder on the way from what it was to what it has learnt."""
+        mixed, part = deepcopy(self._before), self.settings.learnt_part
+        with torch.no_grad():
+            for own, learnt in zip(mixed.parameters(), self._autoencoder.parameters(), strict=True):
+                own.lerp_(learnt, part)
+        mixed.save_pretrained(folder)
