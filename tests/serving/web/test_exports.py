@@ -262,7 +262,7 @@ def test_who_leaves_a_growing_film_is_forgotten(server: Server, client: httpx.Cl
         path = f"/api/stories/{viewer.story}/live.mp4"
         with client.stream("GET", path, params={"shot": 0, "take": 0}) as growing:
             next(growing.iter_raw())
-            assert len(channel.viewers) == 2
+            until(lambda: len(channel.viewers) == 2)
         until(lambda: len(channel.viewers) == 1)
 
 
