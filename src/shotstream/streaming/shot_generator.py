@@ -29,7 +29,7 @@ from shotstream.streaming.decoding import (
 from shotstream.streaming.full_frames import BackgroundDecoder, FullFrames
 from shotstream.streaming.model import StoryModel
 from shotstream.streaming.noise import NoiseSource, noise
-from shotstream.streaming.rollout import ChunkStopped, ShotRollout, StepObserver, never
+from shotstream.streaming.rollout import ShotRollout, StepObserver, never
 from shotstream.streaming.stills import StillEncoder
 from shotstream.streaming.take import Take, TakeRecord, TakeState
 
@@ -419,10 +419,10 @@ class ShotGenerator:
     def _denoise_ahead(self, record: TakeRecord, rollout: ShotRollout) -> None:
         """Begin the passes of the chunk after the one that is shown, whose clean pass is made.
 
-        One that is stopped or fails leaves no trace: the chunk is made when it is asked for.
+        If they fail, the chunk is made when it is asked for.
         """
         chunk = record.chunks + 1
-        with suppress(RuntimeError, ChunkStopped):
+        with suppress(RuntimeError):
             x0 = rollout.denoise(partial(self._noise, record, chunk))
             self._ahead = _Ahead(rollout, chunk, x0)
 

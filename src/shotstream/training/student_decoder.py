@@ -103,7 +103,7 @@ class StudentDecoderStage:
         if self.role(step) == "decoder":
             return self._decoder_loss(batch)
         with torch.no_grad():
-            made = self._decode(self._autoencoder, batch)
+            made = self._decode(self._autoencoder, batch.latents, batch.opens)
         drawn, made = self._newest(batch.frames), self._newest(made)
         higher, lower = self._discriminator(drawn), self._discriminator(made)
         loss = relativistic_loss(higher, lower)
@@ -116,7 +116,7 @@ class StudentDecoderStage:
 
     def _decoder_loss(self, batch: _Batch) -> tuple[Tensor, dict[str, float]]:
         settings = self.settings
-        made = self._decode(self._autoencoder, batch)
+        made = self._decode(self._autoencoder, batch.latents, batch.opens)
         loss, figures = made.new_zeros(()), {}
         true, again, own = (batch.of(kind) for kind in KINDS)
         if true.any():
@@ -127,7 +127,7 @@ class StudentDecoderStage:
             loss = loss + settings.again_weight * shift_tolerant_loss(made[again], batch.frames[again])
         if own.any():
             with torch.no_grad():
-                before = self._decode(self._before, batch)[own]
+                before = self._decode(self._before, batch.latents[own], batch.opens)
             loss = loss + settings.own_weight * coarse_loss(made[own], before)
         self._discriminator.requires_grad_(False)
         lower = self._discriminator(self._newest(made))
@@ -136,11 +136,12 @@ class StudentDecoderStage:
         self._discriminator.requires_grad_(True)
         return loss + settings.adversarial_weight * relativistic_loss(lower, higher), figures
 
-    def _decode(self, autoencoder: TinyVideoAutoencoder, batch: _Batch) -> Tensor:
-        """The frames [B, T, 3, H, W] that `batch.frames` has drawn."""
+    @staticmethod
+    def _decode(autoencoder: TinyVideoAutoencoder, latents: Tensor, opens: bool) -> Tensor:
+        """Decode windows [B, WINDOW, C, h, w] to frames [B, T, 3, H, W], as many as are drawn."""
         ratio = autoencoder.temporal_ratio
-        frames, _ = autoencoder.decode(batch.latents)
-        return frames[:, ratio - 1 if batch.opens else ratio :].float()
+        frames, _ = autoencoder.decode(latents)
+        return frames[:, ratio - 1 if opens else ratio :].float()
 
     def _newest(self, frames: Tensor) -> Tensor:
         """Those of the latents that are learnt from, without what opens a shot."""
@@ -155,7 +156,7 @@ class StudentDecoderStage:
 
     @cached_property
     def _stories(self) -> dict[str, list[int]]:
-        """Stories by the kind of latents that there are of them."""
+        """Stories by the kind of latents that there are of them; all, where none is the student's own."""
         again = [bool(record["again"]) for record in self._made.records]
         numbers = range(len(again))
         return {
@@ -173,7 +174,7 @@ class StudentDecoderStage:
         length, count = self._data.latent_frames, self.loop.batch
         first = below(length - WINDOW + 1)
         latents, frames = zip(
-            *(self._cut(KINDS[i % 3], first, below, generator) for i in range(count)), strict=True
+            *(self._cut(KINDS[i % len(KINDS)], first, below, generator) for i in range(count)), strict=True
         )
         rows = batch_slice.rows(count)
         pictures = to_pixels(torch.stack(frames[rows]).to(self._device))
@@ -190,8 +191,8 @@ class StudentDecoderStage:
         stories = self._stories[kind]
         story, shot = stories[below(len(stories))], below(data.shots)
         places = torch.arange(first, first + WINDOW)
-        jumps = kind == "true" and float(torch.rand((), generator=generator)) < settings.jump_probability
-        jumps = jumps and first > 0
+        jumps = kind == "true" and first > 0
+        jumps = jumps and float(torch.rand((), generator=generator)) < settings.jump_probability
         if jumps:
             places[0] = below(data.latent_frames)
         shots = torch.full_like(places, shot)
