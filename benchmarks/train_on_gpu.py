@@ -33,11 +33,12 @@ ORDER = (
     "intra-shot",
     "inter-shot",
     "decoder",
+    "student-pictures",
     "student-decoder",
     "judge",
 )
 """What the student needs first."""
-STUDENTS = ("causal-init", "intra-shot", "inter-shot")
+STUDENTS = ("causal-init", "intra-shot", "inter-shot", "student-pictures")
 """Stages of the student, of which only the last finished one is sent back."""
 OVERHEAD_SECONDS = 8
 """What a stage takes beside its steps: opening data, samples, packing."""

@@ -31,8 +31,12 @@ def tiny_recipe(**changes):
         "captions": {"shots": 3, "loop": loop, "optimiser": optimiser},
         "causal_init": {"pairs": 4, "ode_steps": 4, "loop": loop, "optimiser": optimiser},
         "student_decoder": {
-            "stories": 4, "crop": (16, 32), "discriminator_first": 1, "optimiser": optimiser,
-            "loop": {**loop, "batch": 3}, "discriminator_optimiser": optimiser,
+            "stories": 4, "crop": (16, 32), "optimiser": optimiser, "loop": {**loop, "batch": 3},
+            "adversary": {"first": 1, "optimiser": optimiser},
+        },
+        "student_pictures": {
+            "stories": 4, "crop": (16, 32), "optimiser": optimiser, "loop": loop,
+            "adversary": {"first": 1, "optimiser": optimiser},
         },
         "judge": {"widths": (8, 8, 8, 8), "features": 16, "loop": loop, "optimiser": optimiser},
         "intra_shot": {"critic_updates": 1, "loop": loop, "optimiser": optimiser},

@@ -98,7 +98,7 @@ def test_it_is_told_from_noise_and_again_and_turns_are_taken(finished) -> None:
     before = {name: value.clone() for name, value in stage._autoencoder.state_dict().items()}
     loss, _ = stage.loss(2, torch.Generator().manual_seed(0))
     loss.backward()
-    assert all(p.grad is None for p in stage._discriminator.parameters()), "the decoder's step is its own"
+    assert all(p.grad is None for p in stage._adversary.network.parameters()), "the decoder's step is its own"
     assert any(p.grad is not None for p in stage._autoencoder.decoder.parameters())
     assert all(torch.equal(value, before[name]) for name, value in stage._autoencoder.state_dict().items())
     assert stage.sample().ndim == 3

@@ -35,7 +35,7 @@ def train(
         str,
         typer.Argument(
             help="captions, autoencoder, decoder, teacher, causal-init, intra-shot, inter-shot, "
-            "student-decoder, judge, export or all."
+            "student-pictures, student-decoder, judge, export or all."
         ),
     ],
     recipe: Annotated[

@@ -158,25 +158,15 @@ class Denoiser:
                 are repeated in the backward would read what later chunks have written over. Up to the window
                 every chunk keeps its place, and repeating is exact.
         """
-        batch, _, _, height, width = shot.target.shape
-        _, rows, columns = self.transformer.config["patch_size"]
-        tokens = (height // rows) * (width // columns)
-        cache = self.transformer.new_cache(batch=batch, tokens_per_frame=tokens)
         repeats = self.transformer.gradient_checkpointing and torch.is_grad_enabled()
+        rollout = self._begin(shot)
+        cache = rollout.cache
         if repeats and shot.target.shape[1] > cache.window_frames:
             raise ValueError(
                 f"A rollout of {shot.target.shape[1]} latent frames slides through a window of "
                 f"{cache.window_frames}, so its passes cannot be repeated for the gradient; set "
                 "loop.checkpoint_activations=false or roll out shorter shots."
             )
-        own = self.captions(shot.ids[:, -1:], shot.mask[:, -1:])
-        rollout = ShotRollout(self.transformer, self.schedule, cache, own, shot.shot_index[:, -1:])
-        remembered = shot.context_frames
-        with torch.no_grad():
-            every = self.captions(shot.ids, shot.mask)
-        rollout.fill_context(
-            shot.context, every, shot.caption_index[:, :remembered], shot.shot_index[:, :remembered]
-        )
         made: list[Tensor] = []
         for chunk in shot.target.split(cache.chunk_frames, dim=1):
 
@@ -186,6 +176,50 @@ class Denoiser:
             made.append(rollout.denoise(noise_at, steps, again=chunk if again else None))
             rollout.add(made[-1])
         return torch.cat(made, dim=1)
+
+    def remake(
+        self,
+        shot: NextShot,
+        told: Tensor,
+        chunk: Tensor,
+        generator: torch.Generator,
+        batch_slice: BatchSlice = WHOLE_BATCH,
+    ) -> Tensor:
+        """Make one chunk again: noised to the student's last step, which ends it.
+
+        Args:
+            shot: Gives context, captions and indices.
+            told: Clean latents [B, n, C, h, w] of the chunks before it; n may be 0.
+            chunk: Its own.
+            generator: Of the noise, on the CPU.
+            batch_slice: Which part of a batch the shots are.
+
+        Returns:
+            Clean latents of the chunk's shape. Gradients, if autograd is on, flow through the last step.
+        """
+        rollout = self._begin(shot)
+        length = rollout.cache.chunk_frames
+        for before in told.split(length, dim=1) if told.shape[1] else ():
+            rollout.skip(length)
+            rollout.add(before)
+        noise = batch_slice.randn(chunk.shape, generator, chunk.device)
+        return rollout.denoise(lambda _: noise, again=chunk)
+
+    def _begin(self, shot: NextShot) -> ShotRollout:
+        """Begin to tell shots: a cache that holds their context."""
+        batch, _, _, height, width = shot.target.shape
+        _, rows, columns = self.transformer.config["patch_size"]
+        tokens = (height // rows) * (width // columns)
+        cache = self.transformer.new_cache(batch=batch, tokens_per_frame=tokens)
+        own = self.captions(shot.ids[:, -1:], shot.mask[:, -1:])
+        rollout = ShotRollout(self.transformer, self.schedule, cache, own, shot.shot_index[:, -1:])
+        remembered = shot.context_frames
+        with torch.no_grad():
+            every = self.captions(shot.ids, shot.mask)
+        rollout.fill_context(
+            shot.context, every, shot.caption_index[:, :remembered], shot.shot_index[:, :remembered]
+        )
+        return rollout
 
 
 def sample_sheet(

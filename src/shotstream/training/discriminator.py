@@ -6,6 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shotstream.training.settings import AdversarySettings
+
+PENALISED_EVERY = 8
+"""Turns of a discriminator from one gradient penalty to the next."""
+
 
 class Discriminator(nn.Module):
     """A score for every patch of about 40 pixels, in frames that follow one another.
@@ -50,3 +55,43 @@ def gradient_penalty(discriminator: Discriminator, clips: Tensor) -> Tensor:
     scores = discriminator(clips).float()
     (gradient,) = torch.autograd.grad(scores.sum(), clips, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3, 4)).mean()
+
+
+class Adversary:
+    """A discriminator that learns in turns with the network whose pictures it tells from drawn ones.
+
+    Args:
+        settings: When it learns, and how it is held back.
+        frames: How many it sees at a time.
+        device: Where it is.
+    """
+
+    def __init__(self, settings: AdversarySettings, frames: int, device: torch.device):
+        self.settings = settings
+        network = Discriminator(frames).to(device)
+        self.network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def learns(self, step: int) -> bool:
+        """Whether a step is its turn: it goes first, alone, and then every second time."""
+        after = step - self.settings.first
+        return after < 0 or after % 2 == 0
+
+    def loss(self, step: int, drawn: Tensor, made: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Its own loss on clips `[B, n * frames, 3, H, W]`, drawn ones and made ones."""
+        higher, lower = self.network(drawn), self.network(made)
+        loss = relativistic_loss(higher, lower)
+        first = self.settings.first
+        turn = step if step < first else first + (step - first) // 2
+        if turn % PENALISED_EVERY == 0:
+            penalty = gradient_penalty(self.network, drawn[: max(1, len(drawn) // 3)])
+            loss = loss + self.settings.gradient_penalty * PENALISED_EVERY / 2 * penalty
+        return loss, {"drawn_over_made": float((higher - lower).detach().float().mean())}
+
+    def seeming_drawn(self, drawn: Tensor, made: Tensor) -> Tensor:
+        """Loss of the network that made `made`: it falls as they seem drawn."""
+        self.network.requires_grad_(False)
+        lower = self.network(made)
+        with torch.no_grad():
+            higher = self.network(drawn)
+        self.network.requires_grad_(True)
+        return relativistic_loss(lower, higher)

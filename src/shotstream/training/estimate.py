@@ -28,7 +28,9 @@ from shotstream.training.self_forcing import SelfForcingStage
 from shotstream.training.settings import Recipe, StageSettings
 from shotstream.training.stage import Role, Stage
 from shotstream.training.student_decoder import StudentDecoderStage
+from shotstream.training.student_pictures import StudentPicturesStage
 from shotstream.training.teacher import TeacherStage
+from shotstream.training.workspace import SMALL_STAGES
 from shotstream.world.judge import Judge
 
 GIGABYTE = 1e9
@@ -84,7 +86,7 @@ def estimate(recipe: Recipe, stage: str, devices: int = 1) -> Estimate:
         blueprint, autoencoder = _blueprint(recipe, stage), make_autoencoder(recipe)
     parameters = {name: _count(role) for name, role in blueprint.roles.items()}
     transformers = {name: next(transformers_in(role.module), None) for name, role in blueprint.roles.items()}
-    devices = devices if any(transformers.values()) else 1
+    devices = 1 if stage in SMALL_STAGES else devices
     check_parts(stage, blueprint.settings, devices)
     learning = {name: role for name, role in blueprint.roles.items() if role.optimiser is not None}
     shard = FLOAT / devices
@@ -136,7 +138,7 @@ def _passes(
     else:
         activations = layers * per_block
     memory = {"activations, roughly": float(activations)}
-    if isinstance(stage, SelfForcingStage):
+    if isinstance(stage, SelfForcingStage | StudentPicturesStage):
         cached = config["context_frames"] + config["window_chunks"] * config["chunk_frames"]
         memory["cache of the rollout"] = float(2 * layers * samples * cached * tokens * width * FLOAT)
     return memory
@@ -170,6 +172,10 @@ def _blueprint(recipe: Recipe, stage: str) -> Stage:
             recipe.student_decoder, make_light_autoencoder(recipe.autoencoder), NOTHING, NOTHING, NOTHING
         )
 
+    def student_pictures() -> Stage:
+        network = make_light_autoencoder(recipe.autoencoder)
+        return StudentPicturesStage(recipe.student_pictures, denoiser(), network, *nothing, NOTHING)
+
     nothing = (NOTHING, NOTHING, NOTHING)
     stages: dict[str, Callable[[], Stage]] = {
         "captions": lambda: CaptionsStage(recipe.captions, make_captions(recipe)),
@@ -179,6 +185,7 @@ def _blueprint(recipe: Recipe, stage: str) -> Stage:
         "causal-init": lambda: CausalInitStage(recipe.causal_init, denoiser(), NOTHING, *nothing),
         "intra-shot": self_forcing,
         "inter-shot": self_forcing,
+        "student-pictures": student_pictures,
         "student-decoder": student_decoder,
         "judge": judge,
     }

@@ -97,6 +97,35 @@ def coarse_loss(frames: Tensor, target: Tensor, size: int = 4) -> Tensor:
     return (made - true).abs().mean()
 
 
+def edge_energy(frames: Tensor) -> Tensor:
+    """Mean absolute difference of neighbouring pixels in every patch `[B*T, 1, rows, columns]`."""
+    pictures = frames.flatten(0, 1)
+    across = pictures.diff(dim=-1).abs().mean(1, keepdim=True)[..., :-1, :]
+    down = pictures.diff(dim=-2).abs().mean(1, keepdim=True)[..., :-1]
+    return _means_of_patches(across + down)
+
+
+def motion_energy(frames: Tensor) -> Tensor:
+    """Mean absolute change from a picture to the next in every patch `[B*(T-1), 1, rows, columns]`."""
+    return _means_of_patches(frames.diff(dim=1).abs().mean(2, keepdim=True).flatten(0, 1))
+
+
+def _means_of_patches(pictures: Tensor, size: int = 8) -> Tensor:
+    """Half of a patch is the way to the next one."""
+    return F.avg_pool2d(pictures, size, size // 2)
+
+
+def energy_loss(frames: Tensor, target: Tensor) -> Tensor:
+    """How far edge and motion energy are from the target's. Blur has too little, grain and jumps too much."""
+    edges = (edge_energy(frames) - edge_energy(target)).abs().mean()
+    return edges + (motion_energy(frames) - motion_energy(target)).abs().mean()
+
+
+def grain_loss(frames: Tensor, before: Tensor, allowed: float = 0.01) -> Tensor:
+    """How much more edge energy patches have than they had before, beyond what is allowed."""
+    return F.relu(edge_energy(frames) - edge_energy(before) - allowed).mean()
+
+
 def psnr(frames: Tensor, target: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of pictures in [-1, 1]."""
     return 10 * math.log10(4 / F.mse_loss(frames, target).item())

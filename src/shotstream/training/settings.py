@@ -165,14 +165,60 @@ class AutoencoderSettings(DecoderSettings):
     decoder_blocks: PositiveInt = 2
 
 
-class StudentDecoderSettings(StageSettings):
-    """The decoder learns to draw what the student means, whose latents are less exact than the encoder's. A
-    discriminator keeps it from drawing what it is not sure of as a blur."""
+class AdversarySettings(Section):
+    """A discriminator, which keeps a network from drawing what it is not sure of as a blur."""
+
+    weight: float = 0.2
+    """Of seeming drawn, in the other network's loss."""
+    first: int = Field(default=120, ge=0)
+    """Steps in which the discriminator alone learns; then it and the other network take turns."""
+    gradient_penalty: float = 1e-3
+    """Weight of the squared gradient of its scores, at every eighth of its steps, there eightfold."""
+    optimiser: Optimiser = Optimiser(lr=2e-4, betas=(0.0, 0.99), weight_decay=0.0)
+
+
+class PictureSettings(StageSettings):
+    """Stages that learn from drawn pictures what the student's latents mean."""
 
     stories: PositiveInt = 160
     """Drawn stories that the student tells for it."""
     crop: tuple[int, int] = (64, 80)
     """Height and width in pixels of what is learnt from, multiples of 16; at most a picture."""
+    again_weight: float = 1.0
+    """Weight of the student's latents of drawn shots: their pictures may lie two pixels elsewhere."""
+    own_weight: float = 1.0
+    """Weight of the student's own shots: at a quarter of the size nothing of them changes."""
+    adversary: AdversarySettings = AdversarySettings()
+
+    @model_validator(mode="after")
+    def _whole_latents(self) -> Self:
+        if any(size % 16 for size in self.crop):
+            raise ValueError(f"crop: {self.crop}; give multiples of 16")
+        return self
+
+
+class StudentPicturesSettings(PictureSettings):
+    """The student's last step learns from the pictures that the decoder draws of it."""
+
+    crop: tuple[int, int] = (80, 112)
+    energy_weight: float = 1.0
+    """Weight of edges and motion in patches: as in the drawn shot. Its own shots shall not have more edges
+    than before."""
+    latent_weight: float = 0.05
+    """Weight of the squared distance to the latents that were noised."""
+    remembered: float = Field(default=0.8, ge=0, le=1)
+    """How often shots remember earlier ones; else they are the first of their stories."""
+    optimiser: Optimiser = Optimiser(lr=1e-4, betas=(0.0, 0.99), weight_decay=0.0, decay_fraction=0.3)
+    adversary: AdversarySettings = AdversarySettings(
+        weight=0.1,
+        gradient_penalty=2e-2,
+        optimiser=Optimiser(lr=1e-4, betas=(0.0, 0.99), weight_decay=0.0),
+    )
+
+
+class StudentDecoderSettings(PictureSettings):
+    """The decoder learns to draw what the student means, whose latents are less exact than the encoder's."""
+
     latent_noise: float = 0.2
     """True latents get noise up to this fraction of their deviation."""
     edge_weight: float = 0.5
@@ -181,26 +227,9 @@ class StudentDecoderSettings(StageSettings):
     """As for the decoder."""
     jump_probability: float = Field(default=0.5, ge=0, le=1)
     """How often true latents come after one of another moment; see `decoder.shuffle_probability`."""
-    again_weight: float = 1.0
-    """Weight of the student's latents of drawn shots: their pictures may lie two pixels elsewhere."""
-    own_weight: float = 1.0
-    """Weight of the student's own shots: at a quarter of the size nothing of them changes."""
-    adversarial_weight: float = 0.2
-    """Weight of seeming drawn."""
-    discriminator_first: int = Field(default=120, ge=0)
-    """Steps in which the discriminator alone learns; then it and the decoder take turns."""
-    gradient_penalty: float = 1e-3
-    """Weight of the squared gradient of its scores, at every eighth of its steps, there eightfold."""
     learnt_part: float = Field(default=0.7, ge=0, le=1)
     """How far the weights that are exported go from those before to those learnt (network interpolation,
     arXiv 1811.10515). Those learnt sprinkle grains where they are not sure; part of the way, few are left."""
-    discriminator_optimiser: Optimiser = Optimiser(lr=2e-4, betas=(0.0, 0.99), weight_decay=0.0)
-
-    @model_validator(mode="after")
-    def _whole_latents(self) -> Self:
-        if any(size % 16 for size in self.crop):
-            raise ValueError(f"student_decoder.crop: {self.crop}; give multiples of 16")
-        return self
 
 
 class CaptionsSettings(StageSettings):
@@ -396,6 +425,7 @@ class Recipe(Section):
     causal_init: CausalInitSettings = CausalInitSettings()
     intra_shot: SelfForcingSettings = SelfForcingSettings()
     inter_shot: InterShotSettings = InterShotSettings()
+    student_pictures: StudentPicturesSettings = StudentPicturesSettings()
     student_decoder: StudentDecoderSettings = StudentDecoderSettings()
     judge: JudgeSettings = JudgeSettings()
 

@@ -27,7 +27,8 @@ from shotstream.data.next_shot import NextShots
 from shotstream.data.shards import Shards
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.streaming.chunk import to_pixels
-from shotstream.training.discriminator import Discriminator, gradient_penalty, relativistic_loss
+from shotstream.training.discriminator import Adversary
+from shotstream.training.picture_crops import draw_crop, frames_of
 from shotstream.training.picture_losses import coarse_loss, psnr, reconstruction_loss, shift_tolerant_loss
 from shotstream.training.progress_pictures import picture_grid
 from shotstream.training.settings import StudentDecoderSettings
@@ -37,8 +38,6 @@ KINDS = ("true", "again", "own")
 """Of latents; a batch has as many of each."""
 WINDOW = 3
 """Latents that are decoded together: one for the decoder to remember, and two that are learnt from."""
-PENALISED_EVERY = 8
-"""Steps of the discriminator from one gradient penalty to the next."""
 
 
 @dataclass(frozen=True)
@@ -83,17 +82,15 @@ class StudentDecoderStage:
         self._autoencoder, self._before = autoencoder, deepcopy(autoencoder).requires_grad_(False)
         self._drawn, self._data, self._made = drawn, data, made
         self._device = autoencoder.device
-        discriminator = Discriminator(autoencoder.temporal_ratio).to(self._device)
-        self._discriminator = discriminator.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self._adversary = Adversary(settings.adversary, autoencoder.temporal_ratio, self._device)
         self.roles = {
             "decoder": Role(autoencoder.decoder, settings.optimiser),
-            "discriminator": Role(self._discriminator, settings.discriminator_optimiser, averaged=False),
+            "discriminator": Role(self._adversary.network, settings.adversary.optimiser, averaged=False),
         }
 
     def role(self, step: int) -> str:
         """The discriminator goes first."""
-        after = step - self.settings.discriminator_first
-        return "decoder" if after >= 0 and after % 2 else "discriminator"
+        return "discriminator" if self._adversary.learns(step) else "decoder"
 
     def loss(
         self, step: int, generator: torch.Generator, batch_slice: BatchSlice = WHOLE_BATCH
@@ -104,15 +101,7 @@ class StudentDecoderStage:
             return self._decoder_loss(batch)
         with torch.no_grad():
             made = self._decode(self._autoencoder, batch.latents, batch.opens)
-        drawn, made = self._newest(batch.frames), self._newest(made)
-        higher, lower = self._discriminator(drawn), self._discriminator(made)
-        loss = relativistic_loss(higher, lower)
-        first = self.settings.discriminator_first
-        turn = step if step < first else first + (step - first) // 2
-        if turn % PENALISED_EVERY == 0:
-            penalty = gradient_penalty(self._discriminator, drawn[: max(1, len(drawn) // 3)])
-            loss = loss + self.settings.gradient_penalty * PENALISED_EVERY / 2 * penalty
-        return loss, {"drawn_over_decoded": float((higher - lower).detach().float().mean())}
+        return self._adversary.loss(step, self._newest(batch.frames), self._newest(made))
 
     def _decoder_loss(self, batch: _Batch) -> tuple[Tensor, dict[str, float]]:
         settings = self.settings
@@ -129,12 +118,8 @@ class StudentDecoderStage:
             with torch.no_grad():
                 before = self._decode(self._before, batch.latents[own], batch.opens)
             loss = loss + settings.own_weight * coarse_loss(made[own], before)
-        self._discriminator.requires_grad_(False)
-        lower = self._discriminator(self._newest(made))
-        with torch.no_grad():
-            higher = self._discriminator(self._newest(batch.frames))
-        self._discriminator.requires_grad_(True)
-        return loss + settings.adversarial_weight * relativistic_loss(lower, higher), figures
+        seeming = self._adversary.seeming_drawn(self._newest(batch.frames), self._newest(made))
+        return loss + settings.adversary.weight * seeming, figures
 
     @staticmethod
     def _decode(autoencoder: TinyVideoAutoencoder, latents: Tensor, opens: bool) -> Tensor:
@@ -200,25 +185,14 @@ class StudentDecoderStage:
         if kind == "true":
             strength = settings.latent_noise * torch.rand((), generator=generator)
             latents = latents + (strength * torch.randn(latents.shape, generator=generator)).to(latents)
-        ratio = autoencoder.spatial_ratio
-        rows, columns = (
-            min(own // ratio, whole) for own, whole in zip(settings.crop, latents.shape[-2:], strict=True)
-        )
-        top = below(latents.shape[-2] - rows + 1)
-        middle = (latents.shape[-1] - columns) / 2  # where the cast stands
-        left = middle + float(torch.randn((), generator=generator)) * latents.shape[-1] / 8
-        left = round(min(max(left, 0), 2 * middle))
+        crop = draw_crop(settings.crop, latents, autoencoder.spatial_ratio, generator)
         if kind == "own":
             story, shot = below(len(self._made)), below(data.shots)
-        start = autoencoder.temporal_ratio * first + 1 if first else 0
-        frames = self._drawn.tensor(story, str(shot))[
-            start : autoencoder.temporal_ratio * (first + WINDOW - 1) + 1,
-            ratio * top : ratio * (top + rows),
-            ratio * left : ratio * (left + columns),
-        ]
+        seen = frames_of(first + 1 if first else 0, first + WINDOW, autoencoder.temporal_ratio)
+        frames = crop.of_frames(self._drawn.tensor(story, str(shot))[seen])
         if jumps:  # what the first frame shows is told by the latent before
             frames = torch.cat([frames[1:2], frames[1:]])
-        return latents[..., top : top + rows, left : left + columns], frames
+        return crop.of_latents(latents), frames
 
     @torch.no_grad()
     def sample(self) -> np.ndarray:

@@ -11,7 +11,7 @@ from shotstream.training.estimate import estimate
 from shotstream.training.run import flatten
 from shotstream.training.settings import Lesson, Recipe, Section, TeacherSettings
 
-STAGES_OF_FRAMES = ("autoencoder", "decoder", "student-decoder", "judge")
+STAGES_OF_FRAMES = ("autoencoder", "decoder", "student-pictures", "student-decoder", "judge")
 """Those that learn from drawn frames; the others, `captions` apart, learn from latents."""
 
 STEPS = ("loop.steps", "loop.batch", "loop.seconds")

@@ -40,10 +40,11 @@ from shotstream.training.judge_pictures import Remaker
 from shotstream.training.loop import train
 from shotstream.training.run import RunFolder
 from shotstream.training.self_forcing import SelfForcingStage, own_history, true_history
-from shotstream.training.settings import CausalInitSettings, Recipe, StageSettings
+from shotstream.training.settings import CausalInitSettings, PictureSettings, Recipe, StageSettings
 from shotstream.training.stage import Stage
 from shotstream.training.student_decoder import StudentDecoderStage
 from shotstream.training.student_latents import write_student_latents
+from shotstream.training.student_pictures import StudentPicturesStage
 from shotstream.training.teacher import TeacherStage
 from shotstream.world.judge import Judge
 from shotstream.world.sampler import Split
@@ -59,21 +60,22 @@ STAGES = (
     "causal-init",
     "intra-shot",
     "inter-shot",
+    "student-pictures",
     "student-decoder",
     "judge",
 )
 """In the order they are run; `decoder` and `judge` only need `autoencoder` and can run beside the others."""
 
-SMALL_STAGES = ("captions", "autoencoder", "decoder", "student-decoder", "judge")
+SMALL_STAGES = ("captions", "autoencoder", "decoder", "student-pictures", "student-decoder", "judge")
 """Small enough for one process; where there are several, the others wait."""
 
 BASE_STAGES = ("captions", "autoencoder", "decoder")
 """What a base has brought already."""
 
-STAGES_OF_DRAWINGS = ("student-decoder", "judge")
+STAGES_OF_DRAWINGS = ("student-pictures", "student-decoder", "judge")
 """They compare with what was drawn, or ask what it shows; films say neither."""
 
-STUDENT_STAGES = ("causal-init", "intra-shot", "inter-shot")
+STUDENT_STAGES = ("causal-init", "intra-shot", "inter-shot", "student-pictures")
 """Those that make the student, each from the one before."""
 
 
@@ -169,6 +171,7 @@ class Workspace:
             "causal-init": (self.recipe.causal_init, self._learn_causally),
             "intra-shot": (self.recipe.intra_shot, self._learn_from_own_shots),
             "inter-shot": (self.recipe.inter_shot, self._learn_from_own_stories),
+            "student-pictures": (self.recipe.student_pictures, self._learn_from_pictures),
             "student-decoder": (self.recipe.student_decoder, self._learn_to_draw),
             "judge": (self.recipe.judge, self._learn_to_judge),
         }
@@ -253,14 +256,28 @@ class Workspace:
         history = own_history(data, settings, roles[0], autoencoder)
         return SelfForcingStage("inter-shot", settings, *roles, history, validation, autoencoder)
 
+    def _learn_from_pictures(self) -> Stage:
+        settings, before = self.recipe.student_pictures, self._student_before("student-pictures")
+        student = self._student_of(before)
+        data, validation = (self.next_shots(split, student.text) for split in SPLITS)
+        drawn, made = self.drawn("train"), self._told(before, student, data, settings)
+        return StudentPicturesStage(settings, student, self._light_autoencoder, drawn, data, made, validation)
+
     def _learn_to_draw(self) -> Stage:
-        settings, student = self.recipe.student_decoder, self.student
+        settings, last = self.recipe.student_decoder, self._student_before()
+        student = self._student_of(last)
         data, drawn = self.next_shots("train", student.text), self.drawn("train")
-        stories = min(settings.stories, len(drawn), len(data.records))
-        folder, seed = self._place("student-latents"), settings.loop.seed
-        made = write_student_latents(folder, student, data, stories, seed)
+        made = self._told(last, student, data, settings)
         network = self._placed(deepcopy(self._light_autoencoder)).float().requires_grad_(True)
         return StudentDecoderStage(settings, network, drawn, data, made)
+
+    def _told(
+        self, stage: str | None, student: Denoiser, data: NextShots, settings: PictureSettings
+    ) -> Shards:
+        """Drawn stories as the student of a stage tells them, or the base's."""
+        stories = min(settings.stories, len(self.drawn("train")), len(data.records))
+        folder = self._place(f"told-by-{stage or 'base'}")
+        return write_student_latents(folder, student, data, stories, settings.loop.seed)
 
     def _learn_to_judge(self) -> Stage:
         settings = self.recipe.judge
@@ -458,10 +475,18 @@ class Workspace:
     @property
     def student(self) -> Denoiser:
         """The student of the last finished stage; without any, the base's."""
-        made = [name for name in STUDENT_STAGES if self.finished(name)]
-        if not made and self._base is not None:
+        return self._student_of(self._student_before())
+
+    def _student_before(self, stage: str | None = None) -> str | None:
+        """The last finished stage of the student, of those before a stage; None if there is none."""
+        before = STUDENT_STAGES[: STUDENT_STAGES.index(stage)] if stage else STUDENT_STAGES
+        return next((name for name in reversed(before) if self.finished(name)), None)
+
+    def _student_of(self, stage: str | None) -> Denoiser:
+        """The student as a stage left it; without one, the base's."""
+        if stage is None and self._base is not None:
             return self._new_denoiser()
-        return self.denoiser(made[-1] if made else STUDENT_STAGES[0])
+        return self.denoiser(stage or STUDENT_STAGES[0])
 
     def _prompt_form(self, text: CaptionEncoder) -> dict[str, Any] | None:
         """The form of the student's prompts: its base's, or the drawn world's if it knows its words."""
