@@ -8,7 +8,6 @@ import type { PromptMark } from "../story/prompts";
 import { type Vocabulary, cardAddress } from "../story/server";
 import { isTrimmed, shownFrames } from "../story/timeline";
 import type { OpenStory } from "../story/useStory";
-import { Icon, type IconName } from "./Icon";
 import { Compare } from "./Compare";
 import { Continuity } from "./Continuity";
 import { Marks, OwnWords } from "./Marks";
@@ -208,30 +207,21 @@ function Actions({ shot, open: { state, order, playFrom }, onEdit, by }: ActionP
       />
       <CardButton icon="retake" name={`Retake ${name}`} disabled={frames === 0} onClick={retake} />
       <Menu icon="more" label={`More for ${name}`}>
-        {(close) => {
-          const choice = (icon: IconName, words: string, act: () => void) => (
-            <button type="button" onClick={() => (close(), act())}>
-              <Icon name={icon} /> {words}
-            </button>
-          );
-          return (
-            <>
-              {frames > 0 &&
-                choice("best", `Best of ${BEST_OF} new takes`, () =>
-                  order({ type: "retake", shot: number, seed: newSeed(), takes: BEST_OF }),
-                )}
-              {choice("edit", "Change the words", () => onEdit("words"))}
-              {frames > 0 && shot.state !== "live" && choice("trim", "Trim", () => onEdit("trim"))}
-              {earlier && choice("up", "Earlier in the film", earlier)}
-              {later && choice("down", "Later in the film", later)}
-              {choice("branch", "Branch off here", () => order({ type: "branch", shot: number }))}
-              {choice("pin", "Remember its first frame", () =>
-                order({ type: "pin", shot: number, frame: 0 }),
+        {(_, choice) => (
+          <>
+            {frames > 0 &&
+              choice("best", `Best of ${BEST_OF} new takes`, () =>
+                order({ type: "retake", shot: number, seed: newSeed(), takes: BEST_OF }),
               )}
-              {choice("trash", "Delete", () => order({ type: "delete", shot: number }))}
-            </>
-          );
-        }}
+            {choice("edit", "Change the words", () => onEdit("words"))}
+            {frames > 0 && shot.state !== "live" && choice("trim", "Trim", () => onEdit("trim"))}
+            {earlier && choice("up", "Earlier in the film", earlier)}
+            {later && choice("down", "Later in the film", later)}
+            {choice("branch", "Branch off here", () => order({ type: "branch", shot: number }))}
+            {choice("pin", "Remember its first frame", () => order({ type: "pin", shot: number, frame: 0 }))}
+            {choice("trash", "Delete", () => order({ type: "delete", shot: number }))}
+          </>
+        )}
       </Menu>
     </>
   );

@@ -8,9 +8,11 @@ interface Props {
   /** Beside the icon; without words, `label` names the button. */
   words?: string;
   label: string;
-  /** The choices; `close` puts the list away. */
-  children(close: () => void): ReactNode;
+  /** The choices; `close` puts the list away, `choice` makes a button that does so and then acts. */
+  children(close: () => void, choice: Choice): ReactNode;
 }
+
+type Choice = (icon: IconName, words: string, act: () => void) => ReactNode;
 
 export function Menu({ icon, words, label, children }: Props) {
   const [open, setOpen] = useState(false);
@@ -41,6 +43,11 @@ export function Menu({ icon, words, label, children }: Props) {
     setOpen(false);
     box.current?.querySelector("button")?.focus();
   };
+  const choice: Choice = (picture, what, act) => (
+    <button type="button" onClick={() => (close(), act())}>
+      <Icon name={picture} /> {what}
+    </button>
+  );
   return (
     <div className="menu-box" ref={box} onKeyDown={(event) => event.key === "Escape" && close()}>
       <button type="button" onClick={() => setOpen(!open)} aria-expanded={open} aria-label={label}>
@@ -48,7 +55,7 @@ export function Menu({ icon, words, label, children }: Props) {
       </button>
       {open && (
         <div className="menu panel" style={place}>
-          {children(close)}
+          {children(close, choice)}
         </div>
       )}
     </div>

@@ -246,22 +246,15 @@ function PlannedCard({ number, shot, word, facts, marks, adapted, acts, card, ed
               <CardButton icon="down" name={`Later: ${name}`} onClick={() => acts.move(1)} />
               <CardButton icon="trash" name={`Take away ${name}`} onClick={acts.remove} />
               <Menu icon="more" label={`More for ${name}`}>
-                {(close) => {
-                  const choice = (icon: IconName, words: string, act: () => void) => (
-                    <button type="button" onClick={() => (close(), act())}>
-                      <Icon name={icon} /> {words}
-                    </button>
-                  );
-                  return (
-                    <>
-                      {choice("edit", "Words, length, seed, pictures", acts.edit)}
-                      {choice("insert", "Insert a shot before it", () => acts.insert(false))}
-                      {choice("insert", "Insert a shot after it", () => acts.insert(true))}
-                      {choice("double", "Double it", acts.double)}
-                      {choice("skip", shot.skipped ? "Take it back in" : "Skip it", acts.skip)}
-                    </>
-                  );
-                }}
+                {(_, choice) => (
+                  <>
+                    {choice("edit", "Words, length, seed, pictures", acts.edit)}
+                    {choice("insert", "Insert a shot before it", () => acts.insert(false))}
+                    {choice("insert", "Insert a shot after it", () => acts.insert(true))}
+                    {choice("double", "Double it", acts.double)}
+                    {choice("skip", shot.skipped ? "Take it back in" : "Skip it", acts.skip)}
+                  </>
+                )}
               </Menu>
             </span>
           </div>

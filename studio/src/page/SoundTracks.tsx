@@ -101,7 +101,7 @@ function SoundRow({ placed, seconds, open }: RowProps) {
         <span className="sound-name">{name}</span>
       </div>
       <Menu icon="more" label={`More for ${name}`}>
-        {(close) => (
+        {(_, choice) => (
           <>
             <label className="sound-gain">
               Loudness
@@ -116,12 +116,8 @@ function SoundRow({ placed, seconds, open }: RowProps) {
                 ))}
               </select>
             </label>
-            <button type="button" onClick={() => (close(), place(0))}>
-              <Icon name="back" /> From the beginning
-            </button>
-            <button type="button" onClick={() => (close(), order({ type: "silence", sound: placed.sound }))}>
-              <Icon name="trash" /> Take it off the film
-            </button>
+            {choice("back", "From the beginning", () => place(0))}
+            {choice("trash", "Take it off the film", () => order({ type: "silence", sound: placed.sound }))}
           </>
         )}
       </Menu>
