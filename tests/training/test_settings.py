@@ -6,7 +6,7 @@ import pytest
 
 from shotstream.shipped import find_file, shipped_names
 from shotstream.training.run import flatten
-from shotstream.training.settings import RecipeError, read_recipe
+from shotstream.training.settings import Recipe, RecipeError, read_recipe
 
 pytestmark = pytest.mark.unit
 
@@ -106,3 +106,19 @@ def test_broken_files_are_named(tmp_path, text, words):
 def test_what_cannot_work_together_is_refused(override, words):
     with pytest.raises(RecipeError, match=words):
         read_recipe("mini", [override])
+
+
+def test_a_section_given_in_part_keeps_the_rest_of_its_own_default():
+    """Not that of its kind: with another learning rate alone, momentum would be that of another stage."""
+    plain = read_recipe("wan-1.3b").student_pictures
+    told = read_recipe("wan-1.3b", ["student_pictures.adversary.optimiser.lr=3e-4"]).student_pictures
+    assert told.adversary.optimiser.lr == 3e-4
+    assert told.adversary.optimiser.betas == plain.adversary.optimiser.betas == (0.0, 0.99)
+    assert (
+        told.adversary.weight
+        == plain.adversary.weight
+        != read_recipe("mini").student_decoder.adversary.weight
+    )
+    assert told.optimiser == plain.optimiser
+    own = Recipe.model_validate({"name": "own", "inter_shot": {"optimiser": {"warmup_steps": 3}}}).inter_shot
+    assert (own.optimiser.warmup_steps, own.optimiser.lr, own.optimiser.betas) == (3, 1e-4, (0.0, 0.999))

@@ -32,9 +32,29 @@ class RecipeError(ValueError):
 
 
 class Section(BaseModel):
-    """Base of all settings: frozen, no unknown names."""
+    """Base of all settings: frozen, no unknown names. A section inside that is given in part keeps the rest
+    of its default, which may be another than that of its kind."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_defaults(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        kept = dict(given)
+        for name, field in cls.model_fields.items():
+            if isinstance(kept.get(name), dict) and isinstance(field.default, BaseModel):
+                kept[name] = _merged(field.default.model_dump(exclude_unset=True), kept[name])
+        return kept
+
+
+def _merged(default: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    merged = default | given
+    for name in default.keys() & given.keys():
+        if isinstance(default[name], dict) and isinstance(given[name], dict):
+            merged[name] = _merged(default[name], given[name])
+    return merged
 
 
 class WorldData(Section):
@@ -209,6 +229,7 @@ class StudentPicturesSettings(PictureSettings):
     remembered: float = Field(default=0.8, ge=0, le=1)
     """How often shots remember earlier ones; else they are the first of their stories."""
     optimiser: Optimiser = Optimiser(lr=1e-4, betas=(0.0, 0.99), weight_decay=0.0, decay_fraction=0.3)
+    loop: Loop = Loop(batch=4, loss_limit=1e5)  # the discriminator's penalty begins high
     adversary: AdversarySettings = AdversarySettings(
         weight=0.1,
         gradient_penalty=2e-2,
