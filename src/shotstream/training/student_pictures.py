@@ -53,6 +53,8 @@ class _Batch:
     """Clean latents that are noised [B, n, C, h, w]: as drawn, or as it told them."""
     frames: Tensor
     """As drawn [B, T, 3, H, W] in [-1, 1], of the chunk and, if there is one, of the latent before it."""
+    shown: slice
+    """Which of the frames are the chunk's."""
     first: int
     """Number of the chunk's first latent."""
     crop: Crop
@@ -115,10 +117,7 @@ class StudentPicturesStage:
         return self._student_loss(batch, chunk, frames)
 
     def _student_loss(self, batch: _Batch, chunk: Tensor, frames: Tensor) -> tuple[Tensor, dict[str, float]]:
-        settings, again, own = self.settings, batch.again, ~batch.again
-        ratio = self._autoencoder.temporal_ratio
-        before_it = frames_of(max(batch.first - 1, 0), batch.first, ratio) if batch.first else slice(0, 0)
-        shown = slice(before_it.stop - before_it.start, None)
+        settings, again, own, shown = self.settings, batch.again, ~batch.again, batch.shown
         loss = settings.latent_weight * (chunk - batch.given).square().mean()
         figures = {}
         if again.any():
@@ -186,13 +185,15 @@ class StudentPicturesStage:
         chosen = torch.where(again.view(-1, 1, 1, 1, 1), shot.target, told)[:, first : first + length]
         ratio = self._autoencoder.spatial_ratio
         crop = draw_crop(self.settings.crop, told, ratio, generator)
-        seen = frames_of(max(first - 1, 0), first + length, self._autoencoder.temporal_ratio)
+        frame_ratio = self._autoencoder.temporal_ratio
+        seen = frames_of(max(first - 1, 0), first + length, frame_ratio)
+        shown = slice(frames_of(first, first + length, frame_ratio).start - seen.start, None)
         frames = [
             crop.of_frames(self._drawn.tensor(story, str(number))[seen])
             for story, number in zip(stories.tolist(), own.tolist(), strict=True)
         ]
         pictures = to_pixels(torch.stack(frames).to(self._device))
-        return _Batch(shot, told, again, chosen, pictures, first, crop)
+        return _Batch(shot, told, again, chosen, pictures, shown, first, crop)
 
     def sample(self) -> np.ndarray:
         """First, middle and last frames of held-out shots, drawn and told."""
