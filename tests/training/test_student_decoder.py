@@ -8,7 +8,12 @@ import torch
 from shotstream import ShotStreamPipeline
 from shotstream.data.next_shot import BatchChoice
 from shotstream.streaming.rollout import ShotRollout
-from shotstream.training.discriminator import Discriminator, gradient_penalty, relativistic_loss
+from shotstream.training.discriminator import (
+    Discriminator,
+    gradient_penalty,
+    grouped,
+    relativistic_loss,
+)
 from shotstream.training.picture_losses import coarse_loss, reconstruction_loss, shift_tolerant_loss
 from shotstream.training.student_decoder import KINDS
 from shotstream.training.workspace import Workspace
@@ -35,6 +40,15 @@ def test_a_coarse_look_sees_means_alone() -> None:
     detail = torch.tensor([0.1, -0.1]).repeat(4)
     assert coarse_loss(frames + detail, frames) < 1e-6
     torch.testing.assert_close(coarse_loss(frames + 0.1, frames), torch.tensor(0.1))
+
+
+@pytest.mark.unit
+def test_a_discriminator_sees_every_frame() -> None:
+    numbers = torch.arange(5.0).view(1, 5, 1, 1, 1)
+    assert grouped(numbers, 4).flatten().tolist() == [0, 1, 2, 3, 1, 2, 3, 4], (
+        "the one that opens a shot, too"
+    )
+    assert torch.equal(grouped(numbers[:, :4], 4), numbers[:, :4])
 
 
 @pytest.mark.unit

@@ -152,3 +152,26 @@ def test_a_base_is_gone_on_from(finished, tmp_path) -> None:
     before = ShotStreamPipeline.from_pretrained(base).transformer.state_dict()
     after = ShotStreamPipeline.from_pretrained(workspace.save_pipeline()).transformer.state_dict()
     assert any(not torch.equal(after[name], before[name]) for name in before)
+
+
+@pytest.mark.system
+def test_what_is_exported_lies_between_the_student_before_and_what_was_learnt(stage, tmp_path) -> None:
+    before = {name: value.clone() for name, value in stage._student.transformer.named_parameters()}
+    with torch.no_grad():
+        for learnt in stage._student.transformer.parameters():
+            learnt += 1
+    stage.export(tmp_path)
+    exported = type(stage._student.transformer).from_pretrained(tmp_path / "transformer")
+    for name, value in exported.named_parameters():
+        torch.testing.assert_close(value, before[name] + 0.6)
+
+
+@pytest.mark.system
+def test_the_last_steps_learn_in_turns(stage) -> None:
+    def steps(last: int) -> set[int]:
+        stage.settings = stage.settings.model_copy(update={"last_steps": last})
+        return {stage._draw(torch.Generator().manual_seed(seed), BatchSlice()).steps for seed in range(12)}
+
+    assert steps(1) == {4}
+    assert steps(2) == {3, 4}
+    assert steps(9) == {1, 2, 3, 4}

@@ -44,6 +44,15 @@ def _layer(channels: int, out_channels: int, size: int, stride: int) -> tuple[nn
     )
 
 
+def grouped(frames: Tensor, group: int) -> Tensor:
+    """Arrange frames `[B, T, 3, H, W]` in whole groups, as a discriminator sees them.
+
+    They are those of whole latents. A frame that opens a shot comes first, in a group with the next ones.
+    """
+    opening = frames.shape[1] % group
+    return torch.cat([frames[:, :group], frames[:, opening:]], dim=1) if opening else frames
+
+
 def relativistic_loss(higher: Tensor, lower: Tensor) -> Tensor:
     """Loss that falls as the scores of one kind rise above those of the other, pair by pair."""
     return F.softplus(lower.float() - higher.float()).mean()
@@ -68,8 +77,8 @@ class Adversary:
 
     def __init__(self, settings: AdversarySettings, frames: int, device: torch.device):
         self.settings = settings
-        network = Discriminator(frames).to(device)
-        self.network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.network = Discriminator(frames).to(device)
+        self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def learns(self, step: int) -> bool:
         """Whether a step is its turn: it goes first, alone, and then every second time."""
@@ -77,7 +86,8 @@ class Adversary:
         return after < 0 or after % 2 == 0
 
     def loss(self, step: int, drawn: Tensor, made: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Its own loss on clips `[B, n * frames, 3, H, W]`, drawn ones and made ones."""
+        """Its own loss on clips `[B, T, 3, H, W]`, drawn ones and made ones."""
+        drawn, made = self._grouped(drawn, made)
         higher, lower = self.network(drawn), self.network(made)
         loss = relativistic_loss(higher, lower)
         first = self.settings.first
@@ -89,9 +99,13 @@ class Adversary:
 
     def seeming_drawn(self, drawn: Tensor, made: Tensor) -> Tensor:
         """Loss of the network that made `made`: it falls as they seem drawn."""
+        drawn, made = self._grouped(drawn, made)
         self.network.requires_grad_(False)
         lower = self.network(made)
         with torch.no_grad():
             higher = self.network(drawn)
         self.network.requires_grad_(True)
         return relativistic_loss(lower, higher)
+
+    def _grouped(self, *clips: Tensor) -> list[Tensor]:
+        return [grouped(frames, self.network.frames) for frames in clips]

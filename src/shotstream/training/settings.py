@@ -209,6 +209,9 @@ class PictureSettings(StageSettings):
     own_weight: float = 1.0
     """Weight of the student's own shots: at a quarter of the size nothing of them changes."""
     adversary: AdversarySettings = AdversarySettings()
+    learnt_part: float = Field(default=0.7, ge=0, le=1)
+    """How far the weights that are exported go from those before to those learnt. Those learnt sprinkle
+    grains where they are not sure; part of the way, few are left."""
 
     @model_validator(mode="after")
     def _whole_latents(self) -> Self:
@@ -218,8 +221,10 @@ class PictureSettings(StageSettings):
 
 
 class StudentPicturesSettings(PictureSettings):
-    """The student's last step learns from the pictures that the decoder draws of it."""
+    """The student's last steps learn from the pictures that the decoder draws of them."""
 
+    last_steps: PositiveInt = 1
+    """How many of its steps learn; each batch one of them."""
     crop: tuple[int, int] = (80, 112)
     energy_weight: float = 1.0
     """Weight of edges and motion in patches: as in the drawn shot. Its own shots shall not have more edges
@@ -228,13 +233,16 @@ class StudentPicturesSettings(PictureSettings):
     """Weight of the squared distance to the latents that were noised."""
     remembered: float = Field(default=0.8, ge=0, le=1)
     """How often shots remember earlier ones; else they are the first of their stories."""
-    optimiser: Optimiser = Optimiser(lr=1e-4, betas=(0.0, 0.99), weight_decay=0.0, decay_fraction=0.3)
+    optimiser: Optimiser = Optimiser(
+        lr=1e-4, betas=(0.0, 0.99), weight_decay=0.0, warmup_steps=20, decay_fraction=0.3
+    )
     loop: Loop = Loop(batch=4, loss_limit=1e5)  # the discriminator's penalty begins high
     adversary: AdversarySettings = AdversarySettings(
-        weight=0.1,
+        weight=0.25,
         gradient_penalty=2e-2,
-        optimiser=Optimiser(lr=1e-4, betas=(0.0, 0.99), weight_decay=0.0),
+        optimiser=Optimiser(lr=1e-4, betas=(0.0, 0.99), weight_decay=0.0, warmup_steps=20),
     )
+    learnt_part: float = Field(default=0.6, ge=0, le=1)
 
 
 class StudentDecoderSettings(PictureSettings):
@@ -248,9 +256,6 @@ class StudentDecoderSettings(PictureSettings):
     """As for the decoder."""
     jump_probability: float = Field(default=0.5, ge=0, le=1)
     """How often true latents come after one of another moment; see `decoder.shuffle_probability`."""
-    learnt_part: float = Field(default=0.7, ge=0, le=1)
-    """How far the weights that are exported go from those before to those learnt (network interpolation,
-    arXiv 1811.10515). Those learnt sprinkle grains where they are not sure; part of the way, few are left."""
 
 
 class CaptionsSettings(StageSettings):

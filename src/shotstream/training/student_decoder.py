@@ -28,6 +28,7 @@ from shotstream.data.shards import Shards
 from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.streaming.chunk import to_pixels
 from shotstream.training.discriminator import Adversary
+from shotstream.training.interpolation import interpolated
 from shotstream.training.picture_crops import draw_crop, frames_of
 from shotstream.training.picture_losses import coarse_loss, psnr, reconstruction_loss, shift_tolerant_loss
 from shotstream.training.progress_pictures import picture_grid
@@ -101,7 +102,7 @@ class StudentDecoderStage:
             return self._decoder_loss(batch)
         with torch.no_grad():
             made = self._decode(self._autoencoder, batch.latents, batch.opens)
-        return self._adversary.loss(step, self._newest(batch.frames), self._newest(made))
+        return self._adversary.loss(step, batch.frames, made)
 
     def _decoder_loss(self, batch: _Batch) -> tuple[Tensor, dict[str, float]]:
         settings = self.settings
@@ -118,7 +119,7 @@ class StudentDecoderStage:
             with torch.no_grad():
                 before = self._decode(self._before, batch.latents[own], batch.opens)
             loss = loss + settings.own_weight * coarse_loss(made[own], before)
-        seeming = self._adversary.seeming_drawn(self._newest(batch.frames), self._newest(made))
+        seeming = self._adversary.seeming_drawn(batch.frames, made)
         return loss + settings.adversary.weight * seeming, figures
 
     @staticmethod
@@ -127,10 +128,6 @@ class StudentDecoderStage:
         ratio = autoencoder.temporal_ratio
         frames, _ = autoencoder.decode(latents)
         return frames[:, ratio - 1 if opens else ratio :].float()
-
-    def _newest(self, frames: Tensor) -> Tensor:
-        """Those of the latents that are learnt from, without what opens a shot."""
-        return frames[:, -self._autoencoder.temporal_ratio * (WINDOW - 1) :]
 
     @cached_property
     def _tables(self) -> dict[str, LatentTable]:
@@ -210,8 +207,4 @@ class StudentDecoderStage:
 
     def export(self, folder: Path) -> None:
         """Save the autoencoder, its decoder on the way from what it was to what it has learnt."""
-        mixed, part = deepcopy(self._before), self.settings.learnt_part
-        with torch.no_grad():
-            for own, learnt in zip(mixed.parameters(), self._autoencoder.parameters(), strict=True):
-                own.lerp_(learnt, part)
-        mixed.save_pretrained(folder)
+        interpolated(self._before, self._autoencoder, self.settings.learnt_part).save_pretrained(folder)

@@ -13,6 +13,7 @@ frames.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,7 @@ from shotstream.models.autoencoder_tiny import TinyVideoAutoencoder
 from shotstream.streaming.chunk import to_pixels
 from shotstream.training.denoiser import Denoiser, rollout_sheet
 from shotstream.training.discriminator import Adversary
+from shotstream.training.interpolation import interpolated
 from shotstream.training.picture_crops import Crop, draw_crop, frames_of
 from shotstream.training.picture_losses import (
     coarse_loss,
@@ -57,6 +59,8 @@ class _Batch:
     """Which of the frames are the chunk's."""
     first: int
     """Number of the chunk's first latent."""
+    steps: int
+    """Which of the student's steps ends it, from 1."""
     crop: Crop
 
 
@@ -85,11 +89,19 @@ class StudentPicturesStage:
             data: The same stories, encoded.
             made: The same stories, told by the student, from ``write_student_latents``.
             validation: Held-out stories, for samples.
+
+        Raises:
+            ValueError: If chunks are of one latent: the first would have too few frames to be looked at.
         """
+        if student.transformer.config["chunk_frames"] < 2:
+            raise ValueError(
+                "student-pictures needs chunks of at least two latents: teacher.network.chunk_frames=2."
+            )
         self.settings, self.loop = settings, settings.loop
         self._student, self._autoencoder = student, autoencoder
         self._drawn, self._data, self._made, self._validation = drawn, data, made, validation
         self._device = student.transformer.device
+        self._before = deepcopy(student.transformer).requires_grad_(False)
         for frozen in (autoencoder, student.text.text_encoder):
             frozen.requires_grad_(False)
         self._adversary = Adversary(settings.adversary, autoencoder.temporal_ratio, self._device)
@@ -110,10 +122,11 @@ class StudentPicturesStage:
         learns = self.role(step) == "student"
         with torch.set_grad_enabled(learns):
             told = batch.told[:, : batch.first]
-            chunk = self._student.remake(batch.shot, told, batch.given, generator, batch_slice).float()
+            steps = batch.steps
+            chunk = self._student.remake(batch.shot, told, batch.given, generator, steps, batch_slice).float()
             frames = self._decode(batch, chunk)
         if not learns:
-            return self._adversary.loss(step, self._groups(batch.frames), self._groups(frames))
+            return self._adversary.loss(step, batch.frames, frames)
         return self._student_loss(batch, chunk, frames)
 
     def _student_loss(self, batch: _Batch, chunk: Tensor, frames: Tensor) -> tuple[Tensor, dict[str, float]]:
@@ -132,7 +145,7 @@ class StudentPicturesStage:
             made = frames[own, shown]
             loss = loss + settings.own_weight * coarse_loss(made, before)
             loss = loss + settings.energy_weight * grain_loss(made, before)
-        seeming = self._adversary.seeming_drawn(self._groups(batch.frames), self._groups(frames))
+        seeming = self._adversary.seeming_drawn(batch.frames, frames)
         return loss + settings.adversary.weight * seeming, figures | {"seeming": float(seeming.detach())}
 
     def _decode(self, batch: _Batch, chunk: Tensor) -> Tensor:
@@ -146,10 +159,6 @@ class StudentPicturesStage:
         latents = torch.cat([before[:, start:], batch.crop.of_latents(chunk)], dim=1)
         frames, _ = self._autoencoder.decode(latents, pasts)
         return frames[:, 0 if start else ratio - 1 :].float()
-
-    def _groups(self, frames: Tensor) -> Tensor:
-        """Frames of whole latents: without the one that opens a shot."""
-        return frames[:, frames.shape[1] % self._autoencoder.temporal_ratio :]
 
     @cached_property
     def _told(self) -> LatentTable:
@@ -193,12 +202,16 @@ class StudentPicturesStage:
             for story, number in zip(stories.tolist(), own.tolist(), strict=True)
         ]
         pictures = to_pixels(torch.stack(frames).to(self._device))
-        return _Batch(shot, told, again, chosen, pictures, shown, first, crop)
+        every = len(self._student.schedule.student_steps())
+        steps = every - below(min(self.settings.last_steps, every))
+        return _Batch(shot, told, again, chosen, pictures, shown, first, steps, crop)
 
     def sample(self) -> np.ndarray:
         """First, middle and last frames of held-out shots, drawn and told."""
         return rollout_sheet(self._student, self._validation, self._autoencoder)
 
     def export(self, folder: Path) -> None:
-        """Save the student."""
-        self._student.transformer.save_pretrained(folder / "transformer")
+        """Save the student, on the way from what it was to what it has learnt."""
+        part = self.settings.learnt_part
+        network = interpolated(self._before, self._student.transformer, part)
+        network.save_pretrained(folder / "transformer")
