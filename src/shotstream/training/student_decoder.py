@@ -34,6 +34,7 @@ from shotstream.training.picture_losses import coarse_loss, psnr, reconstruction
 from shotstream.training.progress_pictures import picture_grid
 from shotstream.training.settings import StudentDecoderSettings
 from shotstream.training.stage import Role
+from shotstream.training.student_latents import told_again, told_latents
 
 KINDS = ("true", "again", "own")
 """Of latents; a batch has as many of each."""
@@ -132,20 +133,14 @@ class StudentDecoderStage:
     @cached_property
     def _tables(self) -> dict[str, LatentTable]:
         """Latents by kind."""
-        told = [[self._data.latent_frames] * self._data.shots] * len(self._made)
-        made = LatentTable(self._made, "latents", told, self._device)
+        made = told_latents(self._made, self._data, self._device)
         return {"true": self._data.clips, "again": made, "own": made}
 
     @cached_property
     def _stories(self) -> dict[str, list[int]]:
-        """Stories by the kind of latents that there are of them; all, where none is the student's own."""
-        again = [bool(record["again"]) for record in self._made.records]
-        numbers = range(len(again))
-        return {
-            "true": list(numbers),
-            "again": [story for story in numbers if again[story]],
-            "own": [story for story in numbers if not again[story]] or list(numbers),
-        }
+        """Stories by the kind of latents that there are of them."""
+        again, own = told_again(self._made)
+        return {"true": list(range(len(self._made))), "again": again, "own": own}
 
     def _draw(self, generator: torch.Generator, batch_slice: BatchSlice) -> _Batch:
         """Cut windows of three latents out of random shots, and of their pictures; all begin alike."""

@@ -8,6 +8,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from shotstream.data.latent_table import LatentTable
 from shotstream.data.next_shot import BatchChoice, NextShots
 from shotstream.data.shards import Shards, ShardWriter
 from shotstream.loading.hashes import hash_parameters
@@ -57,3 +58,16 @@ def write_student_latents(
             writer.add({"again": again}, {"latents": latents})
     writer.flush()
     return Shards(folder, stories)
+
+
+def told_latents(made: Shards, data: NextShots, device: torch.device) -> LatentTable:
+    """Open what `write_student_latents` wrote of `data`."""
+    return LatentTable(made, "latents", [[data.latent_frames] * data.shots] * len(made), device)
+
+
+def told_again(made: Shards) -> tuple[list[int], list[int]]:
+    """Numbers of the stories that were told again, and of those told from noise (all, where none was)."""
+    again = [bool(record["again"]) for record in made.records]
+    numbers = range(len(again))
+    own = [story for story in numbers if not again[story]]
+    return [story for story in numbers if again[story]], own or list(numbers)

@@ -40,6 +40,7 @@ from shotstream.training.picture_losses import (
 )
 from shotstream.training.settings import StudentPicturesSettings
 from shotstream.training.stage import Role
+from shotstream.training.student_latents import told_again, told_latents
 
 
 @dataclass(frozen=True)
@@ -162,16 +163,7 @@ class StudentPicturesStage:
 
     @cached_property
     def _told(self) -> LatentTable:
-        counts = [[self._data.latent_frames] * self._data.shots] * len(self._made)
-        return LatentTable(self._made, "latents", counts, self._device)
-
-    @cached_property
-    def _stories(self) -> tuple[list[int], list[int]]:
-        """Those told again, and the student's own; all, where there are none."""
-        again = [bool(record["again"]) for record in self._made.records]
-        numbers = range(len(again))
-        own = [story for story in numbers if not again[story]]
-        return [story for story in numbers if again[story]], own or list(numbers)
+        return told_latents(self._made, self._data, self._device)
 
     def _draw(self, generator: torch.Generator, batch_slice: BatchSlice) -> _Batch:
         """Draw the same chunk of random shots, every second one told again; all have the same crop."""
@@ -183,7 +175,8 @@ class StudentPicturesStage:
         first = length * below(data.latent_frames // length)
         remembers = float(torch.rand((), generator=generator)) < self.settings.remembered
         remembered = remembers and data.shots > 1
-        numbers = [stories[below(len(stories))] for stories in (self._stories[i % 2] for i in range(count))]
+        kinds = told_again(self._made)
+        numbers = [kinds[i % 2][below(len(kinds[i % 2]))] for i in range(count)]
         shots = [1 + below(data.shots - 1) if remembered else 0 for _ in range(count)]
         rows = batch_slice.rows(count)
         shot = data.make(BatchChoice(numbers, shots, remembered=remembered).rows(rows)).to(self._device)
