@@ -86,7 +86,7 @@ def test_frames_are_decoded_as_a_viewer_sees_them(stage) -> None:
         batch = stage._draw(torch.Generator().manual_seed(seed), BatchSlice())
         length = batch.given.shape[1]
         told = batch.told[:, batch.first : batch.first + length]
-        frames = stage._decode(batch, told)
+        frames = stage._decode(batch.told[:, : batch.first], told, batch.crop)
         assert frames.shape == batch.frames.shape
         whole = stage._autoencoder.open_decoder().decode(batch.told)
         last = frames_of(0, batch.first + length, 4).stop
@@ -164,14 +164,3 @@ def test_what_is_exported_lies_between_the_student_before_and_what_was_learnt(st
     exported = type(stage._student.transformer).from_pretrained(tmp_path / "transformer")
     for name, value in exported.named_parameters():
         torch.testing.assert_close(value, before[name] + 0.6)
-
-
-@pytest.mark.system
-def test_the_last_steps_learn_in_turns(stage) -> None:
-    def steps(last: int) -> set[int]:
-        stage.settings = stage.settings.model_copy(update={"last_steps": last})
-        return {stage._draw(torch.Generator().manual_seed(seed), BatchSlice()).steps for seed in range(12)}
-
-    assert steps(1) == {4}
-    assert steps(2) == {3, 4}
-    assert steps(9) == {1, 2, 3, 4}

@@ -183,21 +183,19 @@ class Denoiser:
         told: Tensor,
         chunk: Tensor,
         generator: torch.Generator,
-        steps: int | None = None,
         batch_slice: BatchSlice = WHOLE_BATCH,
     ) -> Tensor:
-        """Make one chunk again: noised to one of the student's steps, which ends it.
+        """Make one chunk again: noised to the student's last step, which ends it.
 
         Args:
             shot: Gives context, captions and indices.
             told: Clean latents [B, n, C, h, w] of the chunks before it; n may be 0.
             chunk: Its own.
             generator: Of the noise, on the CPU.
-            steps: The number of that step, from 1; None for the last.
             batch_slice: Which part of a batch the shots are.
 
         Returns:
-            Clean latents of the chunk's shape. Gradients, if autograd is on, flow through that step.
+            Clean latents of the chunk's shape. Gradients, if autograd is on, flow through the last step.
         """
         rollout = self._begin(shot)
         length = rollout.cache.chunk_frames
@@ -205,7 +203,7 @@ class Denoiser:
             rollout.skip(length)
             rollout.add(before)
         noise = batch_slice.randn(chunk.shape, generator, chunk.device)
-        return rollout.denoise(lambda _: noise, steps, again=chunk)
+        return rollout.denoise(lambda _: noise, again=chunk)
 
     def _begin(self, shot: NextShot) -> ShotRollout:
         """Begin to tell shots: a cache that holds their context."""

@@ -221,10 +221,8 @@ class PictureSettings(StageSettings):
 
 
 class StudentPicturesSettings(PictureSettings):
-    """The student's last steps learn from the pictures that the decoder draws of them."""
+    """The student's last step learns from the pictures that the decoder draws of it."""
 
-    last_steps: PositiveInt = 1
-    """How many of its steps learn; each batch one of them."""
     crop: tuple[int, int] = (80, 112)
     energy_weight: float = 1.0
     """Weight of edges and motion in patches: as in the drawn shot. Its own shots shall not have more edges

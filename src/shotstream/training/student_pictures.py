@@ -60,8 +60,6 @@ class _Batch:
     """Which of the frames are the chunk's."""
     first: int
     """Number of the chunk's first latent."""
-    steps: int
-    """Which of the student's steps ends it, from 1."""
     crop: Crop
 
 
@@ -123,9 +121,8 @@ class StudentPicturesStage:
         learns = self.role(step) == "student"
         with torch.set_grad_enabled(learns):
             told = batch.told[:, : batch.first]
-            steps = batch.steps
-            chunk = self._student.remake(batch.shot, told, batch.given, generator, steps, batch_slice).float()
-            frames = self._decode(batch, chunk)
+            chunk = self._student.remake(batch.shot, told, batch.given, generator, batch_slice).float()
+            frames = self._decode(told, chunk, batch.crop)
         if not learns:
             return self._adversary.loss(step, batch.frames, frames)
         return self._student_loss(batch, chunk, frames)
@@ -140,24 +137,25 @@ class StudentPicturesStage:
             loss = loss + settings.again_weight * near + settings.energy_weight * energy_loss(made, drawn)
             figures["again"] = float(near.detach())
         if own.any():
-            told = batch.told[:, batch.first : batch.first + chunk.shape[1]]
+            told, first = batch.told[own], batch.first
             with torch.no_grad():
-                before = self._decode(batch, told)[own, shown]
+                before = self._decode(told[:, :first], told[:, first : first + chunk.shape[1]], batch.crop)
+                before = before[:, shown]
             made = frames[own, shown]
             loss = loss + settings.own_weight * coarse_loss(made, before)
             loss = loss + settings.energy_weight * grain_loss(made, before)
         seeming = self._adversary.seeming_drawn(batch.frames, frames)
         return loss + settings.adversary.weight * seeming, figures | {"seeming": float(seeming.detach())}
 
-    def _decode(self, batch: _Batch, chunk: Tensor) -> Tensor:
-        """Decode a chunk after what the student told before it; of that the last latent's frames count."""
-        start, ratio = max(batch.first - 1, 0), self._autoencoder.temporal_ratio
-        before = batch.crop.of_latents(batch.told[:, : batch.first])
+    def _decode(self, told: Tensor, chunk: Tensor, crop: Crop) -> Tensor:
+        """Decode a chunk after what was told before it; that one's last latent is shown, too."""
+        start, ratio = max(told.shape[1] - 1, 0), self._autoencoder.temporal_ratio
+        before = crop.of_latents(told)
         pasts: list[Tensor] = []
         if start:
             with torch.no_grad():
                 _, pasts = self._autoencoder.decode(before[:, :start])
-        latents = torch.cat([before[:, start:], batch.crop.of_latents(chunk)], dim=1)
+        latents = torch.cat([before[:, start:], crop.of_latents(chunk)], dim=1)
         frames, _ = self._autoencoder.decode(latents, pasts)
         return frames[:, 0 if start else ratio - 1 :].float()
 
@@ -195,9 +193,7 @@ class StudentPicturesStage:
             for story, number in zip(stories.tolist(), own.tolist(), strict=True)
         ]
         pictures = to_pixels(torch.stack(frames).to(self._device))
-        every = len(self._student.schedule.student_steps())
-        steps = every - below(min(self.settings.last_steps, every))
-        return _Batch(shot, told, again, chosen, pictures, shown, first, steps, crop)
+        return _Batch(shot, told, again, chosen, pictures, shown, first, crop)
 
     def sample(self) -> np.ndarray:
         """First, middle and last frames of held-out shots, drawn and told."""
