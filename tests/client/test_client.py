@@ -19,7 +19,8 @@ from shotstream.serving.protocol.events import Limits
 from shotstream.serving.protocol.messages import ProtocolError
 from shotstream.serving.web.access import Access
 from tests.serving.conftest import Library
-from tests.serving.web.conftest import Server, frames_of, library, model, server, serving, until  # noqa: F401
+from tests.serving.web.conftest import Server, frames_of, library, model, server, serving  # noqa: F401
+from tests.waiting import until
 
 pytestmark = pytest.mark.system
 

@@ -23,7 +23,8 @@ from shotstream.serving.quotas import Quotas
 from shotstream.serving.storage.store import Store
 from shotstream.serving.web.server import server_config
 from tests.cluster.pieces import open_tiny
-from tests.serving.web.conftest import NO_RATES, Watcher, until
+from tests.serving.web.conftest import NO_RATES, Watcher
+from tests.waiting import until
 
 
 @dataclass

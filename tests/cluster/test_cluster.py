@@ -26,8 +26,9 @@ from shotstream.training.workspace import Workspace
 from tests.cluster import pieces
 from tests.cluster.replicated import replicated
 from tests.data.films.drawn_films import write_film
-from tests.serving.web.conftest import Watcher, until
+from tests.serving.web.conftest import Watcher
 from tests.training.test_distributed import metrics
+from tests.waiting import until
 
 pytestmark = pytest.mark.system
 

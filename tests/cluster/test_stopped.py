@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,17 +21,11 @@ from shotstream.training.causal_init import record_pairs
 from shotstream.training.workspace import Workspace
 from tests.cluster.test_cluster import contents, run
 from tests.data.films.drawn_films import write_film
+from tests.waiting import until
 
 pytestmark = pytest.mark.system
 
 START = "from shotstream.cli.main import app; app()"
-
-
-def until(done: Callable[[], object], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.005)
 
 
 def stop(words: tuple[object, ...], log: Path, reached: Callable[[], bool]) -> str:

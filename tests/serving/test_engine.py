@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gc
-import time
 import weakref
 
 import pytest
@@ -12,6 +11,7 @@ from shotstream.serving.protocol.refusal import Refusal
 from shotstream.serving.protocol.states import State
 from shotstream.serving.storage.schema import chunks
 from tests.serving.conftest import Studio, command
+from tests.waiting import until
 
 pytestmark = pytest.mark.unit
 
@@ -155,13 +155,6 @@ def test_a_viewer_that_breaks_its_promise_harms_no_other(studio: Studio) -> None
         engine.offer(live, command(type="shoot", id="1", prompt="runs", chunks=1), lambda answer: None)
     until(lambda: any(isinstance(event, ShotChanged) and event.state == "done" for event in seen))
     engine.close()
-
-
-def until(done) -> None:
-    deadline = time.monotonic() + 10
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_an_error_with_one_storys_chunk_costs_no_other_its_own(studio: Studio, monkeypatch) -> None:

@@ -32,6 +32,7 @@ from shotstream.serving.web.access import Access
 from shotstream.serving.web.app import create_app
 from shotstream.serving.web.server import server_config
 from tests.serving.conftest import MEMORY, Library
+from tests.waiting import eventually, until
 
 LONG = bool(os.environ.get("SHOTSTREAM_LONG"))
 NO_RATES = Access(rates=False)
@@ -234,20 +235,6 @@ def run_app(
 def frames_of(film: bytes) -> list[np.ndarray]:
     with av.open(BytesIO(film)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-
-
-async def eventually(done: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline, "it never came"
-        await asyncio.sleep(0.005)
-
-
-def until(done: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.005)
 
 
 @pytest.fixture(scope="session")

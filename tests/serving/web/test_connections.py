@@ -12,7 +12,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from shotstream.serving.web import strict_http, strict_websocket
-from tests.serving.web.conftest import Server, until
+from tests.serving.web.conftest import Server
+from tests.waiting import until
 
 pytestmark = pytest.mark.unit
 

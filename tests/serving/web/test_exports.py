@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from shotstream.story import Story
-from tests.serving.web.conftest import Server, frames_of, serving, until
+from tests.serving.web.conftest import Server, frames_of, serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.system
 

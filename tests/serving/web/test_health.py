@@ -7,7 +7,8 @@ import pytest
 
 from shotstream import __version__
 from shotstream.serving.served_model import ServedModel
-from tests.serving.web.conftest import Server, serving, until
+from tests.serving.web.conftest import Server, serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.system
 

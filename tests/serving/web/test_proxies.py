@@ -19,7 +19,8 @@ from websockets.sync.client import connect
 
 from shotstream.serving.web.access import Access, Origin
 from tests.serving.conftest import Library
-from tests.serving.web.conftest import Server, serving, until
+from tests.serving.web.conftest import Server, serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.unit
 

@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from shotstream.serving.delivery.export import StoryFilm
 from shotstream.serving.delivery.viewers import MOST_CLIPS, MOST_EVENTS
 from shotstream.serving.protocol.events import ErrorMessage
-from tests.serving.web.conftest import Direct, eventually, run_app
+from tests.serving.web.conftest import Direct, run_app
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.system
 

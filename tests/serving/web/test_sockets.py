@@ -13,7 +13,8 @@ from websockets.sync.client import connect
 from shotstream.media.live import decode_chunk
 from shotstream.serving.protocol.events import Limits
 from shotstream.serving.web.sockets import MESSAGES_AT_ONCE
-from tests.serving.web.conftest import Server, serving, until
+from tests.serving.web.conftest import Server, serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.system
 

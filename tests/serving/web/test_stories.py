@@ -8,7 +8,8 @@ import pytest
 
 from shotstream.serving.protocol.events import Limits
 from shotstream.serving.served_model import ServedModel
-from tests.serving.web.conftest import Server, frames_of, serving, until
+from tests.serving.web.conftest import Server, frames_of, serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.system
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from tests.media.tones import tone
 from tests.serving.web.conftest import Server
-from tests.serving.web.test_exports import cards, fetch, frames_of, until
+from tests.serving.web.test_exports import cards, fetch, frames_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.system
 

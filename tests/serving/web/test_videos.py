@@ -22,7 +22,8 @@ from shotstream.serving.studio import Studio
 from shotstream.serving.web import security
 from shotstream.serving.web.access import Access
 from tests.serving.conftest import Library
-from tests.serving.web.conftest import Server, eventually, frames_of, serving
+from tests.serving.web.conftest import Server, frames_of, serving
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore:The Sora API")]
 

@@ -7,7 +7,8 @@ import pytest
 
 from shotstream.serving.web.access import Access
 from tests.serving.conftest import Library
-from tests.serving.web.conftest import serving, until
+from tests.serving.web.conftest import serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.system
 
