@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.test_layers import FILES, SOURCE, imports
+from tests.imports import FILES, SOURCE, imports
 
 pytestmark = pytest.mark.law
 

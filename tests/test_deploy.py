@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.test_messages import COMMANDS
+from tests.commands import COMMANDS
 
 pytestmark = pytest.mark.law
 

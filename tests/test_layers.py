@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-import shotstream
+from tests.imports import FILES, SOURCE, imports
 
 pytestmark = pytest.mark.law
 
-SOURCE = Path(shotstream.__file__).parent
 LAYERS = [
     {"shipped", "telling_order"},
     {"story", "story_words", "diffusion", "models", "media", "prompts", "world", "weights"},
@@ -28,25 +26,8 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 HEAVY = {"av", "fastapi", "skia", "uvicorn"}
 
 
-def imports(path: Path) -> list[tuple[str, list[str]]]:
-    """Return every module that a file imports, in full, and the names it takes from it."""
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found += [(alias.name, []) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            package = ["shotstream", *path.relative_to(SOURCE).parts[:-1]]
-            start = package[: len(package) + 1 - node.level] if node.level else []
-            module = ".".join([*start, *([node.module] if node.module else [])])
-            found.append((module, [alias.name for alias in node.names]))
-    return found
-
-
 def part_of(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
-
-
-FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))

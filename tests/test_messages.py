@@ -13,6 +13,7 @@ import typer
 
 from shotstream.cli.main import EXTRAS, app
 
+from .commands import COMMANDS
 from .messages import Message, messages
 
 pytestmark = pytest.mark.law
@@ -21,23 +22,6 @@ ROOT = Path(__file__).parents[1]
 LISTED = [message for message in messages() if message.text.strip("{.} /")]
 OUR_OWN = {"AssertionError", "AttributeError", "RuntimeError"}
 """Errors that are nobody's but ours; all others become a sentence for a person."""
-
-
-def commands() -> dict[str, set[str]]:
-    """Every command, "data prepare" too, with its options."""
-    root, found = typer.main.get_command(app), {}
-    context = typer.Context(root)
-    for name in root.list_commands(context):  # type: ignore[attr-defined]
-        command = root.get_command(context, name)  # type: ignore[attr-defined]
-        inner = getattr(command, "commands", {})
-        for path, each in {name: command, **{f"{name} {own}": inner[own] for own in inner}}.items():
-            found[path] = {
-                opt for each_one in each.params for opt in (*each_one.opts, *each_one.secondary_opts)
-            }
-    return found
-
-
-COMMANDS = commands()
 
 
 def said(message: Message) -> str:

@@ -12,7 +12,7 @@ from shotstream.cli.main import app
 from shotstream.evaluation import judged_film
 from shotstream.evaluation.catalogue import METRICS
 from shotstream.loading.hashes import hash_weights
-from tests.evaluation.test_report import check_page
+from tests.evaluation.report_page import check_page
 
 pytest.importorskip("av")
 pytestmark = pytest.mark.system

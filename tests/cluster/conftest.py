@@ -11,7 +11,7 @@ import torch
 from shotstream.training.workspace import Workspace
 from tests.cluster import pieces
 from tests.data.films.conftest import model_folder  # noqa: F401  (a fixture)
-from tests.training.test_distributed import adamw_recipe
+from tests.training.conftest import adamw_recipe
 
 
 @pytest.fixture(scope="session")

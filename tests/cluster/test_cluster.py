@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -25,9 +24,11 @@ from shotstream.training.causal_init import record_pairs
 from shotstream.training.workspace import Workspace
 from tests.cluster import pieces
 from tests.cluster.replicated import replicated
+from tests.cluster.running import contents, run
+from tests.cluster.watching import begin, goes_on
 from tests.data.films.drawn_films import write_film
 from tests.serving.web.conftest import Watcher
-from tests.training.test_distributed import metrics
+from tests.training.run_files import metrics
 from tests.waiting import until
 
 pytestmark = pytest.mark.system
@@ -56,16 +57,6 @@ def test_commands_import_ray_when_they_are_asked_to():
     code = "import sys, shotstream.machine.cluster, shotstream.cli.data, shotstream.cli.evaluate, "
     code += "shotstream.cli.train, shotstream.cli.studio; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
-def run(*words):
-    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_every_piece_is_done_once_and_numbered(cluster):
@@ -151,37 +142,6 @@ def studio(cluster, tmp_path_factory):
     """A studio with two replicas."""
     with replicated(cluster, tmp_path_factory.mktemp("studio") / "library", 2) as studio:
         yield studio
-
-
-def begin(studio) -> tuple[Watcher, str]:
-    """Begin a story with a long shot, and watch its first chunks."""
-    viewer = studio.watch()
-    receipt = viewer.direct("shoot", prompt="a fox runs", chunks=60)
-    assert receipt["type"] == "receipt", receipt
-    while len(viewer.newest(0)) < 20:
-        viewer.hear()
-    return viewer, viewer.story
-
-
-def newest(viewer: Watcher) -> dict:
-    """The newest chunk that a viewer has all of: chunks of tiny have 5 frames at first, then 8."""
-    return {"shot": 0, "take": 0, "chunk": (len(viewer.newest(0)) - 5) // 8}
-
-
-def frames(*viewers: Watcher) -> list[int]:
-    """Numbers of the frames of shot 0 that were shown, each once, in order."""
-    return sorted({header.frame for viewer in viewers for header, _ in viewer.newest(0)})
-
-
-def goes_on(studio, before: Watcher) -> Watcher:
-    """Connect again, as the page does, and watch what is new."""
-    assert before.closed() == 1012
-    viewer = studio.watch(before.story, after=newest(before))
-    shown = len(frames(before))
-    while len(frames(before, viewer)) < shown + 16:
-        viewer.hear(20)
-    assert frames(before, viewer) == list(range(len(frames(before, viewer))))
-    return viewer
 
 
 def test_a_studio_of_replicas_answers_as_one_does(studio):

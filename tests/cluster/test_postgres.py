@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.cluster.replicated import replicated
-from tests.cluster.test_cluster import begin, goes_on
+from tests.cluster.watching import begin, goes_on
 from tests.serving.storage.conftest import empty_postgres
 
 pytestmark = pytest.mark.system

@@ -19,7 +19,7 @@ from shotstream.data.shards import Shards
 from shotstream.machine.cluster import Cluster, load_ray
 from shotstream.training.causal_init import record_pairs
 from shotstream.training.workspace import Workspace
-from tests.cluster.test_cluster import contents, run
+from tests.cluster.running import contents, run
 from tests.data.films.drawn_films import write_film
 from tests.waiting import until
 

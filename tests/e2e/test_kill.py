@@ -11,9 +11,9 @@ import time
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
 
 from tests.training.conftest import tiny_recipe
+from tests.training.run_files import weights
 
 pytestmark = [pytest.mark.system, pytest.mark.long]
 
@@ -46,11 +46,6 @@ def metrics(folder):
     file = folder / "metrics.jsonl"
     lines = file.read_text().splitlines() if file.exists() else []
     return [{k: v for k, v in json.loads(line).items() if k != "steps_per_second"} for line in lines]
-
-
-def weights(folder):
-    files = sorted((folder / "export").rglob("*.safetensors"))
-    return {f"{file.name}.{name}": tensor for file in files for name, tensor in load_file(file).items()}
 
 
 def test_every_stage_survives_kill_9(recipe, tmp_path):

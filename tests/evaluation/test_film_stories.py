@@ -18,8 +18,6 @@ from shotstream.evaluation.film_stories import FilmStories, holds_film_stories
 from tests.data.films.conftest import FPS, HEIGHT, WIDTH, model, model_folder  # noqa: F401  (fixtures)
 from tests.data.films.drawn_films import SHOT_FRAMES, draw, write_film
 
-from .test_features import clip, dino, dino_folder  # noqa: F401  (fixtures)
-
 pytestmark = pytest.mark.system
 
 CAPTION = "An old woman is in her kitchen."
@@ -94,7 +92,7 @@ def test_the_same_stories_are_to_be_told(shards: Path) -> None:
     assert task.attributes is None
 
 
-def test_films_are_measured_by_features_and_no_judge(shards, dino_folder, clip, tmp_path) -> None:  # noqa: F811
+def test_films_are_measured_by_features_and_no_judge(shards, dino_folder, clip, tmp_path) -> None:
     features = ("--features", f"dino={dino_folder},clip={clip.name}")
     result = evaluate(tmp_path / "filmed", shards, *features)
     assert result.exit_code == 0, result.output

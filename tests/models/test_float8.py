@@ -13,6 +13,7 @@ from shotstream.models.cache_layout import CacheSlot, in_range
 from shotstream.models.float8 import Float8Linear, linear_layers, restore_layers, to_float8, use_float8
 
 from .conftest import tiny_transformer
+from .eight_bit import can_multiply
 
 pytestmark = pytest.mark.system
 
@@ -30,14 +31,6 @@ def test_a_large_row_costs_the_others_nothing():
     x[0] *= 1e6
     values, scale = to_float8(x)
     torch.testing.assert_close(values.float() * scale, x)
-
-
-def can_multiply() -> bool:
-    try:
-        Float8Linear(nn.Linear(16, 16).bfloat16())(torch.ones(1, 16))
-    except RuntimeError:
-        return False
-    return True
 
 
 @pytest.mark.skipif(

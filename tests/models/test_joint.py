@@ -19,7 +19,7 @@ from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.training.self_forcing import lora_config
 
 from .conftest import tiny_transformer
-from .test_float8 import can_multiply
+from .eight_bit import can_multiply
 
 pytestmark = pytest.mark.system
 

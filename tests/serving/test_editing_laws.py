@@ -22,7 +22,7 @@ from shotstream.serving.story.waiting import is_skipped
 from shotstream.story import shown_frames
 from tests.media.tones import tone
 from tests.serving.conftest import Studio, studios
-from tests.serving.test_laws import SHOOT, TURN, UNSEEN, apply, commands, lengths, points, shots, trims
+from tests.serving.random_commands import SHOOT, TURN, UNSEEN, apply, commands, lengths, points, shots, trims
 
 pytestmark = pytest.mark.law
 

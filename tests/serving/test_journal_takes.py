@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
-from pathlib import Path
-
-import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from shotstream.serving.delivery.export import StoryFilm
 from shotstream.serving.storage.stored import MadeWith, StoreError
-from shotstream.story import Story
 from tests.serving import conftest
 from tests.serving.conftest import FOX, Studio, studios
-from tests.serving.test_laws import OPENING, SHOOT, TURN, apply, half_seen
+from tests.serving.random_commands import OPENING, SHOOT, TURN, apply, half_seen
+from tests.serving.told_again import assert_told_again
 
 pytestmark = pytest.mark.unit
-
-
-def exported(studio: Studio, story: str, folder: Path) -> Story:
-    """Take the story out of the studio, with its pictures."""
-    file = folder / f"{story}.zip"
-    StoryFilm.of(studio.store, story).write_story(file)
-    with zipfile.ZipFile(file) as archive:
-        archive.extractall(folder / story)
-    return Story.read(folder / story / "story.yaml")
-
-
-def assert_told_again(pipeline, studio: Studio, story: str, folder: Path) -> Story:
-    film, decode = StoryFilm.of(studio.store, story), pipeline.open().decode
-    shots = [decode(chunk.latents() for chunk in shot.chunks) for shot in film.shots]
-    script = exported(studio, story, folder)
-    again = pipeline.stream(script, height=16, width=32)  # the library's own size is made up
-    told = [frame for chunk in again for frame in chunk.frames]
-    assert np.array_equal(told, [frame for shot in shots for frame in shot])
-    return script
 
 
 def test_retakes_redirects_pins_and_references_are_told_again(pipeline, studio: Studio, tmp_path) -> None:

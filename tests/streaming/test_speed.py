@@ -23,18 +23,11 @@ from shotstream.models.float8 import Float8Linear
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from shotstream.streaming import speed
 from shotstream.streaming.speed import MODES, Speed, choose_mode, prepare
+from tests.models.eight_bit import can_multiply
 
 pytestmark = pytest.mark.system
 
 CPU = torch.device("cpu")
-
-
-def can_multiply_float8() -> bool:
-    try:
-        Float8Linear(torch.nn.Linear(16, 16).bfloat16())(torch.ones(1, 16))
-    except RuntimeError:
-        return False
-    return True
 
 
 def tell(pipeline) -> torch.Tensor:
@@ -435,7 +428,7 @@ def test_gelu_in_a_product_that_cannot_be_compiled_is_given_up_before_compiling_
 
 @pytest.mark.parametrize("faster", [True, False])
 def test_eight_bit_layers_are_tried_compiled(make_pipeline, compiling, monkeypatch, faster):
-    if not can_multiply_float8():
+    if not can_multiply():
         pytest.skip("this torch has no 8-bit products with a scale for each row on a CPU")
     pipeline, honest, seen = make_pipeline(), speed._Rehearsal.seconds, []
     pipeline.transformer.to(torch.bfloat16)

@@ -45,6 +45,15 @@ def tiny_recipe(**changes):
     return Recipe.model_validate(tree | changes)
 
 
+def adamw_recipe(**loop):
+    """The tiny life with AdamW for the teacher; `loop` changes that of the teacher and of stage 4."""
+    tree = tiny_recipe().model_dump()
+    tree["teacher"]["optimiser"]["name"] = "adamw"
+    for stage in ("teacher", "inter_shot"):
+        tree[stage]["loop"] |= loop
+    return Recipe.model_validate(tree)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Sums are rounded by how many threads share them; processes that share a machine take one each."""

@@ -14,7 +14,6 @@ import fsspec
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
 from torch import nn
 
 from shotstream.machine.remote_folder import MANIFEST, RemoteError, RemoteFolder
@@ -23,7 +22,8 @@ from shotstream.training.run import RunFolder
 from shotstream.training.workspace import Workspace
 
 from .conftest import tiny_recipe
-from .test_run import learner, settings, weight
+from .learners import learner, settings, weight
+from .run_files import weights
 
 
 @pytest.mark.unit
@@ -155,11 +155,6 @@ def test_a_network_that_is_gone_neither_stops_training_nor_begins_it_again(
     assert opened(tmp_path / "there/teacher", address).resume(learner(), said.append) == 3
     run.save(5, learners, said.append)
     assert RemoteFolder(f"{address}/teacher").names() == ["checkpoint-000003", "checkpoint-000005"]
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    files = sorted((folder / "export").rglob("*.safetensors"))
-    return {f"{file.name}.{name}": tensor for file in files for name, tensor in load_file(file).items()}
 
 
 @pytest.mark.system

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from shotstream.data.batch_slice import WHOLE_BATCH, BatchSlice
 from shotstream.data.next_shot import BatchChoice
@@ -20,31 +19,13 @@ from shotstream.training.settings import Optimiser, Recipe
 from shotstream.training.stage import Role, step_generator
 from shotstream.training.workspace import Workspace
 
-from .conftest import tiny_recipe
+from .conftest import adamw_recipe, tiny_recipe
 from .ranks import train_in_two
+from .run_files import metrics, weights
 
 pytestmark = pytest.mark.system
 
 SHARDED = ("teacher", "causal-init", "intra-shot", "inter-shot")
-
-
-def adamw_recipe(**loop):
-    """The tiny life with AdamW for the teacher; `loop` changes that of the teacher and of stage 4."""
-    tree = tiny_recipe().model_dump()
-    tree["teacher"]["optimiser"]["name"] = "adamw"
-    for stage in ("teacher", "inter_shot"):
-        tree[stage]["loop"] |= loop
-    return Recipe.model_validate(tree)
-
-
-def metrics(folder):
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != "steps_per_second"} for line in lines]
-
-
-def weights(folder):
-    files = sorted((folder / "export").rglob("*.safetensors"))
-    return {f"{file.name}.{name}": tensor for file in files for name, tensor in load_file(file).items()}
 
 
 @pytest.fixture(scope="module")

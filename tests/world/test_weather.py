@@ -8,7 +8,7 @@ import pytest
 from shotstream.world import vocabulary
 from shotstream.world.scene import draw_shot
 from shotstream.world.weather import PERIOD, RAIN_SPEED, SNOW_SPEED, draw_falling
-from tests.world.test_scene import SIZE, STORY, changed_share, with_hero, with_shot
+from tests.world.one_shot import SIZE, STORY, changed_share, with_hero, with_shot
 
 pytestmark = pytest.mark.unit
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,22 @@ def write_exactly(path: Path, frames: np.ndarray, fps: int = 12, **codec: int) -
             setattr(stream.codec_context, name, value)
         for frame in frames:
             container.mux(stream.encode(pyav().VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def encode(path, frames, codec, pixel_format, times=None, rate=12):
+    with pyav().open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pixel_format
+        stream.codec_context.time_base = Fraction(1, 1000 if times is not None else rate)
+        stream.bit_rate = 4_000_000
+        if codec == "libx264rgb":
+            stream.options = {"qp": "0"}
+        for number, frame in enumerate(frames):
+            picture = pyav().VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts = number if times is None else round(1000 * times[number])
+            picture.time_base = stream.codec_context.time_base
+            container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
 
 

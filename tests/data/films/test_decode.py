@@ -9,27 +9,10 @@ from shotstream.data.film_shards import ClipFormat
 from shotstream.data.films.decode import FilmError, frames_of, grid_frames, picture_of, probe, read_shot
 from shotstream.data.films.encode import fit
 from shotstream.data.films.scan import scan
-from shotstream.media.video import pyav
 
-from .drawn_films import draw, write_exactly
+from .drawn_films import draw, encode, write_exactly
 
 pytestmark = pytest.mark.unit
-
-
-def encode(path, frames, codec, pixel_format, times=None, rate=12):
-    with pyav().open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate)
-        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pixel_format
-        stream.codec_context.time_base = Fraction(1, 1000 if times is not None else rate)
-        stream.bit_rate = 4_000_000
-        if codec == "libx264rgb":
-            stream.options = {"qp": "0"}
-        for number, frame in enumerate(frames):
-            picture = pyav().VideoFrame.from_ndarray(frame, format="rgb24")
-            picture.pts = number if times is None else round(1000 * times[number])
-            picture.time_base = stream.codec_context.time_base
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,7 @@ from shotstream.data.films.settings import FilmSettings
 from shotstream.data.shards import Shards
 from shotstream.media.video import pyav
 
-from .drawn_films import BREAKAGES, write_film
-from .test_decode import encode
+from .drawn_films import BREAKAGES, encode, write_film
 
 pytestmark = pytest.mark.unit
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -12,6 +13,8 @@ SHOTS = (
     "Close up. The cat looks around.",
     "Medium shot of the orange cat dancing happily.",
 )
+FRAMES = 33
+"""Of a shot."""
 
 
 def begin(page: Page, setting: str = SETTING) -> None:
@@ -91,3 +94,22 @@ def scrub(page: Page) -> Locator:
 
 def on_screen(page: Page) -> int:
     return int(scrub(page).input_value())
+
+
+def go(page: Page, place: int) -> None:
+    scrub(page).fill(str(place))
+    expect(scrub(page)).to_have_value(str(place))
+
+
+def save(page: Page, name: str, folder: Path) -> Path:
+    page.get_by_role("button", name="Export the story").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name=name).click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def add_sound(page: Page, name: str, data: bytes) -> None:
+    file = {"name": name, "mimeType": "audio/wav", "buffer": data}
+    page.locator("input[type=file][accept*='.flac']").set_input_files([file])

@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
-import shotstream
 from tests.e2e.studio.directing import SHOTS, begin, card, composer, tell, wait_for
+from tests.e2e.studio.looking import AXE, findings
 
 pytestmark = pytest.mark.system
-
-AXE = Path(shotstream.__file__).parents[2] / "studio" / "node_modules" / "axe-core" / "axe.min.js"
-SERIOUS = {"serious", "critical"}
-
-
-def findings(page) -> list[str]:
-    """Serious findings of axe, as ``rule: element``."""
-    if not AXE.exists():
-        pytest.skip("axe is missing; run make page-check")
-    page.evaluate(AXE.read_text())  # past the content security policy, as the browser's own tools are
-    violations = page.evaluate("axe.run().then(result => result.violations)")
-    return [
-        f"{found['id']}: {node['html'][:120]}"
-        for found in violations
-        if found["impact"] in SERIOUS
-        for node in found["nodes"]
-    ]
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe is missing; run make page-check")

@@ -6,8 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.studio.directing import SHOTS, begin, tell
-from tests.e2e.studio.test_access import findings
-from tests.e2e.studio.test_words import look
+from tests.e2e.studio.looking import findings, look
 
 pytestmark = pytest.mark.system
 

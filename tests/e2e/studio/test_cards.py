@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.studio.directing import SHOTS, begin, card, shoot, wait_for
-from tests.e2e.studio.test_words import look
+from tests.e2e.studio.looking import look
 
 pytestmark = pytest.mark.system
 

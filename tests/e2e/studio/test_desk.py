@@ -14,15 +14,24 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.studio.conftest import WAITS_MS, Server
-from tests.e2e.studio.directing import SHOTS, begin, card, composer, facts, scrub, tell, wait_for
-from tests.e2e.studio.test_access import AXE, findings
-from tests.e2e.studio.test_words import look
+from tests.e2e.studio.directing import (
+    FRAMES,
+    SHOTS,
+    add_sound,
+    begin,
+    card,
+    composer,
+    facts,
+    go,
+    save,
+    scrub,
+    tell,
+    wait_for,
+)
+from tests.e2e.studio.looking import AXE, findings, look
 from tests.media.tones import heard, tone
 
 pytestmark = pytest.mark.system
-
-FRAMES = 33
-"""Of a shot."""
 
 
 def told(page: Page, *prompts: str) -> None:
@@ -33,28 +42,9 @@ def told(page: Page, *prompts: str) -> None:
     page.keyboard.press("Escape")
 
 
-def go(page: Page, place: int) -> None:
-    scrub(page).fill(str(place))
-    expect(scrub(page)).to_have_value(str(place))
-
-
 def film_length(page: Page, frames: int) -> None:
     """Wait for the bar to be so long."""
     expect(scrub(page)).to_have_attribute("max", str(frames - 1))
-
-
-def save(page: Page, name: str, folder: Path) -> Path:
-    page.get_by_role("button", name="Export the story").click()
-    with page.expect_download() as download:
-        page.get_by_role("link", name=name).click()
-    path = folder / download.value.suggested_filename
-    download.value.save_as(path)
-    return path
-
-
-def add_sound(page: Page, name: str, data: bytes) -> None:
-    file = {"name": name, "mimeType": "audio/wav", "buffer": data}
-    page.locator("input[type=file][accept*='.flac']").set_input_files([file])
 
 
 def test_a_shot_is_trimmed_played_exported_and_made_whole(page: Page, tmp_path: Path) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.studio.directing import SHOTS, begin, card, composer, planned, wait_for
-from tests.e2e.studio.test_access import findings
-from tests.e2e.studio.test_desk import add_sound, save
+from tests.e2e.studio.directing import SHOTS, add_sound, begin, card, composer, planned, save, wait_for
+from tests.e2e.studio.looking import findings
 from tests.media.tones import tone
 
 pytestmark = pytest.mark.system

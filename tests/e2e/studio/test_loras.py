@@ -12,9 +12,8 @@ import shotstream
 from shotstream.models.transformer import CausalWanTransformer3DModel
 from tests.e2e.studio.conftest import WAITS_MS, Server
 from tests.e2e.studio.directing import SHOTS, begin, card, composer, facts, planned, tell, wait_for
-from tests.e2e.studio.test_access import AXE, findings
-from tests.e2e.studio.test_words import look
-from tests.streaming.test_adapters import write_lora
+from tests.e2e.studio.looking import AXE, findings, look
+from tests.streaming.random_lora import write_lora
 
 pytestmark = pytest.mark.system
 

@@ -10,10 +10,20 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.studio.directing import SHOTS, begin, card, composer, planned, scrub, tell, wait_for
-from tests.e2e.studio.test_access import AXE, findings
-from tests.e2e.studio.test_desk import FRAMES, go, save
-from tests.e2e.studio.test_words import look
+from tests.e2e.studio.directing import (
+    FRAMES,
+    SHOTS,
+    begin,
+    card,
+    composer,
+    go,
+    planned,
+    save,
+    scrub,
+    tell,
+    wait_for,
+)
+from tests.e2e.studio.looking import AXE, findings, look
 
 pytestmark = pytest.mark.system
 

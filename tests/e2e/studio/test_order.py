@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.studio.directing import SHOTS, begin, card, tell, wait_for
-from tests.e2e.studio.test_access import findings
+from tests.e2e.studio.looking import findings
 
 pytestmark = pytest.mark.system
 

@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.e2e.studio.directing import SCRIPT, SHOTS, begin, card, composer, planned, wait_for
-from tests.e2e.studio.test_access import findings
+from tests.e2e.studio.looking import findings
 
 pytestmark = pytest.mark.system
 

@@ -20,13 +20,13 @@ from tests.e2e.studio.directing import (
     tell,
     wait_for,
 )
+from tests.e2e.studio.looking import findings
 
 pytestmark = pytest.mark.system
 
 FOUNTAIN = (
     f"EXT. MEADOW - DAY\n\n{SHOTS[0]}\n\nCAT\nHello!\n\n{SHOTS[1]}\n\nINT. CASTLE - NIGHT\n\n{SHOTS[2]}\n"
 )
-AXE = Path("studio/node_modules/axe-core/axe.min.js")
 
 
 def test_a_pasted_script_is_told_by_one_key_while_one_writes_on(page) -> None:
@@ -122,25 +122,11 @@ def test_all_is_in_view_and_no_serious_finding_of_axe(open_page, width: int, hei
     begin(page)
     composer(page).fill(SCRIPT)
     expect(planned(page)).to_have_count(5)
-    assert _findings(page) == []
+    assert findings(page) == []
     composer(page).press("Control+Enter")
     wait_for(page, 1)
     expect(composer(page)).to_be_in_viewport(ratio=1)
     expect(page.locator(".screen")).to_be_in_viewport(ratio=1)
     expect(page.get_by_role("heading", name="Storyboard")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert _findings(page) == []
-
-
-def _findings(page) -> list[str]:
-    """What axe finds serious or critical: the rule, and where."""
-    if not AXE.is_file():
-        pytest.skip("no axe; run npm ci in studio/")
-    page.add_script_tag(content=AXE.read_text())
-    found = page.evaluate("axe.run().then(({violations}) => violations)")
-    return [
-        f"{rule['id']}: {node['html'][:120]}"
-        for rule in found
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
+    assert findings(page) == []

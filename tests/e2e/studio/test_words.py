@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,20 +13,13 @@ from playwright.sync_api import Route, expect
 from tests.chat_server import ChatServer, told
 from tests.e2e.studio.conftest import Server
 from tests.e2e.studio.directing import begin, card, composer, planned, shoot, wait_for
-from tests.e2e.studio.test_script import _findings
+from tests.e2e.studio.looking import findings, look
 
 pytestmark = pytest.mark.system
 
 ROBOT = "A blue robot is in a forest at night."
 WRITTEN = "our robot is dancing, seen from far away"
 TOLD = "Wide shot of the blue robot dancing."
-PICTURES = os.environ.get("SHOTSTREAM_PICTURES")
-"""A folder for screenshots, to be looked at."""
-
-
-def look(page, name: str) -> None:
-    if PICTURES:
-        page.screenshot(path=Path(PICTURES) / f"{name}.png")
 
 
 def test_a_plain_sentence_is_shown_in_the_models_words_and_told_so(page) -> None:
@@ -201,18 +193,18 @@ def test_no_serious_finding_of_axe(open_page, width: int, height: int, colours: 
     page.get_by_role("button", name="Add somebody").click()
     page.get_by_label("Name").fill("Rosie")
     page.get_by_label("How they look").fill("a little red fox with a bow")
-    assert _findings(page) == []
+    assert findings(page) == []
     look(page, f"form {width} {colours}")
     page.get_by_role("button", name="Keep").click()
     composer(page).fill("Rosie runs\n\nThe bear sprints.\n\nA red robot dances.")
     expect(planned(page).nth(0)).to_contain_text("red fox")
     expect(page.get_by_role("img", name=re.compile("Words of shot 2"))).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert _findings(page) == []
+    assert findings(page) == []
     look(page, f"words {width} {colours}")
     composer(page).fill(WRITTEN)
     expect(page.get_by_text("The model gets:")).to_be_visible()
-    assert _findings(page) == []
+    assert findings(page) == []
     look(page, f"adapted {width} {colours}")
 
 
@@ -223,7 +215,7 @@ def test_no_serious_finding_where_settings_and_told_shots_are_adapted(
     page = open_page(width, 844, bypass_csp=True, color_scheme=colours)
     page.get_by_label("Who is in the story, and where?").fill("a little blue robot in the woods at nighttime")
     expect(page.get_by_text("The model gets:")).to_be_visible()
-    assert _findings(page) == []
+    assert findings(page) == []
     look(page, f"setting {width} {colours}")
     page.get_by_role("button", name="Begin").click()
     shoot(page, "Close up of the robot waving hello.", 2)
@@ -233,7 +225,7 @@ def test_no_serious_finding_where_settings_and_told_shots_are_adapted(
     card(page, 1).get_by_role("textbox", name="New words").fill(WRITTEN)
     expect(card(page, 1).get_by_text(f"The model gets: {TOLD}")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert _findings(page) == []
+    assert findings(page) == []
     look(page, f"reword {width} {colours}")
 
 

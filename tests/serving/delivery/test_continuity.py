@@ -9,7 +9,7 @@ import torch
 from shotstream.evaluation.continuity import ContinuityMeter
 from shotstream.serving.delivery.continuity import ContinuityThread
 from tests.serving.conftest import Studio
-from tests.serving.test_laws import SHOOT, TURN, apply
+from tests.serving.random_commands import SHOOT, TURN, apply
 
 pytestmark = pytest.mark.unit
 

@@ -12,7 +12,7 @@ from shotstream.serving.storage.integrity import check_library
 from shotstream.serving.storage.stored import NoStory, Swept
 from tests.media.tones import tone
 from tests.serving.conftest import Studio
-from tests.serving.test_laws import SHOOT, TURN, apply
+from tests.serving.random_commands import SHOOT, TURN, apply
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,7 @@ from shotstream.serving.protocol.commands import SheetCharacter
 from shotstream.serving.protocol.events import Receipt, Refused
 from shotstream.serving.storage.stored import StoreError
 from tests.serving.conftest import FOX, Studio
-from tests.serving.test_laws import SHOOT, TURN, apply
+from tests.serving.random_commands import SHOOT, TURN, apply
 
 pytestmark = pytest.mark.unit
 

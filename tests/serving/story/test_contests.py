@@ -7,7 +7,7 @@ import pytest
 from shotstream.serving.protocol.events import AutoRetakeChanged, ShotChanged, TakeContinuity
 from shotstream.serving.storage.stored import StoredCommand
 from tests.serving.conftest import Studio
-from tests.serving.test_laws import SHOOT, TURN, apply
+from tests.serving.random_commands import SHOOT, TURN, apply
 
 pytestmark = pytest.mark.unit
 

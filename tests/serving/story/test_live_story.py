@@ -18,12 +18,9 @@ from shotstream.serving.protocol.events import (
 from shotstream.serving.protocol.states import State
 from shotstream.streaming.rollout import ShotRollout
 from tests.serving.conftest import FOX, Studio
+from tests.serving.story.shown import places
 
 pytestmark = pytest.mark.law
-
-
-def places(studio: Studio, live) -> list[tuple]:
-    return [place[:4] for place in studio.viewer(live).film()]
 
 
 def from_frame(receipt: Receipt | Refused) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from shotstream.serving.story.live_story import LiveStory
 from shotstream.streaming.noise import noise
 from shotstream.streaming.session import StorySession
 from tests.serving.conftest import Studio
-from tests.serving.test_laws import SHOOT, TURN, apply
+from tests.serving.random_commands import SHOOT, TURN, apply
 
 pytestmark = pytest.mark.unit
 

@@ -9,8 +9,8 @@ from shotstream.serving.journal_takes import made_takes
 from shotstream.serving.protocol.events import Receipt, Refused, in_film
 from shotstream.serving.story.live_story import LiveStory
 from tests.serving.conftest import Studio
-from tests.serving.test_journal_takes import assert_told_again as told_by_the_pipeline
-from tests.serving.test_laws import TURN, apply
+from tests.serving.random_commands import TURN, apply
+from tests.serving.told_again import assert_told_again as told_by_the_pipeline
 
 pytestmark = pytest.mark.unit
 

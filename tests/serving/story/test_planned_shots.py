@@ -10,9 +10,9 @@ import pytest
 from shotstream.serving.protocol.events import Receipt, Refused
 from shotstream.serving.protocol.states import State
 from tests.serving.conftest import FOX, Studio
-from tests.serving.test_journal_takes import assert_told_again
-from tests.serving.test_laws import SHOOT
-from tests.streaming.test_adapters import write_lora
+from tests.serving.random_commands import SHOOT
+from tests.serving.told_again import assert_told_again
+from tests.streaming.random_lora import write_lora
 
 pytestmark = pytest.mark.law
 

@@ -9,7 +9,7 @@ from shotstream.serving.protocol.events import Receipt, Refused
 from shotstream.serving.story.live_story import LiveStory
 from shotstream.story import Story, shown_frames
 from tests.serving.conftest import Studio
-from tests.serving.test_laws import SHOOT, TURN, apply
+from tests.serving.random_commands import SHOOT, TURN, apply
 
 pytestmark = pytest.mark.unit
 

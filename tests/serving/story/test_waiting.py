@@ -8,7 +8,7 @@ from shotstream.serving.protocol.commands import Playhead
 from shotstream.serving.protocol.states import State
 from shotstream.serving.story.live_story import AWAY_SECONDS
 from tests.serving.conftest import Studio
-from tests.serving.story.test_live_story import places
+from tests.serving.story.shown import places
 
 pytestmark = pytest.mark.unit
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from tests.serving.web.asking import begin
 from tests.serving.web.conftest import Server
-from tests.serving.web.test_stories import begin
 
 pytestmark = pytest.mark.system
 

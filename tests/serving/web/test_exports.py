@@ -11,20 +11,11 @@ import pytest
 from PIL import Image
 
 from shotstream.story import Story
+from tests.serving.web.asking import cards, fetch
 from tests.serving.web.conftest import Server, frames_of, serving
 from tests.waiting import until
 
 pytestmark = pytest.mark.system
-
-
-def cards(client: httpx.Client, story: str) -> list[dict]:
-    return client.get(f"/api/stories/{story}").json()["snapshot"]["shots"]
-
-
-def fetch(client: httpx.Client, told: str, path: str) -> httpx.Response:
-    answer = client.get(f"/api/stories/{told}/{path}").raise_for_status()
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    return answer
 
 
 def test_the_film_has_every_frame(client: httpx.Client, told: str) -> None:

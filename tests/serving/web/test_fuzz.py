@@ -36,7 +36,7 @@ from shotstream.serving.protocol.messages import ProtocolError, read_message
 from shotstream.serving.web.server import MOST_MESSAGE_BYTES
 from tests.serving.conftest import MEMORY, Library
 from tests.serving.web.conftest import LONG, Server, serving
-from tests.serving.web.test_uploads import picture
+from tests.serving.web.pictures import picture
 
 pytestmark = pytest.mark.system
 

@@ -8,6 +8,7 @@ import pytest
 
 from shotstream.serving.protocol.events import Limits
 from shotstream.serving.served_model import ServedModel
+from tests.serving.web.asking import begin
 from tests.serving.web.conftest import Server, frames_of, serving
 from tests.waiting import until
 
@@ -23,10 +24,6 @@ shots:
     chunks: 1
     seed: 4
 """
-
-
-def begin(client: httpx.Client, setting: str = "a fox") -> str:
-    return client.post("/api/stories", json={"setting": setting}).raise_for_status().json()["story"]
 
 
 def direct(client: httpx.Client, story: str, **command) -> httpx.Response:

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from tests.media.tones import tone
-from tests.serving.web.conftest import Server
-from tests.serving.web.test_exports import cards, fetch, frames_of
+from tests.serving.web.asking import cards, fetch
+from tests.serving.web.conftest import Server, frames_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.system

@@ -8,21 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import httpx
-import numpy as np
 import pytest
 from PIL import Image
 
 from shotstream.serving.protocol.events import Limits
 from tests.serving.web.conftest import Server
+from tests.serving.web.pictures import picture
 
 pytestmark = pytest.mark.system
-
-
-def picture(kind: str = "PNG", size: tuple[int, int] = (64, 48), **options) -> bytes:
-    pixels = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, format=kind, **options)
-    return file.getvalue()
 
 
 def bomb(width: int, height: int) -> bytes:
