@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several at once: threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+pytest.register_assert_rewrite("tests")  # of helpers too
 os.environ["SHOTSTREAM_CACHE"] = "off"  # a test, or a process it starts, leaves nothing there
 
 settings.register_profile("any machine", deadline=None)  # how long an example takes is no property
