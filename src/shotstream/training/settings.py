@@ -235,11 +235,7 @@ class StudentPicturesSettings(PictureSettings):
         lr=1e-4, betas=(0.0, 0.99), weight_decay=0.0, warmup_steps=20, decay_fraction=0.3
     )
     loop: Loop = Loop(batch=4, loss_limit=1e5)  # the discriminator's penalty begins high
-    adversary: AdversarySettings = AdversarySettings(
-        weight=0.25,
-        gradient_penalty=2e-2,
-        optimiser=Optimiser(lr=1e-4, betas=(0.0, 0.99), weight_decay=0.0, warmup_steps=20),
-    )
+    adversary: AdversarySettings = AdversarySettings(weight=0.25, optimiser=Optimiser(warmup_steps=20))
     learnt_part: float = Field(default=0.6, ge=0, le=1)
 
 
