@@ -192,7 +192,7 @@ function Ways({ running, give }: { running: boolean; give(how: Enter): void }) {
     );
   }
   return (
-    <>
+    <div className="row ways">
       <button
         type="button"
         onClick={() => give("control")}
@@ -210,7 +210,7 @@ function Ways({ running, give }: { running: boolean; give(how: Enter): void }) {
       <button type="submit" className="primary" title="The running shot ends, and this begins (Enter)">
         <Icon name="cut" /> Cut to this
       </button>
-    </>
+    </div>
   );
 }
 
