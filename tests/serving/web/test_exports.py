@@ -246,13 +246,17 @@ def _made(client: httpx.Client, story: str) -> int:
 
 def test_who_leaves_a_growing_film_is_forgotten(server: Server, client: httpx.Client) -> None:
     with server.watch(shows=False) as viewer:
-        viewer.direct("shoot", prompt="a fox runs", chunks=40)  # the last is far off
-        while not viewer.newest(0):
-            viewer.hear()
-        viewer.direct("pause")
+        shot = -1
+        while shot < 0 or cards(client, viewer.story)[-1]["state"] == "done":  # it came before the pause
+            shot += 1
+            viewer.direct("resume")
+            viewer.direct("shoot", prompt="a fox runs", chunks=40)
+            while not viewer.newest(shot):
+                viewer.hear()
+            viewer.direct("pause")
         channel = server.studio._channels[viewer.story]
         path = f"/api/stories/{viewer.story}/live.mp4"
-        with client.stream("GET", path, params={"shot": 0, "take": 0}) as growing:
+        with client.stream("GET", path, params={"shot": shot, "take": 0}) as growing:
             next(growing.iter_raw())
             until(lambda: len(channel.viewers) == 2)
         until(lambda: len(channel.viewers) == 1)
