@@ -163,6 +163,11 @@ class StudentPicturesStage:
     def _told(self) -> LatentTable:
         return told_latents(self._made, self._data, self._device)
 
+    @cached_property
+    def _stories(self) -> tuple[list[int], list[int]]:
+        """Those told again, and the student's own."""
+        return told_again(self._made)
+
     def _draw(self, generator: torch.Generator, batch_slice: BatchSlice) -> _Batch:
         """Draw the same chunk of random shots, every second one told again; all have the same crop."""
 
@@ -173,8 +178,7 @@ class StudentPicturesStage:
         first = length * below(data.latent_frames // length)
         remembers = float(torch.rand((), generator=generator)) < self.settings.remembered
         remembered = remembers and data.shots > 1
-        kinds = told_again(self._made)
-        numbers = [kinds[i % 2][below(len(kinds[i % 2]))] for i in range(count)]
+        numbers = [stories[below(len(stories))] for stories in (self._stories[i % 2] for i in range(count))]
         shots = [1 + below(data.shots - 1) if remembered else 0 for _ in range(count)]
         rows = batch_slice.rows(count)
         shot = data.make(BatchChoice(numbers, shots, remembered=remembered).rows(rows)).to(self._device)

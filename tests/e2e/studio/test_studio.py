@@ -23,6 +23,7 @@ from tests.e2e.studio.directing import (
     length_seconds,
     memory_pins,
     picture,
+    save,
     shoot,
     tell,
     wait_for,
@@ -178,27 +179,19 @@ def test_exports_are_what_was_seen(page, tmp_path: Path) -> None:
     expect(page).to_have_title("The Cat & the Top Hat · ShotStream")
     tell(page, *SHOTS[:2])
 
-    def save(name: str) -> Path:
-        page.get_by_role("button", name="Export the story").click()
-        with page.expect_download() as download:
-            page.get_by_role("link", name=name).click()
-        path = tmp_path / download.value.suggested_filename
-        download.value.save_as(path)
-        return path
-
-    saved = save("The film")
+    saved = save(page, "The film", tmp_path)
     assert saved.name == "the-cat-the-top-hat.mp4"
     with av.open(str(saved)) as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
     assert len(frames) == 66
     assert frames[0].shape == (128, 192, 3)
     assert frames[0].std() > 20
-    archive = save("Clips")
+    archive = save(page, "Clips", tmp_path)
     assert {"001.mp4", "002.mp4", "timeline.otio"} <= set(zipfile.ZipFile(archive).namelist())
-    timeline = opentimelineio.adapters.read_from_file(str(save("Timeline for")))
+    timeline = opentimelineio.adapters.read_from_file(str(save(page, "Timeline for", tmp_path)))
     assert [clip.duration().to_seconds() for clip in timeline.find_clips()] == [33 / 12, 33 / 12]
-    assert SHOTS[1] in save("Subtitles").read_text()
-    story = Story.read(save("Story file to"))
+    assert SHOTS[1] in save(page, "Subtitles", tmp_path).read_text()
+    story = Story.read(save(page, "Story file to", tmp_path))
     assert (story.setting, [shot.prompt for shot in story.shots]) == (SETTING, list(SHOTS[:2]))
     assert story.title == "The Cat & the Top Hat"
     page.get_by_role("link", name="all stories").click()
