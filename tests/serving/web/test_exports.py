@@ -255,11 +255,12 @@ def test_who_leaves_a_growing_film_is_forgotten(server: Server, client: httpx.Cl
                 viewer.hear()
             viewer.direct("pause")
         channel = server.studio._channels[viewer.story]
+        before = set(channel.viewers)
         path = f"/api/stories/{viewer.story}/live.mp4"
         with client.stream("GET", path, params={"shot": shot, "take": 0}) as growing:
             next(growing.iter_raw())
-            until(lambda: len(channel.viewers) == 2)
-        until(lambda: len(channel.viewers) == 1)
+            until(lambda: set(channel.viewers) - before)
+        until(lambda: not set(channel.viewers) - before)
 
 
 def test_a_film_is_there_as_soon_as_its_story_is(server: Server, client: httpx.Client) -> None:
